@@ -1,0 +1,25 @@
+"""The exceptions of the package.
+
+Every message names the input, what is wrong with it and what to do about it, so that a front end
+can show it as it is.
+"""
+
+
+class MEMatteError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InputError(MEMatteError):
+    """A photo, trimap, mask or background that cannot be used as given."""
+
+
+class SettingError(MEMatteError):
+    """An option outside its range or of an unknown name (retention, device, dtype, unit, ...)."""
+
+
+class WeightsError(MEMatteError):
+    """A checkpoint that cannot be found, read, trusted or matched to a network."""
+
+
+class OutputError(MEMatteError):
+    """A result that cannot be written where it was asked for."""

@@ -1,0 +1,121 @@
+"""What shape a network has: the numbers that a checkpoint's weights imply."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from ..errors import WeightsError
+
+Guidance = Literal["none", "nearest"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GUIDANCE_CHANS = {"none": 0, "nearest": 9}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of a MEMatte network (paper section 3), or of the ViTMatte form of the same encoder.
+
+    The defaults are those of the official ViT-S model.
+    """
+
+    embed_dim: int = 384
+    """C, channels of a token."""
+    num_heads: int = 6
+    """Attention heads; the head width is embed_dim / num_heads."""
+    depth: int = 12
+    """Transformer blocks."""
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    """Blocks with global attention, followed by a residual bottleneck; the others are windowed."""
+    routed: bool = True
+    """True: MEMatte (a router and an LTRM at each global block). False: ViTMatte, all tokens kept."""
+    global_rel_pos: bool = False
+    """Relative position in the global blocks too (ViTMatte); impossible where routed."""
+    abs_pos: bool = True
+    """Absolute position embedding, resized to the token grid."""
+    pos_grid: int = 14
+    """Side of the square grid that the absolute position embedding was trained on, in tokens."""
+    rel_pos_grid: int = 32
+    """Side of the grid that the global relative positions were trained on, in tokens."""
+    patch_size: int = 16
+    """Side of a token, in pixels."""
+    window_size: int = 14
+    """Side of an attention window, in tokens."""
+    mlp_ratio: float = 4.0
+    """Hidden width of the MLP over embed_dim."""
+    detail_chans: tuple[int, ...] = (48, 96, 192)
+    """Channels of the decoder's detail stream at 1/2, 1/4 and 1/8 of the resolution."""
+    fusion_chans: tuple[int, ...] = (256, 128, 64, 32)
+    """Channels after each fusion with the token features, at 1/8, 1/4, 1/2 and full resolution."""
+    guidance: Guidance = "none"
+    """Extra input channels made from the known regions (see guidance.py); "none" as in the paper."""
+    pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
+    """Subtracted from RGB in [0, 1]."""
+    pixel_std: tuple[float, float, float] = IMAGENET_STD
+    """RGB is divided by it after the mean is taken off."""
+
+    def __post_init__(self) -> None:
+        if self.embed_dim % self.num_heads:
+            raise WeightsError(
+                f"network config: embed_dim {self.embed_dim} is not a multiple of num_heads "
+                f"{self.num_heads}; correct the checkpoint's config.json"
+            )
+        if self.routed and self.global_rel_pos:
+            raise WeightsError(
+                "network config: a routed network has no relative position in its global blocks; "
+                "set routed or global_rel_pos to false in the checkpoint's config.json"
+            )
+        if self.guidance not in GUIDANCE_CHANS:
+            raise WeightsError(
+                f"network config: unknown guidance {self.guidance!r}; "
+                f"this version knows {', '.join(GUIDANCE_CHANS)}"
+            )
+        if any(not 0 <= i < self.depth for i in self.global_blocks):
+            raise WeightsError(
+                f"network config: global_blocks {self.global_blocks} lie outside depth {self.depth}"
+            )
+
+    @property
+    def in_chans(self) -> int:
+        """Input channels: RGB, trimap and the guidance."""
+        return 4 + GUIDANCE_CHANS[self.guidance]
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.embed_dim // self.num_heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON-ready values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
+        """Inverse of `to_dict`. Raises WeightsError for a field that this version does not know."""
+        known = {f.name for f in fields(cls)}
+        odd = sorted(set(values) - known)
+        if odd:
+            raise WeightsError(
+                f"network config: unknown field {', '.join(odd)}; "
+                "the checkpoint needs a newer mematte-plugin"
+            )
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+VARIANTS: dict[str, NetworkConfig] = {
+    "tiny": NetworkConfig(
+        embed_dim=192,
+        num_heads=3,
+        depth=8,
+        global_blocks=(2, 5, 7),
+        abs_pos=False,
+        detail_chans=(24, 48, 96),
+        fusion_chans=(96, 64, 32, 16),
+        guidance="nearest",
+    ),
+    "small": NetworkConfig(),
+    "base": NetworkConfig(embed_dim=768, num_heads=12),
+}
+"""The sizes by name: tiny is ours, small and base are the paper's."""
