@@ -23,3 +23,11 @@ class WeightsError(MEMatteError):
 
 class OutputError(MEMatteError):
     """A result that cannot be written where it was asked for."""
+
+
+class MEMatteWarning(UserWarning):
+    """Something was done for the user that they should know about: a first frame, a resized trimap.
+
+    The result is usable. Front ends show the message as one line; `warnings.filterwarnings` can
+    turn it off or into an error.
+    """
