@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from ..errors import WeightsError
+from ..errors import SettingError, WeightsError
 
 Guidance = Literal["none", "nearest"]
+Padding = Literal["both", "each"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -49,6 +50,9 @@ class NetworkConfig:
     """Channels of the decoder's detail stream at 1/2, 1/4 and 1/8 of the resolution."""
     fusion_chans: tuple[int, ...] = (256, 128, 64, 32)
     """Channels after each fusion with the token features, at 1/8, 1/4, 1/2 and full resolution."""
+    padding: Padding = "both"
+    """How an image is padded to multiples of 32: "both" sides gain 32 - r as soon as one has a
+    remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
     """Extra input channels made from the known regions (see guidance.py); "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -71,6 +75,10 @@ class NetworkConfig:
             raise WeightsError(
                 f"network config: unknown guidance {self.guidance!r}; "
                 f"this version knows {', '.join(GUIDANCE_CHANS)}"
+            )
+        if self.padding not in {"both", "each"}:
+            raise WeightsError(
+                f"network config: unknown padding {self.padding!r}; this version knows both, each"
             )
         if any(not 0 <= i < self.depth for i in self.global_blocks):
             raise WeightsError(
@@ -104,6 +112,25 @@ class NetworkConfig:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
+@dataclass(frozen=True)
+class Chunking:
+    """How much of an image a forward pass holds at once. None means all of it: the plain forward.
+
+    Neither number changes the alpha (above 1e-5) or a keep decision: see DESIGN, exactness.
+    """
+
+    tokens: int | None = None
+    """Tokens that windows, LTRM, MLP, residual and router process together, at least one row."""
+    tile: int | None = None
+    """Side of a decoder tile, in pixels, a multiple of 16; its halo comes on top."""
+
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.tokens < 1:
+            raise SettingError(f"chunk of {self.tokens} tokens: give at least 1")
+        if self.tile is not None and (self.tile < 16 or self.tile % 16):
+            raise SettingError(f"decoder tile of {self.tile} px: give a multiple of 16")
+
+
 VARIANTS: dict[str, NetworkConfig] = {
     "tiny": NetworkConfig(
         embed_dim=192,
@@ -113,6 +140,7 @@ VARIANTS: dict[str, NetworkConfig] = {
         abs_pos=False,
         detail_chans=(24, 48, 96),
         fusion_chans=(96, 64, 32, 16),
+        padding="each",
         guidance="nearest",
     ),
     "small": NetworkConfig(),

@@ -1,0 +1,211 @@
+"""The detail-capture decoder of ViTMatte, decoding whole or tile by tile with an exact halo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import NetworkConfig
+from .encoder import Progress
+from .inputs import NetworkInput
+
+HALO = 32
+"""Context that a decoded pixel depends on, in pixels (31, rounded up to whole tokens)."""
+OFFICIAL_TILE = 512
+OFFICIAL_OVERLAP = 64
+
+Box = tuple[int, int, int, int]
+"""(top, left, bottom, right) in pixels."""
+
+
+class ConvNormRelu(nn.Module):
+    """3×3 convolution, batch norm, ReLU."""
+
+    def __init__(self, in_chans: int, out_chans: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_chans, out_chans, 3, stride, 1, bias=False)
+        self.bn = nn.BatchNorm2d(out_chans)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_chans, H, W) to (B, out_chans, H / stride, W / stride)."""
+        return F.relu_(self.bn(self.conv(x)))
+
+
+class DetailStream(nn.Module):
+    """Details of the input at 1/2, 1/4 and 1/8 of its resolution."""
+
+    def __init__(self, in_chans: int, chans: tuple[int, ...]) -> None:
+        super().__init__()
+        widths = (in_chans, *chans)
+        self.convs = nn.ModuleList(
+            ConvNormRelu(a, b, stride=2) for a, b in zip(widths, chans, strict=False)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The input (B, in_chans, H, W) and its details, finest first."""
+        details = [x]
+        for conv in self.convs:
+            details.append(conv(details[-1]))
+        return details
+
+
+class Fusion(nn.Module):
+    """Doubles the features' resolution and fuses them with the details found there."""
+
+    def __init__(self, in_chans: int, out_chans: int) -> None:
+        super().__init__()
+        self.conv = ConvNormRelu(in_chans, out_chans, stride=1)
+
+    def forward(self, features: Tensor, details: Tensor) -> Tensor:
+        """(B, C, H, W) and (B, D, 2H, 2W) to (B, out_chans, 2H, 2W)."""
+        up = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.conv(torch.cat([details, up], dim=1))  # type: ignore[no-any-return]
+
+
+class MattingHead(nn.Module):
+    """3×3 and 1×1 convolutions down to one channel."""
+
+    def __init__(self, in_chans: int, hidden: int = 16) -> None:
+        super().__init__()
+        self.matting_convs = nn.Sequential(
+            nn.Conv2d(in_chans, hidden, 3, 1, 1),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, 1, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_chans, H, W) to logits (B, 1, H, W)."""
+        return self.matting_convs(x)  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """Alpha from token features and the network input (ViTMatte section 3.4, detail capture)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.patch_size = config.patch_size
+        self.convstream = DetailStream(config.in_chans, config.detail_chans)
+        details = (*reversed(config.detail_chans), config.in_chans)
+        widths = (config.embed_dim, *config.fusion_chans)
+        self.fusion_blks = nn.ModuleList(
+            Fusion(width + detail, out)
+            for width, detail, out in zip(widths, details, config.fusion_chans, strict=False)
+        )
+        self.matting_head = MattingHead(config.fusion_chans[-1])
+
+    def forward(self, features: Tensor, pixels: Tensor) -> Tensor:
+        """Alpha (B, 1, H, W) float32 in [0, 1] from features (B, C, H/16, W/16) and the network
+        input (B, in_chans, H, W)."""
+        # Channels-last convolutions are about 1.5 times as fast on CPUs.
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        x = features.contiguous(memory_format=torch.channels_last)
+        details = self.convstream(pixels)
+        for fusion in self.fusion_blks:
+            x = fusion(x, details.pop())
+        return torch.sigmoid(self.matting_head(x).float())
+
+    def decode(
+        self,
+        features: Tensor,
+        inputs: NetworkInput,
+        *,
+        tile: int | None = None,
+        only_unknown: bool = False,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Alpha of the whole picture as if decoded in one piece.
+
+        Args:
+            features: (B, C, h, w) from the encoder.
+            inputs: the network input of the same batch.
+            tile: side of a tile in pixels, a multiple of 16; None decodes in one piece.
+            only_unknown: leave out what no unknown pixel needs; alpha there is the trimap.
+            progress: called with (tiles done, tiles, "decoder").
+
+        Returns: (B, 1, H, W) float32, cropped to the picture's size.
+        """
+        boxes = list(_tiles(inputs, tile, only_unknown))
+        alpha = inputs.trimap.float().clone()
+        height, width = inputs.size
+        size = self.patch_size
+        for i, (top, left, bottom, right) in enumerate(boxes):
+            outer_top, outer_left = max(0, top - HALO), max(0, left - HALO)
+            outer_bottom = min(inputs.padded[0], bottom + HALO)
+            outer_right = min(inputs.padded[1], right + HALO)
+            part = self(
+                features[
+                    :, :, outer_top // size : outer_bottom // size,
+                    outer_left // size : outer_right // size,
+                ],
+                inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
+            )
+            bottom, right = min(bottom, height), min(right, width)  # noqa: PLW2901
+            alpha[:, :, top:bottom, left:right] = part[
+                :, :, top - outer_top : bottom - outer_top, left - outer_left : right - outer_left
+            ]
+            if progress is not None:
+                progress(i + 1, len(boxes), "decoder")
+        return alpha
+
+    def decode_official(self, features: Tensor, inputs: NetworkInput) -> Tensor:
+        """Alpha (B, 1, H, W) float32 decoded the way the official code does it, for comparisons.
+
+        Picture and features are zero-padded to multiples of 512 pixels and decoded in tiles of 512
+        with an overlap of 64, so what lies near the right and bottom border sees that padding.
+        """
+        height, width = inputs.padded
+        full_h = height + -height % OFFICIAL_TILE
+        full_w = width + -width % OFFICIAL_TILE
+        size = self.patch_size
+        features = F.pad(features, (0, (full_w - width) // size, 0, (full_h - height) // size))
+        alpha = inputs.trimap.new_zeros(len(features), 1, full_h, full_w, dtype=torch.float32)
+        for top in range(0, full_h, OFFICIAL_TILE):
+            for left in range(0, full_w, OFFICIAL_TILE):
+                bottom, right = top + OFFICIAL_TILE, left + OFFICIAL_TILE
+                outer_top = max(0, top - OFFICIAL_OVERLAP)
+                outer_left = max(0, left - OFFICIAL_OVERLAP)
+                outer_bottom = min(full_h, bottom + OFFICIAL_OVERLAP)
+                outer_right = min(full_w, right + OFFICIAL_OVERLAP)
+                part = self(
+                    features[
+                        :, :, outer_top // size : outer_bottom // size,
+                        outer_left // size : outer_right // size,
+                    ],
+                    inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
+                )
+                alpha[:, :, top:bottom, left:right] = part[
+                    :, :, top - outer_top : bottom - outer_top,
+                    left - outer_left : right - outer_left,
+                ]
+        return alpha[:, :, : inputs.size[0], : inputs.size[1]]
+
+
+def _tiles(inputs: NetworkInput, tile: int | None, only_unknown: bool) -> Iterator[Box]:
+    """Boxes to decode, on token boundaries: all of the picture or what is unknown in it."""
+    step = inputs.config.patch_size
+    height, width = inputs.padded
+    tile_h, tile_w = (height, width) if tile is None else (tile, tile)
+    tokens: Tensor | None = None
+    if only_unknown:
+        unknown = ((inputs.trimap > 0) & (inputs.trimap < 1)).any(0).float()  # (1, H, W)
+        pad = (0, width - inputs.size[1], 0, height - inputs.size[0])
+        tokens = (F.max_pool2d(F.pad(unknown, pad)[None], step)[0, 0] > 0).cpu()
+    for top in range(0, height, tile_h):
+        for left in range(0, width, tile_w):
+            bottom, right = min(top + tile_h, height), min(left + tile_w, width)
+            if tokens is None:
+                yield top, left, bottom, right
+                continue
+            found = tokens[top // step : bottom // step, left // step : right // step].nonzero()
+            if len(found):
+                low, high = found.amin(0).tolist(), found.amax(0).tolist()
+                yield (
+                    top + low[0] * step,
+                    left + low[1] * step,
+                    top + (high[0] + 1) * step,
+                    left + (high[1] + 1) * step,
+                )

@@ -1,0 +1,132 @@
+"""MEMatte: the routed encoder and the detail-capture decoder as one network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .config import Chunking, NetworkConfig
+from .decoder import Decoder
+from .encoder import Encoder, Progress
+from .inputs import NetworkInput
+
+DecoderMode = Literal["exact", "official"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Alpha and the routing that led to it."""
+
+    alpha: Tensor
+    """(B, 1, H, W) float32 in [0, 1]."""
+    keep: tuple[Tensor, ...]
+    """Per routed block, bool (B, h, w) over the padded token grid: True went through attention."""
+    margins: tuple[Tensor, ...]
+    """Per routed block, float32 (B, h, w): the router's score(keep) - score(skip)."""
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """What the losses of the paper need."""
+
+    alpha: Tensor
+    """(B, 1, H, W) float32 in [0, 1]."""
+    features: Tensor
+    """(B, C, h, w), compared with a teacher's when distilling."""
+    keep: tuple[Tensor, ...]
+    """Per routed block, (B, h, w) of 0 and 1, with gradient."""
+
+
+class MEMatte(nn.Module):
+    """Trimap-guided matting network (Lin et al. 2025, https://arxiv.org/abs/2412.10702).
+
+    With ``config.routed`` false it is ViTMatte (Yao et al. 2024, https://arxiv.org/abs/2305.15272).
+    Parameters are named as in official MEMatte checkpoints.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
+        """Alpha (B, 1, H, W) float32 in [0, 1], in one piece.
+
+        Args:
+            image: (B, 3, H, W) float in [0, 1].
+            trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. The known regions
+                of the result are the network's own: nothing is forced here.
+        """
+        return self.predict(image, trimap).alpha
+
+    def predict(
+        self,
+        image: Tensor,
+        trimap: Tensor,
+        *,
+        max_tokens: int | None = None,
+        chunking: Chunking = Chunking(),
+        decoder: DecoderMode = "exact",
+        only_unknown: bool = False,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Alpha and routing of a batch.
+
+        Args:
+            image: (B, 3, H, W) float in [0, 1].
+            trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
+            max_tokens: cap on the tokens kept in each block of each image.
+            chunking: how much to hold at once; the result does not depend on it.
+            decoder: "exact" decodes as if in one piece; "official" reproduces the official patches.
+            only_unknown: spend nothing on tiles without unknown pixels and return the trimap there.
+            progress: called with (done, total, stage).
+        """
+        inputs = NetworkInput(image, trimap, self.config)
+        encoded = self.backbone(
+            inputs, max_tokens=max_tokens, chunk_tokens=chunking.tokens, progress=progress
+        )
+        if decoder == "official":
+            alpha = self.decoder.decode_official(encoded.features, inputs)
+        else:
+            alpha = self.decoder.decode(
+                encoded.features,
+                inputs,
+                tile=chunking.tile,
+                only_unknown=only_unknown,
+                progress=progress,
+            )
+        return Prediction(alpha, encoded.keep, encoded.margins)
+
+    def training_step(self, image: Tensor, trimap: Tensor) -> TrainingOutput:
+        """Differentiable pass over a batch of crops; decisions are sampled in training mode."""
+        inputs = NetworkInput(image, trimap, self.config)
+        encoded = self.backbone(inputs)
+        height, width = inputs.size
+        alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))
+        return TrainingOutput(alpha[:, :, :height, :width], encoded.features, encoded.keep)
+
+    @torch.no_grad()
+    def initialise(self) -> MEMatte:
+        """Fresh weights for training from scratch: ViT's truncated normal, quiet residuals.
+
+        Returns: self.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for block in self.backbone.blocks:
+            if hasattr(block, "residual"):  # starts as the identity
+                nn.init.zeros_(block.residual.norm3.weight)
+        if self.config.abs_pos:
+            nn.init.trunc_normal_(self.backbone.pos_embed, std=0.02)
+        return self
