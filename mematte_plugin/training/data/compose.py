@@ -16,6 +16,7 @@ from .trimaps import random_trimap
 
 Array = NDArray[Any]
 
+EMOJI_SHARE = 0.07
 BACKGROUNDS = 3  # tried per subject before another subject is drawn
 
 
@@ -50,10 +51,14 @@ class Layers:
 
 @dataclass(frozen=True)
 class _Cutout:
-    """A decoded foreground, at full and half size, with points on its edge."""
+    """A decoded foreground."""
 
     levels: tuple[Array, Array]
+    """(H, W, 4) uint8 straight RGBA at full and at half size."""
     edges: Array
+    """(N, 2) float32, points (x, y) where alpha is between."""
+    touches: Array
+    """(2, 2) bool: whether the subject reaches the left, top; right, bottom border."""
 
 
 class Composer:
@@ -69,6 +74,9 @@ class Composer:
         self._files = sorted((bank_dir / "foregrounds").glob("*.webp"))
         if not self._files:
             raise InputError(f"{bank_dir}: no foregrounds. Build the bank first (build_bank).")
+        toys = np.array([path.name.startswith("fluent-emoji") for path in self._files])
+        groups = [np.flatnonzero(~toys), np.flatnonzero(toys)]
+        self._groups = [group for group in groups if len(group)]
         self._pool = PhotoPool.open(bank_dir / "backgrounds")
         self._room = cache_mb * 2**20
         self._cache: dict[int, _Cutout] = {}
@@ -121,7 +129,9 @@ class Composer:
         if len(soft) == 0:
             soft = np.array([[alpha.shape[0] // 2, alpha.shape[1] // 2]])
         pick = np.random.default_rng(index).integers(len(soft), size=min(len(soft), 400))
-        cutout = _Cutout((full, half), soft[pick][:, ::-1].astype(np.float32))  # (x, y)
+        rims = (alpha[:, 0], alpha[0]), (alpha[:, -1], alpha[-1])
+        touches = np.array([[bool((rim > 8).any()) for rim in pair] for pair in rims])
+        cutout = _Cutout((full, half), soft[pick][:, ::-1].astype(np.float32), touches)
         if self._room > 0:
             self._cache[index] = cutout
             self._room -= full.nbytes + half.nbytes
@@ -129,23 +139,32 @@ class Composer:
 
     def _view(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """One foreground scaled, turned and placed: colour (S, S, 3) uint8, alpha (S, S)."""
-        cutout = self._cutout(int(rng.integers(len(self._files))))
+        # Few emoji: their edges are all alike, however many a bank holds.
+        group = self._groups[int(len(self._groups) > 1 and rng.random() < EMOJI_SHARE)]
+        cutout = self._cutout(int(group[int(rng.integers(len(group)))]))
         size = self.size
         scale = float(np.clip(np.exp(rng.normal(np.log(0.85), 0.38)), 0.35, 2.0))
         turn = rng.uniform(0, 360) if rng.random() < 0.12 else rng.normal(0, 12)
         at = cutout.edges[int(rng.integers(len(cutout.edges)))]
         if rng.random() < 0.1:
             at = at + rng.normal(0, 80, 2)
+        # The crop's middle, kept off borders that cut the subject off: beyond them is nothing.
+        at = at - rng.uniform(-0.4, 0.4, 2) * size / scale
+        length = np.array(cutout.levels[0].shape[1::-1])
+        reach = np.minimum(0.5 * size / scale, length / 2)
+        at = np.where(cutout.touches[0], np.maximum(at, reach), at)
+        at = np.where(cutout.touches[1], np.minimum(at, length - reach), at)
         level = 1 if scale < 0.62 else 0
         source = cutout.levels[level]
         ratio = 2**level
         centre = (float(at[0]) / ratio, float(at[1]) / ratio)
         matrix = np.asarray(cv2.getRotationMatrix2D(centre, float(turn), scale * ratio), np.float64)
-        matrix[:, 2] += rng.uniform(0.1, 0.9, 2) * size - centre
-        # Mirrored at the border: a body that the picture cut off goes on instead of ending there.
-        view = np.asarray(
-            cv2.warpAffine(source, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
-        )
+        matrix[:, 2] += size / 2 - np.array(centre)
+        # Where a turned crop still looks over such a border, the body goes on mirrored.
+        border = cv2.BORDER_REFLECT_101 if cutout.touches.any() else cv2.BORDER_CONSTANT
+        view = np.asarray(cv2.warpAffine(source, matrix, (size, size), borderMode=border))
+        if cutout.touches.any():
+            view[_beyond(matrix, source, cutout.touches, size), 3] = 0
         if rng.random() < 0.5:
             view = view[:, ::-1]
         return view[..., :3], view[..., 3].astype(np.float32) / 255
@@ -196,6 +215,20 @@ class Composer:
             shift_by = rng.uniform(40, 90) * (1 if colour[trimap == 128].mean() < middle else -1)
             layers = Layers(colour, np.clip(background + np.float32(shift_by), 0, 255), alpha)
         return layers
+
+
+def _beyond(matrix: Array, source: Array, touches: Array, size: int) -> Array:
+    """Which pixels of a crop look over a border that the subject does not reach, (S, S) bool."""
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+    step = np.arange(size, dtype=np.float32)
+    beyond = np.zeros((size, size), bool)
+    for axis in range(2):  # x, y
+        place = back[axis, 0] * step + (back[axis, 1] * step + back[axis, 2])[:, None]
+        if not touches[0, axis]:
+            beyond |= place < 0
+        if not touches[1, axis]:
+            beyond |= place > source.shape[1 - axis] - 1
+    return beyond
 
 
 def _useful(rng: np.random.Generator, trimap: Array) -> bool:

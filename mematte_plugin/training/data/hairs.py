@@ -192,18 +192,18 @@ def _bust(
 ) -> None:
     """Paint shoulders, neck and face in front of the hair behind them."""
     side, width, light = len(canvas), radii[0], _light(rng)
+    skin = np.array([rng.uniform(120, 235)] * 3) * [1, rng.uniform(0.72, 0.85), 0.62]
     shoulders = ellipse(
-        head + np.array([rng.normal(0, 0.1) * width, radii[1] * rng.uniform(2.2, 2.7)]),
+        head + np.array([rng.normal(0, 0.1) * width, radii[1] * rng.uniform(1.9, 2.4)]),
         np.array([rng.uniform(1.9, 2.8), rng.uniform(1.2, 1.5)]) * width,
     )
     neck = ellipse(head + np.array([0, radii[1]]), np.array([0.5, 0.8]) * width)
     body = polygon_mask(side, shoulders)
-    paint(canvas, polygon_mask(side, neck), np.full((side, side, 3), 90, np.uint8))
+    paint(canvas, polygon_mask(side, neck), np.full((side, side, 3), skin * 0.7, np.uint8))
     cloth = _small_surface(rng, pool, side)
     paint(canvas, body, shade(cloth, relief(body, light, 0.7, 0.12)))
     face_at = head + np.array([rng.normal(0, 0.15) * width, radii[1] * rng.uniform(0.28, 0.5)])
     face = polygon_mask(side, blob(rng, face_at, radii * [0.8, 0.68], 0.03))
-    skin = np.array([rng.uniform(120, 235)] * 3) * [1, rng.uniform(0.72, 0.85), 0.62]
     surface = shade(np.full((side, side, 3), skin, np.uint8), relief(face, light, 0.6, 0.15))
     paint(canvas, face, shade(surface, speckle(rng, side, 0.15)))
 

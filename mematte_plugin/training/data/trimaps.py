@@ -40,7 +40,7 @@ def random_trimap(rng: np.random.Generator, alpha: Array, *, widest: float = 25.
         sway = 1 + rng.uniform(0.3, 1.2) * field
     foreground = _depth(opaque) > inner * sway
     background = _depth(clear) > outer * sway
-    if rng.random() < 0.3:  # a broad brush fills small islands of certainty
+    if rng.random() < 0.7:  # nobody draws specks of certainty: a brush covers small islands
         brush = log_uniform(rng, 2, 10)
         foreground = _opened(foreground, brush)
         background = _opened(background, brush)
