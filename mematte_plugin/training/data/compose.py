@@ -242,8 +242,10 @@ def _useful(rng: np.random.Generator, trimap: Array) -> bool:
 
 def _distinct(layers: Layers, trimap: Array) -> bool:
     """Whether foreground and background can be told apart where it matters."""
-    unknown = trimap == 128
-    gap = np.abs(layers.foreground[unknown] - layers.background[unknown]).max(1)
+    seen = (trimap == 128) & (layers.alpha > 0.05)
+    if not seen.any():
+        return False
+    gap = np.abs(layers.foreground[seen] - layers.background[seen]).max(1)
     return float(gap.mean()) > 30 and float((gap < 10).mean()) < 0.25
 
 
