@@ -1,0 +1,124 @@
+"""What every decoder needs: the result type, size limit, orientation, straight alpha, warnings."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError, MEMatteWarning
+
+MAX_PIXELS = 300_000_000
+"""Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
+
+ORIENTATION_TAG = 0x0112
+"""The EXIF and TIFF tag."""
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Decoded:
+    """One decoded picture, upright.
+
+    pixels: (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or float32; alpha is straight.
+    icc_profile: the profile the colours are meant in; None for sRGB or unknown.
+    dpi: dots per inch, (horizontal, vertical).
+    linear: the colours are scene-linear light (EXR).
+    """
+
+    pixels: np.ndarray
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    linear: bool = False
+
+
+def warn_user(message: str) -> None:
+    """A MEMatteWarning that points at the line outside this package that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, MEMatteWarning, stacklevel=level)
+
+
+def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
+    """Refuse what has no pixels or, by its header, more than the limit."""
+    if height < 1 or width < 1:
+        raise InputError(f"{name}: is {width}×{height}, without a single pixel; give a picture")
+    if height * width > max_pixels:
+        raise InputError(
+            f"{name}: claims {width}×{height} pixels, {height * width / 1e6:.0f} megapixels; the"
+            f" limit is {max_pixels / 1e6:.0f}: scale it down or raise max_pixels"
+        )
+
+
+def upright(decoded: Decoded, orientation: int) -> Decoded:
+    """Undo the camera's rotation: EXIF/TIFF orientation 1 to 8; anything else is taken as 1."""
+    turns: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: np.swapaxes(a, 0, 1),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.swapaxes(np.rot90(a, 2), 0, 1),
+        8: np.rot90,
+    }
+    turn = turns.get(orientation)
+    if turn is not None:
+        decoded.pixels = np.ascontiguousarray(turn(decoded.pixels))
+        if orientation >= 5 and decoded.dpi:
+            decoded.dpi = decoded.dpi[::-1]
+    return decoded
+
+
+def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Straight colours, 0 where alpha is 0; same dtype, integers rounded."""
+    top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
+    safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
+    straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)
+    if colour.dtype.kind != "f":
+        straight = np.rint(straight.clip(0, top))
+    return straight.astype(colour.dtype)
+
+
+def rgb_order(pixels: np.ndarray | None) -> np.ndarray:
+    """OpenCV's BGR(A) as RGB(A)."""
+    if pixels is None:
+        raise ValueError("the decoder gave up")
+    if pixels.ndim == 2:
+        return pixels
+    order = [2, 1, 0, 3][: pixels.shape[2]]
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def clean_dpi(dpi: Any) -> tuple[float, float] | None:
+    """Two sane numbers or None, from whatever the metadata held."""
+    try:
+        x, y = (float(v) for v in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def drop_foreign_icc(decoded: Decoded, name: str) -> Decoded:
+    """Only an RGB profile may travel with RGB pixels."""
+    if decoded.icc_profile and decoded.icc_profile[16:20] != b"RGB ":
+        # Not worth a warning: most are grey profiles on trimaps and masks, which are no colours.
+        logger.info("%s: its ICC profile is not for RGB and is left out", name)
+        decoded.icc_profile = None
+    return decoded
+
+
+def to_unit(array: np.ndarray) -> np.ndarray:
+    """Any shape of uint8, uint16, bool or float as float32 in [0, 1]."""
+    unit: np.ndarray = array.astype(np.float32)
+    if array.dtype.kind == "u":
+        unit /= np.float32(np.iinfo(array.dtype).max)
+    return unit

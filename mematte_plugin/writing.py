@@ -1,0 +1,313 @@
+"""Writing results: whole files or none, depth, ICC profile and resolution kept."""
+
+import errno
+import os
+import secrets
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from .decoded import to_unit
+from .decoding_deep import EXR_PIP
+from .errors import OutputError
+
+FORMATS: dict[str, str] = {
+    ".png": "png",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".webp": "webp",
+    ".exr": "exr",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+}
+"""The suffixes that can be written, and their formats."""
+
+_WITH_ALPHA = ".png, .tif, .webp or .exr"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Where to and with what: one argument for every encoder."""
+
+    path: Path
+    name: str
+    bits: int | None
+    icc: bytes | None
+    dpi: tuple[float, float] | None
+
+
+def write_image(
+    target: str | os.PathLike[str] | BinaryIO,
+    array: np.ndarray,
+    *,
+    icc_profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    bits: int | None = None,
+    overwrite: bool = False,
+    fmt: str | None = None,
+) -> None:
+    """Write an image file, all of it or nothing.
+
+    target: a path, whose suffix chooses the format (`FORMATS`), or a binary file, which needs fmt.
+    array: (H, W), (H, W, 3) or (H, W, 4) with straight alpha; float in [0, 1], uint8 or uint16.
+        Values are rounded to the nearest step. EXR wants linear light and stores the colours
+        premultiplied, as its readers expect; every other format stores them straight.
+    icc_profile: an RGB profile; left out of grey pictures and of EXR, which cannot hold it.
+    dpi: dots per inch, (horizontal, vertical).
+    bits: PNG 8 or 16; TIFF 8, 16 or 32 (float); EXR 16 (half) or 32; WebP and JPEG 8. Default: the
+        array's own depth, of float arrays 16 for PNG and 32 for TIFF and EXR.
+    overwrite: replace an existing file; until the new one is complete the old one stays.
+
+    Raises OutputError: the file exists, its folder does not, the suffix is unknown, the format
+    cannot hold alpha, depth or size, or the disk is full.
+    """
+    name = os.fspath(target) if isinstance(target, str | os.PathLike) else "the output"
+    chosen = _format(name, fmt)
+    job = (bits, _fitting_icc(icc_profile, array), dpi)
+    if not isinstance(target, str | os.PathLike):
+        _through_temporary(target, name, chosen, array, job)
+        return
+    check_writable(target, overwrite=overwrite, fmt=fmt)
+    path = Path(os.path.realpath(target))  # write through a symbolic link, do not replace it
+    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
+        with _opened(path, name) as file:
+            _through_temporary(file, name, chosen, array, job)
+        return
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        _encode(chosen, array, _Job(temporary, name, *job))
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise _os_error(name, error) from error
+    finally:  # also after KeyboardInterrupt
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(
+    target: str | os.PathLike[str], *, overwrite: bool = False, fmt: str | None = None
+) -> None:
+    """Fail before the expensive work rather than after it.
+
+    Raises OutputError as `write_image` would for this path; a full disk cannot be foreseen.
+    """
+    name = os.fspath(target)
+    chosen = _format(name, fmt)
+    path = Path(os.path.realpath(target))
+    try:
+        if path.is_dir():
+            raise OutputError(f"{name}: is a folder; name a file in it")
+        if not path.parent.exists():
+            raise OutputError(f"{name}: the folder {path.parent} does not exist; create it first")
+        if not path.parent.is_dir():
+            raise OutputError(f"{name}: {path.parent} is a file, not a folder; choose another path")
+        regular = path.is_file()
+    except OSError as error:
+        raise _os_error(name, error) from error
+    if regular and not overwrite:
+        raise OutputError(f"{name}: exists; pass --overwrite (overwrite=True) or another name")
+    if (regular or not path.exists()) and not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{name}: the folder {path.parent} is read-only; choose another one")
+    if chosen == "exr":
+        _openexr(name)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def _format(name: str, fmt: str | None) -> str:
+    if fmt is not None:
+        chosen = FORMATS.get("." + fmt.lower().lstrip("."), fmt.lower())
+        if chosen in FORMATS.values():
+            return chosen
+        raise OutputError(f"{name}: unknown format {fmt!r}; use one of {', '.join(FORMATS)}")
+    suffix = Path(name).suffix
+    if suffix.lower() in FORMATS:
+        return FORMATS[suffix.lower()]
+    what = f"unknown suffix {suffix!r}" if suffix else "no suffix to choose the format by"
+    raise OutputError(f"{name}: {what}; use one of {', '.join(FORMATS)}")
+
+
+def _through_temporary(
+    file: BinaryIO, name: str, fmt: str, array: np.ndarray, job: tuple[Any, Any, Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "output"
+        try:
+            _encode(fmt, array, _Job(path, name, *job))
+            with path.open("rb") as done:
+                shutil.copyfileobj(done, file)
+            file.flush()
+        except OSError as error:
+            raise _os_error(name, error) from error
+
+
+def _opened(path: Path, name: str) -> BinaryIO:
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise _os_error(name, error) from error
+
+
+def _os_error(name: str, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutputError(f"{name}: the disk is full; free some space or choose another folder")
+    reason = error.strerror or error
+    return OutputError(f"{name}: cannot be written ({reason}); choose another path")
+
+
+def _encode(fmt: str, array: np.ndarray, job: _Job) -> None:
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)) or not array.size:
+        raise OutputError(
+            f"{job.name}: cannot write an array of shape {array.shape}; use (H, W, 3)"
+        )
+    encoder, depths, default, longest = _ENCODERS[fmt]
+    bits = job.bits if job.bits is not None else min(_bits(array), default)
+    if bits not in depths:
+        listed = " or ".join(str(depth) for depth in depths)
+        raise OutputError(f"{job.name}: {fmt} holds {listed} bits, not {bits}; choose another")
+    if max(array.shape[:2]) > longest:
+        raise OutputError(
+            f"{job.name}: {fmt} holds at most {longest} pixels a side; use .png or .tif"
+        )
+    encoder(array, bits, job)
+
+
+def _bits(array: np.ndarray) -> int:
+    return 8 if array.dtype in (np.uint8, np.bool_) else 16 if array.dtype == np.uint16 else 32
+
+
+def _steps(array: np.ndarray, bits: int) -> np.ndarray:
+    """The nearest integers of that depth; from integers of the same depth, the very same."""
+    dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bits == 8 else np.uint16
+    if array.dtype == dtype:
+        return array
+    unit = np.nan_to_num(to_unit(array)).clip(0, 1)
+    steps: np.ndarray = np.rint(unit * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    return steps
+
+
+def _fitting_icc(icc: bytes | None, array: np.ndarray) -> bytes | None:
+    """A profile for RGB in a grey file would make it invalid, and the other way round."""
+    space = b"GRAY" if array.ndim == 2 else b"RGB "
+    return icc if icc and icc[16:20] == space else None
+
+
+# ---- encoders ------------------------------------------------------------------------------------
+
+
+def _png(array: np.ndarray, bits: int, job: _Job) -> None:
+    values = _steps(array, bits)
+    if bits == 8:
+        _pillow(values, job, "PNG", dpi=job.dpi)
+        return
+    import cv2
+
+    bgr = values if values.ndim == 2 else values[..., [2, 1, 0, 3][: values.shape[2]]]
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(bgr))
+    if not done:
+        raise OutputError(f"{job.name}: the PNG encoder failed; use .tif")
+    data = encoded.tobytes()
+    after_header = 8 + 25  # signature, IHDR: the profile must precede the pixels
+    extra = b""
+    if job.icc:
+        extra += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(job.icc))
+    if job.dpi:
+        x, y = (round(value / 0.0254) for value in job.dpi)
+        extra += _png_chunk(b"pHYs", struct.pack(">IIB", x, y, 1))
+    with job.path.open("xb") as file:
+        file.write(data[:after_header])
+        file.write(extra)
+        file.write(memoryview(data)[after_header:])
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _webp(array: np.ndarray, bits: int, job: _Job) -> None:
+    values = _steps(array, bits)
+    # exact: keep the colours under alpha 0, they matter when the cut-out is scaled
+    lossless = values.ndim == 3 and values.shape[2] == 4
+    _pillow(values, job, "WEBP", lossless=lossless, exact=True, quality=80 if lossless else 95)
+
+
+def _jpeg(array: np.ndarray, bits: int, job: _Job) -> None:
+    if array.ndim == 3 and array.shape[2] == 4:
+        raise OutputError(f"{job.name}: JPEG has no transparency; use {_WITH_ALPHA}")
+    more = {"dpi": tuple(round(value) for value in job.dpi)} if job.dpi else {}
+    _pillow(_steps(array, bits), job, "JPEG", quality=95, subsampling=0, **more)
+
+
+def _pillow(values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
+    with job.path.open("xb") as file:
+        # None would not do: it stands for the profile of the image, not for none
+        options |= {"icc_profile": job.icc} if job.icc else {}
+        Image.fromarray(np.ascontiguousarray(values)).save(file, fmt, **options)
+
+
+def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
+    import tifffile
+
+    values = to_unit(array) if bits == 32 else _steps(array, bits)
+    options: dict[str, Any] = {"photometric": "minisblack" if values.ndim == 2 else "rgb"}
+    if values.ndim == 3 and values.shape[2] == 4:
+        options["extrasamples"] = ["unassalpha"]
+    if job.dpi:
+        options |= {"resolution": job.dpi, "resolutionunit": "INCH"}
+    tifffile.imwrite(
+        job.path,
+        np.ascontiguousarray(values),
+        compression="zlib",
+        predictor=bits != 32,
+        iccprofile=job.icc,
+        metadata=None,
+        software="mematte",
+        **options,
+    )
+
+
+def _exr(array: np.ndarray, bits: int, job: _Job) -> None:
+    openexr = _openexr(job.name)
+    values = to_unit(array)
+    if values.ndim == 3 and values.shape[2] == 4:
+        values[..., :3] *= values[..., 3:]
+    channel = "Y" if values.ndim == 2 else "RGBA"[: values.shape[2]]
+    stored = np.ascontiguousarray(values, dtype=np.float16 if bits == 16 else np.float32)
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    job.path.open("xb").close()  # so that a folder that cannot be written says why
+    try:
+        with openexr.File(header, {channel: stored}) as file:
+            file.write(str(job.path))
+    except RuntimeError as error:
+        full = shutil.disk_usage(job.path.parent).free < stored.nbytes
+        reason = "the disk is full" if full else "the EXR library could not write it"
+        raise OutputError(f"{job.name}: {reason}; choose another folder") from error
+
+
+def _openexr(name: str) -> Any:
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise OutputError(f"{name}: writing EXR needs OpenEXR: {EXR_PIP}") from error
+    return OpenEXR
+
+
+# encoder, depths, deepest default, longest side
+_Encoder = Callable[[np.ndarray, int, _Job], None]
+_ENCODERS: dict[str, tuple[_Encoder, tuple[int, ...], int, int]] = {
+    "png": (_png, (8, 16), 16, 2**31 - 1),
+    "tiff": (_tiff, (8, 16, 32), 32, 2**31 - 1),
+    "webp": (_webp, (8,), 8, 16383),
+    "jpeg": (_jpeg, (8,), 8, 65500),
+    "exr": (_exr, (16, 32), 32, 2**31 - 1),
+}
