@@ -167,12 +167,12 @@ def decode_exr(data: bytes, name: str, max_pixels: int) -> Decoded:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         with OpenEXR.File(path, header_only=True) as file:
-            header = file.header()
-        (x0, y0), (x1, y1) = (np.asarray(v, int) for v in header["displayWindow"])
-        (left, top), (right, bottom) = (np.asarray(v, int) for v in header["dataWindow"])
-        size = (int(y1 - y0 + 1), int(x1 - x0 + 1))
+            header = file.header()  # emptied when the file is closed
+            x0, y0, x1, y1 = (int(v) for v in np.ravel(header["displayWindow"]))
+            left, top, right, bottom = (int(v) for v in np.ravel(header["dataWindow"]))
+        size = (y1 - y0 + 1, x1 - x0 + 1)
         check_size(*size, name, max_pixels)
-        check_size(int(bottom - top + 1), int(right - left + 1), name, max_pixels)
+        check_size(bottom - top + 1, right - left + 1, name, max_pixels)
         with OpenEXR.File(path) as file:
             found = {key: np.asarray(value.pixels) for key, value in file.channels().items()}
     finally:
