@@ -1,3 +1,81 @@
-"""Full-resolution, memory-efficient alpha matting (MEMatte) as a package."""
+"""Full-resolution, memory-efficient alpha matting: MEMatte as a package.
+
+    >>> from mematte_plugin import cut
+    >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
+
+The names below are loaded when they are first used, so that importing the package is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .errors import (
+        InputError,
+        MEMatteError,
+        MEMatteWarning,
+        OutputError,
+        SettingError,
+        WeightsError,
+    )
+    from .images import Photo, read_photo
+    from .matte import Matte
+    from .network import MEMatte, NetworkConfig
+    from .pipeline import MattingPipeline, cut
+    from .trimap import from_alpha, from_mask, from_strokes
+    from .weights.load import load_network
+
+_HOMES = {
+    "InputError": ".errors",
+    "MEMatte": ".network",
+    "MEMatteError": ".errors",
+    "MEMatteWarning": ".errors",
+    "Matte": ".matte",
+    "MattingPipeline": ".pipeline",
+    "NetworkConfig": ".network",
+    "OutputError": ".errors",
+    "Photo": ".images",
+    "SettingError": ".errors",
+    "WeightsError": ".errors",
+    "cut": ".pipeline",
+    "from_alpha": ".trimap",
+    "from_mask": ".trimap",
+    "from_strokes": ".trimap",
+    "load_network": ".weights.load",
+    "read_photo": ".images",
+}
+
+__all__ = [
+    "InputError",
+    "MEMatte",
+    "MEMatteError",
+    "MEMatteWarning",
+    "Matte",
+    "MattingPipeline",
+    "NetworkConfig",
+    "OutputError",
+    "Photo",
+    "SettingError",
+    "WeightsError",
+    "__version__",
+    "cut",
+    "from_alpha",
+    "from_mask",
+    "from_strokes",
+    "load_network",
+    "read_photo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Measuring mattes against a true alpha."""

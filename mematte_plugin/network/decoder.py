@@ -102,11 +102,11 @@ class Decoder(nn.Module):
         input (B, in_chans, H, W)."""
         # Channels-last convolutions are about 1.5 times as fast on CPUs.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        x = features.contiguous(memory_format=torch.channels_last)
+        features = features.contiguous(memory_format=torch.channels_last)
         details = self.convstream(pixels)
         for fusion in self.fusion_blks:
-            x = fusion(x, details.pop())
-        return torch.sigmoid(self.matting_head(x).float())
+            features = fusion(features, details.pop())
+        return torch.sigmoid(self.matting_head(features).float())
 
     def decode(
         self,

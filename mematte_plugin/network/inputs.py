@@ -27,9 +27,13 @@ class NetworkInput:
         image: (B, 3, H, W) float in [0, 1].
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
+        dtype: what `crop` returns; the input itself is prepared in the image's own precision.
     """
 
-    def __init__(self, image: Tensor, trimap: Tensor, config: NetworkConfig) -> None:
+    def __init__(
+        self, image: Tensor, trimap: Tensor, config: NetworkConfig, dtype: torch.dtype
+    ) -> None:
+        self.dtype = dtype
         self.image = image
         self.trimap = trimap
         self.config = config
@@ -46,7 +50,7 @@ class NetworkInput:
         inner_bottom, inner_right = min(bottom, height), min(right, width)
         if inner_bottom <= top or inner_right <= left:
             shape = (len(self.image), self.config.in_chans, bottom - top, right - left)
-            return self.image.new_zeros(shape)
+            return self.image.new_zeros(shape, dtype=self.dtype)
         rgb = self.image[:, :, top:inner_bottom, left:inner_right]
         channels = [
             (rgb - self._mean) / self._std,
@@ -61,6 +65,5 @@ class NetworkInput:
                 distances,
             ]
         # The padding is zero after normalisation, as in the official code.
-        return F.pad(
-            torch.cat(channels, dim=1), (0, right - inner_right, 0, bottom - inner_bottom)
-        )
+        whole = torch.cat(channels, dim=1).to(self.dtype)
+        return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))

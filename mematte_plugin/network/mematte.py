@@ -53,6 +53,16 @@ class MEMatte(nn.Module):
         self.backbone = Encoder(config)
         self.decoder = Decoder(config)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights, and so of the computation."""
+        return self.backbone.patch_embed.proj.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.backbone.patch_embed.proj.weight.device
+
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1], in one piece.
 
@@ -85,7 +95,7 @@ class MEMatte(nn.Module):
             only_unknown: spend nothing on tiles without unknown pixels and return the trimap there.
             progress: called with (done, total, stage).
         """
-        inputs = NetworkInput(image, trimap, self.config)
+        inputs = NetworkInput(image, trimap, self.config, self.dtype)
         encoded = self.backbone(
             inputs, max_tokens=max_tokens, chunk_tokens=chunking.tokens, progress=progress
         )
@@ -103,7 +113,7 @@ class MEMatte(nn.Module):
 
     def training_step(self, image: Tensor, trimap: Tensor) -> TrainingOutput:
         """Differentiable pass over a batch of crops; decisions are sampled in training mode."""
-        inputs = NetworkInput(image, trimap, self.config)
+        inputs = NetworkInput(image, trimap, self.config, self.dtype)
         encoded = self.backbone(inputs)
         height, width = inputs.size
         alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))

@@ -1,0 +1,316 @@
+"""From a photo and a trimap to a matte: reading, running the network, putting it together."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .errors import InputError, MEMatteError, SettingError
+from .images import Photo, read_gray, read_photo, split_batch
+from .matte import Matte
+from .network import Chunking, MEMatte, Prediction, Progress
+from .network.inputs import padded_size
+from .trimap import from_mask, normalise
+from .weights.load import load_network
+
+DEFAULT_MODEL = "mematte-tiny"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+CHUNKING = Chunking(tokens=16384, tile=512)
+"""What a pipeline holds at once; large enough that bigger chunks are not faster."""
+MIN_TOKEN_COUNT = 16
+"""Retention from here on is a number of tokens; up to 1 it is a share."""
+
+Retention = float | int | Literal["auto"]
+DecoderMode = Literal["exact", "official"]
+
+
+class MattingPipeline:
+    """Cuts photographs with one network, kept ready on one device.
+
+    Args:
+        network: as `load_network` returns it; moved to the device and its precision.
+        device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device.
+        dtype: "auto" (float32), "float32", "float16" or "bfloat16".
+        model: the name that mattes carry.
+
+    Raises SettingError for a device or dtype that is unknown or not there.
+    """
+
+    def __init__(
+        self,
+        network: MEMatte,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        model: str = "",
+    ) -> None:
+        self.device = _device(device)
+        self.network = network.to(self.device, _dtype(dtype)).eval()
+        self.model = model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str = DEFAULT_MODEL,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+    ) -> MattingPipeline:
+        """Load weights by catalog name, Hub id, folder or file; see `load_network`."""
+        return cls(load_network(model), device=device, dtype=dtype, model=model)
+
+    @overload
+    def __call__(
+        self,
+        image: Any,
+        trimap: Any,
+        *,
+        retention: Retention = ...,
+        decoder: DecoderMode = ...,
+        progress: Progress | None = ...,
+    ) -> Matte: ...
+
+    @overload
+    def __call__(
+        self,
+        image: list[Any],
+        trimap: Any,
+        *,
+        retention: Retention = ...,
+        decoder: DecoderMode = ...,
+        progress: Progress | None = ...,
+    ) -> list[Matte]: ...
+
+    def __call__(
+        self,
+        image: Any,
+        trimap: Any,
+        *,
+        retention: Retention = "auto",
+        decoder: DecoderMode = "exact",
+        progress: Progress | None = None,
+    ) -> Matte | list[Matte]:
+        """Compute the matte of a photo, or a list of mattes for a list or batch of photos.
+
+        Args:
+            image: path, bytes, PIL image, numpy (H, W, 3) uint8, uint16 or float in [0, 1], torch
+                (H, W, 3), (3, H, W) or (B, …), a `Photo`, or a list of these.
+            trimap: path, PIL, numpy or torch (H, W): 0 background, 1 (255, 65535) foreground,
+                anything between unknown; one for all photos or one each. Its size is the photo's;
+                another size of the same aspect ratio is resized with a warning.
+            retention: share of tokens (0 to 1), or number of tokens (16 or more), that each
+                global-attention block may keep at most; "auto" leaves it to the router.
+            decoder: "exact", or "official" for the official code's patches.
+            progress: called with (done, total, stage).
+
+        Returns: the Matte, its alpha of the photo's size, or a list for a list or a batch.
+
+        Raises InputError for a photo or trimap that cannot be used, SettingError for an option.
+        """
+        if decoder not in ("exact", "official"):
+            raise SettingError(f"decoder {decoder!r}: choose exact or official")
+        _check_retention(retention, self.network)
+        photos, many = split_batch(image)
+        trimaps, several = split_batch(trimap, grey=True)
+        if several and len(trimaps) not in (1, len(photos)):
+            raise InputError(
+                f"{len(photos)} photo(s) but {len(trimaps)} trimaps: give one for all or one each"
+            )
+        mattes = []
+        for i, one in enumerate(photos):
+            photo = one if isinstance(one, Photo) else read_photo(one)
+            three = normalise(trimaps[i if len(trimaps) > 1 else 0], photo.size)
+            mattes.append(self._cut(photo, three, retention, decoder, progress))
+        return mattes if many else mattes[0]
+
+    def _cut(
+        self,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        retention: Retention,
+        decoder: DecoderMode,
+        progress: Progress | None,
+    ) -> Matte:
+        unknown = trimap == 0.5
+        if not unknown.any():
+            # Nothing to find out: the trimap is the matte.
+            return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap, model=self.model)
+        found = self._predict(photo, trimap, retention, decoder, progress)
+        alpha = np.where(unknown, found.alpha[0, 0].cpu().numpy(), trimap)
+        if not np.isfinite(alpha).all():
+            raise MEMatteError(
+                f"{photo.name}: the network's result is not finite in {self.network.dtype}; "
+                "use dtype float32"
+            )
+        return Matte(
+            alpha=alpha,
+            photo=photo,
+            trimap=trimap,
+            routing=tuple(keep[0].cpu().numpy() for keep in found.keep),
+            model=self.model,
+        )
+
+    def _predict(
+        self,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        retention: Retention,
+        decoder: DecoderMode,
+        progress: Progress | None,
+    ) -> Prediction:
+        pixels = torch.from_numpy(_as_float(photo.pixels)).to(self.device)
+        with torch.inference_mode():
+            return self.network.predict(
+                pixels.permute(2, 0, 1)[None],
+                torch.from_numpy(trimap).to(self.device)[None, None],
+                max_tokens=_max_tokens(retention, photo.size, self.network),
+                chunking=CHUNKING,
+                decoder=decoder,
+                only_unknown=True,
+                progress=progress,
+            )
+
+
+def cut(
+    image: Any,
+    trimap: Any = None,
+    *,
+    mask: Any = None,
+    inside: float | None = None,
+    outside: float | None = None,
+    unit: Literal["%", "px"] = "%",
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    dtype: str = "auto",
+    retention: Retention = "auto",
+    progress: Progress | None = None,
+) -> Matte:
+    """Cut the subject out of one photo; pipelines stay warm between calls.
+
+    Args:
+        image: the photo, in any form that `MattingPipeline` takes.
+        trimap: where the subject is sure, where the background is, and what is unknown.
+        mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
+            either, the alpha channel of an RGBA photo serves as the mask.
+        inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
+            (see `trimap.from_mask`).
+        unit: "%" of the subject's size, or "px".
+        model: catalog name, Hub id, folder or file.
+        device, dtype, retention, progress: as for `MattingPipeline`.
+
+    Example:
+        >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
+
+    Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
+    """
+    if trimap is not None and mask is not None:
+        raise InputError("both a trimap and a mask are given; leave one of them out")
+    photo = image if isinstance(image, Photo) else read_photo(image)
+    if trimap is None:
+        if mask is None:
+            if photo.alpha is None:
+                raise InputError(
+                    f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
+                )
+            mask = _as_float(photo.alpha)
+        trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
+    return _warm(model, device, dtype)(photo, trimap, retention=retention, progress=progress)
+
+
+def trimap_for(
+    photo: Photo,
+    mask: Any,
+    *,
+    inside: float | None = None,
+    outside: float | None = None,
+    unit: Literal["%", "px"] = "%",
+) -> NDArray[np.uint8]:
+    """Trimap (H, W) uint8 0/128/255 of the photo's size from a rough mask of it.
+
+    A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
+    other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
+    """
+    band: dict[str, float] = {}
+    if inside is not None:
+        band["inside"] = inside
+    if outside is not None:
+        band["outside"] = outside
+    grey = read_gray(mask, name="mask", use_alpha=True)
+    if grey.shape != photo.size:
+        height, width = photo.size
+        if abs(grey.shape[1] / grey.shape[0] - width / height) > 0.01 * width / height:
+            raise InputError(
+                f"mask is {grey.shape[1]}x{grey.shape[0]} but {photo.name} is {width}x{height}; "
+                "make the mask from the same picture"
+            )
+        import cv2
+
+        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
+    return from_mask(grey, unit=unit, **band)
+
+
+@lru_cache(maxsize=2)
+def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
+    return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+
+
+def _as_float(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Integer or float pixels as float32 in [0, 1]."""
+    if np.issubdtype(pixels.dtype, np.integer):
+        return np.asarray(pixels, np.float32) / float(np.iinfo(pixels.dtype).max)
+    return np.array(pixels, np.float32)
+
+
+def _check_retention(retention: Retention, network: MEMatte) -> None:
+    if retention == "auto":
+        return
+    if not isinstance(retention, (int, float)) or not (
+        0 <= retention <= 1 or (retention >= MIN_TOKEN_COUNT and retention == int(retention))
+    ):
+        raise SettingError(
+            f"retention {retention!r}: give auto, a share of tokens from 0 to 1, or a number of "
+            f"tokens of at least {MIN_TOKEN_COUNT}"
+        )
+    if not network.config.routed and retention != 1:
+        raise SettingError(
+            f"retention {retention!r}: this model has no router and keeps all tokens; "
+            "use auto, or a MEMatte model"
+        )
+
+
+def _max_tokens(retention: Retention, size: tuple[int, int], network: MEMatte) -> int | None:
+    if retention == "auto" or not network.config.routed:
+        return None
+    if retention > 1:
+        return int(retention)
+    height, width = padded_size(*size, network.config.padding)
+    patch = network.config.patch_size
+    return math.ceil(retention * (height // patch) * (width // patch))
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise SettingError(f"device {str(device)!r} is not available here; use auto or cpu") from error
+    return chosen
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
+        return dtype
+    if dtype == "auto":
+        return torch.float32
+    if dtype not in DTYPES:
+        raise SettingError(f"dtype {str(dtype)!r}: choose auto, {', '.join(DTYPES)}")
+    return DTYPES[str(dtype)]

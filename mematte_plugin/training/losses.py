@@ -1,0 +1,84 @@
+"""The paper's training losses (section 3.4; matting terms as in ViTMatte).
+
+All take alpha and truth (B, 1, H, W) in [0, 1] and return a scalar. Means over a region are taken
+over all its pixels in the batch, so a crop with a wide unknown band weighs more than one with a
+narrow band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PYRAMID_LEVELS = 5
+SMOOTHNESS = 0.01
+
+
+def region_mean(values: Tensor, region: Tensor) -> Tensor:
+    """Mean of `values` over the pixels where `region` (same shape, 0/1) is 1; 0 where none is."""
+    return (values * region).sum() / region.sum().clamp_min(1)
+
+
+def unknown_l1(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Mean absolute error over the unknown region (unknown: (B, 1, H, W) of 0/1)."""
+    return region_mean((alpha - truth).abs(), unknown)
+
+
+def known_l1(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """Mean absolute error over the known regions."""
+    return region_mean((alpha - truth).abs(), 1 - unknown)
+
+
+def laplacian(alpha: Tensor, truth: Tensor) -> Tensor:
+    """L1 between Laplacian pyramids, level l weighted by 2^l (Hou & Liu 2019, eq. 5)."""
+    difference = alpha - truth  # the pyramid is linear
+    total = difference.new_zeros(())
+    for level in range(PYRAMID_LEVELS):
+        if min(difference.shape[-2:]) < 4:  # too small to blur with 5 taps
+            break
+        smaller = _blur(difference)[..., ::2, ::2]
+        back = F.interpolate(
+            smaller, size=difference.shape[-2:], mode="bilinear", align_corners=False
+        )
+        total = total + 2**level * (difference - back).abs().mean()
+        difference = smaller
+    return total / PYRAMID_LEVELS
+
+
+def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
+    """L1 between Sobel gradients over the unknown region, and a little smoothness (Dai et al.
+    2022, eq. 6)."""
+    total = alpha.new_zeros(())
+    for kernel in _sobel(alpha):
+        found = F.conv2d(alpha, kernel, padding=1)
+        wanted = F.conv2d(truth, kernel, padding=1)
+        total = total + region_mean((found - wanted).abs(), unknown)
+        total = total + SMOOTHNESS * region_mean(found.abs(), unknown)
+    return total
+
+
+def retention(keep: Sequence[Tensor], target: float) -> Tensor:
+    """(mean kept share - target)² over all routed blocks and the whole batch (paper eq. 9).
+
+    Only the batch's mean is bound, so that a busy image may keep more than a plain one.
+
+    Args:
+        keep: per routed block, (B, h, w) of 0 and 1, with gradient.
+        target: share of tokens to keep, 0 to 1.
+    """
+    share = torch.stack([k.float().mean() for k in keep]).mean()
+    return (share - target) ** 2
+
+
+def _blur(x: Tensor) -> Tensor:
+    taps = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    x = F.conv2d(F.pad(x, (2, 2, 0, 0), mode="reflect"), taps.view(1, 1, 1, 5))
+    return F.conv2d(F.pad(x, (0, 0, 2, 2), mode="reflect"), taps.view(1, 1, 5, 1))
+
+
+def _sobel(like: Tensor) -> tuple[Tensor, Tensor]:
+    across = like.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
+    return across.view(1, 1, 3, 3), across.t().reshape(1, 1, 3, 3)
