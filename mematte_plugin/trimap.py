@@ -99,7 +99,7 @@ def from_mask(
         what = "empty: nothing is white" if area == 0 else "full: everything is white"
         raise InputError(f"{name}: is {what}; paint the subject white on black")
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap = np.where(subject, np.uint8(255), np.uint8(0))
+    trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
     # The distance to the nearest pixel of the other side is 1 at the edge, so <= gives the width.
     for region, width in ((subject, inward), (~subject, outward)):
         if width > 0:
@@ -139,7 +139,7 @@ def from_alpha(alpha: ImageSource, *, width: float = 5) -> np.ndarray:
                 (~unknown).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
             )
             unknown = distance <= width
-    trimap = np.where(full, np.uint8(255), np.uint8(0))
+    trimap: np.ndarray = np.where(full, np.uint8(255), np.uint8(0))
     trimap[unknown] = 128
     return trimap
 

@@ -1,0 +1,187 @@
+"""Colour decontamination: the subject's own colours where it is partly transparent.
+
+Multi-level foreground estimation (Germer, Uelwer, Conrad, Harmeling: "Fast Multi-Level Foreground
+Estimation", ICPR 2020), as in pymatting, computed in tiles around the unknown band so that memory
+stays bounded, and used only there.
+"""
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .images import to_unit
+
+WHOLE_PIXELS = 8_000_000
+"""Up to this size the picture is one tile; pymatting needs about 100 bytes a pixel."""
+
+TILE, OVERLAP = 2048, 256
+"""Side of a tile and how far it looks beyond; over that overlap neighbours are faded together."""
+
+BLEED = 16
+"""Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
+
+logger = logging.getLogger(__name__)
+
+_numba_lock = threading.Lock()
+
+
+def estimate_foreground(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    *,
+    trimap: np.ndarray | None = None,
+    whole_pixels: int = WHOLE_PIXELS,
+    tile: int = TILE,
+    overlap: int = OVERLAP,
+) -> np.ndarray:
+    """The colours of the foreground alone, F in image = alpha * F + (1 - alpha) * B.
+
+    image: (H, W, 3) uint8, uint16 or float in [0, 1].
+    alpha: (H, W) float in [0, 1].
+    trimap: (H, W) of 0, 0.5 and 1; pixels of 1 count as opaque and pixels of 0 as empty, whatever
+        alpha says.
+    whole_pixels, tile, overlap: a larger picture is computed in tiles of this side in pixels, each
+        with so much around it; only tiles that hold partly transparent pixels are computed.
+
+    Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
+    is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
+    cut-out drags in no background; black elsewhere, so that no file hands on what was cut away.
+
+    Raises InputError when the shapes do not agree.
+    """
+    image = np.asarray(image)
+    alpha = np.asarray(alpha, np.float32)
+    if image.ndim != 3 or image.shape[2] != 3 or alpha.shape != image.shape[:2]:
+        raise InputError(
+            f"foreground: image {image.shape} and alpha {alpha.shape} do not agree; give (H, W, 3)"
+            " and (H, W) of one size"
+        )
+    if trimap is not None:
+        if trimap.shape != alpha.shape:
+            raise InputError(
+                f"foreground: trimap {trimap.shape} and alpha {alpha.shape} do not agree; give both"
+                " in one size"
+            )
+        alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
+    opaque = alpha >= 1
+    wanted = _near(alpha > 0, BLEED) & ~opaque
+    result = np.zeros(image.shape, np.float32)
+    result[opaque] = to_unit(image[opaque])
+    if not wanted.any():
+        return result
+    estimate = _load()
+    height, width = alpha.shape
+    if height * width <= whole_pixels:
+        tile = max(height, width)
+    weight = np.zeros(alpha.shape, np.float32)
+    for core, box in _tiles(height, width, tile, overlap):
+        inside = wanted[box]
+        if not inside.any():
+            continue
+        colours = _estimated(estimate, to_unit(image[box]), alpha[box])
+        share = _fade(core, box)
+        result[box][inside] += (colours * share[..., None])[inside]
+        weight[box] += share
+    result[wanted] /= weight[wanted][:, None]
+    return result
+
+
+def _estimated(
+    estimate: Callable[..., np.ndarray], image: np.ndarray, alpha: np.ndarray
+) -> np.ndarray:
+    if max(alpha.shape) < 2:  # the pyramid of a single pixel has no levels
+        return image
+    # One at a time: numba's plain thread pool aborts the process when two threads enter it.
+    with _numba_lock:
+        return np.asarray(estimate(image, np.ascontiguousarray(alpha)), np.float32)
+
+
+_Box = tuple[slice, slice]
+
+
+def _tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[_Box, _Box]]:
+    """Each tile's core and the box that is computed for it: the core and its surroundings."""
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            yield (
+                (slice(top, bottom), slice(left, right)),
+                (
+                    slice(max(0, top - overlap), min(height, bottom + overlap)),
+                    slice(max(0, left - overlap), min(width, right + overlap)),
+                ),
+            )
+
+
+def _fade(core: _Box, box: _Box) -> np.ndarray:
+    """Weights over a box: across each inner edge of the core they fall linearly from 1 to 0.
+
+    They reach 0 half way through the overlap: further out a tile knows too little of what is around.
+    """
+    sides: list[np.ndarray] = []
+    for inner, outer in zip(core, box, strict=True):
+        at = np.arange(outer.start, outer.stop, dtype=np.float32)
+        before, after = inner.start - outer.start, outer.stop - inner.stop
+        ramp = np.ones_like(at)
+        if before:
+            ramp = np.minimum(ramp, 0.5 + (at - inner.start + 0.5) / before)
+        if after:
+            ramp = np.minimum(ramp, 0.5 - (at - inner.stop + 0.5) / after)
+        sides.append(ramp.clip(0, 1))
+    return np.outer(*sides)
+
+
+def _near(region: np.ndarray, pixels: int) -> np.ndarray:
+    """The region grown by so many pixels."""
+    import cv2
+
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return np.asarray(cv2.dilate(region.view(np.uint8), kernel)).view(np.bool_)
+
+
+# ---- pymatting -----------------------------------------------------------------------------------
+
+
+def _load() -> Callable[..., np.ndarray]:
+    """pymatting's estimator; its first import compiles for up to a minute, then it is cached."""
+    with _numba_lock:
+        _ensure_numba_cache()
+        logger.info("loading the foreground estimation; the very first time it is compiled")
+        from pymatting import estimate_foreground_ml
+    estimator: Callable[..., np.ndarray] = estimate_foreground_ml
+    return estimator
+
+
+def _ensure_numba_cache() -> None:
+    """Give numba a cache folder where it would find none and refuse to import (read-only install).
+
+    numba tries the package's own folder, then the user's cache folder. The last resort is a fresh
+    private folder: the cache holds executable code, so a guessable name under /tmp would let other
+    users of the machine plant theirs.
+    """
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    spec = find_spec("pymatting")
+    if spec is None or spec.origin is None:
+        return  # the import itself will say that pymatting is missing
+    package = Path(spec.origin).parent
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if _is_writable(package / "foreground") or _is_writable(user):
+        return
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="mematte-numba-")
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

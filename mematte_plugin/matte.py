@@ -1,0 +1,223 @@
+"""The result of matting: alpha, decontaminated colours, and what one makes of them."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from .errors import InputError, OutputError, SettingError
+from .foreground import estimate_foreground
+from .images import (
+    ImageSource,
+    Photo,
+    linear_to_srgb,
+    read_photo,
+    srgb_to_linear,
+    write_image,
+)
+from .writing import FORMATS
+
+Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
+Background: TypeAlias = "str | tuple[float, ...] | ImageSource"
+
+
+@dataclass(eq=False)
+class Matte:
+    """One photograph's matte; all arrays have the photo's size (H, W).
+
+    alpha: (H, W) float32 in [0, 1], the opacity of the subject.
+    photo: the photograph it belongs to.
+    trimap: (H, W) float32 of 0 (background), 0.5 (unknown) and 1 (foreground).
+    routing: one bool (h, w) array per routed block over the padded token grid, True where a token
+        took the exact path.
+    scores: the router's scores that led there, if they were kept.
+    plan: the memory plan that ran, if one was made.
+    model: the name of the weights.
+    """
+
+    alpha: np.ndarray
+    photo: Photo
+    trimap: np.ndarray
+    routing: tuple[np.ndarray, ...] = ()
+    scores: Any = None
+    plan: Any = None
+    model: str = ""
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
+
+        In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
+        see `foreground.estimate_foreground`. Computed on first use.
+        """
+        return estimate_foreground(self.photo.pixels, self.alpha)
+
+    def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
+        """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.
+
+        decontaminate: False keeps the photo's colours, the old background's tint included.
+        """
+        colours = self.foreground if decontaminate else self.photo.as_float()
+        return np.concatenate([colours, self.alpha[..., None]], axis=2, dtype=np.float32)
+
+    def cutout(self, *, bits: int = 8, decontaminate: bool = True) -> Image.Image:
+        """The subject as an RGBA Pillow image with straight alpha, its ICC profile and DPI.
+
+        bits: 8; Pillow has no deeper RGBA, so that 16 raises SettingError (use `save`, or
+        `cutout_array`).
+        """
+        if bits != 8:
+            raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
+        array = self.cutout_array(decontaminate=decontaminate)
+        if self.photo.linear:
+            array[..., :3] = linear_to_srgb(array[..., :3])
+        return self._pillow(array)
+
+    def composite(self, background: Background) -> Image.Image:
+        """The subject before another background, as an RGB Pillow image of the photo's size.
+
+        background: a colour ("white", "#20c0ff", "hsl(…)", (255, 255, 255), or floats in [0, 1]),
+            or an image as `images.read_photo` takes it; of another size it is scaled to cover the
+            photo and cropped in the middle.
+
+        Blended in the photo's own encoding, as image editors do; linear light is blended as such.
+        The background's numbers are taken as they are: no ICC conversion, its transparency ignored.
+        Raises InputError for what is neither a colour nor an image.
+        """
+        behind = self._background(background)
+        alpha = self.alpha[..., None]
+        mixed = self.foreground * alpha + behind * (1 - alpha)
+        if self.photo.linear:
+            mixed = linear_to_srgb(mixed)
+        return self._pillow(mixed)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        kind: Kind | None = None,
+        bits: int | None = None,
+        overwrite: bool = False,
+        decontaminate: bool = True,
+    ) -> None:
+        """Write the matte to a file, all of it or nothing; the suffix chooses the format.
+
+        kind: "cutout" (RGBA), "alpha" (grey) or "foreground" (RGB). Default: alpha for a name that
+            ends in `_alpha`, as in hair_alpha.png, otherwise the cut-out.
+        bits: as for `writing.write_image`; default the photo's own depth, where the format has it.
+        overwrite: replace an existing file.
+        decontaminate: False leaves the photo's own colours in the cut-out and the foreground.
+
+        ICC profile and DPI are carried. EXR is written in linear light (sRGB curve undone) with
+        premultiplied colours, as its readers expect; every other format display-encoded.
+        Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
+        """
+        kind = kind or self.kind_of(path)
+        suffix = Path(path).suffix.lower()
+        fmt = FORMATS.get(suffix)
+        if kind == "cutout" and fmt == "jpeg":
+            raise OutputError(
+                f"{os.fspath(path)}: JPEG has no transparency; save as .png, .tif, .webp or .exr,"
+                " or the alpha alone (a name ending in _alpha)"
+            )
+        write_image(
+            path,
+            self._saved(kind, fmt, decontaminate),
+            icc_profile=self.photo.icc_profile,
+            dpi=self.photo.dpi,
+            bits=bits if bits is not None else self._depth(fmt),
+            overwrite=overwrite,
+        )
+
+    @staticmethod
+    def kind_of(path: str | os.PathLike[str]) -> Kind:
+        """What `save` writes under this name unless told otherwise."""
+        return "alpha" if Path(path).stem.lower().endswith("_alpha") else "cutout"
+
+    def _saved(self, kind: Kind, fmt: str | None, decontaminate: bool) -> np.ndarray:
+        if kind == "alpha":
+            return self.alpha
+        if kind == "cutout":
+            array = self.cutout_array(decontaminate=decontaminate)
+        elif kind == "foreground":
+            array = self.foreground.copy() if decontaminate else self.photo.as_float()
+        else:
+            raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
+        if fmt == "exr" and not self.photo.linear:
+            array[..., :3] = srgb_to_linear(array[..., :3])
+        elif fmt != "exr" and self.photo.linear:
+            array[..., :3] = linear_to_srgb(array[..., :3])
+        return array
+
+    def _depth(self, fmt: str | None) -> int | None:
+        """The photo's depth, or the nearest one that the format has."""
+        bits = self.photo.bits
+        return {"png": min(bits, 16), "tiff": bits, "exr": 16 if bits == 8 else 32}.get(fmt or "")
+
+    def _background(self, background: Background) -> np.ndarray:
+        """(3,) or (H, W, 3) float32 in the photo's encoding."""
+        colour = _colour(background)
+        if colour is not None:
+            return srgb_to_linear(colour) if self.photo.linear else colour
+        name = None if isinstance(background, str | os.PathLike) else "background"
+        photo = background if isinstance(background, Photo) else read_photo(background, name=name)
+        pixels = _cover(photo.as_float(), self.photo.size)
+        if photo.linear == self.photo.linear:
+            return pixels
+        return linear_to_srgb(pixels) if photo.linear else srgb_to_linear(pixels)
+
+    def _pillow(self, array: np.ndarray) -> Image.Image:
+        im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
+        # Where Pillow looks when it saves; dpi it takes from there for some formats only.
+        if self.photo.icc_profile:
+            im.info["icc_profile"] = self.photo.icc_profile
+        if self.photo.dpi:
+            im.info["dpi"] = self.photo.dpi
+        return im
+
+
+def _colour(background: Any) -> np.ndarray | None:
+    """(3,) float32 in [0, 1] of a colour name or tuple; None for what may be an image."""
+    if isinstance(background, str):
+        try:
+            numbers: tuple[float, ...] = ImageColor.getrgb(background)
+        except ValueError:
+            if not os.path.exists(background):
+                raise InputError(
+                    f"background {background!r}: neither a colour (white, #20c0ff) nor a file"
+                ) from None
+            return None
+    elif isinstance(background, tuple | list):
+        numbers = tuple(background)
+        if not numbers or not all(isinstance(n, int | float | np.number) for n in numbers):
+            raise InputError("background: give one colour or one image, not a list of them")
+        if any(isinstance(n, float | np.floating) for n in numbers) and max(numbers) <= 1:
+            numbers = tuple(n * 255 for n in numbers)
+    else:
+        return None
+    opaque = len(numbers) == 3 or (len(numbers) == 4 and numbers[3] == 255)
+    if not opaque or not all(0 <= n <= 255 for n in numbers):
+        raise InputError(f"background {background!r}: give three numbers, 0–255 or floats 0–1")
+    return np.asarray(np.array(numbers[:3], np.float32) / np.float32(255))
+
+
+def _cover(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scaled to cover (H, W), keeping its aspect ratio, and cropped in the middle."""
+    height, width = size
+    if pixels.shape[:2] == size:
+        return pixels
+    import cv2
+
+    scale = max(height / pixels.shape[0], width / pixels.shape[1])
+    grown = (
+        max(width, round(pixels.shape[1] * scale)),
+        max(height, round(pixels.shape[0] * scale)),
+    )
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = np.asarray(cv2.resize(pixels, grown, interpolation=way)).clip(0, 1)
+    top, left = (grown[1] - height) // 2, (grown[0] - width) // 2
+    return scaled[top : top + height, left : left + width]
