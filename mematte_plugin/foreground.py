@@ -123,7 +123,7 @@ def _tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[_
 def _fade(core: _Box, box: _Box) -> np.ndarray:
     """Weights over a box: across each inner edge of the core they fall linearly from 1 to 0.
 
-    They reach 0 half way through the overlap: further out a tile knows too little of what is around.
+    They reach 0 half way through the overlap: further out a tile knows too little around it.
     """
     sides: list[np.ndarray] = []
     for inner, outer in zip(core, box, strict=True):
