@@ -1,0 +1,282 @@
+"""The Hugging Face Hub, through huggingface_hub alone: its cache, its tokens, its environment.
+
+What this file adds is the choice of files and errors that say what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, WeightsError
+from .catalog import Entry
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+"""progress(bytes done, bytes in all, what is downloaded)"""
+
+_CONFIG = "config.json"
+_PREPROCESSOR = "preprocessor_config.json"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_UPLOADED = ["config.json", "model.safetensors", "README.md"]
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """The files of a model on this machine."""
+
+    weights: Path
+    """model.safetensors or pytorch_model.bin."""
+    config: Path
+    """config.json."""
+    preprocessor: Path | None
+    """preprocessor_config.json, where the repository is one of transformers."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is being fetched, for messages."""
+
+    repo_id: str
+    revision: str
+    entry: Entry | None
+
+    @property
+    def name(self) -> str:
+        return self.entry.name if self.entry else self.repo_id
+
+    @property
+    def by_hand(self) -> str:
+        """How to do without the connection."""
+        base = f"{endpoint()}/{self.repo_id}/resolve/{self.revision}"
+        condition = "" if self.entry else " (if it exists)"
+        return (
+            f"download {base}/{_CONFIG}, {base}/{_PREPROCESSOR}{condition} and "
+            f"{base}/{_WEIGHTS[0]} into one folder and give that folder instead of the name"
+        )
+
+
+def endpoint() -> str:
+    """The Hub's address: HF_ENDPOINT, or huggingface.co."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def cached(repo_id: str, filename: str, revision: str) -> Path | None:
+    """A file's place in the Hub's cache; None where it is not there. No connection."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo_id, filename, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def download(
+    repo_id: str, *, revision: str, progress: Progress | None = None, entry: Entry | None = None
+) -> HubFiles:
+    """The files of a repository, from the cache where they are there, else from the Hub.
+
+    Raises:
+        WeightsError: no such repository or file, no permission, no connection, no space.
+    """
+    from .read import read_json
+
+    source = _Source(repo_id, revision, entry)
+    config = _get(source, _CONFIG, progress)
+    preprocessor = None
+    if read_json(config).get("model_type") == "vitmatte":
+        preprocessor = _get(source, _PREPROCESSOR, progress)
+    for name in _WEIGHTS:
+        if weights := cached(repo_id, name, revision):
+            return HubFiles(weights, config, preprocessor)
+    try:
+        weights = _get(source, _WEIGHTS[0], progress)
+    except _NoSuchFile:
+        weights = _get(source, _WEIGHTS[1], progress)
+    return HubFiles(weights, config, preprocessor)
+
+
+class _NoSuchFile(WeightsError):
+    """The repository exists, the file does not."""
+
+
+def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if path := cached(source.repo_id, filename, source.revision):
+        return path
+    logger.info("downloading %s of %s from %s", filename, source.repo_id, endpoint())
+    bar = None if progress is None else _bar_class(progress, f"{source.name}: {filename}")
+    known = inspect.signature(hf_hub_download).parameters
+    options: dict[str, Any] = {"tqdm_class": bar} if bar and "tqdm_class" in known else {}
+    try:
+        # Without a connection the download would retry for half a minute before it says so. Where
+        # the Hub answers, whatever it says, the download deals with it.
+        with suppress(HfHubHTTPError):
+            get_hf_file_metadata(hf_hub_url(source.repo_id, filename, revision=source.revision))
+        return Path(hf_hub_download(source.repo_id, filename, revision=source.revision, **options))
+    except _hub_errors() as error:
+        if bar is not None and bar.failure is error:
+            raise  # the callback's own, an interrupt for example
+        raise _explained(error, source, filename) from error
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """Everything that huggingface_hub raises on purpose, whichever HTTP client it is built on."""
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+    transport = [b for b in HfHubHTTPError.__bases__ if issubclass(b, Exception)]
+    return (OSError, EntryNotFoundError, HFValidationError, *transport)
+
+
+def _bar_class(progress: Progress, stage: str) -> Any:
+    """A stand-in for tqdm that reports to `progress`, with what huggingface_hub uses of tqdm."""
+
+    class Bar:
+        failure: BaseException | None = None
+
+        def __init__(self, *_: Any, total: float | None = None, initial: float = 0, **__: Any):
+            self.n = initial
+            self.total = total
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            try:
+                progress(int(self.n), int(max(self.total or 0, self.n)), stage)
+            except BaseException as error:
+                Bar.failure = error
+                raise
+
+        def _nothing(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def __enter__(self) -> Bar:
+            return self
+
+        __exit__ = close = refresh = set_postfix_str = set_description = _nothing
+        # With these two, Xet transfers are reported through this one bar instead of two.
+        update_transfer = set_transfer_postfix_str = _nothing
+
+    return Bar
+
+
+def _explained(error: Exception, source: _Source, filename: str) -> WeightsError:
+    """One line for what went wrong, with the remedy."""
+    from huggingface_hub import errors
+
+    name, repo = source.name, f"{endpoint()}/{source.repo_id}"
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    local = isinstance(error, errors.LocalEntryNotFoundError)
+    if isinstance(error, errors.EntryNotFoundError) and not local:
+        return _NoSuchFile(
+            f"{name}: {repo} has no {filename} at {source.revision}; choose a MEMatte or ViTMatte "
+            "repository (config.json with model.safetensors or pytorch_model.bin)"
+        )
+    cause = error.__cause__ if local and error.__cause__ is not None else error
+    disk = _disk_problem(error)
+    answers = (  # the first that applies
+        (
+            isinstance(error, errors.GatedRepoError),
+            f"{repo} is gated; accept its licence there, then run `hf auth login` or set HF_TOKEN",
+        ),
+        (
+            isinstance(error, errors.RepositoryNotFoundError),
+            f"{repo} does not exist or is private, and there is no such folder here; check the "
+            "spelling, or run `hf auth login` if it is yours",
+        ),
+        (
+            isinstance(error, errors.RevisionNotFoundError),
+            f"{repo} has no revision {source.revision!r}; look at its branches and tags",
+        ),
+        (
+            isinstance(error, errors.HFValidationError),
+            f"not a valid Hub id ({_one_line(error)}); give owner/name",
+        ),
+        (
+            status in {401, 403},
+            f"{repo} refuses access ({status}); run `hf auth login` with a token that may read it",
+        ),
+        (
+            isinstance(cause, errors.OfflineModeIsEnabled),
+            f"{filename} is not in the cache and HF_HUB_OFFLINE forbids downloading; unset it, or "
+            f"{source.by_hand}",
+        ),
+        (disk is not None, f"{filename} cannot be stored: {disk}"),
+        (
+            True,
+            f"{filename} is not in the cache and downloading it from {endpoint()} failed "
+            f"({_one_line(cause)}); try again, or {source.by_hand}",
+        ),
+    )
+    return WeightsError(f"{name}: {next(text for applies, text in answers if applies)}")
+
+
+def _disk_problem(error: Exception) -> str | None:
+    from huggingface_hub import constants
+
+    number = getattr(error, "errno", None)
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return f"no space left below {constants.HF_HUB_CACHE}; free some, or set HF_HOME elsewhere"
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{constants.HF_HUB_CACHE} is not writable; set HF_HOME to a folder that is"
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def push_to_hub(
+    directory: str | Path, repo_id: str, *, private: bool = False, token: str | None = None
+) -> str:
+    """Publish a model folder (see `save_network`) and return its address.
+
+    The repository is made where it does not exist; existing files are replaced in one commit.
+
+    Args:
+        directory: holds config.json, model.safetensors and README.md.
+        repo_id: ``owner/name``.
+        private: for a repository that is made now.
+        token: default is the one of `hf auth login` or HF_TOKEN.
+
+    Raises:
+        WeightsError: the folder does not hold a network that loads.
+        OutputError: the Hub does not take it.
+    """
+    from huggingface_hub import HfApi
+
+    from .load import load_network
+
+    load_network(Path(directory))  # nothing is published that does not load
+    missing = [n for n in _UPLOADED if not (Path(directory) / n).is_file()]
+    if missing:
+        raise WeightsError(
+            f"{directory} has no {', '.join(missing)}; make the folder with `mematte convert`"
+        )
+    api = HfApi(token=token)
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo_id,
+            folder_path=directory,
+            allow_patterns=_UPLOADED,
+            commit_message="Upload with mematte-plugin",
+        )
+    except _hub_errors() as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        remedy = "run `hf auth login` with a token that may write there"
+        if status not in {401, 403}:
+            remedy = "check the id and the connection, then try again"
+        raise OutputError(
+            f"{repo_id} on {endpoint()} does not take the model ({_one_line(error)}); {remedy}"
+        ) from error
+    return f"{endpoint()}/{repo_id}"

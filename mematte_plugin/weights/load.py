@@ -1,0 +1,291 @@
+"""From a name, a Hub id, a folder or a file to a network that is ready to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import WeightsError
+from ..network import MEMatte, NetworkConfig
+from . import hub
+from .catalog import BUNDLE_ROOT, CATALOG, Entry, closest, find
+from .formats import (
+    FORMAT,
+    check_shapes,
+    checked_config,
+    config_from_ours,
+    config_from_shapes,
+    config_from_transformers,
+    network_keys,
+    shapes_of,
+    unwrap,
+)
+from .read import SUFFIXES, read_json, read_tensors
+
+Where = Literal["bundled", "hub", "local"]
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+METADATA_KEY = "mematte"
+"""Entry of a safetensors header that carries the NetworkConfig as JSON, so that the file can stand
+alone."""
+_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
+_WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class ResolvedWeights:
+    """The files that a name stands for; all of them exist."""
+
+    name: str
+    """As asked for."""
+    where: Where
+    """Inside the package, in the Hub's cache, or a path of the user's."""
+    weights: Path
+    """The file with the tensors."""
+    config: Path | None
+    """config.json; None where the weights file stands alone."""
+    preprocessor: Path | None
+    """preprocessor_config.json of a transformers repository."""
+    entry: Entry | None
+    """What the catalog knows about it."""
+
+
+@dataclass(frozen=True)
+class Availability:
+    """A catalog entry and whether it is usable without the network."""
+
+    entry: Entry
+    """The model."""
+    path: Path | None
+    """The weights file on this machine; None where it would have to be downloaded."""
+
+
+def load_network(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    progress: hub.Progress | None = None,
+) -> MEMatte:
+    """A network in eval mode, float32, on the CPU.
+
+    Args:
+        name_or_path: catalog name (``mematte-tiny``), Hub id (``owner/name`` or
+            ``owner/name@revision``), folder, or .safetensors / .pth / .pt / .ckpt / .bin file.
+        revision: branch, tag or commit of a Hub repository.
+        progress: called with (bytes done, bytes in all, what is downloaded).
+
+    Raises:
+        WeightsError: not found, not reachable, not trusted, damaged, or not this network.
+    """
+    resolved = resolve(name_or_path, revision=revision, progress=progress)
+    config, state = read_checkpoint(resolved)
+    return _assemble(config, state, str(resolved.weights))
+
+
+def resolve(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    progress: hub.Progress | None = None,
+) -> ResolvedWeights:
+    """Find the files of a model, downloading them where they are not on this machine yet.
+
+    A catalog name wins over a folder of the same name in the current directory; write ``./name``
+    for the folder. Files from the Hub are looked for in its cache first, and then no connection is
+    made.
+
+    Raises:
+        WeightsError: as `load_network`, without looking inside the weights file.
+    """
+    name = str(name_or_path)
+    match = _HUB_ID.fullmatch(name)
+    if isinstance(name_or_path, str):
+        base, _, pinned = name.partition("@")
+        if entry := find(base):
+            return _resolve_entry(entry, name, revision or pinned or None, progress)
+    path = Path(name).expanduser()
+    if path.exists():
+        if revision is not None:
+            raise WeightsError(f"{name} is a local path, it has no revisions; leave revision out")
+        return _resolve_path(path, name)
+    if isinstance(name_or_path, Path) or _looks_like_path(name, match):
+        raise WeightsError(f"{name} does not exist; check the path, or give the name of a model")
+    if match is None:
+        raise WeightsError(
+            f"no model named {name!r}; did you mean {' or '.join(closest(name))}? "
+            "A Hub id (owner/name), a folder or a checkpoint file works as well"
+        )
+    files = hub.download(
+        match["repo"], revision=revision or match["revision"] or "main", progress=progress
+    )
+    return ResolvedWeights(name, "hub", files.weights, files.config, files.preprocessor, None)
+
+
+def _looks_like_path(name: str, match: re.Match[str] | None) -> bool:
+    separators = name.count("/") + name.count("\\")
+    return (
+        name.startswith((".", "~", "/"))
+        or name.lower().endswith(SUFFIXES)
+        or (separators > 0 and match is None)
+    )
+
+
+def _resolve_entry(
+    entry: Entry, name: str, revision: str | None, progress: hub.Progress | None
+) -> ResolvedWeights:
+    if entry.where == "bundled":
+        if revision is not None:
+            raise WeightsError(f"{name} comes with the package, it has no revisions")
+        folder = BUNDLE_ROOT / entry.name
+        files = hub.HubFiles(folder / entry.filename, folder / CONFIG, None)
+        if not files.weights.is_file() or not files.config.is_file():
+            raise WeightsError(
+                f"{name} should lie in {folder} but does not; install mematte-plugin again"
+            )
+    else:
+        files = hub.download(
+            entry.repo_id, revision=revision or entry.revision, progress=progress, entry=entry
+        )
+    if entry.sha256 is not None and revision in {None, entry.revision}:
+        _verify(files.weights, entry)
+    return ResolvedWeights(
+        name, entry.where, files.weights, files.config, files.preprocessor, entry
+    )
+
+
+def _verify(path: Path, entry: Entry) -> None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != entry.sha256:
+        real = path.resolve()  # the Hub's cache holds links to what was downloaded
+        raise WeightsError(
+            f"{entry.name}: {real} has sha256 {digest.hexdigest()}, expected {entry.sha256}; "
+            "delete that file and load again, or pass its path if you want it as it is"
+        )
+
+
+def _resolve_path(path: Path, name: str) -> ResolvedWeights:
+    if path.is_file():
+        beside = path.parent if path.name in _WEIGHT_NAMES else None
+        return _with_companions(name, path, beside)
+    found = [path / n for n in _WEIGHT_NAMES if (path / n).is_file()]
+    if not found:
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise WeightsError(
+                f"{name} holds no weights; a model folder has config.json and model.safetensors"
+            )
+        if len(found) > 1:
+            raise WeightsError(
+                f"{name} holds {len(found)} checkpoints ({', '.join(p.name for p in found[:3])}); "
+                "give the path of one of them"
+            )
+    return _with_companions(name, found[0], path)
+
+
+def _with_companions(name: str, weights: Path, folder: Path | None) -> ResolvedWeights:
+    def beside(filename: str) -> Path | None:
+        path = folder / filename if folder is not None else None
+        return path if path is not None and path.is_file() else None
+
+    return ResolvedWeights(name, "local", weights, beside(CONFIG), beside(PREPROCESSOR), None)
+
+
+def read_checkpoint(resolved: ResolvedWeights) -> tuple[NetworkConfig, dict[str, Tensor]]:
+    """Network shape and state dict (official keys, dtypes of the file), matched to each other.
+
+    Raises:
+        WeightsError: unreadable, not trusted, not complete, of wrong shapes, or not finite.
+    """
+    source = str(resolved.weights)
+    loaded, metadata = read_tensors(resolved.weights)
+    raw = unwrap(loaded, source)
+    config = _config_of(resolved, raw, metadata)
+    state = network_keys(raw)
+    check_shapes(shapes_of(state), shapes_of(_blank(config, source).state_dict()), source)
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise WeightsError(
+                f"{source}: {key} holds NaN or infinite values; the training that made it failed "
+                "or the file is damaged"
+            )
+    return config, state
+
+
+def _config_of(
+    resolved: ResolvedWeights, raw: dict[str, Tensor], metadata: dict[str, str]
+) -> NetworkConfig:
+    if resolved.config is not None:
+        source = str(resolved.config)
+        config = read_json(resolved.config)
+        if config.get("format") == FORMAT:
+            return config_from_ours(config, source)
+        if config.get("model_type") == "vitmatte":
+            if resolved.preprocessor is None:
+                raise WeightsError(
+                    f"{source}: {PREPROCESSOR} is missing beside it; download it too, it says how "
+                    "pixels are normalised"
+                )
+            return config_from_transformers(config, read_json(resolved.preprocessor), source)
+        raise WeightsError(
+            f"{source} describes neither a mematte nor a vitmatte network but "
+            f"{config.get('model_type', 'something else')!r}; choose another model"
+        )
+    source = str(resolved.weights)
+    if METADATA_KEY in metadata:
+        try:
+            values: Any = json.loads(metadata[METADATA_KEY])
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise WeightsError(f"{source}: its header is damaged; download it again")
+        return checked_config(values, source)
+    return config_from_shapes(raw, source)
+
+
+def _blank(config: NetworkConfig, source: str) -> MEMatte:
+    """The network without storage: shapes only, however large the configuration claims it is."""
+    try:
+        with torch.device("meta"):
+            return MEMatte(config)
+    except (ValueError, TypeError, RuntimeError, IndexError, OverflowError) as error:
+        raise WeightsError(
+            f"{source}: its configuration describes no possible network ({error})"
+        ) from None
+
+
+def _assemble(config: NetworkConfig, state: dict[str, Tensor], source: str) -> MEMatte:
+    network = _blank(config, source)
+    # Copies: safetensors are mapped from the file, which may change or have to be deleted.
+    network.load_state_dict(
+        {
+            key: tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor
+            for key, tensor in state.items()
+        },
+        assign=True,
+    )
+    return network.eval()
+
+
+def available() -> list[Availability]:
+    """Every model of the catalog, with its file where that is on this machine. No connection."""
+    return [Availability(entry, _present(entry)) for entry in CATALOG.values()]
+
+
+def _present(entry: Entry) -> Path | None:
+    if entry.where == "bundled":
+        path = BUNDLE_ROOT / entry.name / entry.filename
+        return path if path.is_file() else None
+    return next(
+        (p for n in _WEIGHT_NAMES if (p := hub.cached(entry.repo_id, n, entry.revision))), None
+    )
