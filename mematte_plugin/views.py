@@ -1,0 +1,143 @@
+"""Pictures for looking at: checkerboards, routing maps, contact sheets. Plain functions on numpy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .errors import InputError
+from .images import to_unit
+
+KEPT_TINT = (255, 150, 30)
+"""Colour washed over the tokens that took the exact path."""
+TINT_SHARE = 0.22
+SKIPPED_LIGHT = 0.45
+"""Brightness of the tokens that took the short cut; they also lose their colour."""
+SHEET_COLOUR = 24
+"""Grey of a contact sheet between and below its panels."""
+LUMA = (0.299, 0.587, 0.114)
+
+
+def checkerboard(
+    size: tuple[int, int], *, square: int = 16, light: int = 204, dark: int = 153
+) -> np.ndarray:
+    """The pattern that stands for transparency: (H, W, 3) uint8.
+
+    size: (H, W) in pixels.
+    square: side of a square in pixels.
+    light, dark: the two greys; the upper left square is light.
+    """
+    rows, columns = (np.arange(side) // square for side in size)
+    odd = (rows[:, None] + columns[None, :]) % 2 == 1
+    grey = np.where(odd, np.uint8(dark), np.uint8(light))
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def routing_overlay(pixels: np.ndarray, keep: np.ndarray, *, patch: float = 16) -> np.ndarray:
+    """A photo with its routing: kept tokens in tinted colour, skipped ones dark and grey.
+
+    pixels: (H, W, 3) uint8, uint16 or float in [0, 1].
+    keep: (h, w) bool over the token grid. The grid starts in the upper left corner and may reach
+        beyond the picture, as it does where the photo was padded.
+    patch: side of a token in pixels of `pixels`; a fraction where the photo has been scaled down.
+
+    Returns (H, W, 3) uint8. Raises InputError where the grid is too small for the picture.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = (
+        ((np.arange(side) + 0.5) / patch).astype(np.intp) for side in (height, width)
+    )
+    if keep.ndim != 2 or rows[-1] >= keep.shape[0] or columns[-1] >= keep.shape[1]:
+        raise InputError(
+            f"routing map of shape {keep.shape} does not cover {width}×{height} pixels with tokens"
+            f" of {patch:g}; give the map and the patch size of this picture"
+        )
+    kept = keep[rows[:, None], columns[None, :]][..., None].astype(bool)
+    colour = to_unit(pixels) * np.float32(255)
+    grey = (colour @ np.array(LUMA, np.float32))[..., None] * np.float32(SKIPPED_LIGHT)
+    tint = np.array(KEPT_TINT, np.float32) * np.float32(TINT_SHARE)
+    mixed = np.where(kept, colour * np.float32(1 - TINT_SHARE) + tint, grey)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def contact_sheet(
+    panels: Sequence[np.ndarray],
+    captions: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    gap: int = 12,
+) -> np.ndarray:
+    """Pictures side by side, each with a line of text below it: (H, W, 3) uint8.
+
+    panels: (H, W, 3) or (H, W) uint8; the largest decides the size of a cell.
+    captions: one per panel, or none at all.
+    columns: default, as many as make the sheet about as wide as it is high, or a little wider.
+    gap: pixels between the cells and around them.
+
+    Raises InputError without panels, or with another number of captions.
+    """
+    if not panels or len(captions) not in (0, len(panels)):
+        raise InputError(
+            f"contact sheet of {len(panels)} panel(s) and {len(captions)} caption(s): give at"
+            " least one panel, and one caption each or none"
+        )
+    cell_width = max(panel.shape[1] for panel in panels)
+    cell_height = max(panel.shape[0] for panel in panels)
+    text = _text_size(cell_width) if captions else 0
+    line = round(1.6 * text)
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(panels) * (cell_height + line) / cell_width))
+    columns = max(1, min(columns, len(panels)))
+    rows = math.ceil(len(panels) / columns)
+    sheet = Image.new(
+        "RGB",
+        (columns * (cell_width + gap) + gap, rows * (cell_height + line + gap) + gap),
+        (SHEET_COLOUR,) * 3,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for i, panel in enumerate(panels):
+        left = gap + i % columns * (cell_width + gap)
+        top = gap + i // columns * (cell_height + line + gap)
+        sheet.paste(Image.fromarray(np.ascontiguousarray(panel)).convert("RGB"), (left, top))
+        if captions:
+            font = ImageFont.load_default(size=text)
+            draw.text((left, top + cell_height + text // 4), captions[i], (235,) * 3, font=font)
+    return np.asarray(sheet)
+
+
+def routing_sheet(
+    pixels: np.ndarray,
+    routing: Sequence[np.ndarray],
+    captions: Sequence[str],
+    *,
+    patch: int = 16,
+    longest: int = 1024,
+) -> np.ndarray:
+    """The routing overlays of all blocks on one sheet: (H, W, 3) uint8.
+
+    pixels: (H, W, 3) uint8, uint16 or float in [0, 1], the photo.
+    routing: one (h, w) bool map per block, as in `Matte.routing`.
+    captions: one per block.
+    patch: side of a token in pixels of the photo.
+    longest: longer side of a panel in pixels at most; the photo is scaled down to it, never up.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    small = pixels
+    if scale < 1:
+        import cv2
+
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    # The larger of both factors keeps the last row and column inside the grid after rounding.
+    patch_here = patch * max(small.shape[0] / height, small.shape[1] / width)
+    panels = [routing_overlay(small, keep, patch=patch_here) for keep in routing]
+    return contact_sheet(panels, captions)
+
+
+def _text_size(cell_width: int) -> int:
+    """Height of the letters: readable beside a small panel and a large one."""
+    return max(10, min(28, cell_width // 28))
