@@ -21,7 +21,7 @@ from .images import to_unit
 WHOLE_PIXELS = 8_000_000
 """Up to this size the picture is one tile; pymatting needs about 100 bytes a pixel."""
 
-TILE, OVERLAP = 2048, 256
+TILE, OVERLAP = 1024, 128
 """Side of a tile and how far it looks beyond; over that overlap neighbours are faded together."""
 
 BLEED = 16
