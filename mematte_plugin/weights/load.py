@@ -85,9 +85,7 @@ def load_network(
     Raises:
         WeightsError: not found, not reachable, not trusted, damaged, or not this network.
     """
-    resolved = resolve(name_or_path, revision=revision, progress=progress)
-    config, state = read_checkpoint(resolved)
-    return _assemble(config, state, str(resolved.weights))
+    return read_network(resolve(name_or_path, revision=revision, progress=progress))
 
 
 def resolve(
@@ -201,8 +199,8 @@ def _with_companions(name: str, weights: Path, folder: Path | None) -> ResolvedW
     return ResolvedWeights(name, "local", weights, beside(CONFIG), beside(PREPROCESSOR), None)
 
 
-def read_checkpoint(resolved: ResolvedWeights) -> tuple[NetworkConfig, dict[str, Tensor]]:
-    """Network shape and state dict (official keys, dtypes of the file), matched to each other.
+def read_network(resolved: ResolvedWeights) -> MEMatte:
+    """The network that the files hold: eval mode, float32, on the CPU.
 
     Raises:
         WeightsError: unreadable, not trusted, not complete, of wrong shapes, or not finite.
@@ -210,16 +208,30 @@ def read_checkpoint(resolved: ResolvedWeights) -> tuple[NetworkConfig, dict[str,
     source = str(resolved.weights)
     loaded, metadata = read_tensors(resolved.weights)
     raw = unwrap(loaded, source)
-    config = _config_of(resolved, raw, metadata)
+    network = _blank(_config_of(resolved, raw, metadata), source)
     state = network_keys(raw)
-    check_shapes(shapes_of(state), shapes_of(_blank(config, source).state_dict()), source)
+    expected = network.state_dict()
+    check_shapes(shapes_of(state), shapes_of(expected), source)
     for key, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() != expected[key].is_floating_point():
             raise WeightsError(
-                f"{source}: {key} holds NaN or infinite values; the training that made it failed "
-                "or the file is damaged"
+                f"{source}: {key} is of {tensor.dtype}, which this network cannot use; take the "
+                "unquantised weights"
             )
-    return config, state
+        # A copy: safetensors are mapped from the file, which may change or have to be deleted.
+        state[key] = tensor.to(expected[key].dtype, copy=True)
+        _check_finite(state[key], key, source)
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def _check_finite(tensor: Tensor, key: str, source: str) -> None:
+    # The sum of finite numbers is nearly always finite, and quicker to look at than all of them.
+    if not tensor.sum().isfinite() and not tensor.isfinite().all():
+        raise WeightsError(
+            f"{source}: {key} holds NaN or infinite values; the training that made it failed or "
+            "the file is damaged"
+        )
 
 
 def _config_of(
@@ -262,19 +274,6 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
         raise WeightsError(
             f"{source}: its configuration describes no possible network ({error})"
         ) from None
-
-
-def _assemble(config: NetworkConfig, state: dict[str, Tensor], source: str) -> MEMatte:
-    network = _blank(config, source)
-    # Copies: safetensors are mapped from the file, which may change or have to be deleted.
-    network.load_state_dict(
-        {
-            key: tensor.to(torch.float32, copy=True) if tensor.is_floating_point() else tensor
-            for key, tensor in state.items()
-        },
-        assign=True,
-    )
-    return network.eval()
 
 
 def available() -> list[Availability]:

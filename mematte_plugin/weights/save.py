@@ -16,7 +16,7 @@ from ..errors import OutputError
 from ..network import MEMatte, NetworkConfig
 from .card import UNKNOWN_TERMS, Card, render
 from .formats import FORMAT, FORMAT_VERSION
-from .load import CONFIG, METADATA_KEY, load_network, resolve
+from .load import CONFIG, METADATA_KEY, read_network, resolve
 
 MODEL = "model.safetensors"
 README = "README.md"
@@ -143,7 +143,7 @@ def convert(
             "overwriting"
         )
     resolved = resolve(checkpoint)
-    network = load_network(checkpoint)
+    network = read_network(resolved)
     if on_loaded is not None:
         on_loaded(network.config)
     entry = resolved.entry
