@@ -1,0 +1,296 @@
+"""A folder of photos, each with its trimap or mask, cut one after the other.
+
+Results appear whole or not at all, so that a batch that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from .errors import InputError, MEMatteError, OutputError, SettingError
+from .images import read_photo
+from .pipeline import MattingPipeline, Retention, trimap_for
+from .writing import FORMATS, check_writable
+
+READABLE = frozenset(
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
+)
+"""Suffixes that make a file of the folder a photo, a trimap or a mask."""
+
+GUIDE_ENDINGS = ("", "_trimap", "_mask")
+"""What may follow the photo's stem in the name of its trimap or mask; the first match counts."""
+
+Status = Literal["done", "skipped", "failed"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One photo of a batch, before it is looked at."""
+
+    photo: Path
+    """The photograph."""
+    output: Path
+    """Where its result goes."""
+    guide: Path | None
+    """Its trimap or mask; None where there is none."""
+    problem: str
+    """Why it cannot be cut, as far as the file names tell; empty where it can."""
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """What became of one photo."""
+
+    photo: Path
+    """The photograph."""
+    output: Path
+    """The result; written by this run only where the status is "done"."""
+    status: Status
+    """"done", "skipped" where the output was there already, or "failed"."""
+    reason: str
+    """Why it failed, in one line that goes after the photo's name; empty otherwise."""
+    seconds: float
+    """Time spent on it."""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of all photos, in the order in which they were tried."""
+
+    items: tuple[BatchItem, ...]
+    """One per photo."""
+
+    def count(self, status: Status) -> int:
+        """How many have that status."""
+        return sum(item.status == status for item in self.items)
+
+    @property
+    def failed(self) -> tuple[BatchItem, ...]:
+        """Those that failed."""
+        return tuple(item for item in self.items if item.status == "failed")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How every photo of a batch is cut and saved."""
+
+    masks: bool = False
+    """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    inside: float | None = None
+    """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
+    outside: float | None = None
+    """For masks: reach of the unknown band out of the subject."""
+    unit: Literal["%", "px"] = "%"
+    """For masks: of inside and outside."""
+    kind: Literal["cutout", "alpha"] = "cutout"
+    """What is saved."""
+    suffix: str = ".png"
+    """Of the output files; decides their format."""
+    bits: int | None = None
+    """Depth of the output, as for `Matte.save`."""
+    retention: Retention = "auto"
+    """As for `MattingPipeline`."""
+    overwrite: bool = False
+    """Do photos again whose output is there already."""
+
+    def __post_init__(self) -> None:
+        formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
+        if self.suffix not in formats:
+            what = "cut-outs" if self.kind == "cutout" else "alphas"
+            raise SettingError(
+                f"suffix {self.suffix!r}: {what} are saved as {', '.join(formats)}"
+            )
+
+
+def run_batch(
+    folder: str | Path,
+    guides: str | Path,
+    output: str | Path,
+    options: BatchOptions = BatchOptions(),
+    *,
+    load: Callable[[], MattingPipeline] = MattingPipeline.from_pretrained,
+    on_item: Callable[[BatchItem], None] | None = None,
+) -> BatchReport:
+    """Cut all photos of a folder; one that fails does not stop the others.
+
+    Args:
+        folder: the photos (not those in folders inside it).
+        guides: folder of trimaps, or with options.masks of masks, matched by name: of hair.jpg
+            that is hair.png, hair_trimap.png or hair_mask.png, of any image suffix.
+        output: folder for the results, made where it does not exist.
+        options: how each photo is cut and saved.
+        load: makes the pipeline; called once, and only if there is something to do.
+        on_item: told about every photo as soon as it is finished.
+
+    Raises InputError, OutputError or SettingError for what concerns the batch as a whole, and
+    WeightsError where the network cannot be loaded.
+    """
+    items = []
+    for item in cut_all(plan_batch(folder, guides, output, options), options, load=load):
+        items.append(item)
+        if on_item is not None:
+            on_item(item)
+    return BatchReport(tuple(items))
+
+
+def plan_batch(
+    folder: str | Path, guides: str | Path, output: str | Path, options: BatchOptions
+) -> list[BatchJob]:
+    """The jobs of a batch, sorted by name. Nothing is read but the names, nothing is written.
+
+    Raises InputError where a folder is missing or holds no photo, OutputError where results would
+    end up among the photos or guides.
+    """
+    folder, guides, output = Path(folder), Path(guides), Path(output)
+    shared = _same(folder, guides)
+    photos = [p for p in _images(folder, "photos") if not (shared and _is_guide(p))]
+    if not photos:
+        raise InputError(
+            f"{folder}: holds no photos; give a folder of {', '.join(sorted(READABLE))} files"
+        )
+    by_stem: dict[str, list[Path]] = {}
+    for path in _images(guides, "masks" if options.masks else "trimaps"):
+        if not shared or _is_guide(path):
+            by_stem.setdefault(_key(path.stem), []).append(path)
+    if _same(output, folder) or _same(output, guides):
+        raise OutputError(
+            f"{output}: is a folder of the inputs; results of the same name would be taken for"
+            " them: choose another one"
+        )
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output}: is a file; name a folder for the results")
+    ending = "_alpha" if options.kind == "alpha" else ""
+    first_of: dict[str, Path] = {}
+    jobs = []
+    for photo in photos:
+        guide, problem = _guide_of(photo, by_stem, guides, options)
+        twin = first_of.setdefault(_key(photo.stem), photo)
+        if twin != photo:
+            problem = f"has the same name as {twin.name}, and so the same output; rename one"
+        jobs.append(
+            BatchJob(photo, output / f"{photo.stem}{ending}{options.suffix}", guide, problem)
+        )
+    return jobs
+
+
+def cut_all(
+    jobs: Iterable[BatchJob],
+    options: BatchOptions,
+    *,
+    load: Callable[[], MattingPipeline] = MattingPipeline.from_pretrained,
+) -> Iterator[BatchItem]:
+    """Do the jobs one by one, yielding each as it is finished; see `run_batch`."""
+    pipeline: MattingPipeline | None = None
+    for job in jobs:
+        start = perf_counter()
+        status: Status = "failed"
+        reason = job.problem
+        if not reason and job.output.is_file() and not options.overwrite:
+            status = "skipped"
+        elif not reason:
+            # What is wrong with the network or an option is wrong for every photo: it passes
+            # through and ends the batch.
+            if pipeline is None:
+                pipeline = load()
+            reason = _attempt(pipeline, job, options)
+            status = "failed" if reason else "done"
+        yield BatchItem(job.photo, job.output, status, reason, perf_counter() - start)
+
+
+def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> str:
+    """Why the photo could not be cut; empty when its result has been written."""
+    try:
+        _cut_one(pipeline, job, options)
+    except SettingError:
+        raise
+    except MEMatteError as error:
+        return str(error).removeprefix(f"{job.photo}: ")
+    except MemoryError:
+        return "not enough memory; use a smaller copy or a lower retention"
+    except Exception as error:
+        logger.debug("%s failed", job.photo, exc_info=True)
+        return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
+
+
+def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> None:
+    photo = read_photo(job.photo)
+    guide: object = job.guide
+    if options.masks:
+        guide = trimap_for(
+            photo, job.guide, inside=options.inside, outside=options.outside, unit=options.unit
+        )
+    try:
+        job.output.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{job.output.parent}: cannot be made ({error.strerror}); choose another folder"
+        ) from error
+    check_writable(job.output, overwrite=options.overwrite)
+    pipeline(photo, guide, retention=options.retention).save(
+        job.output, kind=options.kind, bits=options.bits, overwrite=options.overwrite
+    )
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def _images(folder: Path, what: str) -> list[Path]:
+    """The image files of a folder by name; hidden ones, unfinished outputs too, do not count."""
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in READABLE
+            and not path.name.startswith(".")
+            and path.is_file()
+        )
+    except FileNotFoundError:
+        raise InputError(f"{folder}: there is no such folder; check the path") from None
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is a file; give the folder of the {what}") from None
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be read ({error.strerror}); check the path and rights"
+        ) from error
+
+
+def _key(stem: str) -> str:
+    # macOS hands out decomposed names: the same umlaut in two spellings.
+    return unicodedata.normalize("NFC", stem)
+
+
+def _is_guide(path: Path) -> bool:
+    return path.stem.endswith(tuple(ending for ending in GUIDE_ENDINGS if ending))
+
+
+def _guide_of(
+    photo: Path, by_stem: dict[str, list[Path]], guides: Path, options: BatchOptions
+) -> tuple[Path | None, str]:
+    """The photo's trimap or mask, or None and why there is none."""
+    what = "mask" if options.masks else "trimap"
+    stem = _key(photo.stem)
+    for ending in GUIDE_ENDINGS:
+        found = by_stem.get(stem + ending, [])
+        if len(found) == 1:
+            return found[0], ""
+        if found:
+            names = ", ".join(path.name for path in found)
+            return None, f"has {len(found)} {what}s ({names} in {guides}); keep one of them"
+    return None, f"has no {what}: name it {photo.stem}.png or {photo.stem}_{what}.png in {guides}"
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
