@@ -37,6 +37,8 @@ METADATA_KEY = "mematte"
 """Entry of a safetensors header that carries the NetworkConfig as JSON, so that the file can stand
 alone."""
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
+_MAX_GROWTH = 8
+"""From the smallest dtype to float32, and once more for shared storage."""
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -212,6 +214,7 @@ def read_network(resolved: ResolvedWeights) -> MEMatte:
     state = network_keys(raw)
     expected = network.state_dict()
     check_shapes(shapes_of(state), shapes_of(expected), source)
+    _check_size(state, resolved.weights)
     for key, tensor in state.items():
         if tensor.is_floating_point() != expected[key].is_floating_point():
             raise WeightsError(
@@ -223,6 +226,16 @@ def read_network(resolved: ResolvedWeights) -> MEMatte:
         _check_finite(state[key], key, source)
     network.load_state_dict(state, assign=True)
     return network.eval()
+
+
+def _check_size(state: dict[str, Tensor], path: Path) -> None:
+    # A pickle can claim terabytes by repeating a few stored numbers; they would be copied out.
+    claimed = sum(tensor.numel() for tensor in state.values()) * 4
+    if claimed > _MAX_GROWTH * path.stat().st_size:
+        raise WeightsError(
+            f"{path} is refused: its tensors would take {claimed:,} bytes, many times the file's "
+            "size, as no checkpoint does"
+        )
 
 
 def _check_finite(tensor: Tensor, key: str, source: str) -> None:
