@@ -36,7 +36,7 @@ ImageSource: TypeAlias = Any
 """str or Path, bytes, a binary file, a Pillow image, a numpy array or a torch tensor."""
 
 _RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
-_GREY_SLACK = 2 / 255  # colour channels of a grey picture after JPEG and colour conversion
+_GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def read_gray(
 ) -> np.ndarray:
     """Read a trimap or mask as (H, W) float32 in [0, 1].
 
-    source: as for `read_photo`, also bool arrays and tensors (1, H, W). Colour pictures are taken
+    source: as for `read_photo`, also bool, and (1, H, W) arrays. Colour pictures are taken
         if their channels agree within 2/255. Integers are scaled by 255 or 65535; integers that
         are only 0 and 1 are a mask of 0 and 1.
     name: what messages call it, next to its path; default "trimap".
@@ -137,6 +137,9 @@ def read_gray(
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
     name = grey_name(source, name)
+    shape = tuple(getattr(source, "shape", ()))
+    if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
+        source = source[0]
     pixels = _decoded(source, name, max_pixels).pixels
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]

@@ -1,0 +1,133 @@
+"""Colour decontamination against composites whose true foreground is known."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mematte_plugin.errors import InputError
+from mematte_plugin.foreground import BLEED, estimate_foreground
+
+
+def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True foreground (H, W, 3), alpha (H, W) with ragged edges, composite on green blotches."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    true = np.stack([0.8 + 0.1 * np.sin(x / 70), 0.4 + 0.2 * np.sin(y / 90), 0.2 + 0 * x], axis=-1)
+    back = np.stack([0.1 + 0 * x, 0.6 + 0.3 * np.sin(x / 40) * np.sin(y / 30), 0.1 + 0 * x], -1)
+    dx, dy = (x - width / 2) / (0.36 * width), (y - height / 2) / (0.36 * height)
+    distance = np.hypot(dx, dy)
+    ragged = np.sin(np.arctan2(dy, dx) * 40) * np.clip(1 - 4 * np.abs(distance - 1), 0, 1)
+    alpha = (0.5 + 6 * (1 - distance) + 0.8 * ragged).clip(0, 1)
+    alpha[alpha < 0.01], alpha[alpha > 0.99] = 0, 1
+    mixed = alpha[..., None] * true + (1 - alpha[..., None]) * back
+    return true.astype(np.float32), alpha.astype(np.float32), mixed.astype(np.float32)
+
+
+TRUE, ALPHA, IMAGE = scene(1400, 1500)
+BAND = (ALPHA > 0) & (ALPHA < 1)
+
+
+@pytest.fixture(scope="module")
+def whole() -> np.ndarray:
+    return estimate_foreground(IMAGE, ALPHA)
+
+
+def test_the_old_background_is_gone_from_the_colours(whole: np.ndarray) -> None:
+    before, after = (float(np.abs(colours - TRUE)[BAND].mean()) for colours in (IMAGE, whole))
+    assert after < 0.25 * before
+    assert (whole.dtype, whole.shape) == (np.float32, IMAGE.shape)
+    assert whole.min() >= 0
+    assert whole.max() <= 1
+
+
+def test_known_foreground_is_untouched_and_the_background_not_handed_on(whole: np.ndarray) -> None:
+    np.testing.assert_array_equal(whole[ALPHA == 1], IMAGE[ALPHA == 1])
+    row = ALPHA[700] > 0
+    edge = int(np.flatnonzero(row)[0])
+    assert (whole[700, edge - BLEED + 1 : edge] > 0.1).any(axis=1).all()  # for scaling
+    assert not whole[:200, :200].any()
+
+
+def test_tiles_show_no_seams(whole: np.ndarray) -> None:
+    tile = 512
+    tiled = estimate_foreground(IMAGE, ALPHA, whole_pixels=1, tile=tile)
+    weight = ALPHA[..., None]
+    errors = [float(np.abs(colours - TRUE)[BAND].mean()) for colours in (whole, tiled)]
+    assert errors[1] < 1.05 * errors[0]  # as right as in one piece
+    assert float((np.abs(tiled - whole) * weight)[BAND].mean()) < 0.01
+
+    # What one sees, colour times alpha, steps no more across tile borders than in one piece.
+    both = BAND[:, 1:] & BAND[:, :-1]
+    borders = np.zeros_like(both)
+    borders[:, tile - 1 :: tile] = True
+    steps = [np.abs(np.diff(colours * weight, axis=1)).max(axis=2) for colours in (whole, tiled)]
+    one_piece, in_tiles = (float(step[both & borders].max()) for step in steps)
+    assert in_tiles < one_piece + 0.01
+    np.testing.assert_array_equal(tiled[ALPHA == 1], IMAGE[ALPHA == 1])
+
+
+def test_integers_keep_their_depth_where_known() -> None:
+    image = (IMAGE[::8, ::8] * 65535).round().astype(np.uint16)
+    alpha = ALPHA[::8, ::8]
+    found = estimate_foreground(image, alpha)
+    known = np.rint(found[alpha == 1] * 65535).astype(np.uint16)
+    np.testing.assert_array_equal(known, image[alpha == 1])
+
+
+def test_the_trimap_overrules_alpha() -> None:
+    image, alpha = IMAGE[::8, ::8], ALPHA[::8, ::8]
+    trimap = np.ones_like(alpha)
+    np.testing.assert_array_equal(estimate_foreground(image, alpha, trimap=trimap), image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (33, 2)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_smallest_and_uniform_pictures(size: tuple[int, int], value: float) -> None:
+    image = np.full((*size, 3), 0.25, np.float32)
+    found = estimate_foreground(image, np.full(size, value, np.float32))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, 0.25 if value else 0, atol=1e-3)
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(InputError, match="do not agree"):
+        estimate_foreground(IMAGE, ALPHA[:-1])
+    with pytest.raises(InputError, match="trimap"):
+        estimate_foreground(IMAGE, ALPHA, trimap=ALPHA[:-1])
+
+
+def test_a_numba_cache_is_found_where_nothing_is_writable(tmp_path: Path) -> None:
+    """A private folder, since cached code is executed; tests run as root, so files stand in."""
+    script = """
+import os, sys, types
+from importlib.machinery import ModuleSpec
+from mematte_plugin import foreground
+foreground.find_spec = lambda name: ModuleSpec(name, None, origin=sys.argv[1] + "/x/__init__.py")
+foreground._ensure_numba_cache()
+print(os.environ["NUMBA_CACHE_DIR"])
+"""
+    (tmp_path / "x").touch()
+    (tmp_path / "cache").touch()
+    (tmp_path / "tmp").mkdir()
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "TMPDIR": str(tmp_path / "tmp")}
+    env.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True, text=True, check=True, env=env, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    folder = Path(done.stdout.strip())
+    assert folder.parent == tmp_path / "tmp"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_importing_it_loads_no_compiler() -> None:
+    script = "import sys, mematte_plugin.matte; print('numba' in sys.modules, 'cv2' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "False"]
