@@ -98,12 +98,12 @@ def download(
             return HubFiles(weights, config, preprocessor)
     try:
         weights = _get(source, _WEIGHTS[0], progress)
-    except _NoSuchFile:
+    except MissingFileError:
         weights = _get(source, _WEIGHTS[1], progress)
     return HubFiles(weights, config, preprocessor)
 
 
-class _NoSuchFile(WeightsError):
+class MissingFileError(WeightsError):
     """The repository exists, the file does not."""
 
 
@@ -176,7 +176,7 @@ def _explained(error: Exception, source: _Source, filename: str) -> WeightsError
     status = getattr(getattr(error, "response", None), "status_code", None)
     local = isinstance(error, errors.LocalEntryNotFoundError)
     if isinstance(error, errors.EntryNotFoundError) and not local:
-        return _NoSuchFile(
+        return MissingFileError(
             f"{name}: {repo} has no {filename} at {source.revision}; choose a MEMatte or ViTMatte "
             "repository (config.json with model.safetensors or pytorch_model.bin)"
         )
