@@ -31,7 +31,9 @@ def predict(network: MEMatte, image: np.ndarray, trimap: np.ndarray) -> tuple[np
     three = np.where((trimap > 0.02) & (trimap < 0.98), 0.5, trimap.round()).astype(np.float32)
     with torch.inference_mode():
         found = network.predict(
-            pixels, torch.from_numpy(three)[None, None], chunking=Chunking(16384, 512),
+            pixels,
+            torch.from_numpy(three)[None, None],
+            chunking=Chunking(16384, 512),
             only_unknown=True,
         )
     alpha = np.where(three == 0.5, found.alpha[0, 0].numpy(), three)

@@ -138,7 +138,9 @@ class Decoder(nn.Module):
             outer_right = min(inputs.padded[1], right + HALO)
             part = self(
                 features[
-                    :, :, outer_top // size : outer_bottom // size,
+                    :,
+                    :,
+                    outer_top // size : outer_bottom // size,
                     outer_left // size : outer_right // size,
                 ],
                 inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
@@ -172,13 +174,17 @@ class Decoder(nn.Module):
                 outer_right = min(full_w, right + OFFICIAL_OVERLAP)
                 part = self(
                     features[
-                        :, :, outer_top // size : outer_bottom // size,
+                        :,
+                        :,
+                        outer_top // size : outer_bottom // size,
                         outer_left // size : outer_right // size,
                     ],
                     inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
                 )
                 alpha[:, :, top:bottom, left:right] = part[
-                    :, :, top - outer_top : bottom - outer_top,
+                    :,
+                    :,
+                    top - outer_top : bottom - outer_top,
                     left - outer_left : right - outer_left,
                 ]
         return alpha[:, :, : inputs.size[0], : inputs.size[1]]

@@ -103,4 +103,3 @@ def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
     index = torch.from_numpy(np.stack(indices)).to(known.device)
     distance = torch.from_numpy(np.stack(distances)).to(known.device)
     return index, distance.log1p() / _LOG_SCALE
-

@@ -51,7 +51,9 @@ class Router(nn.Module):
         # The second half of the channels is only needed as a mean, so it is never held whole.
         total = torch.zeros(B, C - half, dtype=sum_dtype(x), device=x.device)
         for top, bottom in strips(h, rows):
-            part = F.gelu(F.linear(norm(x[:, top:bottom]), linear.weight[half:], linear.bias[half:]))
+            part = F.gelu(
+                F.linear(norm(x[:, top:bottom]), linear.weight[half:], linear.bias[half:])
+            )
             total = total + part.sum((1, 2), dtype=total.dtype)
         mean = (total / (h * w)).to(x.dtype)
         of_mean = F.linear(mean, first.weight[:, half:], first.bias)[:, None, None]

@@ -1,0 +1,134 @@
+"""Chunks, tiles, skipping and batching never change the result."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from mematte_plugin.errors import SettingError
+from mematte_plugin.network import Chunking, MEMatte
+from tests.networks import random_input, random_network
+
+TOLERANCE = 1e-5
+KINDS = {
+    "mematte": random_network(),
+    "guided": random_network(guidance="nearest", abs_pos=False, padding="each"),
+    "vitmatte": random_network(routed=False, global_rel_pos=True, rel_pos_grid=6),
+}
+
+
+def undecided(margin: torch.Tensor, cap: int | None) -> bool:
+    """Whether rounding could flip a keep decision of this block."""
+    flat = margin.flatten()
+    close = bool((flat.abs() < 1e-4).any())
+    if cap is not None and 0 < cap < len(flat):
+        ranked = flat.sort(descending=True).values
+        close = close or bool(ranked[cap - 1] - ranked[cap] < 1e-4 and ranked[cap - 1] > 0)
+    return close
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    height=st.integers(1, 500),
+    width=st.integers(1, 700),
+    cap=st.none() | st.integers(0, 700),
+    tokens=st.integers(1, 2000),
+    pieces=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+)
+def test_chunked_and_tiled_equals_plain(
+    kind: str, height: int, width: int, cap: int | None, tokens: int, pieces: int, seed: int
+) -> None:
+    network = KINDS[kind]
+    image, trimap = random_input(height, width, seed=seed)
+    tile = 16 * math.ceil(max(height, width) / pieces / 16)
+    with torch.inference_mode():
+        plain = network.predict(image, trimap, max_tokens=cap)
+        pieces = network.predict(
+            image, trimap, max_tokens=cap, chunking=Chunking(tokens=tokens, tile=tile)
+        )
+        skipping = network.predict(
+            image, trimap, max_tokens=cap, chunking=Chunking(tile=tile), only_unknown=True
+        )
+    assert plain.alpha.shape == (1, 1, height, width)
+    assume(not any(undecided(margin, cap) for margin in plain.margins))
+    for a, b in zip(plain.keep, pieces.keep, strict=True):
+        assert torch.equal(a, b)
+        assert cap is None or a.sum() <= cap
+    assert (plain.alpha - pieces.alpha).abs().max() < TOLERANCE
+    unknown = (trimap > 0) & (trimap < 1)
+    if unknown.any():
+        assert (plain.alpha - skipping.alpha)[unknown].abs().max() < TOLERANCE
+    # Tiles are tight boxes: outside of them the trimap is returned as it is.
+    wrong = (skipping.alpha - trimap).abs() > TOLERANCE
+    assert not (wrong & ((plain.alpha - skipping.alpha).abs() > TOLERANCE)).any()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("cap", [None, 9])
+def test_images_of_a_batch_do_not_influence_each_other(kind: str, cap: int | None) -> None:
+    network = KINDS[kind]
+    image, trimap = random_input(100, 130, batch=3, seed=5)
+    with torch.inference_mode():
+        together = network.predict(image, trimap, max_tokens=cap)
+        for i in range(3):
+            alone = network.predict(image[i : i + 1], trimap[i : i + 1], max_tokens=cap)
+            assert (together.alpha[i] - alone.alpha[0]).abs().max() < TOLERANCE
+            for a, b in zip(together.keep, alone.keep, strict=True):
+                assert torch.equal(a[i], b[0])
+
+
+def test_a_cap_keeps_the_tokens_with_the_largest_score_difference() -> None:
+    network = KINDS["mematte"]
+    image, trimap = random_input(160, 160, seed=3)
+    with torch.inference_mode():
+        free = network.predict(image, trimap)
+        capped = network.predict(image, trimap, max_tokens=10)
+    margin = free.margins[0].flatten()
+    expected = set(margin.topk(10).indices.tolist())
+    assert int(free.keep[0].sum()) > 10
+    assert set(capped.keep[0].flatten().nonzero()[:, 0].tolist()) == expected
+
+
+def test_retention_changes_the_result() -> None:
+    # Guards the tests above against a network that ignores what was routed.
+    network = KINDS["mematte"]
+    image, trimap = random_input(160, 160, seed=3)
+    with torch.inference_mode():
+        free = network.predict(image, trimap).alpha
+        none = network.predict(image, trimap, max_tokens=0).alpha
+    assert (free - none).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"tile": 8}, {"tile": 50}])
+def test_impossible_chunks_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(SettingError, match="give"):
+        Chunking(**wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_close(dtype: torch.dtype) -> None:
+    image, trimap = random_input(96, 128, seed=1)
+    full = random_network(guidance="nearest")
+    half = random_network(guidance="nearest").to(dtype)
+    with torch.inference_mode():
+        a = full.predict(image, trimap, max_tokens=0).alpha
+        b = half.predict(image, trimap, max_tokens=0).alpha
+    assert b.dtype == torch.float32
+    assert (a - b).abs().mean() < 0.05
+
+
+def test_training_pass_carries_gradients_to_every_part() -> None:
+    # Router scores near zero, so that sampling keeps some tokens in every block.
+    network: MEMatte = random_network(spread=1).train()
+    out = network.training_step(*random_input(96, 96, batch=2))
+    assert out.alpha.shape == (2, 1, 96, 96)
+    assert all(set(keep.unique().tolist()) <= {0.0, 1.0} for keep in out.keep)
+    (out.alpha.mean() + sum(keep.mean() for keep in out.keep)).backward()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
