@@ -106,9 +106,7 @@ class BatchOptions:
         formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
         if self.suffix not in formats:
             what = "cut-outs" if self.kind == "cutout" else "alphas"
-            raise SettingError(
-                f"suffix {self.suffix!r}: {what} are saved as {', '.join(formats)}"
-            )
+            raise SettingError(f"suffix {self.suffix!r}: {what} are saved as {', '.join(formats)}")
 
 
 def run_batch(
@@ -250,9 +248,7 @@ def _images(folder: Path, what: str) -> list[Path]:
         return sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in READABLE
-            and not path.name.startswith(".")
-            and path.is_file()
+            if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
         )
     except FileNotFoundError:
         raise InputError(f"{folder}: there is no such folder; check the path") from None

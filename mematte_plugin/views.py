@@ -1,4 +1,4 @@
-"""Pictures for looking at: checkerboards, routing maps, contact sheets. Plain functions on numpy."""
+"""Pictures for looking at: checkerboards, routing maps, contact sheets."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def routing_overlay(pixels: np.ndarray, keep: np.ndarray, *, patch: float = 16) 
     Returns (H, W, 3) uint8. Raises InputError where the grid is too small for the picture.
     """
     height, width = pixels.shape[:2]
-    rows, columns = (
-        ((np.arange(side) + 0.5) / patch).astype(np.intp) for side in (height, width)
-    )
+    rows, columns = (((np.arange(side) + 0.5) / patch).astype(np.intp) for side in (height, width))
     if keep.ndim != 2 or rows[-1] >= keep.shape[0] or columns[-1] >= keep.shape[1]:
         raise InputError(
             f"routing map of shape {keep.shape} does not cover {width}×{height} pixels with tokens"
@@ -60,7 +58,8 @@ def routing_overlay(pixels: np.ndarray, keep: np.ndarray, *, patch: float = 16) 
     grey = (colour @ np.array(LUMA, np.float32))[..., None] * np.float32(SKIPPED_LIGHT)
     tint = np.array(KEPT_TINT, np.float32) * np.float32(TINT_SHARE)
     mixed = np.where(kept, colour * np.float32(1 - TINT_SHARE) + tint, grey)
-    return np.rint(mixed).astype(np.uint8)
+    overlay: np.ndarray = np.rint(mixed).astype(np.uint8)
+    return overlay
 
 
 def contact_sheet(

@@ -1,0 +1,22 @@
+"""The command line, `mematte …`.
+
+`shell` decides what a user sees of errors, warnings and interrupts, `console` where it is printed;
+the other files are the commands. torch and what else is slow is imported inside the commands, so
+that the help comes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line on sys.argv and exit; see `shell.run` for the exit codes."""
+    try:
+        from .shell import run
+
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while Python still imports
+        sys.stderr.write("stopped\n")
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,49 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import console
+from .folders import batch
+from .info import info
+from .models import convert, models
+from .pictures import cut, routing, trimap
+
+# Plain help: the same in a terminal and a pipe, and examples stay as they are typed.
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.command()(cut)
+app.command()(trimap)
+app.command()(batch)
+app.command()(routing)
+app.add_typer(models, name="models")
+app.command()(convert)
+app.command()(info)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.say(f"mematte {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def mematte(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Cut subjects out of photographs: hair, fur and veils included, at full resolution.
+
+    \b
+    Start here:
+      mematte cut photo.jpg --mask mask.png        writes photo_cutout.png
+      mematte cut photo.jpg trimap.png             the same with a trimap
+
+    A trimap says what is known: white is the subject, black the background, grey is to be found
+    out. `mematte COMMAND --help` explains each command.
+    """

@@ -1,0 +1,169 @@
+"""Where the command line's text, pictures and progress go.
+
+stdout carries results and nothing else; everything addressed to a person watching goes to stderr,
+and progress only where that is a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import InputError, OutputError, SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""progress(done, total, stage), as the library calls it."""
+
+PIPE = "-"
+"""The file name that stands for stdin or stdout."""
+
+
+def say(text: str) -> None:
+    """One line on stdout."""
+    _write_text(_printable(text) + "\n")
+
+
+def say_json(values: Any) -> None:
+    """One JSON value on stdout. Paths become strings."""
+    _write_text(json.dumps(values, indent=2, default=str) + "\n")
+
+
+def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns on stdout, never wrapped: rows stay rows for grep."""
+    table = [list(headers), *([_printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(headers))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write_text("  ".join(cells).rstrip() + "\n")
+
+
+def tell(label: str, text: str, style: str = "") -> None:
+    """One line `label: text` on stderr; the label is coloured on a terminal."""
+    from rich.text import Text
+
+    line = Text(_printable(" ".join(text.split())))
+    if label:
+        line = Text(f"{label}: ", style=style).append(line)
+    # A closed stderr leaves nobody to tell.
+    with contextlib.suppress(OSError):
+        _stderr().print(line, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """One line `warning: text` on stderr, and an entry for `--json`."""
+    warned.append(text)
+    tell("warning", text, style="yellow")
+
+
+warned: list[str] = []
+"""The warnings of the command that runs, in order."""
+
+
+def flush() -> None:
+    """Let stdout fail here, where it can be reported, and not in Python's shutdown."""
+    if sys.stdout is not None:
+        with _reported():
+            sys.stdout.flush()
+
+
+def read_stdin() -> bytes:
+    """All that is piped in. Raises SettingError where that is the keyboard."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise SettingError("'-' reads a picture from a pipe, but nothing is piped in")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"stdin: cannot be read ({error.strerror}); name a file") from error
+
+
+def check_stdout() -> None:
+    """Raises SettingError where a picture would land on a terminal."""
+    if sys.stdout is None or sys.stdout.isatty():
+        raise SettingError("'-o -' writes a picture into a pipe, and stdout is none; name a file")
+
+
+def write_stdout(path: Path) -> None:
+    """Copy a file's bytes to stdout."""
+    import shutil
+
+    with _reported(), path.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress]:
+    """A callback `(done, total, stage)` that draws a bar on a terminal and nothing elsewhere."""
+    console = _stderr()
+    if not console.is_terminal:
+        yield _ignore
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TaskProgressColumn(),
+        bars.TimeElapsedColumn(),
+    )
+    with bars.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def report(done: int, total: int, stage: str) -> None:
+            # Unknown lengths pulse.
+            bar.update(task, completed=done, total=total or None, description=_printable(stage))
+
+        yield report
+
+
+def _ignore(done: int, total: int, stage: str) -> None:
+    """No terminal, no progress."""
+
+
+@cache
+def _stderr() -> Console:
+    """One for all, so that a warning does not tear a progress bar apart."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def _write_text(text: str) -> None:
+    with _reported():
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:  # a code page without × or the letters of a file name
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Failures of stdout as OutputError; a reader that has had enough (BrokenPipeError) as such."""
+    try:
+        yield
+    except OSError as error:
+        # What is still buffered must not fail once more when Python shuts down.
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputError(
+            f"stdout: cannot be written ({error.strerror}); write to a file on another disk"
+        ) from error
+
+
+def _printable(text: str) -> str:
+    """File names may hold line breaks, terminal commands and broken letters."""
+    return "".join(c if c.isprintable() else "?" for c in text)

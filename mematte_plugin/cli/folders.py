@@ -1,0 +1,144 @@
+"""`mematte batch`: a folder of photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ..errors import SettingError
+from . import console
+from .options import (
+    DEFAULT_MODEL,
+    AsJson,
+    Bits,
+    Device,
+    Dtype,
+    Inside,
+    Model,
+    Outside,
+    RetentionText,
+    Unit,
+    retention_of,
+)
+
+if TYPE_CHECKING:
+    from ..batch import BatchItem, BatchReport
+
+
+def batch(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of photos.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the results; made if missing."
+        ),
+    ],
+    trimaps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of trimaps: for hair.jpg, hair.png or hair_trimap.png."
+        ),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of trimaps, a folder of rough masks: for hair.jpg, hair.png or"
+            " hair_mask.png.",
+        ),
+    ] = None,
+    alpha: Annotated[
+        bool, typer.Option("--alpha", help="Write only the opacity, as hair_alpha.png.")
+    ] = False,
+    suffix: Annotated[
+        str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
+    ] = "png",
+    inside: Inside = None,
+    outside: Outside = None,
+    unit: Unit = "%",
+    bits: Bits = None,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    retention: RetentionText = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do photos again whose result is there already.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut all photos of a folder.
+
+    Each photo is matched by name with its trimap or mask. Photos whose result exists are skipped,
+    so that a batch that was stopped goes on with the same command. One that fails does not stop
+    the others; the exit code is 1 if any did.
+
+    \b
+    Example:
+      mematte batch photos --trimaps trimaps -o cutouts
+    """
+    start = perf_counter()
+    if (trimaps is None) == (masks is None):
+        raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
+    kept = retention_of(retention)
+    from ..batch import BatchOptions, BatchReport, cut_all, plan_batch
+    from ..pipeline import MattingPipeline
+    from ..weights.load import resolve
+
+    options = BatchOptions(
+        masks=masks is not None,
+        inside=inside,
+        outside=outside,
+        unit=cast(Any, unit),
+        kind="alpha" if alpha else "cutout",
+        suffix="." + suffix.lower().lstrip("."),
+        bits=bits,
+        retention=kept,
+        overwrite=overwrite,
+    )
+    jobs = plan_batch(folder, cast(Path, trimaps or masks), output, options)
+    items: list[BatchItem] = []
+    with console.progress() as report:
+
+        def load() -> MattingPipeline:
+            resolve(model, progress=report)
+            return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+
+        report(0, len(jobs), jobs[0].photo.name)
+        try:
+            for item in cut_all(jobs, options, load=load):
+                items.append(item)
+                following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
+                report(len(items), len(jobs), following)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there"
+            ) from None
+    _summarise(BatchReport(tuple(items)), output, perf_counter() - start, as_json)
+
+
+def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool) -> None:
+    counts = {status: report.count(status) for status in ("done", "skipped", "failed")}
+    if as_json:
+        listed = [
+            {
+                "photo": item.photo,
+                "output": item.output,
+                "status": item.status,
+                "reason": item.reason,
+                "seconds": round(item.seconds, 3),
+            }
+            for item in report.items
+        ]
+        totals = {"output": output, **counts, "seconds": round(seconds, 3)}
+        console.say_json({**totals, "items": listed, "warnings": console.warned})
+    else:
+        for item in report.failed:
+            console.tell("failed", f"{item.photo.name}: {item.reason}", style="red")
+        words = ", ".join(f"{number} {status}" for status, number in counts.items())
+        console.say(f"{output}: {words} in {seconds:.1f} s")
+    if report.failed:
+        raise typer.Exit(1)

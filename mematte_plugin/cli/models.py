@@ -1,0 +1,166 @@
+"""`mematte models` and `mematte convert`: where networks come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .options import AsJson
+
+models = typer.Typer(
+    help="List the networks that are known by name, download them, or find them on this machine.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@models.callback()
+def models_group(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_models()
+
+
+@models.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the networks, their licences and whether they are on this machine.
+
+    \b
+    Example:
+      mematte models list
+    """
+    from ..weights.load import available
+
+    known = available()
+    if as_json:
+        console.say_json(
+            [
+                {
+                    "name": model.entry.name,
+                    "variant": model.entry.variant,
+                    "licence": model.entry.licence,
+                    "commercial": model.entry.commercial,
+                    "trained_on": model.entry.trained_on,
+                    "where": model.entry.where,
+                    "repo_id": model.entry.repo_id,
+                    "path": model.path,
+                    "note": model.entry.note,
+                }
+                for model in known
+            ]
+        )
+        return
+    console.say_table(
+        ("name", "size", "licence", "commercial use", "on this machine", "trained on"),
+        [
+            (
+                model.entry.name,
+                model.entry.variant,
+                model.entry.licence,
+                "yes" if model.entry.commercial else "no",
+                "yes" if model.path is not None else "no",
+                model.entry.trained_on,
+            )
+            for model in known
+        ],
+    )
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name from the list, or a Hugging Face id.")
+]
+
+
+@models.command()
+def download(name: Name, as_json: AsJson = False) -> None:
+    """Fetch a network, so that it works offline from then on.
+
+    \b
+    Example:
+      mematte models download vitmatte-small-composition-1k
+    """
+    from ..weights.load import resolve
+
+    with console.progress() as report:
+        found = resolve(name, progress=report)
+    _tell_place(name, found.weights, as_json)
+
+
+@models.command()
+def where(name: Name, as_json: AsJson = False) -> None:
+    """Print the path of a network's weights on this machine; fails if they are not there.
+
+    \b
+    Example:
+      mematte models where mematte-tiny
+    """
+    from ..errors import WeightsError
+    from ..weights import catalog
+    from ..weights.load import available, resolve
+
+    entry = catalog.find(name)
+    if entry is None:
+        _tell_place(name, resolve(name).weights, as_json)
+        return
+    path = next(model.path for model in available() if model.entry == entry)
+    if path is None:
+        raise WeightsError(
+            f"{name}: is not on this machine yet; fetch it with `mematte models download {name}`"
+        )
+    _tell_place(name, path, as_json)
+
+
+def _tell_place(name: str, path: Path, as_json: bool) -> None:
+    if as_json:
+        console.say_json({"name": name, "path": path})
+    else:
+        console.say(str(path))
+
+
+def convert(
+    *,
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A .pth of MEMatte or ViTMatte, a safetensors file, a folder, or a name or id as"
+            " for --model.",
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to write; made if missing.")
+    ],
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="The weights' licence for the model card, as an SPDX identifier (apache-2.0)."
+        ),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="Publish the result on the Hugging Face Hub."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of a model in that folder.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Convert a checkpoint into a folder that loads safely and fast, here and from the Hub.
+
+    The folder holds config.json, model.safetensors and README.md, the model card.
+
+    \b
+    Example:
+      mematte convert MEMatte_ViTS_DIM.pth mematte-vits-dim
+    """
+    from ..weights.hub import push_to_hub
+    from ..weights.save import convert as convert_weights
+
+    written = convert_weights(checkpoint, folder, overwrite=overwrite, licence=licence)
+    address = push_to_hub(written, push) if push is not None else None
+    if as_json:
+        console.say_json({"output": written, "address": address, "warnings": console.warned})
+    else:
+        console.say(f"{written}: converted" + (f", published as {address}" if address else ""))

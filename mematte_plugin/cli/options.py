@@ -1,0 +1,86 @@
+"""The options that several commands share, and what their text stands for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import SettingError
+
+if TYPE_CHECKING:
+    from ..pipeline import Retention
+
+DEFAULT_MODEL = "mematte-tiny"
+
+Model = Annotated[
+    str,
+    typer.Option(
+        help="The network: a name from `mematte models list`, a Hugging Face id (owner/name), or"
+        " the path of a checkpoint or its folder.",
+    ),
+]
+Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="Precision: auto, float32, float16 or bfloat16. The last two need about half the"
+        " memory."
+    ),
+]
+RetentionText = Annotated[
+    str,
+    typer.Option(
+        "--retention",
+        metavar="auto|SHARE|TOKENS",
+        help="How much of the picture may take the exact but memory-hungry path: auto lets the"
+        " network decide; 0.25 allows at most a quarter of the tokens (squares of 16 pixels) in"
+        " each block, 4096 at most so many.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that exist, even an input.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for other programs.")]
+Inside = Annotated[
+    float | None,
+    typer.Option(
+        help="With a mask: how far the uncertain band reaches into the subject. Default 2 %."
+    ),
+]
+Outside = Annotated[
+    float | None,
+    typer.Option(
+        help="With a mask: how far the uncertain band reaches outward; wide enough for the longest"
+        " hair. Default 4 %."
+    ),
+]
+Unit = Annotated[
+    str,
+    typer.Option(
+        metavar="%|px",
+        help="What --inside and --outside are measured in: % of the subject's size, or pixels.",
+    ),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        help="Depth per channel: PNG 8 or 16, TIFF also 32, EXR 16 or 32. Default: the photo's own."
+    ),
+]
+
+
+def retention_of(text: str) -> Retention:
+    """--retention as the library takes it. Raises SettingError for what is no number at all."""
+    if text == "auto":
+        return "auto"
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise SettingError(
+            f"--retention {text}: give auto, a share of tokens from 0 to 1, or a number of tokens"
+        )
+    return int(number) if number == int(number) else number

@@ -1,0 +1,446 @@
+"""`mematte cut`, `mematte trimap`, `mematte routing`: one picture each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from ..errors import InputError, OutputError, SettingError
+from . import console
+from .console import PIPE
+from .options import (
+    DEFAULT_MODEL,
+    AsJson,
+    Bits,
+    Device,
+    Dtype,
+    Inside,
+    Model,
+    Outside,
+    Overwrite,
+    RetentionText,
+    Unit,
+    retention_of,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..matte import Matte
+
+Kind = Literal["cutout", "alpha", "composite"]
+
+Image = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="The photograph; - reads it from a pipe.")
+]
+Trimap = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TRIMAP",
+        help="A picture of the same size: white where the subject is for sure, black where the"
+        " background is, grey where it is to be found out (hair, fur, veils).",
+        show_default=False,
+    ),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of a trimap, a rough mask of the subject, white on black; along its edge an"
+        " uncertain band is laid."
+    ),
+]
+
+
+def cut(
+    *,
+    image: Image,
+    trimap: Trimap = None,
+    mask: Mask = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write: .png, .tif, .webp or .exr (a composite or an alpha also .jpg); -"
+            " writes PNG into a pipe. Default: beside the photo, as photo_cutout.png.",
+        ),
+    ] = None,
+    alpha: Annotated[
+        bool,
+        typer.Option(
+            "--alpha",
+            help="Write only the opacity, as a grey picture. So does a name ending in _alpha.",
+        ),
+    ] = False,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLOUR|IMAGE",
+            help="Write the subject before this instead: white, '#20c0ff', or a picture.",
+        ),
+    ] = None,
+    inside: Inside = None,
+    outside: Outside = None,
+    unit: Unit = "%",
+    bits: Bits = None,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    retention: RetentionText = "auto",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cut the subject out of a photograph, with soft edges and clean colours.
+
+    \b
+    Examples:
+      mematte cut photo.jpg trimap.png
+      mematte cut photo.jpg --mask mask.png -o subject.tif
+      mematte cut photo.jpg trimap.png --background white -o card.jpg
+      cat photo.jpg | mematte cut - trimap.png -o - > cutout.png
+
+    What is the subject is told by a trimap, by a rough mask, or by the photo's own transparency.
+    """
+    start = perf_counter()
+    kind = _kind(output, alpha, background)
+    target = _target(image, output, kind)
+    kept = retention_of(retention)
+    check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
+    _check_pipes(image, trimap, mask)
+    from ..images import read_photo
+    from ..pipeline import cut as library_cut
+    from ..weights.load import resolve
+
+    with console.progress() as report:
+        photo = read_photo(_source(image), name="stdin" if image == PIPE else None)
+        behind: Any = background
+        if background is not None and os.path.exists(background):
+            behind = read_photo(background)
+        _rehearse(photo.pixels[:1, :1], target, kind, behind, bits)
+        resolve(model, progress=report)
+        matte = library_cut(
+            photo,
+            _source(trimap),
+            mask=_source(mask),
+            inside=inside,
+            outside=outside,
+            unit=cast(Any, unit),
+            model=model,
+            device=device,
+            dtype=dtype,
+            retention=kept,
+            progress=report,
+        )
+        report(0, 0, "colours" if kind != "alpha" else "writing")
+        _write(matte, target, kind, background=behind, bits=bits, overwrite=overwrite)
+    seconds = perf_counter() - start
+    if as_json:
+        console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
+    elif target != PIPE:
+        height, width = matte.photo.size
+        console.say(f"{target}: {width}×{height}, {seconds:.1f} s, {_kept_in_words(matte)}")
+
+
+def trimap(
+    *,
+    mask: Annotated[
+        str, typer.Argument(metavar="MASK", help="A rough mask, white on black; - reads a pipe.")
+    ],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="Where to write the trimap; - writes PNG into a pipe."),
+    ],
+    from_alpha: Annotated[
+        bool,
+        typer.Option(
+            "--from-alpha",
+            help="The input is a finished alpha matte: unknown becomes what is neither opaque nor"
+            " transparent, widened by --outside pixels (default 5).",
+        ),
+    ] = False,
+    inside: Inside = None,
+    outside: Outside = None,
+    unit: Unit = "%",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a trimap from a rough mask: a band along its edge becomes unknown.
+
+    Look at it before you cut: all hair must lie in the grey band or in the white.
+
+    \b
+    Example:
+      mematte trimap mask.png -o trimap.png --inside 10 --outside 40 --unit px
+    """
+    check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
+    if from_alpha and inside is not None:
+        raise SettingError("--inside: has no meaning with --from-alpha; give --outside alone")
+    from ..trimap import INSIDE, OUTSIDE, from_mask
+    from ..trimap import from_alpha as trimap_from_alpha
+
+    source = _source(mask)
+    if from_alpha:
+        made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
+    else:
+        made = from_mask(
+            source,
+            inside=INSIDE if inside is None else inside,
+            outside=OUTSIDE if outside is None else outside,
+            unit=cast(Any, unit),
+        )
+    write_array(made, output, overwrite=overwrite)
+    shares = {
+        name: float((made == value).mean())
+        for name, value in (("background", 0), ("unknown", 128), ("foreground", 255))
+    }
+    height, width = made.shape
+    if as_json:
+        facts = {"output": output, "width": width, "height": height, **shares}
+        console.say_json({**facts, "warnings": console.warned})
+    elif output != PIPE:
+        words = ", ".join(f"{share:.1%} {name}" for name, share in shares.items())
+        console.say(f"{output}: {width}×{height}, {words}")
+
+
+def routing(
+    *,
+    image: Image,
+    trimap: Trimap = None,
+    mask: Mask = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Where to write; - writes PNG into a pipe.")
+    ] = "",
+    inside: Inside = None,
+    outside: Outside = None,
+    unit: Unit = "%",
+    model: Model = DEFAULT_MODEL,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    retention: RetentionText = "auto",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which parts of a photograph the network computes exactly.
+
+    One panel for each routed block: tinted squares went through global attention, dark ones took
+    the short cut.
+
+    \b
+    Example:
+      mematte routing photo.jpg trimap.png -o routing.png
+    """
+    start = perf_counter()
+    target = output or _target(image, None, "routing")
+    kept = retention_of(retention)
+    check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
+    _check_pipes(image, trimap, mask)
+    if (trimap is None) == (mask is None):
+        raise SettingError("routing: give a trimap or --mask, one of the two")
+    from ..images import read_photo
+    from ..pipeline import MattingPipeline, trimap_for
+    from ..views import routing_sheet
+    from ..weights.load import resolve
+
+    with console.progress() as report:
+        photo = read_photo(_source(image), name="stdin" if image == PIPE else None)
+        guide = _source(trimap)
+        if mask is not None:
+            guide = trimap_for(
+                photo, _source(mask), inside=inside, outside=outside, unit=cast(Any, unit)
+            )
+        resolve(model, progress=report)
+        pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+        config = pipeline.network.config
+        if not config.routed:
+            raise SettingError(
+                f"--model {model}: has no router, it computes everything exactly; use a MEMatte"
+                " model"
+            )
+        matte = pipeline(photo, guide, retention=kept, progress=report)
+        if not matte.routing:
+            raise InputError(
+                f"{photo.name}: its trimap leaves nothing unknown, so that nothing is computed;"
+                " give one with grey in it"
+            )
+        captions = [
+            f"block {number + 1}: {keep.mean():.0%} kept"
+            for number, keep in zip(config.global_blocks, matte.routing, strict=True)
+        ]
+        sheet = routing_sheet(photo.for_network(), matte.routing, captions, patch=config.patch_size)
+        write_array(sheet, target, overwrite=overwrite)
+    seconds = perf_counter() - start
+    if as_json:
+        console.say_json({"output": target, **_facts(matte, seconds)})
+    elif target != PIPE:
+        console.say(f"{target}: {', '.join(captions)}, {seconds:.1f} s")
+
+
+# ---- inputs --------------------------------------------------------------------------------------
+
+
+def _source(name: str | None) -> Any:
+    return console.read_stdin() if name == PIPE else name
+
+
+def _check_pipes(*names: str | None) -> None:
+    if sum(name == PIPE for name in names) > 1:
+        raise SettingError("only one of photo, trimap and mask can be '-', the pipe")
+
+
+# ---- outputs -------------------------------------------------------------------------------------
+
+
+def _kind(output: str | None, alpha: bool, background: str | None) -> Kind:
+    if alpha and background is not None:
+        raise SettingError("--alpha and --background: choose one of them")
+    if background is not None:
+        return "composite"
+    if alpha or (output is not None and Path(output).stem.lower().endswith("_alpha")):
+        return "alpha"
+    return "cutout"
+
+
+def _target(image: str, output: str | None, kind: str) -> str:
+    """Where to write: as told, else into the pipe or beside the photo."""
+    if output is not None:
+        return output
+    if image == PIPE:
+        return PIPE
+    path = Path(image)
+    return str(path.with_name(f"{path.stem}_{kind}.png")) if path.name else image
+
+
+def check_output(
+    target: str, inputs: tuple[str | None, ...], *, overwrite: bool, as_json: bool
+) -> None:
+    """Fail before the expensive work: what cannot be written, or would replace an input."""
+    if target == PIPE:
+        if as_json:
+            raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
+        console.check_stdout()
+        return
+    from ..writing import check_writable
+
+    for name in inputs:
+        if name is not None and name != PIPE and not overwrite and _same_file(target, name):
+            raise OutputError(
+                f"{target}: is the input itself; choose another name, or pass --overwrite"
+            )
+    check_writable(target, overwrite=overwrite)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
+
+
+def _rehearse(
+    pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: int | None
+) -> None:
+    """The last steps on a single pixel: what cannot work fails now and not after minutes."""
+    import tempfile
+
+    import numpy as np
+
+    from ..images import Photo
+    from ..matte import Matte
+
+    one = np.ones((1, 1), np.float32)
+    matte = Matte(alpha=one, photo=Photo(pixel), trimap=one)
+    suffix = ".png" if target == PIPE else Path(target).suffix
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"pixel{suffix}"
+        try:
+            _write(matte, str(path), kind, background=background, bits=bits)
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(path), target)) from error
+
+
+def _write(
+    matte: Matte,
+    target: str,
+    kind: Kind,
+    *,
+    background: Any,
+    bits: int | None,
+    overwrite: bool = False,
+) -> None:
+    if target == PIPE:
+        _through_file(lambda path: _write(matte, path, kind, background=background, bits=bits))
+    elif kind != "composite":
+        matte.save(target, kind=kind, bits=bits, overwrite=overwrite)
+    else:
+        import numpy as np
+
+        composite = np.asarray(matte.composite(background))
+        write_array(composite, target, photo=matte.photo, bits=bits, overwrite=overwrite)
+
+
+def write_array(
+    array: np.ndarray,
+    target: str,
+    *,
+    overwrite: bool,
+    photo: Any = None,
+    bits: int | None = None,
+) -> None:
+    """Write a display-encoded picture to a file or into the pipe, with the photo's profile."""
+    if target == PIPE:
+        _through_file(
+            lambda path: write_array(array, path, overwrite=False, photo=photo, bits=bits)
+        )
+        return
+    from ..images import srgb_to_linear, to_unit
+    from ..writing import write_image
+
+    if target.lower().endswith(".exr") and array.ndim == 3:
+        array = srgb_to_linear(to_unit(array))
+    write_image(
+        target,
+        array,
+        icc_profile=getattr(photo, "icc_profile", None),
+        dpi=getattr(photo, "dpi", None),
+        bits=bits,
+        overwrite=overwrite,
+    )
+
+
+def _through_file(write: Any) -> None:
+    """Into the pipe only what is complete."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        write(str(path))
+        console.write_stdout(path)
+
+
+# ---- what is told --------------------------------------------------------------------------------
+
+
+def _facts(matte: Matte, seconds: float) -> dict[str, Any]:
+    height, width = matte.photo.size
+    return {
+        "width": width,
+        "height": height,
+        "seconds": round(seconds, 3),
+        "model": matte.model,
+        "unknown": float((matte.trimap == 0.5).mean()),
+        "kept": [float(keep.mean()) for keep in matte.routing],
+        "warnings": console.warned,
+    }
+
+
+def _kept_in_words(matte: Matte) -> str:
+    if matte.routing:
+        share = sum(float(keep.mean()) for keep in matte.routing) / len(matte.routing)
+        return f"{share:.0%} of the tokens kept"
+    if (matte.trimap == 0.5).any():
+        return "all tokens kept"
+    return "nothing was unknown, the trimap is the alpha"

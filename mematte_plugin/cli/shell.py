@@ -1,0 +1,98 @@
+"""From arguments to an exit code: what becomes of errors, warnings and interrupts.
+
+0 done; 1 something failed; 2 the command was not understood, or an option has a value it cannot
+have; 130 stopped with Ctrl-C. An error is one line on stderr; MEMATTE_DEBUG=1 adds the traceback
+and the library's log.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from ..errors import MEMatteError, MEMatteWarning, SettingError
+from . import console
+from .app import app
+
+OK, FAILURE, USAGE, STOPPED = 0, 1, 2, 130
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = os.environ.get("MEMATTE_DEBUG", "0") not in ("", "0")
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger("mematte_plugin").setLevel(logging.DEBUG)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MEMatteWarning)
+        console.warned.clear()
+        warnings.showwarning = _warner(debug)
+        try:
+            code = _invoke(argv)
+            console.flush()
+        except BrokenPipeError:
+            return FAILURE  # the reader of our output has had enough, and needs no explanation
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            code, label, text = _explain(error)
+            console.tell(label, text, style="bold red")
+    return code
+
+
+def _invoke(argv: Sequence[str]) -> int:
+    # Not app(): click's main catches what is to be reported here, and differs between versions.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("mematte", list(argv) or ["--help"]) as context:
+            command.invoke(context)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    return OK
+
+
+def _explain(error: BaseException) -> tuple[int, str, str]:
+    """(exit code, label, message) of an exception."""
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED, "", str(error) or "stopped"
+    if isinstance(error, SettingError):
+        return USAGE, "error", str(error)
+    if isinstance(error, MEMatteError):
+        return FAILURE, "error", str(error)
+    if hasattr(error, "format_message"):  # click's, of whichever package it is part of
+        context: Any = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "mematte"
+        return USAGE, "error", f"{error.format_message().rstrip('.')}; see `{path} --help`"
+    if isinstance(error, MemoryError) or any(m in str(error).lower() for m in _OUT_OF_MEMORY):
+        return (
+            FAILURE,
+            "error",
+            "not enough memory; close other programs, use a smaller picture or a lower --retention",
+        )
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
+        FAILURE,
+        "error",
+        f"unexpected {what}; please report this with the output of `mematte info`"
+        " (MEMATTE_DEBUG=1 shows where it happened)",
+    )
+
+
+def _warner(debug: bool) -> Callable[..., None]:
+    """Shows this package's warnings as one line each, once; those of others are for developers."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in console.warned and (debug or issubclass(category, MEMatteWarning)):
+            console.warn(text)
+
+    return show
