@@ -55,7 +55,7 @@ def tell(label: str, text: str, style: str = "") -> None:
         line = Text(f"{label}: ", style=style).append(line)
     # A closed stderr leaves nobody to tell.
     with contextlib.suppress(OSError):
-        _stderr().print(line, soft_wrap=True)
+        stderr().print(line, soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -103,8 +103,8 @@ def write_stdout(path: Path) -> None:
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """A callback `(done, total, stage)` that draws a bar on a terminal and nothing elsewhere."""
-    console = _stderr()
-    if not console.is_terminal:
+    console = stderr()
+    if not console.is_terminal or console.is_dumb_terminal:
         yield _ignore
         return
     from rich import progress as bars
@@ -130,7 +130,7 @@ def _ignore(done: int, total: int, stage: str) -> None:
 
 
 @cache
-def _stderr() -> Console:
+def stderr() -> Console:
     """One for all, so that a warning does not tear a progress bar apart."""
     from rich.console import Console
 

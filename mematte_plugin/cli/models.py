@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -101,15 +102,29 @@ def where(name: Name, as_json: AsJson = False) -> None:
     from ..weights.load import available, resolve
 
     entry = catalog.find(name)
-    if entry is None:
-        _tell_place(name, resolve(name).weights, as_json)
-        return
-    path = next(model.path for model in available() if model.entry == entry)
+    if entry is not None:
+        path = next(model.path for model in available() if model.entry == entry)
+    elif name.count("/") == 1 and not Path(name).exists():
+        path = _cached(name)
+    else:
+        path = resolve(name).weights
     if path is None:
         raise WeightsError(
             f"{name}: is not on this machine yet; fetch it with `mematte models download {name}`"
         )
     _tell_place(name, path, as_json)
+
+
+def _cached(name: str) -> Path | None:
+    """The weights of a Hub id in the Hub's cache; no connection is made."""
+    from ..weights.hub import cached
+
+    repo_id, _, revision = name.partition("@")
+    with contextlib.suppress(ValueError):  # no id at all, and so not there
+        for filename in ("model.safetensors", "pytorch_model.bin"):
+            if path := cached(repo_id, filename, revision or "main"):
+                return path
+    return None
 
 
 def _tell_place(name: str, path: Path, as_json: bool) -> None:

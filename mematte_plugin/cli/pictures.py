@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ..errors import InputError, OutputError, SettingError
+from ..errors import InputError, SettingError
 from . import console
 from .console import PIPE
 from .options import (
@@ -26,13 +26,10 @@ from .options import (
     Unit,
     retention_of,
 )
+from .outputs import Kind, check_output, rehearse, write_array, write_matte
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..matte import Matte
-
-Kind = Literal["cutout", "alpha", "composite"]
 
 Image = Annotated[
     str, typer.Argument(metavar="IMAGE", help="The photograph; - reads it from a pipe.")
@@ -118,9 +115,9 @@ def cut(
     with console.progress() as report:
         photo = read_photo(_source(image), name="stdin" if image == PIPE else None)
         behind: Any = background
-        if background is not None and os.path.exists(background):
+        if background is not None and os.path.isfile(background):
             behind = read_photo(background)
-        _rehearse(photo.pixels[:1, :1], target, kind, behind, bits)
+        rehearse(photo.pixels[:1, :1], target, kind, behind, bits)
         resolve(model, progress=report)
         matte = library_cut(
             photo,
@@ -136,7 +133,7 @@ def cut(
             progress=report,
         )
         report(0, 0, "colours" if kind != "alpha" else "writing")
-        _write(matte, target, kind, background=behind, bits=bits, overwrite=overwrite)
+        write_matte(matte, target, kind, background=behind, bits=bits, overwrite=overwrite)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
@@ -291,7 +288,7 @@ def _check_pipes(*names: str | None) -> None:
         raise SettingError("only one of photo, trimap and mask can be '-', the pipe")
 
 
-# ---- outputs -------------------------------------------------------------------------------------
+# ---- what and where ------------------------------------------------------------------------------
 
 
 def _kind(output: str | None, alpha: bool, background: str | None) -> Kind:
@@ -312,113 +309,6 @@ def _target(image: str, output: str | None, kind: str) -> str:
         return PIPE
     path = Path(image)
     return str(path.with_name(f"{path.stem}_{kind}.png")) if path.name else image
-
-
-def check_output(
-    target: str, inputs: tuple[str | None, ...], *, overwrite: bool, as_json: bool
-) -> None:
-    """Fail before the expensive work: what cannot be written, or would replace an input."""
-    if target == PIPE:
-        if as_json:
-            raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
-        console.check_stdout()
-        return
-    from ..writing import check_writable
-
-    for name in inputs:
-        if name is not None and name != PIPE and not overwrite and _same_file(target, name):
-            raise OutputError(
-                f"{target}: is the input itself; choose another name, or pass --overwrite"
-            )
-    check_writable(target, overwrite=overwrite)
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return False
-
-
-def _rehearse(
-    pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: int | None
-) -> None:
-    """The last steps on a single pixel: what cannot work fails now and not after minutes."""
-    import tempfile
-
-    import numpy as np
-
-    from ..images import Photo
-    from ..matte import Matte
-
-    one = np.ones((1, 1), np.float32)
-    matte = Matte(alpha=one, photo=Photo(pixel), trimap=one)
-    suffix = ".png" if target == PIPE else Path(target).suffix
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"pixel{suffix}"
-        try:
-            _write(matte, str(path), kind, background=background, bits=bits)
-        except OutputError as error:
-            raise OutputError(str(error).replace(str(path), target)) from error
-
-
-def _write(
-    matte: Matte,
-    target: str,
-    kind: Kind,
-    *,
-    background: Any,
-    bits: int | None,
-    overwrite: bool = False,
-) -> None:
-    if target == PIPE:
-        _through_file(lambda path: _write(matte, path, kind, background=background, bits=bits))
-    elif kind != "composite":
-        matte.save(target, kind=kind, bits=bits, overwrite=overwrite)
-    else:
-        import numpy as np
-
-        composite = np.asarray(matte.composite(background))
-        write_array(composite, target, photo=matte.photo, bits=bits, overwrite=overwrite)
-
-
-def write_array(
-    array: np.ndarray,
-    target: str,
-    *,
-    overwrite: bool,
-    photo: Any = None,
-    bits: int | None = None,
-) -> None:
-    """Write a display-encoded picture to a file or into the pipe, with the photo's profile."""
-    if target == PIPE:
-        _through_file(
-            lambda path: write_array(array, path, overwrite=False, photo=photo, bits=bits)
-        )
-        return
-    from ..images import srgb_to_linear, to_unit
-    from ..writing import write_image
-
-    if target.lower().endswith(".exr") and array.ndim == 3:
-        array = srgb_to_linear(to_unit(array))
-    write_image(
-        target,
-        array,
-        icc_profile=getattr(photo, "icc_profile", None),
-        dpi=getattr(photo, "dpi", None),
-        bits=bits,
-        overwrite=overwrite,
-    )
-
-
-def _through_file(write: Any) -> None:
-    """Into the pipe only what is complete."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        write(str(path))
-        console.write_stdout(path)
 
 
 # ---- what is told --------------------------------------------------------------------------------

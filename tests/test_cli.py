@@ -1,0 +1,340 @@
+"""The commands, run in this process: what they write and what they say."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mematte_plugin import __version__
+from mematte_plugin.cli import console
+from mematte_plugin.weights.save import save_network
+
+from .cli_cases import HEIGHT, WIDTH, Scene
+from .networks import random_network
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    save_network(random_network(), folder / "routed")
+    save_network(random_network(routed=False), folder / "unrouted")
+    return folder
+
+
+@pytest.fixture
+def scene(tmp_path, models, monkeypatch, capsysbinary):
+    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
+
+
+# ---- cut -----------------------------------------------------------------------------------------
+
+
+def test_cut_writes_the_cutout_beside_the_photo(scene):
+    done = scene.cut("photo.png", "trimap.png")
+    assert (done.code, done.err) == (0, "")
+    assert done.text.startswith(f"photo_cutout.png: {WIDTH}×{HEIGHT}, ")
+    assert "% of the tokens kept" in done.text
+    assert done.text.count("\n") == 1
+    cutout = scene.load("photo_cutout.png")
+    assert cutout.shape == (HEIGHT, WIDTH, 4)
+    assert cutout.dtype == np.uint8
+    assert (cutout[scene.trimap == 255, 3] == 255).all()
+    assert (cutout[scene.trimap == 0, 3] == 0).all()
+    assert (cutout[scene.trimap == 255, :3] == scene.pixels[scene.trimap == 255]).all()
+
+
+def test_cut_with_a_mask(scene):
+    done = scene.cut("photo.png", "--mask", "mask.png", "--alpha", "--unit", "px", "--inside", 3)
+    assert (done.code, done.err) == (0, "")
+    alpha = scene.load("photo_alpha.png")
+    assert alpha.shape == (HEIGHT, WIDTH)
+    assert alpha[HEIGHT // 2, WIDTH // 2] == 255
+    assert alpha[0, 0] == 0
+
+
+def test_cut_takes_the_photos_own_transparency_for_a_mask(scene):
+    scene.save(
+        "rgba.png", np.dstack([scene.pixels, np.where(scene.trimap > 0, 255, 0)]).astype("u1")
+    )
+    assert scene.cut("rgba.png", "-o", "out_alpha.png").code == 0
+    assert scene.load("out_alpha.png").shape == (HEIGHT, WIDTH)
+
+
+def test_cut_in_sixteen_bits(scene):
+    assert scene.cut("photo.png", "trimap.png", "--alpha", "--bits", 16).code == 0
+    assert scene.load("photo_alpha.png").max() == 65535
+
+
+@pytest.mark.parametrize("background", ["#ff0000", "behind.png"])
+def test_cut_before_another_background(scene, background):
+    scene.save("behind.png", np.full((10, 10, 3), (255, 0, 0), np.uint8))
+    done = scene.cut("photo.png", "trimap.png", "--background", background, "-o", "card.png")
+    assert (done.code, done.err) == (0, "")
+    card = scene.load("card.png")
+    assert card.shape == (HEIGHT, WIDTH, 3)
+    assert (card[scene.trimap == 0] == (255, 0, 0)).all()
+    assert (card[scene.trimap == 255] == scene.pixels[scene.trimap == 255]).all()
+
+
+def test_cut_reports_json(scene):
+    done = scene.cut("photo.png", "trimap.png", "-o", "x_alpha.png", "--json", "--retention", "0.1")
+    assert (done.code, done.err) == (0, "")
+    facts = json.loads(done.text)
+    assert facts["output"] == "x_alpha.png"
+    assert facts["kind"] == "alpha"
+    assert (facts["width"], facts["height"]) == (WIDTH, HEIGHT)
+    assert facts["model"] == scene.model
+    assert len(facts["kept"]) == 2
+    assert max(facts["kept"]) < 0.2
+    assert facts["warnings"] == []
+    assert facts["seconds"] > 0
+
+
+def test_cut_lists_its_warnings_in_json_and_on_stderr(scene):
+    scene.save("large.png", np.kron(scene.trimap, np.ones((2, 2), np.uint8)))
+    done = scene.cut("photo.png", "large.png", "--alpha", "--json")
+    assert done.code == 0
+    (warning,) = json.loads(done.text)["warnings"]
+    assert "resized" in warning
+    assert done.err == f"warning: {warning}\n"
+
+
+def test_cut_reads_and_writes_pipes(scene):
+    photo = (scene.folder / "photo.png").read_bytes()
+    files = scene.files()
+    done = scene.cut("-", "trimap.png", stdin=photo)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(b"\x89PNG")
+    assert scene.files() == files
+    (scene.folder / "piped.png").write_bytes(done.out)
+    assert scene.cut("photo.png", "trimap.png").code == 0
+    assert (scene.load("piped.png") == scene.load("photo_cutout.png")).all()
+    trimap = (scene.folder / "trimap.png").read_bytes()
+    again = scene.cut("photo.png", "-", "-o", "-", stdin=trimap)
+    assert again.out == done.out
+
+
+def test_cut_without_a_router(scene, models):
+    done = scene.run("cut", "photo.png", "trimap.png", "--alpha", "--model", models / "unrouted")
+    assert done.code == 0
+    assert "all tokens kept" in done.text
+
+
+def test_overwrite_allows_even_an_input(scene):
+    assert scene.cut("photo.png", "trimap.png", "-o", "photo.png", "--overwrite").code == 0
+    assert scene.load("photo.png").shape == (HEIGHT, WIDTH, 4)
+
+
+def test_a_known_trimap_is_the_alpha(scene):
+    scene.save("known.png", np.where(scene.trimap > 128, 255, 0).astype(np.uint8))
+    done = scene.cut("photo.png", "known.png", "--alpha")
+    assert (done.code, done.err) == (0, "")
+    assert "nothing was unknown" in done.text
+    assert (scene.load("photo_alpha.png") == scene.load("known.png")).all()
+
+
+# ---- trimap --------------------------------------------------------------------------------------
+
+
+def test_trimap_from_a_mask(scene):
+    done = scene.run(
+        "trimap", "mask.png", "-o", "t.png", "--inside", 2, "--outside", 5, "--unit", "px"
+    )
+    assert (done.code, done.err) == (0, "")
+    assert done.text.startswith(f"t.png: {WIDTH}×{HEIGHT}, ")
+    row = scene.load("t.png")[HEIGHT // 2]
+    assert row[:12].tolist() == [0] * 3 + [128] * 7 + [255] * 2
+
+
+def test_trimap_from_an_alpha(scene):
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    alpha[:, 20:] = 100
+    alpha[:, 24:] = 255
+    scene.save("alpha.png", alpha)
+    done = scene.run("trimap", "alpha.png", "-o", "t.png", "--from-alpha", "--outside", 2, "--json")
+    assert (done.code, done.err) == (0, "")
+    facts = json.loads(done.text)
+    assert facts["background"] + facts["unknown"] + facts["foreground"] == pytest.approx(1)
+    assert scene.load("t.png")[5, 17:28].tolist() == [0] + [128] * 8 + [255] * 2
+
+
+def test_trimap_into_a_pipe(scene):
+    done = scene.run("trimap", "-", "-o", "-", stdin=(scene.folder / "mask.png").read_bytes())
+    assert done.code == 0
+    assert done.out.startswith(b"\x89PNG")
+
+
+# ---- batch ---------------------------------------------------------------------------------------
+
+
+def test_batch_sums_up(scene):
+    photos, trimaps = scene.folder / "photos", scene.folder / "trimaps"
+    photos.mkdir()
+    trimaps.mkdir()
+    for name in ("a", "b", "c"):
+        scene.save(f"photos/{name}.png", scene.pixels)
+    scene.save("trimaps/a.png", scene.trimap)
+    scene.save("trimaps/b_trimap.png", scene.trimap)
+    command = (
+        "batch",
+        photos,
+        "--trimaps",
+        trimaps,
+        "-o",
+        "out",
+        "--alpha",
+        "--model",
+        scene.model,
+    )
+    done = scene.run(*command)
+    assert done.code == 1
+    assert done.text.startswith("out: 2 done, 0 skipped, 1 failed in ")
+    assert done.err.startswith("failed: c.png: has no trimap")
+    assert done.err.count("\n") == 1
+    scene.save("trimaps/c.png", scene.trimap)
+    again = scene.run(*command, "--json")
+    assert (again.code, again.err) == (0, "")
+    facts = json.loads(again.text)
+    assert (facts["done"], facts["skipped"], facts["failed"]) == (1, 2, 0)
+    assert [item["status"] for item in facts["items"]] == ["skipped", "skipped", "done"]
+    assert sorted(p.name for p in (scene.folder / "out").iterdir()) == [
+        "a_alpha.png",
+        "b_alpha.png",
+        "c_alpha.png",
+    ]
+
+
+# ---- models, convert, routing, info --------------------------------------------------------------
+
+
+def test_models_are_listed_with_their_terms(scene):
+    plain, short = scene.run("models", "list"), scene.run("models")
+    assert plain.code == 0
+    assert plain.out == short.out
+    rows = {line.split()[0]: line for line in plain.text.splitlines()}
+    assert "non-commercial" in rows["vitmatte-small-composition-1k"]
+    listed = {row["name"]: row for row in json.loads(scene.run("models", "list", "--json").text)}
+    assert listed["mematte-tiny"]["commercial"] is True
+    assert listed["vitmatte-base-distinctions-646"]["commercial"] is False
+
+
+def test_models_where_and_download_print_the_path(scene):
+    for command in ("where", "download"):
+        done = scene.run("models", command, scene.model)
+        assert (done.code, done.err) == (0, "")
+        assert done.text.strip().endswith("model.safetensors")
+    facts = json.loads(scene.run("models", "where", scene.model, "--json").text)
+    assert facts["name"] == scene.model
+
+
+@pytest.mark.parametrize("name", ["vitmatte-small-composition-1k", "nobody/nothing", "a--b/c..d"])
+def test_models_where_makes_no_connection(scene, monkeypatch, name):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(scene.folder / "empty"))
+    monkeypatch.setattr("mematte_plugin.weights.hub.cached", lambda *_: None)
+    done = scene.run("models", "where", name)
+    assert done.code == 1
+    assert "is not on this machine yet" in done.err
+
+
+def test_convert_makes_a_folder_that_cuts(scene):
+    done = scene.run("convert", scene.model, "converted", "--licence", "mit", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.text)["output"] == "converted"
+    assert "license: mit" in (scene.folder / "converted/README.md").read_text()
+    assert scene.run("convert", scene.model, "converted").code == 1
+    assert scene.run("convert", scene.model, "converted", "--overwrite").code == 0
+    cut = scene.run("cut", "photo.png", "trimap.png", "--alpha", "--model", "./converted")
+    assert cut.code == 0
+
+
+def test_routing_draws_one_panel_for_each_block(scene):
+    done = scene.run("routing", "photo.png", "trimap.png", "-o", "r.png", "--model", scene.model)
+    assert (done.code, done.err) == (0, "")
+    assert done.text.startswith("r.png: block 2: ")
+    assert "block 4: " in done.text
+    assert scene.load("r.png").shape[1] > 2 * WIDTH or scene.load("r.png").shape[0] > 2 * HEIGHT
+
+
+@pytest.mark.parametrize(
+    ("network", "trimap", "says"),
+    [("unrouted", "trimap.png", "has no router"), ("routed", "known.png", "nothing unknown")],
+)
+def test_routing_needs_something_that_was_routed(scene, models, network, trimap, says):
+    scene.save("known.png", np.where(scene.trimap > 128, 255, 0).astype(np.uint8))
+    done = scene.run("routing", "photo.png", trimap, "-o", "r.png", "--model", models / network)
+    assert done.code in (1, 2)
+    assert says in done.err
+    assert not (scene.folder / "r.png").exists()
+
+
+def test_info_tells_what_a_bug_report_needs(scene):
+    facts = json.loads(scene.run("info", "--json").text)
+    assert facts["mematte-plugin"] == __version__
+    assert {"python", "system", "torch", "devices", "memory", "Hub", "Hub cache"} <= facts.keys()
+    assert not any(str(value).startswith("failed") for value in facts.values())
+    plain = scene.run("info").text
+    assert len(plain.splitlines()) == len(facts)
+
+
+def test_version(scene):
+    assert scene.run("--version").text == f"mematte {__version__}\n"
+
+
+# ---- help and progress ---------------------------------------------------------------------------
+
+COMMANDS = ["cut", "trimap", "batch", "routing", "models list", "models download", "models where"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "convert", "info"])
+def test_help_shows_an_example_and_explains_every_option(scene, command):
+    done = scene.run(*command.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert f"mematte {command}" in done.text.split("Example")[1]
+    assert "\x1b" not in done.text
+
+
+def test_without_arguments_the_help_comes(scene):
+    assert scene.run().out == scene.run("--help").out
+
+
+def test_the_command_line_starts_without_torch():
+    code = (
+        "import sys; from mematte_plugin.cli.shell import run; run(['cut', '--help'])\n"
+        "heavy = {'torch', 'numpy', 'cv2', 'numba', 'huggingface_hub', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_progress_is_drawn_on_a_terminal_only(scene, monkeypatch):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("TERM", "xterm")
+    done = scene.cut("photo.png", "trimap.png", "--alpha")
+    assert done.code == 0
+    assert "writing" in done.err
+    assert done.text.count("\n") == 1
+
+
+def test_file_names_cannot_command_the_terminal(scene):
+    scene.save("odd\x1b[31m\n.png", scene.pixels)
+    done = scene.cut("odd\x1b[31m\n.png", "trimap.png", "--alpha")
+    assert done.code == 0
+    assert "\x1b" not in done.text
+    assert done.text.count("\n") == 1
+    done = scene.cut("gone\x1b[31m\n.png", "trimap.png", "--alpha", "-o", "x.png")
+    assert "\x1b" not in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_narrow_code_page_is_no_reason_to_fail(monkeypatch):
+    import io
+
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    console.say("müller.png: 3×4")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"m?ller.png: 3?4\n"  # type: ignore[attr-defined]
