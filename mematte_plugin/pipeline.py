@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from numbers import Real
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -11,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from .errors import InputError, MEMatteError, SettingError
-from .images import Photo, read_gray, read_photo, split_batch
+from .images import Photo, read_gray, read_photo, split_batch, to_unit
 from .matte import Matte
 from .network import Chunking, MEMatte, Prediction, Progress
 from .network.inputs import padded_size
-from .trimap import from_mask, normalise
+from .trimap import INSIDE, OUTSIDE, from_mask, normalise
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -67,17 +68,6 @@ class MattingPipeline:
     @overload
     def __call__(
         self,
-        image: Any,
-        trimap: Any,
-        *,
-        retention: Retention = ...,
-        decoder: DecoderMode = ...,
-        progress: Progress | None = ...,
-    ) -> Matte: ...
-
-    @overload
-    def __call__(
-        self,
         image: list[Any],
         trimap: Any,
         *,
@@ -85,6 +75,17 @@ class MattingPipeline:
         decoder: DecoderMode = ...,
         progress: Progress | None = ...,
     ) -> list[Matte]: ...
+
+    @overload
+    def __call__(
+        self,
+        image: Any,
+        trimap: Any,
+        *,
+        retention: Retention = ...,
+        decoder: DecoderMode = ...,
+        progress: Progress | None = ...,
+    ) -> Matte: ...
 
     def __call__(
         self,
@@ -163,7 +164,7 @@ class MattingPipeline:
         decoder: DecoderMode,
         progress: Progress | None,
     ) -> Prediction:
-        pixels = torch.from_numpy(_as_float(photo.pixels)).to(self.device)
+        pixels = torch.from_numpy(photo.for_network()).to(self.device)
         with torch.inference_mode():
             return self.network.predict(
                 pixels.permute(2, 0, 1)[None],
@@ -217,7 +218,7 @@ def cut(
                 raise InputError(
                     f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
                 )
-            mask = _as_float(photo.alpha)
+            mask = to_unit(photo.alpha)
         trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
     return _warm(model, device, dtype)(photo, trimap, retention=retention, progress=progress)
 
@@ -235,11 +236,6 @@ def trimap_for(
     A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
     other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
     """
-    band: dict[str, float] = {}
-    if inside is not None:
-        band["inside"] = inside
-    if outside is not None:
-        band["outside"] = outside
     grey = read_gray(mask, name="mask", use_alpha=True)
     if grey.shape != photo.size:
         height, width = photo.size
@@ -251,7 +247,12 @@ def trimap_for(
         import cv2
 
         grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
-    return from_mask(grey, unit=unit, **band)
+    return from_mask(
+        grey,
+        inside=INSIDE if inside is None else inside,
+        outside=OUTSIDE if outside is None else outside,
+        unit=unit,
+    )
 
 
 @lru_cache(maxsize=2)
@@ -259,17 +260,10 @@ def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
     return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
 
 
-def _as_float(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Integer or float pixels as float32 in [0, 1]."""
-    if np.issubdtype(pixels.dtype, np.integer):
-        return np.asarray(pixels, np.float32) / float(np.iinfo(pixels.dtype).max)
-    return np.array(pixels, np.float32)
-
-
 def _check_retention(retention: Retention, network: MEMatte) -> None:
-    if retention == "auto":
+    if isinstance(retention, str) and retention == "auto":
         return
-    if not isinstance(retention, (int, float)) or not (
+    if not isinstance(retention, Real) or not (
         0 <= retention <= 1 or (retention >= MIN_TOKEN_COUNT and retention == int(retention))
     ):
         raise SettingError(
@@ -302,7 +296,9 @@ def _device(device: str | torch.device) -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, ImportError) as error:
-        raise SettingError(f"device {str(device)!r} is not available here; use auto or cpu") from error
+        raise SettingError(
+            f"device {str(device)!r} is not available here; use auto or cpu"
+        ) from error
     return chosen
 
 

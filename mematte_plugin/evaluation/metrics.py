@@ -50,4 +50,6 @@ def errors(alpha: Array, truth: Array, trimap: Array) -> Errors:
 
 def mean_errors(all_errors: list[Errors]) -> Errors:
     """Mean over pictures, each counting the same."""
-    return Errors(*(float(np.mean([getattr(e, f) for e in all_errors])) for f in ("sad", "mse", "mad")))
+    return Errors(
+        *(float(np.mean([getattr(e, f) for e in all_errors])) for f in ("sad", "mse", "mad"))
+    )

@@ -62,7 +62,7 @@ class Attention(nn.Module):
             out = self._with_rel_pos(q, k, v, grid)
         else:
             out = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).reshape(B, N, C))  # type: ignore[no-any-return]
+        return self.proj(out.transpose(1, 2).reshape(B, N, C))
 
     def _with_rel_pos(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         B, heads, N, d = q.shape

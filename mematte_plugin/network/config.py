@@ -109,7 +109,10 @@ class NetworkConfig:
                 f"network config: unknown field {', '.join(odd)}; "
                 "the checkpoint needs a newer mematte-plugin"
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        frozen: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**frozen)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Fusion(nn.Module):
     def forward(self, features: Tensor, details: Tensor) -> Tensor:
         """(B, C, H, W) and (B, D, 2H, 2W) to (B, out_chans, 2H, 2W)."""
         up = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.conv(torch.cat([details, up], dim=1))  # type: ignore[no-any-return]
+        return self.conv(torch.cat([details, up], dim=1))
 
 
 class MattingHead(nn.Module):
@@ -79,7 +79,7 @@ class MattingHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) to logits (B, 1, H, W)."""
-        return self.matting_convs(x)  # type: ignore[no-any-return]
+        return self.matting_convs(x)
 
 
 class Decoder(nn.Module):

@@ -41,7 +41,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -118,7 +118,7 @@ class Block(nn.Module):
         B, h, w, C = x.shape
         tokens = x.view(B, h * w, C)
         if keep is None:
-            return self.attn(self.norm1(tokens), (h, w)).view(B, h, w, C)  # type: ignore[no-any-return]
+            return self.attn(self.norm1(tokens), (h, w)).view(B, h, w, C)
         refined: Tensor = self.efficient_block(x, rows).view(B, h * w, C)
         if keep.dtype != torch.bool:  # training: both branches, blended so that gradients flow
             attended = self.attn(self.norm1(tokens), keep=keep)
@@ -146,7 +146,7 @@ class PatchEmbed(nn.Module):
         h, w = inputs.grid
         size = self.patch_size
         if rows is None or rows >= h:
-            return self.proj(inputs.crop(0, 0, h * size, w * size)).permute(0, 2, 3, 1).contiguous()  # type: ignore[no-any-return]
+            return self.proj(inputs.crop(0, 0, h * size, w * size)).permute(0, 2, 3, 1).contiguous()
         out: Tensor | None = None
         for top in range(0, h, rows):
             bottom = min(top + rows, h)

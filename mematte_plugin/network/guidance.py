@@ -101,5 +101,5 @@ def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
         indices.append(cell_of_label[labels].ravel())
         distances.append(np.minimum(distance * CELL, FARTHEST))
     index = torch.from_numpy(np.stack(indices)).to(known.device)
-    distance = torch.from_numpy(np.stack(distances)).to(known.device)
-    return index, distance.log1p() / _LOG_SCALE
+    pixels = torch.from_numpy(np.stack(distances)).to(known.device)
+    return index, pixels.log1p() / _LOG_SCALE

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
-from .encoder import Encoder, Progress
+from .encoder import Encoder, Progress, Residual
 from .inputs import NetworkInput
 
 DecoderMode = Literal["exact", "official"]
@@ -134,9 +134,8 @@ class MEMatte(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for block in self.backbone.blocks:
-            if hasattr(block, "residual"):  # starts as the identity
-                nn.init.zeros_(block.residual.norm3.weight)
+            elif isinstance(module, Residual):  # starts as the identity
+                nn.init.zeros_(module.norm3.weight)
         if self.config.abs_pos:
             nn.init.trunc_normal_(self.backbone.pos_embed, std=0.02)
         return self

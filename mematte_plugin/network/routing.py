@@ -61,7 +61,7 @@ class Router(nn.Module):
         def logits(part: Tensor) -> Tensor:
             local = F.gelu(F.linear(norm(part), linear.weight[:half], linear.bias[:half]))
             hidden = F.linear(local, first.weight[:, :half]) + of_mean
-            for layer in self.out_conv[1:]:
+            for layer in list(self.out_conv)[1:]:
                 hidden = layer(hidden)
             return hidden.float()
 
@@ -123,4 +123,4 @@ class LTRM(nn.Module):
     def _refine(self, x: Tensor) -> Tensor:
         x = F.gelu(self.fc1(x)).permute(0, 3, 1, 2)
         x = F.gelu(self.dwconv(x)).permute(0, 2, 3, 1)
-        return self.fc2(x)  # type: ignore[no-any-return]
+        return self.fc2(x)

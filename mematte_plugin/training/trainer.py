@@ -214,7 +214,8 @@ class Trainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         # Biases, norms and relative positions are not decayed, as is usual for ViTs.
-        decayed, free = [], []
+        decayed: list[Tensor] = []
+        free: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
             plain = parameter.ndim < 2 or "rel_pos" in name or "pos_embed" in name
             (free if plain else decayed).append(parameter)

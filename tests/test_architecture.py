@@ -1,0 +1,82 @@
+"""Layers depend in one direction, and importing the package costs next to nothing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mematte_plugin
+
+PACKAGE = Path(mematte_plugin.__file__).parent
+# What each layer may use of the package, besides itself.
+PICTURES = {"images", "decoding", "decoding_deep", "decoded", "writing"}
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "network": {"errors"},
+    "weights": {"errors", "network"},
+    **{name: PICTURES | {"errors"} for name in PICTURES},
+    "trimap": PICTURES | {"errors"},
+    "foreground": PICTURES | {"errors"},
+    "matte": PICTURES | {"errors", "foreground"},
+    "views": PICTURES | {"errors"},
+    "pipeline": PICTURES | {"errors", "network", "weights", "matte", "trimap"},
+    "batch": PICTURES | {"errors", "pipeline", "matte", "trimap", "network"},
+    "evaluation": {"errors", "network", "weights"},
+    "training": {"errors", "network", "weights", "evaluation"},
+}
+
+
+def uses(path: Path) -> set[str]:
+    """Top-level names of the package that a file imports relatively."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mematte_plugin"):
+            raise AssertionError(f"{path}: imports inside the package are relative")
+    return found
+
+
+def test_dependencies_point_one_way() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        if layer in {"__init__", "__main__", "cli"}:
+            continue
+        assert layer in LAYERS, f"{path.name}: say in this test what the new layer may use"
+        excess = uses(path) - LAYERS[layer] - {layer, "__version__"}
+        assert not excess, f"{path.relative_to(PACKAGE)} uses {', '.join(sorted(excess))}"
+
+
+def test_nobody_imports_training_or_evaluation_but_the_command_line() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if layer not in {"training", "evaluation", "cli"}:
+            assert not uses(path) & {"training", "evaluation"}, path
+
+
+def test_importing_is_light_and_silent() -> None:
+    code = (
+        "import json, socket, sys\n"
+        "def refuse(*args, **kwargs): raise AssertionError('network used on import')\n"
+        "socket.socket.connect = refuse\n"
+        "import mematte_plugin\n"
+        "from mematte_plugin import MattingPipeline, Matte, cut, load_network\n"
+        "heavy = ['cv2', 'numba', 'pymatting', 'tifffile', 'OpenEXR', 'huggingface_hub', 'typer']\n"
+        "print(json.dumps([name for name in heavy if name in sys.modules]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout) == []
+    assert done.stderr == ""
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mematte_plugin.__all__:
+        assert getattr(mematte_plugin, name) is not None
+    assert set(mematte_plugin.__all__) <= set(dir(mematte_plugin))

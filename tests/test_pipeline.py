@@ -1,0 +1,206 @@
+"""The pipeline as programs use it, on small networks and real arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mematte_plugin import (
+    InputError,
+    Matte,
+    MattingPipeline,
+    MEMatteError,
+    MEMatteWarning,
+    SettingError,
+    cut,
+)
+from mematte_plugin.weights.save import save_network
+from tests.networks import random_input, random_network
+
+HEIGHT, WIDTH = 70, 101
+
+
+@pytest.fixture(scope="module")
+def pipe() -> MattingPipeline:
+    return MattingPipeline(random_network(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    image, trimap = random_input(HEIGHT, WIDTH, seed=4)
+    pixels = (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    return pixels, (trimap[0, 0].numpy() * 255).astype(np.uint8)
+
+
+def test_every_kind_of_input_gives_the_same_matte(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    image, trimap = pair
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    expected = pipe(image, trimap).alpha
+    assert expected.shape == (HEIGHT, WIDTH)
+    assert expected.dtype == np.float32
+    known = trimap != 127
+    assert np.array_equal(expected[known], (trimap[known] == 255).astype(np.float32))
+    assert 0 < expected[~known].std()
+
+    unit = torch.from_numpy(image).float() / 255
+    three = torch.from_numpy(trimap).float() / 255
+    for photo, guide in [
+        (tmp_path / "photo.png", str(tmp_path / "trimap.png")),
+        (Image.fromarray(image), Image.fromarray(trimap)),
+        ((image.astype(np.uint16) * 257), trimap.astype(np.uint16) * 257),
+        (image / 255, trimap / 255),
+        (unit, three),
+        (unit.permute(2, 0, 1), three),
+        ((tmp_path / "photo.png").read_bytes(), trimap),
+    ]:
+        assert np.abs(pipe(photo, guide).alpha - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("unknown", [20, 100, 128, 214, 240])
+def test_any_grey_means_unknown(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], unknown: int
+) -> None:
+    image, trimap = pair
+    other = np.where(trimap == 127, unknown, trimap).astype(np.uint8)
+    other[other == 0] = 3  # JPEG's near-black and near-white
+    other[other == 255] = 252
+    assert np.array_equal(pipe(image, other).alpha, pipe(image, trimap).alpha)
+
+
+def test_batches_give_lists_and_equal_the_single_runs(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, trimap = pair
+    flipped = image[::-1].copy()
+    alone = [pipe(image, trimap).alpha, pipe(flipped, trimap).alpha]
+    batch = torch.from_numpy(np.stack([image, flipped])).permute(0, 3, 1, 2)
+    for images, trimaps in [
+        ([image, flipped], trimap),
+        ([image, flipped], [trimap, trimap]),
+        (batch, np.stack([trimap, trimap])),
+    ]:
+        mattes = pipe(images, trimaps)
+        assert isinstance(mattes, list)
+        for matte, expected in zip(mattes, alone, strict=True):
+            assert np.array_equal(matte.alpha, expected)
+    with pytest.raises(InputError, match="3 trimaps"):
+        pipe([image, flipped], [trimap] * 3)
+
+
+def test_a_known_trimap_is_returned_without_running_the_network(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, _ = pair
+    trimap = np.zeros((HEIGHT, WIDTH), np.uint8)
+    trimap[10:40, 20:60] = 255
+    seen: list[str] = []
+    matte = pipe(image, trimap, progress=lambda done, total, stage: seen.append(stage))
+    assert np.array_equal(matte.alpha, trimap / np.float32(255))
+    assert seen == []
+
+
+def test_an_all_unknown_trimap_works_and_warns(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with pytest.warns(MEMatteWarning, match="unknown"):
+        matte = pipe(pair[0], np.full((HEIGHT, WIDTH), 128, np.uint8))
+    assert matte.alpha.std() > 0
+
+
+def test_retention_caps_tokens_and_reaches_zero(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    image, trimap = pair
+    tokens = 6 * 8  # 70 x 101 is padded to 96 x 128
+    assert all(mask.shape == (6, 8) for mask in pipe(image, trimap).routing)
+    for retention, most in [(0.25, tokens // 4), (20, 20), (0, 0), (1.0, tokens), (1, tokens)]:
+        matte = pipe(image, trimap, retention=retention)
+        assert max(mask.sum() for mask in matte.routing) <= most
+
+
+@pytest.mark.parametrize("retention", [-1, 2, 1.5, -0.1, float("nan"), "half", 17.5])
+def test_impossible_retention_is_refused(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], retention: object
+) -> None:
+    with pytest.raises(SettingError, match="retention"):
+        pipe(*pair, retention=retention)  # type: ignore[call-overload]
+
+
+def test_a_model_without_router_refuses_a_cap(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    dense = MattingPipeline(random_network(routed=False), device="cpu")
+    with pytest.raises(SettingError, match="no router"):
+        dense(*pair, retention=0.5)
+    assert dense(*pair, retention=1.0).routing == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda:77"}, "not available"),
+        ({"device": "toaster"}, "not available"),
+        ({"dtype": "int8"}, "choose auto"),
+    ],
+)
+def test_devices_and_precisions_that_are_not_there(options: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        MattingPipeline(random_network(), **options)
+
+
+def test_progress_reports_both_stages_and_an_interrupt_passes_through(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    seen: list[tuple[int, int, str]] = []
+    pipe(*pair, progress=lambda *step: seen.append(step))
+    assert {stage for _, _, stage in seen} == {"encoder", "decoder"}
+    for stage in ("encoder", "decoder"):
+        dones = [(done, total) for done, total, name in seen if name == stage]
+        assert [done for done, _ in dones] == list(range(1, dones[-1][1] + 1))
+
+    def stop(done: int, total: int, stage: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipe(*pair, progress=stop)
+
+
+def test_overflowing_weights_are_an_error_not_a_wrong_matte(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    network = random_network()
+    with torch.no_grad():
+        network.decoder.matting_head.matting_convs[0].weight.mul_(float("inf"))
+    with pytest.raises(MEMatteError, match="not finite"):
+        MattingPipeline(network, device="cpu")(*pair)
+
+
+def test_cut_takes_a_mask_a_trimap_or_the_photos_own_alpha(
+    pair: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    image, trimap = pair
+    model = str(save_network(random_network(), tmp_path / "model"))
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[20:50, 30:80] = 255
+    from_mask = cut(image, mask=mask, model=model, device="cpu", inside=4, outside=6, unit="px")
+    assert isinstance(from_mask, Matte)
+    assert (from_mask.trimap == 0.5).any()
+    assert from_mask.trimap[35, 55] == 1
+    rgba = np.dstack([image, mask])
+    own = cut(rgba, model=model, device="cpu", inside=4, outside=6, unit="px")
+    assert np.array_equal(own.alpha, from_mask.alpha)
+    larger = np.kron(mask, np.ones((2, 2), np.uint8))
+    scaled = cut(image, mask=larger, model=model, device="cpu", inside=4, outside=6, unit="px")
+    assert np.abs(scaled.trimap - from_mask.trimap).mean() < 0.05
+    assert cut(image, trimap, model=model, device="cpu").alpha.shape == (HEIGHT, WIDTH)
+    with pytest.raises(InputError, match="mask is 50x50"):
+        cut(image, mask=np.ones((50, 50), np.uint8) * 255, model=model, device="cpu")
+    with pytest.raises(InputError, match="which part"):
+        cut(image, model=model)
+    with pytest.raises(InputError, match="both"):
+        cut(image, trimap, mask=mask, model=model)
