@@ -1,0 +1,202 @@
+"""The command line as a process: pipes, signals and what Python itself would like to print."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mematte_plugin.weights.save import save_network
+
+from .networks import random_network
+
+MODULE = [sys.executable, "-m", "mematte_plugin"]
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals, /dev/full")
+
+# `mematte`, except that the network stops half way, says so and waits.
+PAUSED_IN_THE_NETWORK = """
+import sys, time
+from mematte_plugin.network import MEMatte
+predict = MEMatte.predict
+def paused(self, *args, progress=None, **options):
+    def report(done, total, stage):
+        if stage == "decoder":
+            print("ready", flush=True)
+            time.sleep(60)
+    return predict(self, *args, progress=report, **options)
+MEMatte.predict = paused
+from mematte_plugin.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(save_network(random_network(), tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    trimap = np.full((40, 48), 128, np.uint8)
+    trimap[:8] = 0
+    trimap[-8:] = 255
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)).save(
+        tmp_path / "photo.png"
+    )
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    quiet = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "MEMATTE_DEBUG")}
+    root = Path(__file__).parents[1]
+    return {**quiet, "PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8"}
+
+
+def mematte(
+    folder: Path, *arguments: str, **options: object
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [*MODULE, *arguments],
+        check=False,
+        cwd=folder,
+        env=environment(),
+        timeout=120,
+        stderr=subprocess.PIPE,
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options},
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_pictures_go_through_pipes(folder, model):
+    with (folder / "photo.png").open("rb") as photo:
+        done = mematte(
+            folder, "cut", "-", "trimap.png", "-o", "-", "--alpha", "--model", model, stdin=photo
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    (folder / "alpha.png").write_bytes(done.stdout)
+    with Image.open(folder / "alpha.png") as alpha:
+        assert alpha.size == (48, 40)
+
+
+def test_the_error_is_the_last_word(folder):
+    done = mematte(folder, "trimap", "none.png", "-o", "t.png")
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr == b"error: mask none.png: there is no such file; check the path\n"
+    assert mematte(folder, "trimap").returncode == 2
+
+
+@posix
+def test_interrupted_in_the_middle_of_the_network(folder, model):
+    before = names(folder)
+    command = [sys.executable, "-c", PAUSED_IN_THE_NETWORK]
+    with subprocess.Popen(
+        [*command, "cut", "photo.png", "trimap.png", "--model", model],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (out, err) == (b"", b"stopped\n")
+    assert names(folder) == before
+
+
+@posix
+def test_an_interrupted_batch_says_how_far_it_came(folder, model):
+    photos, trimaps = folder / "photos", folder / "trimaps"
+    photos.mkdir()
+    trimaps.mkdir()
+    for name, source, target in (("a", "photo", photos), ("a", "trimap", trimaps)):
+        (target / f"{name}.png").write_bytes((folder / f"{source}.png").read_bytes())
+    command = [sys.executable, "-c", PAUSED_IN_THE_NETWORK]
+    arguments = ["batch", "photos", "--trimaps", "trimaps", "-o", "out", "--model", model]
+    with subprocess.Popen(
+        [*command, *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        # A batch passes no callback to the network, the pause does.
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == b"stopped after 0 of 1 photos; the same command goes on there\n"
+    assert names(folder / "out") == []
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_behind_stdout(folder):
+    Image.new("L", (40, 40)).save(folder / "mask.png")
+    with Image.open(folder / "mask.png") as mask:
+        mask.paste(255, (10, 10, 30, 30))
+        mask.save(folder / "mask.png")
+    for arguments in (("trimap", "mask.png", "-o", "-"), ("models", "list"), ("--version",)):
+        with Path("/dev/full").open("wb") as full:
+            done = mematte(folder, *arguments, stdout=full)
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"error: stdout: cannot be written (No space left")
+        assert done.stderr.count(b"\n") == 1
+
+
+@posix
+def test_a_reader_that_has_had_enough(folder):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = mematte(folder, "models", "list", stdout=closed)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@posix
+def test_a_terminal_sees_colour_and_progress_and_a_pipe_does_not(folder, model):
+    import pty
+
+    def watched(*arguments: str) -> "tuple[int, bytes, bytes]":
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*MODULE, *arguments],
+            cwd=folder,
+            env={**environment(), "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            try:
+                while block := os.read(ours, 65536):
+                    seen += block
+            except OSError:  # how Linux says that the other side is gone
+                pass
+            os.close(ours)
+            out, _ = process.communicate(timeout=60)
+        return process.returncode, out, seen
+
+    code, out, seen = watched(
+        "cut", "photo.png", "trimap.png", "--alpha", "--json", "--model", model
+    )
+    assert code == 0
+    assert json.loads(out)["output"] == "photo_alpha.png"
+    assert b"reading" in seen
+    code, out, seen = watched("trimap", "none.png", "-o", "t.png")
+    assert (code, out) == (1, b"")
+    assert b"\x1b[" in seen
