@@ -7,11 +7,14 @@ stays bounded, and used only there.
 
 import logging
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -26,6 +29,8 @@ TILE, OVERLAP = 1024, 128
 
 BLEED = 16
 """Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
+
+ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
 
 logger = logging.getLogger(__name__)
 
@@ -150,13 +155,34 @@ def _near(region: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _load() -> Callable[..., np.ndarray]:
-    """pymatting's estimator; its first import compiles for up to a minute, then it is cached."""
+    """pymatting's estimator; its first import compiles for some seconds, then it is cached."""
     with _numba_lock:
         _ensure_numba_cache()
         logger.info("loading the foreground estimation; the very first time it is compiled")
-        from pymatting import estimate_foreground_ml
-    estimator: Callable[..., np.ndarray] = estimate_foreground_ml
+        estimator: Callable[..., np.ndarray] = _import_alone().estimate_foreground_ml
     return estimator
+
+
+def _import_alone() -> ModuleType:
+    """The module of pymatting that holds the estimator, without the rest of the package.
+
+    ``import pymatting`` compiles every method it has, which takes a minute the first time; the
+    estimator alone takes a few seconds. So its packages are entered as bare folders while it is
+    imported, and forgotten afterwards: a later ``import pymatting`` finds nothing odd.
+    """
+    spec = find_spec("pymatting")
+    if "pymatting" in sys.modules or spec is None or not spec.submodule_search_locations:
+        return import_module(ESTIMATOR)  # loaded already, or missing: then this says so
+    root = Path(spec.submodule_search_locations[0])
+    try:
+        for package in ("pymatting", "pymatting.foreground", "pymatting.util"):
+            folder = ModuleType(package)
+            folder.__path__ = [str(root.joinpath(*package.split(".")[1:]))]
+            sys.modules[package] = folder
+        return import_module(ESTIMATOR)
+    finally:
+        for name in [n for n in sys.modules if n.split(".")[0] == "pymatting"]:
+            del sys.modules[name]
 
 
 def _ensure_numba_cache() -> None:

@@ -260,12 +260,11 @@ def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
     return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
 
 
-def _check_retention(retention: Retention, network: MEMatte) -> None:
+def _check_retention(retention: Any, network: MEMatte) -> None:
     if isinstance(retention, str) and retention == "auto":
         return
-    if not isinstance(retention, Real) or not (
-        0 <= retention <= 1 or (retention >= MIN_TOKEN_COUNT and retention == int(retention))
-    ):
+    share = float(retention) if isinstance(retention, Real) else math.nan
+    if not (0 <= share <= 1 or (share >= MIN_TOKEN_COUNT and share.is_integer())):
         raise SettingError(
             f"retention {retention!r}: give auto, a share of tokens from 0 to 1, or a number of "
             f"tokens of at least {MIN_TOKEN_COUNT}"

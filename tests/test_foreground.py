@@ -131,3 +131,22 @@ def test_importing_it_loads_no_compiler() -> None:
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_library_itself_stays_importable_and_agrees() -> None:
+    # The estimator is imported without its package; neither must notice the other.
+    code = (
+        "import numpy as np\n"
+        "from mematte_plugin.foreground import estimate_foreground\n"
+        "rng = np.random.default_rng(0)\n"
+        "image, alpha = rng.random((40, 50, 3)), np.clip(rng.random((40, 50)), 0.1, 0.9)\n"
+        "ours = estimate_foreground(image, alpha)\n"
+        "import pymatting\n"
+        "whole = pymatting.estimate_foreground_ml(image, alpha)\n"
+        "assert np.abs(ours - np.clip(whole, 0, 1)).max() < 1e-3, np.abs(ours - whole).max()\n"
+        "assert np.array_equal(estimate_foreground(image, alpha), ours)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr

@@ -31,7 +31,7 @@ class NetworkConfig:
     global_blocks: tuple[int, ...] = (2, 5, 8, 11)
     """Blocks with global attention, followed by a residual bottleneck; the others are windowed."""
     routed: bool = True
-    """True: MEMatte (a router and an LTRM at each global block). False: ViTMatte, all tokens kept."""
+    """True: MEMatte, with router and LTRM at each global block. False: ViTMatte, all kept."""
     global_rel_pos: bool = False
     """Relative position in the global blocks too (ViTMatte); impossible where routed."""
     abs_pos: bool = True
@@ -54,7 +54,7 @@ class NetworkConfig:
     """How an image is padded to multiples of 32: "both" sides gain 32 - r as soon as one has a
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
-    """Extra input channels made from the known regions (see guidance.py); "none" as in the paper."""
+    """Extra input channels from the known regions (see guidance.py); "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD

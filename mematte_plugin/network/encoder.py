@@ -26,7 +26,7 @@ class Encoded:
     features: Tensor
     """(B, C, h, w), one token per 16×16 pixels."""
     keep: tuple[Tensor, ...]
-    """Per routed block, (B, h, w): bool decisions, or in training the 0/1 decisions with gradient."""
+    """Per routed block, (B, h, w): bool decisions; in training 0/1 decisions with gradient."""
     margins: tuple[Tensor, ...]
     """Per routed block, (B, h, w) float32: score(keep) - score(skip)."""
 

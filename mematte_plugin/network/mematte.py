@@ -13,6 +13,8 @@ from .decoder import Decoder
 from .encoder import Encoder, Progress, Residual
 from .inputs import NetworkInput
 
+WHOLE = Chunking()
+
 DecoderMode = Literal["exact", "official"]
 
 
@@ -38,6 +40,8 @@ class TrainingOutput:
     """(B, C, h, w), compared with a teacher's when distilling."""
     keep: tuple[Tensor, ...]
     """Per routed block, (B, h, w) of 0 and 1, with gradient."""
+    margins: tuple[Tensor, ...]
+    """Per routed block, (B, h, w): score(keep) - score(skip), with gradient."""
 
 
 class MEMatte(nn.Module):
@@ -79,7 +83,7 @@ class MEMatte(nn.Module):
         trimap: Tensor,
         *,
         max_tokens: int | None = None,
-        chunking: Chunking = Chunking(),
+        chunking: Chunking = WHOLE,
         decoder: DecoderMode = "exact",
         only_unknown: bool = False,
         progress: Progress | None = None,
@@ -117,7 +121,8 @@ class MEMatte(nn.Module):
         encoded = self.backbone(inputs)
         height, width = inputs.size
         alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))
-        return TrainingOutput(alpha[:, :, :height, :width], encoded.features, encoded.keep)
+        alpha = alpha[:, :, :height, :width]
+        return TrainingOutput(alpha, encoded.features, encoded.keep, encoded.margins)
 
     @torch.no_grad()
     def initialise(self) -> MEMatte:

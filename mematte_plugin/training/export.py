@@ -86,8 +86,13 @@ def _data_section(manifest: list[dict[str, str]]) -> str:
         for (source, author, licence, use), names in sorted(files.items())
     ]
     return "\n".join(
-        ["## Data", "", "| source | author | licence | used as | pictures |", "|---|---|---|---|---|"]
-        + rows
+        [
+            "## Data",
+            "",
+            "| source | author | licence | used as | pictures |",
+            "|---|---|---|---|---|",
+            *rows,
+        ]
     )
 
 
@@ -110,4 +115,4 @@ def _scores_section(scores: Scores | None) -> list[str]:
         "| trimap | method | SAD | MSE | MAD | kept |",
         "|---|---|---|---|---|---|",
     ]
-    return ["\n".join(head + rows)]
+    return ["\n".join([*head, *rows])]

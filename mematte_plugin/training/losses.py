@@ -73,6 +73,22 @@ def retention(keep: Sequence[Tensor], target: float) -> Tensor:
     return (share - target) ** 2
 
 
+def routing_hint(margins: Sequence[Tensor], unknown: Tensor) -> Tensor:
+    """Cross-entropy between the decisions and "does this token hold unknown pixels?".
+
+    Not in the paper. The retention loss alone is content with routers that keep every token with
+    the same probability, whose argmax then keeps all tokens or none; a short training from scratch
+    does not get beyond that. A small weight of this gives them a direction to depart from.
+
+    Args:
+        margins: per routed block, (B, h, w): score(keep) - score(skip).
+        unknown: (B, 1, H, W) of 0/1, with H / h = W / w whole.
+    """
+    side = unknown.shape[-1] // margins[0].shape[-1]
+    tokens = F.max_pool2d(unknown, side)[:, 0]
+    return torch.stack([F.binary_cross_entropy_with_logits(m, tokens) for m in margins]).mean()
+
+
 def _blur(x: Tensor) -> Tensor:
     taps = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     x = F.conv2d(F.pad(x, (2, 2, 0, 0), mode="reflect"), taps.view(1, 1, 1, 5))

@@ -58,6 +58,8 @@ class Recipe:
     """Share of tokens that routed blocks should keep on average."""
     retention_weight: float = 1.0
     """Weight of the retention loss."""
+    routing_hint: float = 0.0
+    """Weight of the hint that unknown tokens are the informative ones (losses.routing_hint)."""
     seed: int = 0
     """Seeds the initial weights and every crop."""
     notes: str = field(default="")
@@ -131,8 +133,15 @@ class Trainer:
         if (directory / CHECKPOINT).exists():
             self._resume(directory / CHECKPOINT)
 
-    def run(self, *, minutes: float = math.inf, workers: int = 1, save_every: int = 200) -> None:
-        """Train until the recipe's last step or until `minutes` have passed, then save.
+    def run(
+        self,
+        *,
+        minutes: float = math.inf,
+        until: int | None = None,
+        workers: int = 1,
+        save_every: int = 200,
+    ) -> None:
+        """Train to the recipe's last step, to step `until` or for some minutes, then save.
 
         Raises MEMatteError on a loss that is not finite, naming the step; the last checkpoint
         stays as it was.
@@ -141,7 +150,8 @@ class Trainer:
         crops = Crops(self.bank, self.recipe, self.step * self.recipe.batch)
         loader = iter(DataLoader(crops, batch_size=self.recipe.batch, num_workers=workers))
         started, first = time.monotonic(), self.step
-        while self.step < self.recipe.steps and time.monotonic() < end:
+        last = self.recipe.steps if until is None else min(until, self.recipe.steps)
+        while self.step < last and time.monotonic() < end:
             figures = self.train_batch(next(loader))
             if self.step % 20 == 0:
                 rate = (self.step - first) * self.recipe.batch / (time.monotonic() - started)
@@ -169,6 +179,9 @@ class Trainer:
         if out.keep:
             constraint = losses.retention(out.keep, self.recipe.retention)
             terms["retention"] = self.recipe.retention_weight * constraint
+        if out.keep and self.recipe.routing_hint:
+            hint = losses.routing_hint(out.margins, unknown)
+            terms["hint"] = self.recipe.routing_hint * hint
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise MEMatteError(

@@ -42,7 +42,7 @@ def undecided(margin: torch.Tensor, cap: int | None) -> bool:
     seed=st.integers(0, 1000),
 )
 def test_chunked_and_tiled_equals_plain(
-    kind: str, height: int, width: int, cap: int | None, tokens: int, pieces: int, seed: int
+    *, kind: str, height: int, width: int, cap: int | None, tokens: int, pieces: int, seed: int
 ) -> None:
     network = KINDS[kind]
     image, trimap = random_input(height, width, seed=seed)

@@ -43,3 +43,13 @@ def test_retention_binds_the_mean_over_the_batch_not_each_image() -> None:
     keep = [torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]]), torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])]
     assert losses.retention(keep, 0.375) == pytest.approx(0, abs=1e-12)
     assert losses.retention(keep, 0.25) == pytest.approx(0.125**2)
+
+
+def test_routing_hint_wants_unknown_tokens_kept() -> None:
+    unknown = torch.zeros(1, 1, 32, 32)
+    unknown[..., 3, 20] = 1  # one pixel in the upper right token
+    right = torch.tensor([[[-9.0, 9.0], [-9.0, -9.0]]])
+    assert losses.routing_hint([right], unknown) < 1e-3
+    undecided = torch.zeros(1, 2, 2)
+    assert losses.routing_hint([undecided], unknown) == pytest.approx(0.6931, abs=1e-4)
+    assert losses.routing_hint([-right, right], unknown) == pytest.approx(4.5, abs=1e-2)

@@ -1,0 +1,98 @@
+"""Everything the README tells people to type works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mematte_plugin.examples
+from mematte_plugin.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EXAMPLES = Path(mematte_plugin.examples.__path__[0])
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+    if line.startswith("mematte ")
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the pictures that the README speaks of, and nothing of the Hub."""
+    for name, example in [
+        ("photo.jpg", "astronaut.jpg"),
+        ("trimap.png", "astronaut_trimap.png"),
+        ("mask.png", "astronaut_mask.png"),
+    ]:
+        shutil.copy(EXAMPLES / example, tmp_path / name)
+    for name in ("photos", "trimaps"):
+        (tmp_path / name).mkdir()
+    shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "photos" / "one.jpg")
+    shutil.copy(EXAMPLES / "astronaut_trimap.png", tmp_path / "trimaps" / "one.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(command)
+    if words[1] == "trimap":
+        (folder / "trimap.png").unlink()  # the README makes it anew
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (None, 0)
+    if "-o" in words:
+        written = folder / words[words.index("-o") + 1]
+        assert written.is_file() or list(written.iterdir())
+
+
+def test_python(folder: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+    with Image.open(folder / "cutout.png") as cutout:
+        assert cutout.mode == "RGBA"
+
+
+def test_one_line_of_python(folder: Path) -> None:
+    line = re.search(r"`(cut\(.*?\)\.save\(.*?\))`", README)
+    assert line
+    exec(f"from mematte_plugin import cut\n{line.group(1)}", {})
+    with Image.open(folder / "cutout.png") as cutout:
+        alpha = np.asarray(cutout)[..., 3]
+    assert 0.3 < (alpha > 128).mean() < 0.8
+
+
+def test_set_up_is_what_ci_does() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    lines = [
+        line
+        for block in re.findall(r"```bash\n(.*?)```", README, re.S)
+        for line in block.splitlines()
+        if "pip install" in line
+    ]
+    assert len(lines) == 2
+    for line in lines:
+        for step in line.split(" && ")[1:]:
+            words = shlex.split(step)[1:]
+            words = words[: words.index("-o")] if "-o" in words else words
+            assert " ".join(words).replace(" .[test]", ' ".[test]"') in script.replace(
+                " --quiet", ""
+            ), step
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
