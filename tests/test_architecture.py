@@ -15,6 +15,7 @@ PACKAGE = Path(mematte_plugin.__file__).parent
 PICTURES = {"images", "decoding", "decoding_deep", "decoded", "writing"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "examples": set(),
     "network": {"errors"},
     "weights": {"errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
