@@ -84,16 +84,26 @@ class Matte:
             or an image as `images.read_photo` takes it; of another size it is scaled to cover the
             photo and cropped in the middle.
 
+        Pillow holds 8 bits; `composite_array` keeps the photo's depth and says how it is blended.
+        Raises InputError for what is neither a colour nor an image.
+        """
+        mixed = self.composite_array(background)
+        return self._pillow(linear_to_srgb(mixed) if self.photo.linear else mixed)
+
+    def composite_array(self, background: Background) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1], the photo's own encoding: the subject before a background.
+
+        background: as for `composite`; a picture's own depth is kept.
+
         Blended in the photo's own encoding, as image editors do; linear light is blended as such.
         The background's numbers are taken as they are: no ICC conversion, its transparency ignored.
         Raises InputError for what is neither a colour nor an image.
         """
         behind = self._background(background)
         alpha = self.alpha[..., None]
-        mixed = self.foreground * alpha + behind * (1 - alpha)
-        if self.photo.linear:
-            mixed = linear_to_srgb(mixed)
-        return self._pillow(mixed)
+        mixed = self.foreground * alpha
+        mixed += behind * (1 - alpha)
+        return np.asarray(mixed.clip(0, 1, out=mixed), np.float32)
 
     def save(
         self,

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from mematte_plugin.errors import InputError, OutputError, SettingError
-from mematte_plugin.images import Photo, linear_to_srgb, read_gray, read_photo, srgb_to_linear
+from mematte_plugin.images import (
+    Photo,
+    linear_to_srgb,
+    read_gray,
+    read_photo,
+    srgb_to_linear,
+    write_image,
+)
 from mematte_plugin.matte import Matte
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -60,6 +67,28 @@ def test_composite_on_a_colour_or_picture(background: Any) -> None:
     assert (im.mode, im.size) == ("RGB", (64, 48))
     expected = matte.foreground * matte.alpha[..., None] + (1 - matte.alpha[..., None])
     np.testing.assert_allclose(np.asarray(im), expected * 255, atol=0.501)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_composite_array_keeps_the_depth_of_photo_and_background(
+    tmp_path: Path, dtype: Any
+) -> None:
+    matte = make(dtype)
+    deep = np.random.default_rng(0).integers(0, 65536, (48, 64, 3), dtype=np.uint16)
+    write_image(tmp_path / "behind.png", deep)
+    mixed = matte.composite_array(tmp_path / "behind.png")
+    assert (mixed.dtype, mixed.shape) == (np.float32, (48, 64, 3))
+    clear, solid = matte.alpha == 0, matte.alpha == 1
+    np.testing.assert_array_equal(np.rint(mixed[clear] * 65535), deep[clear])
+    np.testing.assert_array_equal(mixed[solid], matte.photo.as_float()[solid])
+    shown = np.asarray(matte.composite(tmp_path / "behind.png"))
+    np.testing.assert_array_equal(shown, np.rint(mixed * 255))
+
+
+def test_composite_array_of_linear_light_is_linear() -> None:
+    matte = make(np.float32, linear=True, icc_profile=None)
+    behind = matte.composite_array((0.5, 0.5, 0.5))[10, 2]
+    np.testing.assert_allclose(behind, srgb_to_linear(np.float32([0.5])).repeat(3), atol=1e-6)
 
 
 def test_another_size_of_background_covers_and_is_cropped_in_the_middle(tmp_path: Path) -> None:
