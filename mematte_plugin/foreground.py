@@ -9,8 +9,9 @@ import logging
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +34,6 @@ BLEED = 16
 ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
 
 logger = logging.getLogger(__name__)
-
-_numba_lock = threading.Lock()
 
 
 def estimate_foreground(
@@ -81,7 +80,6 @@ def estimate_foreground(
     result[opaque] = to_unit(image[opaque])
     if not wanted.any():
         return result
-    estimate = _load()
     height, width = alpha.shape
     if height * width <= whole_pixels:
         tile = max(height, width)
@@ -90,7 +88,7 @@ def estimate_foreground(
         inside = wanted[box]
         if not inside.any():
             continue
-        colours = _estimated(estimate, to_unit(image[box]), alpha[box])
+        colours = _estimated(to_unit(image[box]), alpha[box])
         share = _fade(core, box)
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
@@ -98,14 +96,11 @@ def estimate_foreground(
     return result
 
 
-def _estimated(
-    estimate: Callable[..., np.ndarray], image: np.ndarray, alpha: np.ndarray
-) -> np.ndarray:
+def _estimated(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if max(alpha.shape) < 2:  # the pyramid of a single pixel has no levels
         return image
-    # One at a time: numba's plain thread pool aborts the process when two threads enter it.
-    with _numba_lock:
-        return np.asarray(estimate(image, np.ascontiguousarray(alpha)), np.float32)
+    job = _worker().submit(lambda: _estimator()(image, np.ascontiguousarray(alpha)))
+    return np.asarray(job.result(), np.float32)
 
 
 _Box = tuple[slice, slice]
@@ -154,12 +149,28 @@ def _near(region: np.ndarray, pixels: int) -> np.ndarray:
 # ---- pymatting -----------------------------------------------------------------------------------
 
 
-def _load() -> Callable[..., np.ndarray]:
+@lru_cache(maxsize=1)
+def _worker() -> ThreadPoolExecutor:
+    """The one thread that numba runs in.
+
+    Only one, because numba's plain thread pool aborts the process when two threads enter it. Not
+    the caller's, because an interrupt inside compiled code crashes the process, and because
+    numba's OpenMP layer changes the thread count, torch's too, of the thread that it starts in.
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mematte-foreground")
+
+
+# A forked process inherits the executor but not its thread.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_worker.cache_clear)
+
+
+@lru_cache(maxsize=1)
+def _estimator() -> Callable[..., np.ndarray]:
     """pymatting's estimator; its first import compiles for some seconds, then it is cached."""
-    with _numba_lock:
-        _ensure_numba_cache()
-        logger.info("loading the foreground estimation; the very first time it is compiled")
-        estimator: Callable[..., np.ndarray] = _import_alone().estimate_foreground_ml
+    _ensure_numba_cache()
+    logger.info("loading the foreground estimation; the very first time it is compiled")
+    estimator: Callable[..., np.ndarray] = _import_alone().estimate_foreground_ml
     return estimator
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from numbers import Real
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -68,7 +69,7 @@ class MattingPipeline:
     @overload
     def __call__(
         self,
-        image: list[Any],
+        image: list[Any] | tuple[Any, ...],
         trimap: Any,
         *,
         retention: Retention = ...,
@@ -79,13 +80,24 @@ class MattingPipeline:
     @overload
     def __call__(
         self,
-        image: Any,
+        image: str | Path | bytes | Photo,
         trimap: Any,
         *,
         retention: Retention = ...,
         decoder: DecoderMode = ...,
         progress: Progress | None = ...,
     ) -> Matte: ...
+
+    @overload
+    def __call__(
+        self,
+        image: Any,
+        trimap: Any,
+        *,
+        retention: Retention = ...,
+        decoder: DecoderMode = ...,
+        progress: Progress | None = ...,
+    ) -> Any: ...  # one photo or a batch, as its shape says
 
     def __call__(
         self,
@@ -139,8 +151,7 @@ class MattingPipeline:
     ) -> Matte:
         unknown = trimap == 0.5
         if not unknown.any():
-            # Nothing to find out: the trimap is the matte.
-            return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap, model=self.model)
+            return _already_known(photo, trimap)
         found = self._predict(photo, trimap, retention, decoder, progress)
         alpha = np.where(unknown, found.alpha[0, 0].cpu().numpy(), trimap)
         if not np.isfinite(alpha).all():
@@ -220,7 +231,10 @@ def cut(
                 )
             mask = to_unit(photo.alpha)
         trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
-    return _warm(model, device, dtype)(photo, trimap, retention=retention, progress=progress)
+    three = normalise(trimap, photo.size)
+    if not (three == 0.5).any():  # do not even load, or download, a model
+        return _already_known(photo, three)
+    return _warm(model, device, dtype)(photo, three, retention=retention, progress=progress)
 
 
 def trimap_for(
@@ -253,6 +267,11 @@ def trimap_for(
         outside=OUTSIDE if outside is None else outside,
         unit=unit,
     )
+
+
+def _already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
+    """Nothing to find out: the trimap is the matte."""
+    return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
 
 
 @lru_cache(maxsize=2)
@@ -293,8 +312,8 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, ImportError) as error:
+        torch.zeros(1, device=chosen).item()  # computing there is what counts
+    except (RuntimeError, AssertionError, ImportError, TypeError, NotImplementedError) as error:
         raise SettingError(
             f"device {str(device)!r} is not available here; use auto or cpu"
         ) from error

@@ -150,3 +150,42 @@ def test_the_library_itself_stays_importable_and_agrees() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_repeated_calls_neither_leak_nor_change_torchs_threads() -> None:
+    code = (
+        "import numpy as np, psutil, torch\n"
+        "from mematte_plugin.foreground import estimate_foreground\n"
+        "torch.set_num_threads(1)\n"
+        "image, alpha = np.random.rand(60, 80, 3), np.linspace(0, 1, 4800).reshape(60, 80)\n"
+        "for _ in range(5): estimate_foreground(image, alpha)\n"
+        "before = psutil.Process().memory_info().rss\n"
+        "for _ in range(100): estimate_foreground(image, alpha)\n"
+        "grown = psutil.Process().memory_info().rss - before\n"
+        "assert grown < 8e6, grown\n"
+        "assert torch.get_num_threads() == 1, torch.get_num_threads()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+def test_an_interrupt_during_the_estimation_is_an_interrupt() -> None:
+    code = (
+        "import os, signal, threading\n"
+        "import numpy as np\n"
+        "from mematte_plugin.foreground import estimate_foreground\n"
+        "image, alpha = np.random.rand(1200, 1200, 3), np.full((1200, 1200), 0.5)\n"
+        "estimate_foreground(image[:9, :9], alpha[:9, :9])\n"
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    while True: estimate_foreground(image, alpha)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")

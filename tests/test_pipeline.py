@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,6 +105,8 @@ def test_a_known_trimap_is_returned_without_running_the_network(
     matte = pipe(image, trimap, progress=lambda done, total, stage: seen.append(stage))
     assert np.array_equal(matte.alpha, trimap / np.float32(255))
     assert seen == []
+    # In one line not even the model is looked for.
+    assert np.array_equal(cut(image, trimap, model="no-such/model").alpha, matte.alpha)
 
 
 def test_an_all_unknown_trimap_works_and_warns(
@@ -145,10 +148,12 @@ def test_a_model_without_router_refuses_a_cap(pair: tuple[np.ndarray, np.ndarray
     [
         ({"device": "cuda:77"}, "not available"),
         ({"device": "toaster"}, "not available"),
+        ({"device": "meta"}, "not available"),
+        ({"device": None}, "not available"),
         ({"dtype": "int8"}, "choose auto"),
     ],
 )
-def test_devices_and_precisions_that_are_not_there(options: dict[str, str], message: str) -> None:
+def test_devices_and_precisions_that_are_not_there(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         MattingPipeline(random_network(), **options)
 
