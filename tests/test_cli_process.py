@@ -96,12 +96,60 @@ def test_the_error_is_the_last_word(folder):
     assert mematte(folder, "trimap").returncode == 2
 
 
+# `mematte`, except that it stops when the result is written but not yet in place.
+PAUSED_WHILE_WRITING = """
+import pathlib, time
+def paused(self, target):
+    print("ready", flush=True)
+    time.sleep(60)
+pathlib.Path.replace = paused
+from mematte_plugin.cli import main
+main()
+"""
+
+# Says when torch is about to be imported, so that a signal arrives while it is.
+SLOW_TORCH = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print("ready", flush=True)
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                pass
+            sys.meta_path.remove(self)
+sys.meta_path.insert(0, Slow())
+from mematte_plugin.cli import main
+try:
+    main()
+finally:
+    print("whole" if hasattr(sys.modules.get("torch"), "nn") else "broken", flush=True)
+"""
+
+
 @posix
-def test_interrupted_in_the_middle_of_the_network(folder, model):
+@pytest.mark.parametrize("script", [PAUSED_IN_THE_NETWORK, PAUSED_WHILE_WRITING])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_asked_to_end_it_leaves_nothing_behind(folder, model, script, name):
     before = names(folder)
-    command = [sys.executable, "-c", PAUSED_IN_THE_NETWORK]
+    number = getattr(signal, name)
+    code, err = stopped(folder, script, number, "cut", "photo.png", "trimap.png", "--model", model)
+    assert (code, err) == (128 + number, b"stopped\n")
+    assert names(folder) == before
+
+
+@posix
+def test_an_interrupt_waits_for_torch(folder):
+    code, err = stopped(folder, SLOW_TORCH, signal.SIGINT, "models", "list", says=b"whole\n")
+    assert (code, err) == (130, b"stopped\n")
+
+
+def stopped(
+    folder: Path, script: str, number: int, *arguments: str, says: bytes = b""
+) -> "tuple[int, bytes]":
+    """Exit code and stderr of a script that says ready and then gets a signal."""
     with subprocess.Popen(
-        [*command, "cut", "photo.png", "trimap.png", "--model", model],
+        [sys.executable, "-c", script, *arguments],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -109,10 +157,22 @@ def test_interrupted_in_the_middle_of_the_network(folder, model):
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert (out, err) == (b"", b"stopped\n")
+    assert out == says
+    return process.returncode, err
+
+
+@posix
+def test_interrupted_in_the_middle_of_the_network(folder, model):
+    before = names(folder)
+    code, err = stopped(
+        folder,
+        PAUSED_IN_THE_NETWORK,
+        signal.SIGINT,
+        *("cut", "photo.png", "trimap.png", "--model", model),
+    )
+    assert (code, err) == (130, b"stopped\n")
     assert names(folder) == before
 
 
@@ -123,21 +183,14 @@ def test_an_interrupted_batch_says_how_far_it_came(folder, model):
     trimaps.mkdir()
     for name, source, target in (("a", "photo", photos), ("a", "trimap", trimaps)):
         (target / f"{name}.png").write_bytes((folder / f"{source}.png").read_bytes())
-    command = [sys.executable, "-c", PAUSED_IN_THE_NETWORK]
-    arguments = ["batch", "photos", "--trimaps", "trimaps", "-o", "out", "--model", model]
-    with subprocess.Popen(
-        [*command, *arguments],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        # A batch passes no callback to the network, the pause does.
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    # A batch passes no callback to the network, the pause does.
+    code, err = stopped(
+        folder,
+        PAUSED_IN_THE_NETWORK,
+        signal.SIGINT,
+        *("batch", "photos", "--trimaps", "trimaps", "-o", "out", "--model", model),
+    )
+    assert code == 130
     assert err == b"stopped after 0 of 1 photos; the same command goes on there\n"
     assert names(folder / "out") == []
 

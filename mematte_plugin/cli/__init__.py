@@ -7,6 +7,7 @@ that the help comes at once.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -19,4 +20,6 @@ def main() -> None:
     except KeyboardInterrupt:  # while Python still imports
         sys.stderr.write("stopped\n")
         code = 130
+    # All is said and done: an interrupt could only spill a traceback from Python's shutdown.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)

@@ -23,6 +23,7 @@ from .options import (
     Unit,
     retention_of,
 )
+from .signals import import_torch
 
 if TYPE_CHECKING:
     from ..batch import BatchItem, BatchReport
@@ -84,6 +85,7 @@ def batch(
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
     kept = retention_of(retention)
+    import_torch()
     from ..batch import BatchOptions, BatchReport, cut_all, plan_batch
     from ..pipeline import MattingPipeline
     from ..weights.load import resolve
@@ -113,10 +115,11 @@ def batch(
                 items.append(item)
                 following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
                 report(len(items), len(jobs), following)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there"
-            ) from None
+        except KeyboardInterrupt as stop:
+            stop.args = (
+                f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there",
+            )
+            raise
     _summarise(BatchReport(tuple(items)), output, perf_counter() - start, as_json)
 
 

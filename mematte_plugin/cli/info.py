@@ -12,6 +12,7 @@ from typing import Any
 from .. import __version__
 from . import console
 from .options import AsJson
+from .signals import import_torch
 
 PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "pymatting", "huggingface_hub")
 
@@ -49,6 +50,7 @@ def _versions(package: str) -> Callable[[], str]:
 
 
 def _devices() -> list[str]:
+    import_torch()
     import torch
 
     found = [

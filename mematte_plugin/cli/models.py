@@ -10,6 +10,7 @@ import typer
 
 from . import console
 from .options import AsJson
+from .signals import import_torch
 
 models = typer.Typer(
     help="List the networks that are known by name, download them, or find them on this machine.",
@@ -32,6 +33,7 @@ def list_models(as_json: AsJson = False) -> None:
     Example:
       mematte models list
     """
+    import_torch()
     from ..weights.load import available
 
     known = available()
@@ -82,6 +84,7 @@ def download(name: Name, as_json: AsJson = False) -> None:
     Example:
       mematte models download vitmatte-small-composition-1k
     """
+    import_torch()
     from ..weights.load import resolve
 
     with console.progress() as report:
@@ -97,6 +100,7 @@ def where(name: Name, as_json: AsJson = False) -> None:
     Example:
       mematte models where mematte-tiny
     """
+    import_torch()
     from ..errors import WeightsError
     from ..weights import catalog
     from ..weights.load import available, resolve
@@ -170,6 +174,7 @@ def convert(
     Example:
       mematte convert MEMatte_ViTS_DIM.pth mematte-vits-dim
     """
+    import_torch()
     from ..weights.hub import push_to_hub
     from ..weights.save import convert as convert_weights
 

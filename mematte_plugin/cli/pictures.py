@@ -27,6 +27,7 @@ from .options import (
     retention_of,
 )
 from .outputs import Kind, check_output, rehearse, write_array, write_matte
+from .signals import import_torch
 
 if TYPE_CHECKING:
     from ..matte import Matte
@@ -108,6 +109,7 @@ def cut(
     kept = retention_of(retention)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     _check_pipes(image, trimap, mask)
+    import_torch()
     from ..images import read_photo
     from ..pipeline import cut as library_cut
     from ..weights.load import resolve
@@ -237,6 +239,7 @@ def routing(
     _check_pipes(image, trimap, mask)
     if (trimap is None) == (mask is None):
         raise SettingError("routing: give a trimap or --mask, one of the two")
+    import_torch()
     from ..images import read_photo
     from ..pipeline import MattingPipeline, trimap_for
     from ..views import routing_sheet

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from ..errors import MEMatteError, MEMatteWarning, SettingError
-from . import console
+from . import console, signals
 from .app import app
 
 OK, FAILURE, USAGE, STOPPED = 0, 1, 2, 130
@@ -37,8 +37,9 @@ def run(argv: Sequence[str]) -> int:
         console.warned.clear()
         warnings.showwarning = _warner(debug)
         try:
-            code = _invoke(argv)
-            console.flush()
+            with signals.raised():
+                code = _invoke(argv)
+                console.flush()
         except BrokenPipeError:
             return FAILURE  # the reader of our output has had enough, and needs no explanation
         except (Exception, KeyboardInterrupt) as error:
@@ -63,7 +64,7 @@ def _invoke(argv: Sequence[str]) -> int:
 def _explain(error: BaseException) -> tuple[int, str, str]:
     """(exit code, label, message) of an exception."""
     if isinstance(error, KeyboardInterrupt):
-        return STOPPED, "", str(error) or "stopped"
+        return getattr(error, "exit_code", STOPPED), "", str(error) or "stopped"
     if isinstance(error, SettingError):
         return USAGE, "error", str(error)
     if isinstance(error, MEMatteError):
