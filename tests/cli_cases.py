@@ -10,8 +10,18 @@ from PIL import Image
 
 from mematte_plugin.cli import console
 from mematte_plugin.cli.shell import run
+from mematte_plugin.weights.save import save_network
+
+from .networks import random_network
 
 HEIGHT, WIDTH = 64, 80
+
+
+def saved_models(folder: Path) -> Path:
+    """The folder, with a tiny random network of either kind in it."""
+    save_network(random_network(), folder / "routed")
+    save_network(random_network(routed=False), folder / "unrouted")
+    return folder
 
 
 @dataclass

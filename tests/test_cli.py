@@ -9,18 +9,14 @@ import pytest
 
 from mematte_plugin import __version__
 from mematte_plugin.cli import console
-from mematte_plugin.weights.save import save_network
+from mematte_plugin.images import read_photo, write_image
 
-from .cli_cases import HEIGHT, WIDTH, Scene
-from .networks import random_network
+from .cli_cases import HEIGHT, WIDTH, Scene, saved_models
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    save_network(random_network(), folder / "routed")
-    save_network(random_network(routed=False), folder / "unrouted")
-    return folder
+    return saved_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -76,6 +72,36 @@ def test_cut_before_another_background(scene, background):
     assert card.shape == (HEIGHT, WIDTH, 3)
     assert (card[scene.trimap == 0] == (255, 0, 0)).all()
     assert (card[scene.trimap == 255] == scene.pixels[scene.trimap == 255]).all()
+
+
+@pytest.mark.parametrize(("name", "bits"), [("card.tif", 16), ("card.png", 16), ("8.tif", 8)])
+def test_a_composite_keeps_the_depth_of_the_photo(scene, name, bits):
+    deep = scene.pixels.astype(np.uint16) * 251 + 3
+    write_image(scene.folder / "deep.tif", deep)
+    depth = ("--bits", bits) if bits == 8 else ()
+    done = scene.cut("deep.tif", "trimap.png", "--background", "#102030", "-o", name, *depth)
+    assert (done.code, done.err) == (0, "")
+    card = read_photo(scene.folder / name)
+    assert card.bits == bits
+    if bits == 16:
+        known = scene.trimap == 255
+        assert (card.pixels[known] == deep[known]).all()
+        assert (card.pixels[scene.trimap == 0] == (0x1010, 0x2020, 0x3030)).all()
+
+
+def test_a_composite_of_light_stays_light(scene):
+    pytest.importorskip("OpenEXR")
+    write_image(scene.folder / "light.exr", scene.pixels.astype(np.float32) / 255)
+    known = scene.trimap == 255
+    for name in ("card.exr", "card.png"):
+        done = scene.cut("light.exr", "trimap.png", "--background", "white", "-o", name)
+        assert (done.code, done.err) == (0, "")
+    light = read_photo(scene.folder / "light.exr")
+    card = read_photo(scene.folder / "card.exr")
+    assert (card.pixels[known] == light.pixels[known]).all()
+    encoded = read_photo(scene.folder / "card.png")
+    assert encoded.bits == 16
+    assert np.abs(encoded.as_float() - light.for_network())[known].max() < 1e-4
 
 
 def test_cut_reports_json(scene):

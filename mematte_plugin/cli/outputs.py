@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -27,7 +29,7 @@ def check_output(
             raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
         console.check_stdout()
         return
-    from ..writing import check_writable
+    from ..writing import FORMATS, check_writable
 
     if os.path.isdir(target):
         raise OutputError(f"{target}: is a folder; name a file in it")
@@ -36,7 +38,12 @@ def check_output(
             raise OutputError(
                 f"{target}: is the input itself; choose another name, or pass --overwrite"
             )
-    check_writable(target, overwrite=overwrite)
+    try:
+        check_writable(target, overwrite=overwrite)
+    except OutputError as error:
+        if Path(target).suffix.lower() not in FORMATS:
+            raise SettingError(str(error)) from None
+        raise
 
 
 def _same_file(one: str, other: str) -> bool:
@@ -47,9 +54,10 @@ def _same_file(one: str, other: str) -> bool:
 
 
 def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: int | None) -> None:
-    """The last steps on a single pixel: what cannot work fails now and not after minutes."""
-    import tempfile
+    """The last steps on a single pixel: what cannot work fails now and not after minutes.
 
+    Raises SettingError for a format that cannot hold the picture or the depth.
+    """
     import numpy as np
 
     from ..images import Photo
@@ -58,12 +66,14 @@ def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: 
     one = np.ones((1, 1), np.float32)
     matte = Matte(alpha=one, photo=Photo(pixel), trimap=one)
     suffix = ".png" if target == PIPE else Path(target).suffix
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"pixel{suffix}"
-        try:
+    try:
+        with _temporary_file(target, suffix) as path:
             write_matte(matte, str(path), kind, background=background, bits=bits)
-        except OutputError as error:
-            raise OutputError(str(error).replace(str(path), target)) from error
+    except OutputError as error:
+        if error.__cause__ is None:  # not the disk's fault
+            raise SettingError(str(error)) from None
+        if target == PIPE:  # a file does without the temporary folder
+            raise
 
 
 def write_matte(
@@ -81,46 +91,73 @@ def write_matte(
     elif kind != "composite":
         matte.save(target, kind=kind, bits=bits, overwrite=overwrite)
     else:
-        import numpy as np
-
-        composite = np.asarray(matte.composite(background))
-        write_array(composite, target, photo=matte.photo, bits=bits, overwrite=overwrite)
+        _write_composite(matte, target, background, bits, overwrite)
 
 
-def write_array(
-    array: np.ndarray,
-    target: str,
-    *,
-    overwrite: bool,
-    photo: Any = None,
-    bits: int | None = None,
+def _write_composite(
+    matte: Matte, target: str, background: Any, bits: int | None, overwrite: bool
 ) -> None:
-    """Write a display-encoded picture to a file or into the pipe, with the photo's profile."""
+    """In the photo's own depth, where the format has it and nothing else is asked for."""
+    from ..images import linear_to_srgb, srgb_to_linear
+    from ..writing import FORMATS, write_image
+
+    photo, fmt = matte.photo, FORMATS[Path(target).suffix.lower()]
+    array = matte.composite_array(background)
+    if fmt == "exr" and not photo.linear:
+        array = srgb_to_linear(array)
+    elif fmt != "exr" and photo.linear:
+        array = linear_to_srgb(array)
+    if bits is None:
+        depth = photo.bits
+        own = {"png": min(depth, 16), "tiff": depth, "exr": 16 if depth == 8 else 32}
+        bits = own.get(fmt)
+    write_image(
+        target,
+        array,
+        icc_profile=photo.icc_profile,
+        dpi=photo.dpi,
+        bits=bits,
+        overwrite=overwrite,
+    )
+
+
+def write_array(array: np.ndarray, target: str, *, overwrite: bool) -> None:
+    """Write a display-encoded picture to a file or into the pipe."""
     if target == PIPE:
-        _through_file(
-            lambda path: write_array(array, path, overwrite=False, photo=photo, bits=bits)
-        )
+        _through_file(lambda path: write_array(array, path, overwrite=False))
         return
     from ..images import srgb_to_linear, to_unit
     from ..writing import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))
-    write_image(
-        target,
-        array,
-        icc_profile=getattr(photo, "icc_profile", None),
-        dpi=getattr(photo, "dpi", None),
-        bits=bits,
-        overwrite=overwrite,
-    )
+    write_image(target, array, overwrite=overwrite)
 
 
-def _through_file(write: Any) -> None:
+def _through_file(write: Callable[[str], None]) -> None:
     """Into the pipe only what is complete."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
+    with _temporary_file(PIPE, ".png") as path:
         write(str(path))
         console.write_stdout(path)
+
+
+@contextlib.contextmanager
+def _temporary_file(target: str, suffix: str) -> Iterator[Path]:
+    """A path that stands for the target for a while; errors name the target."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"picture{suffix}"
+            name = f"stdout (through {path.parent.parent})" if target == PIPE else target
+            try:
+                yield path
+            except OutputError as error:
+                raise OutputError(str(error).replace(str(path), name)) from error.__cause__
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"stdout: no temporary file can be made ({error.strerror or error}); point TMPDIR at"
+            " another folder"
+        ) from error
