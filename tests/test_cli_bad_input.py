@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.weights.save import save_network
-
-from .cli_cases import HEIGHT, WIDTH, Scene
-from .networks import random_network
+from .cli_cases import HEIGHT, WIDTH, Scene, saved_models
 
 FAILURE, USAGE = 1, 2
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    save_network(random_network(), folder / "routed")
-    save_network(random_network(routed=False), folder / "unrouted")
-    return folder
+    return saved_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -210,6 +204,7 @@ def test_retention_needs_a_router(scene, models):
         (("batch", ".", "-o", "out", "--trimaps", ".", "--suffix", "gif"), ".gif"),
         (("routing", "photo.png", "-o", "r.png"), "trimap or --mask"),
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--inside", "3"), "--inside"),
+        (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),
         (("cut", "-", "-", "-o", "x.png"), "only one"),
         (("models", "where"), "NAME"),
     ],
@@ -221,9 +216,23 @@ def test_commands_that_are_not_understood(scene, arguments, says):
 
 def test_neither_trimap_nor_mask_nor_both(scene):
     before = scene.files()
-    assert_refused(scene, scene.cut("photo.png"), before, FAILURE, "trimap or a rough mask")
-    done = scene.cut("photo.png", "trimap.png", "--mask", "mask.png")
-    assert_refused(scene, done, before, FAILURE, "both a trimap and a mask")
+    assert_refused(scene, scene.cut("photo.png"), before, USAGE, "photo.png", "trimap or --mask")
+    for command in ("cut", "routing"):
+        done = scene.run(command, "photo.png", "trimap.png", "--mask", "mask.png")
+        assert_refused(scene, done, before, USAGE, "both a trimap and --mask")
+
+
+BANDS = [("--inside", "50"), ("--outside", "0"), ("--unit", "px")]
+
+
+@pytest.mark.parametrize("band", BANDS, ids=" ".join)
+def test_a_band_beside_a_trimap_is_not_ignored(scene, band):
+    before = scene.files()
+    for command in ("cut", "routing"):
+        done = scene.run(command, "photo.png", "trimap.png", *band)
+        assert_refused(scene, done, before, USAGE, band[0], "trimap")
+    done = scene.run("batch", ".", "--trimaps", ".", "-o", "out", *band)
+    assert_refused(scene, done, before, USAGE, band[0], "trimap")
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -257,19 +266,21 @@ def test_bad_checkpoints(scene, name):
 
 
 @pytest.mark.parametrize(
-    ("output", "says"),
+    ("output", "code", "says"),
     [
-        ("none/out.png", "does not exist"),
-        ("photo.png", "is the input itself"),
-        ("trimap.png", "is the input itself"),
-        ("there.png", "exists"),
-        ("folder", "is a folder"),
-        ("out.xyz", "unknown suffix"),
-        ("out", "no suffix"),
-        ("out.jpg", "no transparency"),
+        ("none/out.png", FAILURE, "does not exist"),
+        ("photo.png", FAILURE, "is the input itself"),
+        ("trimap.png", FAILURE, "is the input itself"),
+        ("there.png", FAILURE, "exists"),
+        ("folder", FAILURE, "is a folder"),
+        ("out.xyz", USAGE, "unknown suffix"),
+        ("out", USAGE, "no suffix"),
+        ("out.jpg", USAGE, "no transparency"),
     ],
 )
-def test_outputs_that_cannot_be_written_fail_before_the_work(scene, monkeypatch, output, says):
+def test_outputs_that_cannot_be_written_fail_before_the_work(
+    scene, monkeypatch, output, code, says
+):
     scene.save("there.png", scene.pixels)
     (scene.folder / "folder").mkdir()
 
@@ -279,15 +290,47 @@ def test_outputs_that_cannot_be_written_fail_before_the_work(scene, monkeypatch,
     monkeypatch.setattr("mematte_plugin.pipeline.cut", never)
     before = scene.files()
     done = scene.cut("photo.png", "trimap.png", "-o", output)
-    assert_refused(scene, done, before, FAILURE, output, says)
+    assert_refused(scene, done, before, code, output, says)
 
 
-@pytest.mark.parametrize(("output", "bits"), [("o.png", 32), ("o.webp", 16), ("o_alpha.jpg", 16)])
+@pytest.mark.parametrize(
+    ("output", "bits"), [("o.png", 7), ("o.png", 32), ("o.webp", 16), ("o_alpha.jpg", 16)]
+)
 def test_depths_that_the_format_lacks_fail_before_the_work(scene, monkeypatch, output, bits):
     monkeypatch.setattr("mematte_plugin.pipeline.cut", lambda *_, **__: 1 / 0)
     before = scene.files()
     done = scene.cut("photo.png", "trimap.png", "-o", output, "--bits", bits)
-    assert_refused(scene, done, before, FAILURE, output, str(bits))
+    assert_refused(scene, done, before, USAGE, output, str(bits))
+
+
+def test_a_full_temporary_folder(scene, monkeypatch):
+    import errno
+    import tempfile
+
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    before = scene.files()
+    for done in (
+        scene.cut("photo.png", "trimap.png", "-o", "-"),
+        scene.run("trimap", "mask.png", "-o", "-"),
+    ):
+        assert_refused(scene, done, before, FAILURE, "stdout", "No space left", "TMPDIR")
+    assert scene.cut("photo.png", "trimap.png", "--alpha").code == 0  # needs none
+
+
+def test_a_temporary_folder_that_fills_up(scene, monkeypatch):
+    import errno
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    before = scene.files()
+    done = scene.run("trimap", "mask.png", "-o", "-")
+    assert_refused(scene, done, before, FAILURE, "stdout (through ", "disk is full")
+    assert "picture.png" not in done.err
 
 
 def test_a_full_disk(scene, monkeypatch):

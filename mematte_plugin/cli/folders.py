@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -21,7 +21,9 @@ from .options import (
     Outside,
     RetentionText,
     Unit,
+    refuse_band,
     retention_of,
+    unit_of,
 )
 from .signals import import_torch
 
@@ -60,7 +62,7 @@ def batch(
     ] = "png",
     inside: Inside = None,
     outside: Outside = None,
-    unit: Unit = "%",
+    unit: Unit = None,
     bits: Bits = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
@@ -84,6 +86,8 @@ def batch(
     start = perf_counter()
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
+    if masks is None:
+        refuse_band(inside, outside, unit)
     kept = retention_of(retention)
     import_torch()
     from ..batch import BatchOptions, BatchReport, cut_all, plan_batch
@@ -94,7 +98,7 @@ def batch(
         masks=masks is not None,
         inside=inside,
         outside=outside,
-        unit=cast(Any, unit),
+        unit=unit_of(unit),
         kind="alpha" if alpha else "cutout",
         suffix="." + suffix.lower().lstrip("."),
         bits=bits,

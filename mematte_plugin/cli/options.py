@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,10 +57,11 @@ Outside = Annotated[
     ),
 ]
 Unit = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="%|px",
-        help="What --inside and --outside are measured in: % of the subject's size, or pixels.",
+        help="What --inside and --outside are measured in: % of the subject's size (default), or"
+        " pixels.",
     ),
 ]
 Bits = Annotated[
@@ -84,3 +85,17 @@ def retention_of(text: str) -> Retention:
             f"--retention {text}: give auto, a share of tokens from 0 to 1, or a number of tokens"
         )
     return int(number) if number == int(number) else number
+
+
+def unit_of(text: str | None) -> Any:
+    """--unit as the library takes, and checks, it."""
+    return "%" if text is None else text
+
+
+def refuse_band(inside: float | None, outside: float | None, unit: str | None) -> None:
+    """Raises SettingError for a band beside a trimap, which would change nothing."""
+    for option, value in (("--inside", inside), ("--outside", outside), ("--unit", unit)):
+        if value is not None:
+            raise SettingError(
+                f"{option}: is for masks, a trimap has its uncertain band already; leave it out"
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,12 +24,15 @@ from .options import (
     Overwrite,
     RetentionText,
     Unit,
+    refuse_band,
     retention_of,
+    unit_of,
 )
 from .outputs import Kind, check_output, rehearse, write_array, write_matte
 from .signals import import_torch
 
 if TYPE_CHECKING:
+    from ..images import Photo
     from ..matte import Matte
 
 Image = Annotated[
@@ -83,7 +86,7 @@ def cut(
     ] = None,
     inside: Inside = None,
     outside: Outside = None,
-    unit: Unit = "%",
+    unit: Unit = None,
     bits: Bits = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
@@ -107,15 +110,19 @@ def cut(
     kind = _kind(output, alpha, background)
     target = _target(image, output, kind)
     kept = retention_of(retention)
+    _check_inputs(image, trimap, mask)
+    if trimap is not None:
+        refuse_band(inside, outside, unit)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
-    _check_pipes(image, trimap, mask)
     import_torch()
     from ..images import read_photo
     from ..pipeline import cut as library_cut
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = read_photo(_source(image), name="stdin" if image == PIPE else None)
+        photo = _photo(image)
+        if trimap is None and mask is None and photo.alpha is None:
+            raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
         if background is not None and os.path.isfile(background):
             behind = read_photo(background)
@@ -127,7 +134,7 @@ def cut(
             mask=_source(mask),
             inside=inside,
             outside=outside,
-            unit=cast(Any, unit),
+            unit=unit_of(unit),
             model=model,
             device=device,
             dtype=dtype,
@@ -163,7 +170,7 @@ def trimap(
     ] = False,
     inside: Inside = None,
     outside: Outside = None,
-    unit: Unit = "%",
+    unit: Unit = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -175,9 +182,11 @@ def trimap(
     Example:
       mematte trimap mask.png -o trimap.png --inside 10 --outside 40 --unit px
     """
-    check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
     if from_alpha and inside is not None:
         raise SettingError("--inside: has no meaning with --from-alpha; give --outside alone")
+    if from_alpha and unit not in (None, "px"):
+        raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
+    check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
     from ..trimap import INSIDE, OUTSIDE, from_mask
     from ..trimap import from_alpha as trimap_from_alpha
 
@@ -189,7 +198,7 @@ def trimap(
             source,
             inside=INSIDE if inside is None else inside,
             outside=OUTSIDE if outside is None else outside,
-            unit=cast(Any, unit),
+            unit=unit_of(unit),
         )
     write_array(made, output, overwrite=overwrite)
     shares = {
@@ -215,7 +224,7 @@ def routing(
     ] = "",
     inside: Inside = None,
     outside: Outside = None,
-    unit: Unit = "%",
+    unit: Unit = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -235,22 +244,23 @@ def routing(
     start = perf_counter()
     target = output or _target(image, None, "routing")
     kept = retention_of(retention)
-    check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
-    _check_pipes(image, trimap, mask)
-    if (trimap is None) == (mask is None):
+    _check_inputs(image, trimap, mask)
+    if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
+    if trimap is not None:
+        refuse_band(inside, outside, unit)
+    check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
-    from ..images import read_photo
     from ..pipeline import MattingPipeline, trimap_for
     from ..views import routing_sheet
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = read_photo(_source(image), name="stdin" if image == PIPE else None)
+        photo = _photo(image)
         guide = _source(trimap)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask), inside=inside, outside=outside, unit=cast(Any, unit)
+                photo, _source(mask), inside=inside, outside=outside, unit=unit_of(unit)
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -286,8 +296,16 @@ def _source(name: str | None) -> Any:
     return console.read_stdin() if name == PIPE else name
 
 
-def _check_pipes(*names: str | None) -> None:
-    if sum(name == PIPE for name in names) > 1:
+def _photo(name: str) -> Photo:
+    from ..images import read_photo
+
+    return read_photo(_source(name), name="stdin" if name == PIPE else None)
+
+
+def _check_inputs(image: str, trimap: str | None, mask: str | None) -> None:
+    if trimap is not None and mask is not None:
+        raise SettingError("both a trimap and --mask are given; leave one of them out")
+    if [image, trimap, mask].count(PIPE) > 1:
         raise SettingError("only one of photo, trimap and mask can be '-', the pipe")
 
 
