@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
+import numpy as np
+
 from .errors import InputError, MEMatteError, OutputError, SettingError
 from .images import read_photo
 from .pipeline import MattingPipeline, Retention, trimap_for
-from .writing import FORMATS, check_writable
+from .writing import FORMATS, check_writable, write_image
 
 READABLE = frozenset(
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
@@ -124,7 +130,7 @@ def run_batch(
         folder: the photos (not those in folders inside it).
         guides: folder of trimaps, or with options.masks of masks, matched by name: of hair.jpg
             that is hair.png, hair_trimap.png or hair_mask.png, of any image suffix.
-        output: folder for the results, made where it does not exist.
+        output: folder for the results, made where it does not exist (but not the one around it).
         options: how each photo is cut and saved.
         load: makes the pipeline; called once, and only if there is something to do.
         on_item: told about every photo as soon as it is finished.
@@ -146,8 +152,10 @@ def plan_batch(
     """The jobs of a batch, sorted by name. Nothing is read but the names, nothing is written.
 
     Raises InputError where a folder is missing or holds no photo, OutputError where results would
-    end up among the photos or guides.
+    end up among the photos or guides or cannot be written at all, SettingError for a depth that
+    the format lacks.
     """
+    _check_format(options)
     folder, guides, output = Path(folder), Path(guides), Path(output)
     shared = _same(folder, guides)
     photos = [p for p in _images(folder, "photos") if not (shared and _is_guide(p))]
@@ -164,8 +172,6 @@ def plan_batch(
             f"{output}: is a folder of the inputs; results of the same name would be taken for"
             " them: choose another one"
         )
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"{output}: is a file; name a folder for the results")
     ending = "_alpha" if options.kind == "alpha" else ""
     first_of: dict[str, Path] = {}
     jobs = []
@@ -177,6 +183,7 @@ def plan_batch(
         jobs.append(
             BatchJob(photo, output / f"{photo.stem}{ending}{options.suffix}", guide, problem)
         )
+    _check_folder(output, to_write=any(_is_open(job, options) for job in jobs))
     return jobs
 
 
@@ -188,27 +195,37 @@ def cut_all(
 ) -> Iterator[BatchItem]:
     """Do the jobs one by one, yielding each as it is finished; see `run_batch`."""
     pipeline: MattingPipeline | None = None
+    began = time.time()
     for job in jobs:
         start = perf_counter()
         status: Status = "failed"
         reason = job.problem
-        if not reason and job.output.is_file() and not options.overwrite:
-            status = "skipped"
-        elif not reason:
-            # What is wrong with the network or an option is wrong for every photo: it passes
-            # through and ends the batch.
+        if _is_open(job, options):
+            # What is wrong with the network, an option or the output folder is wrong for every
+            # photo: it passes through and ends the batch.
             if pipeline is None:
                 pipeline = load()
-            reason = _attempt(pipeline, job, options)
+            reason = _attempt(pipeline, job, options, began)
             status = "failed" if reason else "done"
+        elif not reason:
+            status = "skipped"
         yield BatchItem(job.photo, job.output, status, reason, perf_counter() - start)
 
 
-def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> str:
+class _FolderError(OutputError):
+    """The output folder cannot be made."""
+
+
+def _is_open(job: BatchJob, options: BatchOptions) -> bool:
+    """There is something to do, as far as the names tell."""
+    return not job.problem and (options.overwrite or not os.path.isfile(job.output))
+
+
+def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, began: float) -> str:
     """Why the photo could not be cut; empty when its result has been written."""
     try:
-        _cut_one(pipeline, job, options)
-    except SettingError:
+        _cut_one(pipeline, job, options, began)
+    except (SettingError, _FolderError):
         raise
     except MEMatteError as error:
         return str(error).removeprefix(f"{job.photo}: ")
@@ -220,23 +237,75 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
     return ""
 
 
-def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> None:
+def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, began: float) -> None:
     photo = read_photo(job.photo)
     guide: object = job.guide
     if options.masks:
         guide = trimap_for(
             photo, job.guide, inside=options.inside, outside=options.outside, unit=options.unit
         )
+    if job.output.parent.exists():
+        check_writable(job.output, overwrite=options.overwrite)
+    matte = pipeline(photo, guide, retention=options.retention)
+    # Only now, so that a batch of which nothing comes leaves no empty folder.
     try:
         job.output.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{job.output.parent}: cannot be made ({error.strerror}); choose another folder"
-        ) from error
-    check_writable(job.output, overwrite=options.overwrite)
-    pipeline(photo, guide, retention=options.retention).save(
-        job.output, kind=options.kind, bits=options.bits, overwrite=options.overwrite
-    )
+        raise _cannot_be_made(job.output.parent, error) from error
+    _remove_leftovers(job.output, began)
+    matte.save(job.output, kind=options.kind, bits=options.bits, overwrite=options.overwrite)
+
+
+def _remove_leftovers(output: Path, began: float) -> None:
+    """What runs that were killed while they wrote this file left beside it; see `write_image`."""
+    path = Path(os.path.realpath(output))
+    ours = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{8}\.tmp")
+    # Failures to tidy up are no failures of the photo.
+    with suppress(OSError):
+        for entry in list(os.scandir(path.parent)):
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    if entry.stat().st_mtime < began:
+                        os.unlink(entry.path)
+
+
+# ---- what is wrong for every photo ---------------------------------------------------------------
+
+
+def _check_format(options: BatchOptions) -> None:
+    """Write a pixel into memory. Raises SettingError for a depth that the format lacks."""
+    pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
+    try:
+        write_image(BytesIO(), pixel, bits=options.bits, fmt=options.suffix)
+    except OutputError as error:
+        text = str(error).replace("the output", f"suffix {options.suffix}")
+        if error.__cause__ is None:
+            raise SettingError(text) from None
+        raise OutputError(text) from error  # a library is missing
+
+
+def _check_folder(output: Path, *, to_write: bool) -> None:
+    """Raises OutputError where no results can be written, as far as that can be foreseen."""
+    try:
+        if output.is_dir():
+            if to_write and not os.access(output, os.W_OK | os.X_OK):
+                raise OutputError(f"{output}: is read-only; choose another folder")
+        elif output.exists():
+            raise OutputError(f"{output}: is a file; name a folder for the results")
+        elif not output.parent.is_dir():
+            raise OutputError(
+                f"{output}: cannot be made, there is no folder {output.parent}; create it first"
+            )
+        elif not os.access(output.parent, os.W_OK | os.X_OK):
+            raise OutputError(
+                f"{output}: cannot be made, {output.parent} is read-only; choose another folder"
+            )
+    except OSError as error:  # a name too long, a folder not to be looked into
+        raise _cannot_be_made(output, error) from error
+
+
+def _cannot_be_made(output: Path, error: OSError) -> _FolderError:
+    return _FolderError(f"{output}: cannot be made ({error.strerror}); choose another folder")
 
 
 # ---- names ---------------------------------------------------------------------------------------

@@ -251,14 +251,85 @@ def test_what_is_wrong_for_all_ends_the_batch(folders, pipeline):
         run_batch(photos, guides, out, load=load)
 
 
-def test_a_missing_output_folder_is_made_but_not_its_parents(folders, pipeline):
+def test_a_missing_output_folder_is_made_but_not_its_parents(folders):
     photos, guides, out = folders
     photo_at(photos / "a.png")
     trimap_at(guides / "a.png")
-    report = run_batch(photos, guides, out / "deep", load=lambda: pipeline)
-    assert statuses(report) == {"a.png": "failed"}
-    assert "cannot be made" in report.failed[0].reason
+    with pytest.raises(OutputError, match=f"there is no folder {out}"):
+        plan_batch(photos, guides, out / "deep", BatchOptions())
+    with pytest.raises(OutputError, match="cannot be made"):
+        plan_batch(photos, guides, out / ("long" * 1250), BatchOptions())
     assert not out.exists()
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_read_only_place_for_the_results_is_seen_at_once(folders, monkeypatch, made):
+    photos, guides, out = folders
+    photo_at(photos / "a.png")
+    trimap_at(guides / "a.png")
+    if made:
+        out.mkdir()
+    refused = out if made else out.parent
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != refused)
+    with pytest.raises(OutputError, match="read-only"):
+        plan_batch(photos, guides, out, BatchOptions())
+    if made:  # nothing is to be written there
+        (out / "a.png").write_text("done")
+        assert len(plan_batch(photos, guides, out, BatchOptions())) == 1
+
+
+def test_an_output_folder_that_cannot_be_made_ends_the_batch(folders, pipeline, monkeypatch):
+    photos, guides, out = folders
+    for name in ("a", "b"):
+        photo_at(photos / f"{name}.png")
+        trimap_at(guides / f"{name}.png")
+
+    def refuse(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match="cannot be made \\(Permission denied"):
+        run_batch(photos, guides, out, load=lambda: pipeline)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "bits"),
+    [(".png", "cutout", 7), (".png", "alpha", 32), (".webp", "cutout", 16), (".jpg", "alpha", 16)],
+)
+def test_a_depth_that_the_format_lacks_is_refused(folders, suffix, kind, bits):
+    photos, guides, out = folders
+    photo_at(photos / "a.png")
+    with pytest.raises(SettingError, match=f"suffix {suffix}: .* not {bits}"):
+        plan_batch(photos, guides, out, BatchOptions(suffix=suffix, kind=kind, bits=bits))
+
+
+def test_a_batch_of_which_nothing_comes_leaves_no_folder(folders, pipeline):
+    photos, guides, out = folders
+    (photos / "a.png").write_text("text")
+    trimap_at(guides / "a.png")
+    assert statuses(run_batch(photos, guides, out, load=lambda: pipeline)) == {"a.png": "failed"}
+    photo_at(photos / "a.png")
+    with pytest.raises(SettingError):
+        run_batch(photos, guides, out, BatchOptions(retention=7), load=lambda: pipeline)
+    assert not out.exists()
+
+
+def test_leftovers_are_removed_but_only_those_of_its_outputs(folders, pipeline):
+    photos, guides, out = folders
+    photo_at(photos / "a.png")
+    photo_at(photos / "b.png")
+    trimap_at(guides / "a.png")
+    trimap_at(guides / "b.png")
+    out.mkdir()
+    (out / "b.png").write_text("done before")
+    theirs = [".b.png.0123abcd.tmp", ".a.png.tmp", ".aapng.0123abcd.tmp", "a.png.0123abcd.tmp"]
+    for name in [".a.png.0123abcd.tmp", ".a.png.fresh123.tmp", ".a.png.76543210.tmp", *theirs]:
+        (out / name).write_bytes(b"half")
+    an_hour_on = (out / "b.png").stat().st_mtime + 3600
+    os.utime(out / ".a.png.76543210.tmp", (an_hour_on, an_hour_on))  # another run's, at work
+    run_batch(photos, guides, out, load=lambda: pipeline)
+    left = {path.name for path in out.iterdir()}
+    assert left == {"a.png", "b.png", ".a.png.fresh123.tmp", ".a.png.76543210.tmp", *theirs}
 
 
 KILLED_ON_SECOND_WRITE = """
@@ -297,6 +368,7 @@ def test_a_killed_batch_goes_on_where_it_stopped(folders, pipeline, tmp_path):
     assert left[0].startswith(".b.png.")
     report = run_batch(photos, guides, out, load=lambda: pipeline)
     assert statuses(report) == {"a.png": "skipped", "b.png": "done", "c.png": "done"}
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
     for name in ("a", "b", "c"):
         with Image.open(out / f"{name}.png") as image:
             image.load()

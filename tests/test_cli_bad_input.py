@@ -202,6 +202,7 @@ def test_retention_needs_a_router(scene, models):
         (("cute",), "cute"),
         (("batch", ".", "-o", "out"), "--trimaps DIR or --masks DIR"),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--suffix", "gif"), ".gif"),
+        (("batch", ".", "-o", "out", "--trimaps", ".", "--bits", "7"), "not 7"),
         (("routing", "photo.png", "-o", "r.png"), "trimap or --mask"),
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--inside", "3"), "--inside"),
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),

@@ -37,7 +37,10 @@ def batch(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for the results; made if missing."
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the results; made if only it is missing.",
         ),
     ],
     trimaps: Annotated[
