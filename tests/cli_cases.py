@@ -15,6 +15,7 @@ from mematte_plugin.weights.save import save_network
 from .networks import random_network
 
 HEIGHT, WIDTH = 64, 80
+FAILURE, USAGE = 1, 2
 
 
 def saved_models(folder: Path) -> Path:
@@ -80,3 +81,19 @@ class Scene:
 
     def cut(self, *arguments: object, stdin: bytes = b"") -> Outcome:
         return self.run("cut", *arguments, "--model", self.model, "--device", "cpu", stdin=stdin)
+
+
+def assert_refused(
+    scene: Scene, done: Outcome, before: dict[str, tuple[int, int]], code: int, *words: str
+) -> None:
+    """One clear line on stderr with these words, and no file touched."""
+    assert done.code == code, done.err
+    assert done.out == b""
+    lines = done.err.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert all(line.startswith("warning: ") for line in lines[:-1])
+    assert "Traceback" not in done.err
+    assert "unexpected" not in done.err
+    for word in words:
+        assert word in lines[-1]
+    assert scene.files() == before

@@ -241,6 +241,7 @@ def test_models_are_listed_with_their_terms(scene):
     assert plain.out == short.out
     rows = {line.split()[0]: line for line in plain.text.splitlines()}
     assert "non-commercial" in rows["vitmatte-small-composition-1k"]
+    assert scene.run("models", "--json").out == scene.run("models", "list", "--json").out
     listed = {row["name"]: row for row in json.loads(scene.run("models", "list", "--json").text)}
     assert listed["mematte-tiny"]["commercial"] is True
     assert listed["vitmatte-base-distinctions-646"]["commercial"] is False
@@ -271,7 +272,9 @@ def test_convert_makes_a_folder_that_cuts(scene):
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.text)["output"] == "converted"
     assert "license: mit" in (scene.folder / "converted/README.md").read_text()
-    assert scene.run("convert", scene.model, "converted").code == 1
+    again = scene.run("convert", scene.model, "converted")
+    assert again.code == 1
+    assert "--overwrite" in again.err
     assert scene.run("convert", scene.model, "converted", "--overwrite").code == 0
     cut = scene.run("cut", "photo.png", "trimap.png", "--alpha", "--model", "./converted")
     assert cut.code == 0

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .cli_cases import HEIGHT, WIDTH, Scene, saved_models
-
-FAILURE, USAGE = 1, 2
+from .cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models
 
 
 @pytest.fixture(scope="module")
@@ -20,19 +18,6 @@ def models(tmp_path_factory):
 @pytest.fixture
 def scene(tmp_path, models, monkeypatch, capsysbinary):
     return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
-
-def assert_refused(scene, done, before, code, *words):
-    assert done.code == code, done.err
-    assert done.out == b""
-    lines = done.err.splitlines()
-    assert lines[-1].startswith("error: ")
-    assert all(line.startswith("warning: ") for line in lines[:-1])
-    assert "Traceback" not in done.err
-    assert "unexpected" not in done.err
-    for word in words:
-        assert word in lines[-1]
-    assert scene.files() == before
 
 
 # ---- files that are no pictures ------------------------------------------------------------------
@@ -80,6 +65,20 @@ def test_a_bad_file_in_any_role(scene, role, case):
     if role == "background" and case == "missing":
         says = "neither a colour"
     assert_refused(scene, done, before, FAILURE, "bad.png", says)
+
+
+def test_an_output_path_that_is_too_long(scene):
+    before = scene.files()
+    done = scene.cut("photo.png", "trimap.png", "-o", "x" * 5000 + ".png")
+    assert_refused(scene, done, before, FAILURE, "too long")
+
+
+def test_a_file_that_looks_like_an_option(scene):
+    scene.save("-dash.png", scene.pixels)
+    before = scene.files()
+    done = scene.cut("-dash.png", "trimap.png")
+    assert_refused(scene, done, before, USAGE, "write ./-dash.png")
+    assert scene.cut("./-dash.png", "trimap.png").code == 0
 
 
 def test_a_folder_is_no_picture(scene):
@@ -208,6 +207,7 @@ def test_retention_needs_a_router(scene, models):
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),
         (("cut", "-", "-", "-o", "x.png"), "only one"),
         (("models", "where"), "NAME"),
+        (("models", "--json", "where", "mematte-tiny"), "behind"),
     ],
 )
 def test_commands_that_are_not_understood(scene, arguments, says):
@@ -243,6 +243,19 @@ def test_an_unknown_model_lists_the_closest(scene):
     before = scene.files()
     done = scene.run("cut", "photo.png", "trimap.png", "--model", "mematte-tinny")
     assert_refused(scene, done, before, FAILURE, "mematte-tinny", "mematte-tiny")
+
+
+ODD_NAMES = {"": "without a name", "x" * 5000: "too long", "~nobody-here/x": "~nobody-here/x"}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=["empty", "long", "no such home"])
+def test_odd_names_of_models(scene, name):
+    before = scene.files()
+    done = scene.run("cut", "photo.png", "trimap.png", "--model", name)
+    assert_refused(scene, done, before, FAILURE, ODD_NAMES[name])
+    assert len(done.err) < 500
+    done = scene.run("models", "where", name)
+    assert_refused(scene, done, before, FAILURE, ODD_NAMES[name])
 
 
 BAD_CHECKPOINTS = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import SettingError, WeightsError
 from . import console
 from .options import AsJson
 from .signals import import_torch
@@ -20,9 +22,11 @@ models = typer.Typer(
 
 
 @models.callback()
-def models_group(context: typer.Context) -> None:
+def models_group(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
-        list_models()
+        list_models(as_json)
+    elif as_json:
+        raise SettingError(f"--json: goes behind the command, models {context.invoked_subcommand}")
 
 
 @models.command("list")
@@ -101,14 +105,13 @@ def where(name: Name, as_json: AsJson = False) -> None:
       mematte models where mematte-tiny
     """
     import_torch()
-    from ..errors import WeightsError
     from ..weights import catalog
     from ..weights.load import available, resolve
 
     entry = catalog.find(name)
     if entry is not None:
         path = next(model.path for model in available() if model.entry == entry)
-    elif name.count("/") == 1 and not Path(name).exists():
+    elif name.count("/") == 1 and not os.path.exists(name):
         path = _cached(name)
     else:
         path = resolve(name).weights

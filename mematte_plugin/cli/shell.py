@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 traceback.print_exc()
-            code, label, text = _explain(error)
+            code, label, text = _explain(error, argv)
             console.tell(label, text, style="bold red")
     return code
 
@@ -61,7 +61,7 @@ def _invoke(argv: Sequence[str]) -> int:
     return OK
 
 
-def _explain(error: BaseException) -> tuple[int, str, str]:
+def _explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str, str]:
     """(exit code, label, message) of an exception."""
     if isinstance(error, KeyboardInterrupt):
         return getattr(error, "exit_code", STOPPED), "", str(error) or "stopped"
@@ -72,7 +72,11 @@ def _explain(error: BaseException) -> tuple[int, str, str]:
     if hasattr(error, "format_message"):  # click's, of whichever package it is part of
         context: Any = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "mematte"
-        return USAGE, "error", f"{error.format_message().rstrip('.')}; see `{path} --help`"
+        remedy = f"see `{path} --help`"
+        files = [a for a in argv if a.startswith("-") and a != "-" and os.path.exists(a)]
+        if files and type(error).__name__ == "NoSuchOption":
+            remedy = f"for the file of that name write ./{files[0]}"
+        return USAGE, "error", f"{error.format_message().rstrip('.')}; {remedy}"
     if isinstance(error, MemoryError) or any(m in str(error).lower() for m in _OUT_OF_MEMORY):
         return (
             FAILURE,

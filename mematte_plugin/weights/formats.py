@@ -127,8 +127,8 @@ def config_from_shapes(state: Mapping[str, Tensor], source: str) -> NetworkConfi
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         some = ", ".join(list(shapes)[:3])
         raise WeightsError(
-            f"{source} is not a MEMatte or ViTMatte checkpoint: {len(shapes)} tensors such as "
-            f"{some}, but {_missing_piece(error)}"
+            f"{source} is not a MEMatte or ViTMatte checkpoint (it holds {some}, but "
+            f"{_missing_piece(error)}); give the .pth of one, or a folder that was made from it"
         ) from None
     values |= _pixel_statistics(state, source)
     return checked_config(values, source)

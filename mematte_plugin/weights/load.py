@@ -39,6 +39,7 @@ alone."""
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 _MAX_GROWTH = 8
 """From the smallest dtype to float32, and once more for shared storage."""
+_LONGEST_SHOWN = 200
 _WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -111,22 +112,42 @@ def resolve(
         base, _, pinned = name.partition("@")
         if entry := find(base):
             return _resolve_entry(entry, name, revision or pinned or None, progress)
-    path = Path(name).expanduser()
-    if path.exists():
+    if not name.strip():
+        raise WeightsError(
+            f"a model without a name: give one such as {next(iter(CATALOG))}, a Hub id or a path"
+        )
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        present = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(
+            f"{_shown(name)}: cannot be looked up ({reason}); check the path, or give the name of a"
+            " model"
+        ) from None
+    if present:
         if revision is not None:
             raise WeightsError(f"{name} is a local path, it has no revisions; leave revision out")
         return _resolve_path(path, name)
     if isinstance(name_or_path, Path) or _looks_like_path(name, match):
-        raise WeightsError(f"{name} does not exist; check the path, or give the name of a model")
+        raise WeightsError(
+            f"{_shown(name)} does not exist; check the path, or give the name of a model"
+        )
     if match is None:
         raise WeightsError(
-            f"no model named {name!r}; did you mean {' or '.join(closest(name))}? "
+            f"no model named {_shown(name)!r}; did you mean {' or '.join(closest(name))}? "
             "A Hub id (owner/name), a folder or a checkpoint file works as well"
         )
     files = hub.download(
         match["repo"], revision=revision or match["revision"] or "main", progress=progress
     )
     return ResolvedWeights(name, "hub", files.weights, files.config, files.preprocessor, None)
+
+
+def _shown(name: str) -> str:
+    """A name as messages show it: not pages of it."""
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def _looks_like_path(name: str, match: re.Match[str] | None) -> bool:
@@ -180,7 +201,12 @@ def _resolve_path(path: Path, name: str) -> ResolvedWeights:
         return _with_companions(name, path, beside)
     found = [path / n for n in _WEIGHT_NAMES if (path / n).is_file()]
     if not found:
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        try:
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        except OSError as error:
+            raise WeightsError(
+                f"{name} cannot be read ({error.strerror}); check the folder and its rights"
+            ) from None
         if not found:
             raise WeightsError(
                 f"{name} holds no weights; a model folder has config.json and model.safetensors"

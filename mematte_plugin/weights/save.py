@@ -139,8 +139,8 @@ def convert(
     present = [n for n in (CONFIG, MODEL, README) if (directory / n).exists()]
     if present and not overwrite:
         raise OutputError(
-            f"{directory} already holds {', '.join(present)}; choose another folder or allow "
-            "overwriting"
+            f"{directory} already holds {', '.join(present)}; pass --overwrite (overwrite=True) or "
+            "another folder"
         )
     resolved = resolve(checkpoint)
     network = read_network(resolved)
