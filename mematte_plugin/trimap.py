@@ -27,7 +27,9 @@ for seven of the nine (3%: five). Wider bands cost time and certainty.
 MIN_BAND = 3.0
 """Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
 
-_INVERTED_BORDER = 0.8
+# When a trimap looks inverted: white's share of the known pixels is above one half along the border
+# and below it in the middle, by this much, and this much of border and of middle is known at all.
+_INVERTED_DROP, _KNOWN_BORDER, _KNOWN_MIDDLE = 0.25, 0.25, 0.1
 
 
 class Stroke(IntEnum):
@@ -232,12 +234,21 @@ def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
 
 
 def _looks_inverted(foreground: np.ndarray, background: np.ndarray) -> bool:
-    """Mostly foreground along the outermost pixels, and mostly background in the middle half."""
-    border = np.concatenate(
-        [foreground[0], foreground[-1], foreground[1:-1, 0], foreground[1:-1, -1]]
-    )
-    if float(border.mean()) <= _INVERTED_BORDER:
-        return False
+    """Mostly foreground along the outermost pixels, and mostly background in the middle third.
+
+    Subjects may touch the frame: of nineteen trimaps of people and animals all were called
+    inverted as negatives and none upright; of random crops of them 60% and 0.2%.
+    """
+
+    def around(known: np.ndarray) -> np.ndarray:
+        return np.concatenate([known[0], known[-1], known[1:-1, 0], known[1:-1, -1]])
+
     height, width = foreground.shape
-    middle = np.s_[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    return int(background[middle].sum()) > int(foreground[middle].sum())
+    top, left = height // 3, width // 3
+    middle = np.s_[top : height - top, left : width - left]
+    white, black = float(around(foreground).mean()), float(around(background).mean())
+    inner, hollow = float(foreground[middle].mean()), float(background[middle].mean())
+    if white + black < _KNOWN_BORDER or inner + hollow < _KNOWN_MIDDLE:
+        return False
+    outside, inside = white / (white + black), inner / (inner + hollow)
+    return outside > 0.5 > inside and outside - inside > _INVERTED_DROP

@@ -88,6 +88,38 @@ def test_odd_trimaps_work_with_a_warning(trimap: np.ndarray, warning: str) -> No
     assert caught[0].filename == __file__
 
 
+def portrait(head: float, shoulders: float, top: float = 0.15, band: int = 6) -> np.ndarray:
+    """Head and shoulders that leave the frame below; widths are shares of the picture's."""
+    y, x = np.mgrid[:200, :160].astype(np.float32)
+    across, down = np.abs(x - 79.5) / 160, y / 200
+
+    def inside(grow: float) -> np.ndarray:
+        skull = (across / (head / 2 + grow)) ** 2 + ((down - top - 0.2) / (0.2 + grow)) ** 2 < 1
+        return skull | ((across < shoulders / 2 + grow) & (down > top + 0.4 - grow))
+
+    return np.where(inside(-band / 160), 1, np.where(inside(band / 160), 0.5, 0)).astype(np.float32)
+
+
+PORTRAITS = [(0.3, 0.6, 0.15), (0.4, 0.9, 0.1), (0.35, 1.2, 0.15), (0.5, 1.2, 0.3), (0.3, 0.4, 0.3)]
+
+
+@pytest.mark.parametrize(("head", "shoulders", "top"), PORTRAITS)
+def test_inverted_portraits_are_noticed_although_they_touch_the_frame(
+    head: float, shoulders: float, top: float
+) -> None:
+    upright = portrait(head, shoulders, top)
+    np.testing.assert_array_equal(normalise(upright, upright.shape), upright)  # without a warning
+    with pytest.warns(MEMatteWarning, match="looks inverted"):
+        normalise(1 - upright, upright.shape)
+
+
+def test_a_few_strokes_are_not_called_inverted() -> None:
+    trimap = np.full((90, 90), 0.5, np.float32)
+    trimap[-1, 40:50] = 1  # the only known pixels of the border
+    trimap[40:50, 40:50] = 0
+    normalise(trimap, trimap.shape)
+
+
 def test_a_subject_that_fills_the_frame_is_not_called_inverted() -> None:
     trimap = np.ones((60, 60), np.float32)
     trimap[:10, :10] = 0  # background in a corner only
