@@ -256,14 +256,15 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
 
 
 def _read_file(path: Path, name: str) -> bytes:
-    if path.is_dir():
-        raise InputError(f"{name}: is a folder; give one image file (or use the batch command)")
     try:
+        if path.is_dir():
+            raise InputError(f"{name}: is a folder; give one image file (or use the batch command)")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file; check the path") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        name = name.replace("\0", "\\0")  # which is no text for a terminal
         raise InputError(f"{name}: cannot be read ({reason}); check the path and rights") from error
 
 

@@ -14,6 +14,7 @@ from .foreground import estimate_foreground
 from .images import (
     ImageSource,
     Photo,
+    check_writable,
     linear_to_srgb,
     read_photo,
     srgb_to_linear,
@@ -126,6 +127,7 @@ class Matte:
         premultiplied colours, as its readers expect; every other format display-encoded.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
+        check_writable(path, overwrite=overwrite)  # before the colours are estimated
         kind = kind or self.kind_of(path)
         suffix = Path(path).suffix.lower()
         fmt = FORMATS.get(suffix)

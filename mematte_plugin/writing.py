@@ -1,5 +1,6 @@
 """Writing results: whole files or none, depth, ICC profile and resolution kept."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -69,19 +70,21 @@ def write_image(
     Raises OutputError: the file exists, its folder does not, the suffix is unknown, the format
     cannot hold alpha, depth or size, or the disk is full.
     """
-    name = os.fspath(target) if isinstance(target, str | os.PathLike) else "the output"
-    chosen = _format(name, fmt)
     job = (bits, _fitting_icc(icc_profile, array), dpi)
-    if not isinstance(target, str | os.PathLike):
-        _through_temporary(target, name, chosen, array, job)
+    if not isinstance(target, str | os.PathLike) and hasattr(target, "write"):
+        name = "the output"
+        _through_temporary(target, name, _format(name, fmt), array, job)
         return
-    check_writable(target, overwrite=overwrite, fmt=fmt)
-    path = Path(os.path.realpath(target))  # write through a symbolic link, do not replace it
+    name = _path_name(target)
+    check_writable(name, overwrite=overwrite, fmt=fmt)
+    chosen = _format(name, fmt)
+    path = Path(os.path.realpath(name))  # write through a symbolic link, do not replace it
     if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
         with _opened(path, name) as file:
             _through_temporary(file, name, chosen, array, job)
         return
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    start = os.fsencode(path.name)[:100].decode(errors="ignore")  # file systems count bytes
+    temporary = path.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
     try:
         _encode(chosen, array, _Job(temporary, name, *job))
         if path.exists():
@@ -90,7 +93,8 @@ def write_image(
     except OSError as error:
         raise _os_error(name, error) from error
     finally:  # also after KeyboardInterrupt
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it must not hide what went wrong
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(
@@ -100,28 +104,42 @@ def check_writable(
 
     Raises OutputError as `write_image` would for this path; a full disk cannot be foreseen.
     """
-    name = os.fspath(target)
-    chosen = _format(name, fmt)
-    path = Path(os.path.realpath(target))
+    name = _path_name(target)
+    path = Path(os.path.realpath(name))
     try:
         if path.is_dir():
             raise OutputError(f"{name}: is a folder; name a file in it")
+        chosen = _format(name, fmt)
         if not path.parent.exists():
             raise OutputError(f"{name}: the folder {path.parent} does not exist; create it first")
         if not path.parent.is_dir():
             raise OutputError(f"{name}: {path.parent} is a file, not a folder; choose another path")
         regular = path.is_file()
+        new = not path.exists()
     except OSError as error:
         raise _os_error(name, error) from error
     if regular and not overwrite:
         raise OutputError(f"{name}: exists; pass --overwrite (overwrite=True) or another name")
-    if (regular or not path.exists()) and not os.access(path.parent, os.W_OK):
+    if (regular or new) and not os.access(path.parent, os.W_OK):
         raise OutputError(f"{name}: the folder {path.parent} is read-only; choose another one")
     if chosen == "exr":
         _openexr(name)
 
 
 # ---- files ---------------------------------------------------------------------------------------
+
+
+def _path_name(target: Any) -> str:
+    """The path as text; OutputError for what names no file at all."""
+    name = os.fspath(target) if isinstance(target, str | os.PathLike) else None
+    if not isinstance(name, str):
+        kind = "bytes" if isinstance(name, bytes) else type(target).__name__
+        raise OutputError(f"the output: cannot be written to {kind}; give a path, as hair.png")
+    if not name:
+        raise OutputError("the output: no output name given; give a path, as hair.png")
+    if "\0" in name:
+        raise OutputError(f"{name!r}: holds a NUL character; choose another name")
+    return name
 
 
 def _format(name: str, fmt: str | None) -> str:

@@ -304,6 +304,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(InputError, match="Not a directory"):
         read_photo(tmp_path / "file" / "photo.png")
+    for name, fault in (("a" * 5000 + ".png", "too long"), ("a\0b.png", r"a\\0b\.png.*null")):
+        with pytest.raises(InputError, match=fault):
+            read_photo(name)
     with pytest.raises(InputError, match="binary mode"):
         read_photo(io.StringIO("x"))
 

@@ -165,6 +165,14 @@ def test_refused_outputs(tmp_path: Path) -> None:
         matte.save(tmp_path / "hair.png", kind="mask")  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="unknown suffix"):
         matte.save(tmp_path / "hair.psd")
+    for nowhere, fault in (
+        (None, "give a path"),
+        (b"a.png", "give a path"),
+        ("", "no output name"),
+    ):
+        with pytest.raises(OutputError, match=fault):
+            matte.save(nowhere)  # type: ignore[arg-type]
+    assert "foreground" not in vars(matte)  # refused before the work
     matte.save(tmp_path / "hair.png")
     with pytest.raises(OutputError, match="exists"):
         matte.save(tmp_path / "hair.png")

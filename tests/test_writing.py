@@ -127,6 +127,9 @@ RGBA = np.zeros((4, 4, 4), np.float32)
         ("a.webp", np.zeros((1, 16384), np.uint8), {}, "at most 16383"),
         ("a.png", np.zeros((2, 2, 2)), {}, "shape"),
         ("a" * 300 + ".png", RGBA, {}, "File name too long"),
+        ("a" * 5000 + ".png", RGBA, {}, "File name too long"),
+        ("a/" * 2500 + "a.png", RGBA, {}, "File name too long|does not exist"),
+        ("a\0b.png", RGBA, {}, r"a\\x00b\.png': holds a NUL"),
     ],
 )
 def test_impossible_outputs_say_so_and_leave_nothing(
@@ -136,6 +139,38 @@ def test_impossible_outputs_say_so_and_leave_nothing(
     with pytest.raises(OutputError, match=fault):
         write_image(tmp_path / name, array, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / ("\u9aea" * 80 + suffix)  # 3 bytes each, of 255 that a name may have
+    write_image(path, RGBA)
+    write_image(path, RGBA, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("target", [None, b"a.png", 3, Path])
+@pytest.mark.parametrize("way", [check_writable, lambda target: write_image(target, RGBA)])
+def test_what_is_no_path_is_refused(way: Any, target: Any) -> None:
+    with pytest.raises(OutputError, match="give a path"):
+        way(target)
+
+
+def test_no_name_and_a_folder_are_called_by_their_name(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no output name given"):
+        check_writable("")
+    with pytest.raises(OutputError, match="is a folder"):
+        check_writable(tmp_path)
+
+
+def test_a_failing_clean_up_does_not_hide_the_fault(tmp_path: Path, monkeypatch: Any) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError("disk gone")
+
+    monkeypatch.setitem(writing._ENCODERS, "png", (fail, *writing._ENCODERS["png"][1:]))
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(OutputError, match="disk gone"):
+        write_image(tmp_path / "a.png", RGBA)
 
 
 def test_check_writable_fails_before_the_work(tmp_path: Path) -> None:
