@@ -7,12 +7,15 @@ that the help comes at once.
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 
 
 def main() -> None:
     """Run the command line on sys.argv and exit; see `shell.run` for the exit codes."""
+    # When Python shuts down all is said and done: an interrupt could only spill a traceback.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         from .shell import run
 
@@ -20,6 +23,4 @@ def main() -> None:
     except KeyboardInterrupt:  # while Python still imports
         sys.stderr.write("stopped\n")
         code = 130
-    # All is said and done: an interrupt could only spill a traceback from Python's shutdown.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
