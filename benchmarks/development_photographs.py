@@ -12,47 +12,24 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 
+from mematte_plugin import MattingPipeline
 from mematte_plugin.evaluation.baselines import distance_ratio
 from mematte_plugin.evaluation.metrics import errors, mean_errors
-from mematte_plugin.network import Chunking, MEMatte
-from mematte_plugin.weights.load import load_network
+from mematte_plugin.images import read_gray
 
 
-def grey(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("L"), np.float32) / 255
-
-
-def predict(network: MEMatte, image: np.ndarray, trimap: np.ndarray) -> tuple[np.ndarray, float]:
-    """Alpha (H, W) with the known regions forced, and the share of tokens kept."""
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    three = np.where((trimap > 0.02) & (trimap < 0.98), 0.5, trimap.round()).astype(np.float32)
-    with torch.inference_mode():
-        found = network.predict(
-            pixels,
-            torch.from_numpy(three)[None, None],
-            chunking=Chunking(16384, 512),
-            only_unknown=True,
-        )
-    alpha = np.where(three == 0.5, found.alpha[0, 0].numpy(), three)
-    return alpha, float(np.mean([k.float().mean().item() for k in found.keep] or [1.0]))
-
-
-def measure(network: MEMatte, folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+def measure(pipe: MattingPipeline, folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Per trimap width and method, the mean errors; for the model also the share of kept tokens."""
     results: dict[str, dict[str, dict[str, float]]] = {}
     for width in ("narrow", "wide"):
         ours, baseline, kept = [], [], []
         for path in sorted((folder / "image").iterdir()):
-            image = np.asarray(Image.open(path).convert("RGB"))
-            trimap = grey(folder / f"trimap_{width}" / path.name)
-            truth = grey(folder / "alpha" / path.name)
-            alpha, share = predict(network, image, trimap)
-            kept.append(share)
-            three = np.where((trimap > 0.02) & (trimap < 0.98), 0.5, trimap.round())
-            ours.append(errors(alpha, truth, three))
-            baseline.append(errors(distance_ratio(three), truth, three))
+            truth = read_gray(folder / "alpha" / path.name, name="alpha")
+            matte = pipe(path, folder / f"trimap_{width}" / path.name)
+            ours.append(errors(matte.alpha, truth, matte.trimap))
+            baseline.append(errors(distance_ratio(matte.trimap), truth, matte.trimap))
+            kept.append(np.mean([mask.mean() for mask in matte.routing] or [1.0]))
         results[width] = {
             "model": {**asdict(mean_errors(ours)), "kept": float(np.mean(kept))},
             "distance ratio": asdict(mean_errors(baseline)),
@@ -66,7 +43,7 @@ def main() -> None:
     parser.add_argument("--model", default="mematte-tiny")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    results = measure(load_network(args.model), args.folder)
+    results = measure(MattingPipeline.from_pretrained(args.model), args.folder)
     for width, methods in results.items():
         for name, figures in methods.items():
             row = ", ".join(f"{k} {v:.4g}" for k, v in figures.items())

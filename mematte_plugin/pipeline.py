@@ -138,10 +138,10 @@ class MattingPipeline:
         for i, one in enumerate(photos):
             photo = one if isinstance(one, Photo) else read_photo(one)
             three = normalise(trimaps[i if len(trimaps) > 1 else 0], photo.size)
-            mattes.append(self._cut(photo, three, retention, decoder, progress))
+            mattes.append(self.cut_normalised(photo, three, retention, decoder, progress))
         return mattes if many else mattes[0]
 
-    def _cut(
+    def cut_normalised(
         self,
         photo: Photo,
         trimap: NDArray[np.float32],
@@ -149,6 +149,7 @@ class MattingPipeline:
         decoder: DecoderMode,
         progress: Progress | None,
     ) -> Matte:
+        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already."""
         unknown = trimap == 0.5
         if not unknown.any():
             return _already_known(photo, trimap)
@@ -234,7 +235,9 @@ def cut(
     three = normalise(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
         return _already_known(photo, three)
-    return _warm(model, device, dtype)(photo, three, retention=retention, progress=progress)
+    pipe = _warm(model, device, dtype)
+    _check_retention(retention, pipe.network)
+    return pipe.cut_normalised(photo, three, retention, "exact", progress)
 
 
 def trimap_for(
