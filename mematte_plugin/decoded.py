@@ -55,7 +55,8 @@ def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
     if height * width > max_pixels:
         raise InputError(
             f"{name}: claims {width}×{height} pixels, {height * width / 1e6:.0f} megapixels; the"
-            f" limit is {max_pixels / 1e6:.0f}: scale it down or raise max_pixels"
+            f" limit is {max_pixels / 1e6:.0f}: crop it or scale it down first (or in Python:"
+            " read_photo(…, max_pixels=…))"
         )
 
 

@@ -36,6 +36,9 @@ ImageSource: TypeAlias = Any
 """str or Path, bytes, a binary file, a Pillow image, a numpy array or a torch tensor."""
 
 _RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
+_EIGHT_BIT = (
+    10  # brighter floats are taken for 0 to 255, darker ones for HDR or a filter's overshoot
+)
 _GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
 
 
@@ -295,6 +298,8 @@ def _from_torch(tensor: Any) -> np.ndarray:
 def _checked(array: np.ndarray, name: str) -> np.ndarray:
     """Shape, emptiness and, for floats, range; floats come out float32 within [0, 1]."""
     _check_shape(array.shape, name)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind != "f":
         if array.dtype.kind not in "iub":
             raise InputError(f"{name}: has {array.dtype} values; give uint8, uint16 or float (0–1)")
@@ -305,7 +310,8 @@ def _checked(array: np.ndarray, name: str) -> np.ndarray:
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
         raise InputError(f"{name}: holds {bad} NaN or infinite values; repair or replace them")
     if low < -_RANGE_SLACK or high > 1 + _RANGE_SLACK:
-        remedy = "divide by 255" if 1 < high <= 255 and low >= 0 else "scale them to [0, 1]"
+        eight_bit = _EIGHT_BIT < high <= 255 and low >= 0
+        remedy = "divide by 255" if eight_bit else "clip or scale them to [0, 1]"
         raise InputError(
             f"{name}: float values run from {low:.4g} to {high:.4g}, not 0 to 1; {remedy}"
         )

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageCms
 
 from mematte_plugin.errors import InputError, MEMatteWarning
-from mematte_plugin.images import read_gray, read_photo, split_batch
+from mematte_plugin.images import read_gray, read_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -222,29 +222,6 @@ def test_exr(tmp_path: Path) -> None:
         read_photo(Path(path).read_bytes()[:-40])
 
 
-def test_arrays_and_tensors() -> None:
-    eight = noise(5, 7, 3)
-    unit = (eight / 255).astype(np.float32)
-    for source in (
-        unit, unit.astype(np.float64), torch.from_numpy(unit),
-        torch.from_numpy(unit).permute(2, 0, 1), torch.from_numpy(unit).double().requires_grad_(),
-    ):  # fmt: skip
-        np.testing.assert_allclose(read_photo(source).pixels, unit, atol=1e-7)
-    assert read_photo(torch.from_numpy(unit).bfloat16()).pixels.dtype == np.float32
-    np.testing.assert_array_equal(read_photo(eight[..., 0]).pixels[..., 2], eight[..., 0])
-    assert read_photo(unit * np.float32(1.0005)).pixels.max() <= 1  # resampling overshoot
-
-
-def test_split_batch() -> None:
-    assert split_batch("a.jpg") == (["a.jpg"], False)
-    assert split_batch(["a.jpg", "b.jpg"]) == (["a.jpg", "b.jpg"], True)
-    images, many = split_batch(torch.zeros(2, 3, 8, 9))
-    assert (many, [tuple(i.shape) for i in images]) == (True, [(3, 8, 9)] * 2)
-    assert split_batch(np.zeros((8, 9, 3)))[1] is False
-    assert len(split_batch(np.zeros((2, 8, 9)), grey=True)[0]) == 2
-    assert split_batch(torch.zeros(1, 8, 9), grey=True)[1] is False
-
-
 # ---- what must be refused ------------------------------------------------------------------------
 
 PNG = encoded(Image.fromarray(noise(40, 40, 3)))
@@ -314,34 +291,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_large_cameras_are_read_and_the_limit_can_be_raised(monkeypatch: Any) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit must not interfere
     assert read_photo(PNG).size == (40, 40)
-    with pytest.raises(InputError, match="raise max_pixels"):
+    with pytest.raises(InputError, match=r"crop it or scale it down first.*max_pixels"):
         read_photo(PNG, max_pixels=1599)
-
-
-BAD_ARRAYS: dict[str, tuple[Any, str]] = {
-    "no rows": (np.zeros((0, 5, 3), np.uint8), "without a single pixel"),
-    "no columns": (torch.zeros(5, 0), "without a single pixel"),
-    "NaN": (np.full((4, 4, 3), np.nan), "48 NaN or infinite"),
-    "inf": (np.array([[0.5, np.inf]]), "1 NaN or infinite"),
-    "0 to 255 floats": (np.full((4, 4, 3), 255.0), "from 255 to 255.*divide by 255"),
-    "negative floats": (np.full((4, 4), -0.5), "from -0.5 to -0.5"),
-    "int64": (np.full((4, 4, 3), 200), "int64"),
-    "complex": (np.zeros((4, 4), complex), "complex128"),
-    "text": (np.array([["a"]]), "give uint8"),
-    "numpy channels first": (np.zeros((3, 8, 9), np.uint8), r"transpose\(1, 2, 0\)"),
-    "two channels": (np.zeros((8, 9, 2), np.uint8), r"shape \(8, 9, 2\)"),
-    "batch": (np.zeros((2, 8, 9, 3), np.uint8), "is a batch"),
-    "one row": (np.zeros(5, np.uint8), r"shape \(5,\)"),
-    "something else": ({"a": 1}, "cannot be read from dict"),
-    "none": (None, "cannot be read from NoneType"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_ARRAYS)
-def test_bad_arrays_give_one_clear_line(case: str) -> None:
-    source, fault = BAD_ARRAYS[case]
-    with pytest.raises(InputError, match=fault):
-        read_photo(source, name="the photo")
 
 
 # ---- trimaps and masks ---------------------------------------------------------------------------
