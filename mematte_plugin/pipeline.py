@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .errors import InputError, MEMatteError, SettingError
-from .images import Photo, read_gray, read_photo, split_batch, to_unit
+from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .network import Chunking, MEMatte, Prediction, Progress
 from .network.inputs import padded_size
@@ -253,19 +253,9 @@ def trimap_for(
     A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
     other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
     """
-    grey = read_gray(mask, name="mask", use_alpha=True)
-    if grey.shape != photo.size:
-        height, width = photo.size
-        if abs(grey.shape[1] / grey.shape[0] - width / height) > 0.01 * width / height:
-            raise InputError(
-                f"mask is {grey.shape[1]}x{grey.shape[0]} but {photo.name} is {width}x{height}; "
-                "make the mask from the same picture"
-            )
-        import cv2
-
-        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR)
     return from_mask(
-        grey,
+        mask,
+        size=photo.size,
         inside=INSIDE if inside is None else inside,
         outside=OUTSIDE if outside is None else outside,
         unit=unit,

@@ -55,9 +55,9 @@ def normalise(trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap
     grey = read_gray(trimap, name=name)
     name = grey_name(trimap, name)
     if grey.shape != tuple(size):
-        _check_aspect(grey.shape, size, name)
-        warn_user(f"{name}: is {_wxh(grey.shape)} and is resized to the photo's {_wxh(size)}")
-        grey = _resize_nearest(grey, size)
+        import cv2
+
+        grey = _fitted(grey, size, name, cv2.INTER_NEAREST_EXACT)
     result = np.full(grey.shape, 0.5, np.float32)
     result[grey <= KNOWN] = 0.0
     result[grey >= 1 - KNOWN] = 1.0
@@ -68,6 +68,7 @@ def normalise(trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap
 def from_mask(
     mask: ImageSource,
     *,
+    size: tuple[int, int] | None = None,
     inside: float = INSIDE,
     outside: float = OUTSIDE,
     unit: Literal["%", "px"] = "%",
@@ -77,14 +78,16 @@ def from_mask(
 
     mask: (H, W) in [0, 1] or anything `images.read_gray` reads (a transparent picture counts by
         its alpha); at 0.5 and above is the subject.
+    size: (H, W) of the photo, where it is known. A mask of another size and the same aspect ratio
+        (within 1%) is resized smoothly, with a warning.
     inside, outside: the band's width inward and outward, 0 or more, separately.
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
-    the band leaves no sure foreground. Raises InputError for an empty or full mask, SettingError
-    for an odd width or unit.
+    the band leaves no sure foreground. Raises InputError for an empty or full mask and for
+    one of another aspect ratio than `size`, SettingError for an odd width or unit.
     """
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
@@ -95,6 +98,8 @@ def from_mask(
 
     name = grey_name(mask, "mask")
     soft = read_gray(mask, name="mask", use_alpha=True)
+    if size is not None and soft.shape != tuple(size):
+        soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
     if area in (0, subject.size):
@@ -207,6 +212,15 @@ def _check_aspect(found: tuple[int, ...], size: tuple[int, int], name: str) -> N
             f"{name}: is {_wxh(found)}, but the photo is {_wxh(size)}; make it from the same,"
             " uncropped and equally turned picture"
         )
+
+
+def _fitted(values: np.ndarray, size: tuple[int, int], name: str, interpolation: int) -> np.ndarray:
+    """Values of another size brought to the photo's, with a warning."""
+    import cv2
+
+    _check_aspect(values.shape, size, name)
+    warn_user(f"{name}: is {_wxh(values.shape)} and is resized to the photo's {_wxh(size)}")
+    return np.asarray(cv2.resize(values, size[::-1], interpolation=interpolation))
 
 
 def _resize_nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

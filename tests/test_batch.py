@@ -127,11 +127,11 @@ def test_what_is_not_ours_fails_one_photo_only(folders, pipeline):
     class Moody(MattingPipeline):
         calls = 0
 
-        def _cut(self, *args, **options):
+        def cut_normalised(self, *args, **options):
             self.calls += 1
             if self.calls == 1:
                 raise RuntimeError("the driver\nsaid no")
-            return super()._cut(*args, **options)
+            return super().cut_normalised(*args, **options)
 
     moody = Moody(pipeline.network, device="cpu")
     report = run_batch(photos, guides, out, load=lambda: moody)

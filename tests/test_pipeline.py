@@ -200,10 +200,11 @@ def test_cut_takes_a_mask_a_trimap_or_the_photos_own_alpha(
     own = cut(rgba, model=model, device="cpu", inside=4, outside=6, unit="px")
     assert np.array_equal(own.alpha, from_mask.alpha)
     larger = np.kron(mask, np.ones((2, 2), np.uint8))
-    scaled = cut(image, mask=larger, model=model, device="cpu", inside=4, outside=6, unit="px")
+    with pytest.warns(MEMatteWarning, match="resized"):
+        scaled = cut(image, mask=larger, model=model, device="cpu", inside=4, outside=6, unit="px")
     assert np.abs(scaled.trimap - from_mask.trimap).mean() < 0.05
     assert cut(image, trimap, model=model, device="cpu").alpha.shape == (HEIGHT, WIDTH)
-    with pytest.raises(InputError, match="mask is 50x50"):
+    with pytest.raises(InputError, match="mask: is 50×50"):
         cut(image, mask=np.ones((50, 50), np.uint8) * 255, model=model, device="cpu")
     with pytest.raises(InputError, match="which part"):
         cut(image, model=model)
