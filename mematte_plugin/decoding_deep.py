@@ -95,6 +95,8 @@ def decode_tiff(data: bytes, name: str, max_pixels: int) -> Decoded | None:
         if page.subfiletype & 1 and 330 in page.tags:  # a thumbnail in front: NEF, ARW, ...
             raise InputError(f"{name}: starts with a thumbnail (camera raw?); export it as TIFF")
         check_size(page.imagelength, page.imagewidth, name, max_pixels)
+        if any(_is_further_picture(other, page) for other in list(tif.pages)[1:]):
+            warn_user(f"{name}: has several pages; its first one is used")
         if page.dtype in (np.dtype("u1"), np.dtype("?")) or page.bitspersample < 8:
             return None
         deep = page.dtype is not None and page.dtype.str[1:] in ("u2", "f2", "f4", "f8")
@@ -118,6 +120,13 @@ def decode_tiff(data: bytes, name: str, max_pixels: int) -> Decoded | None:
     return upright(
         drop_foreign_icc(Decoded(_tiff_channels(pixels, extra, name), icc, dpi), name), orientation
     )
+
+
+def _is_further_picture(page: Any, first: Any) -> bool:
+    """Not a thumbnail, a level of a pyramid or a mask, whether marked as such or only small."""
+    reduced_or_mask = 1 | 4
+    sides = ((page.imagelength, first.imagelength), (page.imagewidth, first.imagewidth))
+    return not page.subfiletype & reduced_or_mask and all(2 * one > two for one, two in sides)
 
 
 def _tiff_by_opencv(data: bytes) -> np.ndarray:

@@ -92,8 +92,9 @@ def read_photo(
     name: how messages call it; default the path, or "image".
     max_pixels: larger files are refused by their header, before decoding.
 
-    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Of animations the first
-    frame is taken and of HDR (EXR) values the part in [0, 1], both with a MEMatteWarning.
+    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Of animations and
+    multi-page TIFFs the first picture is taken and of HDR (EXR) values the part in [0, 1], with a
+    MEMatteWarning.
 
     Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
     or value range is none of the above.

@@ -199,6 +199,29 @@ def test_first_frame_of_an_animation_with_a_warning(fmt: str) -> None:
     assert caught[0].filename == __file__  # it points at the user's line
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_first_page_of_a_tiff_with_a_warning(tmp_path: Path, dtype: Any) -> None:
+    pages = noise(2, 20, 30, 3, dtype=dtype)
+    tifffile.imwrite(tmp_path / "scan.tif", pages, photometric="rgb")
+    with pytest.warns(MEMatteWarning, match=r"scan\.tif: has several pages") as caught:
+        photo = read_photo(tmp_path / "scan.tif")
+    np.testing.assert_array_equal(photo.pixels, pages[0])
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(("size", "kind"), [((20, 30), 1), ((10, 15), 1), ((5, 7), 0)])
+def test_thumbnails_and_masks_behind_a_tiff_are_no_pages(
+    tmp_path: Path, size: tuple[int, int], kind: int
+) -> None:
+    first = noise(20, 30, 3)
+    with tifffile.TiffWriter(tmp_path / "photo.tif") as tif:
+        tif.write(first, photometric="rgb")
+        tif.write(noise(*size, 3), photometric="rgb", subfiletype=kind)
+        mask = np.ones((20, 30), bool)
+        tif.write(mask, photometric="minisblack", subfiletype=4)
+    np.testing.assert_array_equal(read_photo(tmp_path / "photo.tif").pixels, first)
+
+
 def test_exr(tmp_path: Path) -> None:
     OpenEXR = pytest.importorskip("OpenEXR")
     path = str(tmp_path / "plate.exr")
