@@ -32,12 +32,14 @@ class Decoded:
     icc_profile: the profile the colours are meant in; None for sRGB or unknown.
     dpi: dots per inch, (horizontal, vertical).
     linear: the colours are scene-linear light (EXR).
+    borrowed: the pixels may be memory of the caller's array or tensor, which may change.
     """
 
     pixels: np.ndarray
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     linear: bool = False
+    borrowed: bool = False
 
 
 def warn_user(message: str) -> None:

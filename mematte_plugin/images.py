@@ -89,6 +89,7 @@ def read_photo(
         recognised by content), a Pillow image of any mode, a numpy array (H, W), (H, W, 3) or
         (H, W, 4), or a torch tensor of these shapes or (3, H, W); uint8, uint16 or float in [0, 1].
         A tensor is taken as channels-first if its first side is 1, 3 or 4 and its last is not.
+        Arrays are copied, so that the caller may reuse them.
     name: how messages call it; default the path, or "image".
     max_pixels: larger files are refused by their header, before decoding.
 
@@ -110,11 +111,14 @@ def read_photo(
             " float (0–1)"
         )
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        pixels, alpha = pixels[..., :3], np.ascontiguousarray(pixels[..., 3])
+        pixels, alpha = pixels[..., :3], np.array(pixels[..., 3], order="C")
     elif pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    pixels = np.ascontiguousarray(pixels)
+    if decoded.borrowed and np.may_share_memory(pixels, decoded.pixels):
+        pixels = pixels.copy()
     return Photo(
-        pixels=np.ascontiguousarray(pixels),
+        pixels=pixels,
         alpha=alpha,
         icc_profile=decoded.icc_profile,
         dpi=decoded.dpi,
@@ -245,9 +249,9 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
     elif _is_torch(source):
-        decoded = Decoded(_from_torch(source))
+        decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
-        decoded = Decoded(source)
+        decoded = Decoded(source, borrowed=True)
     elif hasattr(source, "read"):
         decoded = decode(_read_stream(source, name), name, max_pixels=max_pixels)
     else:
@@ -255,7 +259,9 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
             " image, a numpy array or a torch tensor"
         )
-    decoded.pixels = _checked(decoded.pixels, name)
+    checked = _checked(decoded.pixels, name)
+    decoded.borrowed &= checked is decoded.pixels
+    decoded.pixels = checked
     return decoded
 
 

@@ -37,6 +37,17 @@ def test_arrays_of_the_other_byte_order(dtype: str) -> None:
     np.testing.assert_allclose(read_gray(grey), grey.astype(np.float64) / top, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
+def test_the_callers_buffer_may_be_reused(shape: Any, dtype: Any, wrap: Any) -> None:
+    buffer = np.ones(shape, dtype)
+    photo = read_photo(wrap(buffer))
+    buffer[:] = 0
+    assert photo.pixels.all()
+    assert photo.alpha is None or photo.alpha.all()
+
+
 def test_split_batch() -> None:
     assert split_batch("a.jpg") == (["a.jpg"], False)
     assert split_batch(["a.jpg", "b.jpg"]) == (["a.jpg", "b.jpg"], True)
