@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from .decoded import (
     MAX_PIXELS,
@@ -71,7 +71,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
         ) from error
     orientation = _orientation(im)
     icc = im.info.get("icc_profile") or None
-    dpi = clean_dpi(im.info.get("dpi"))
+    dpi = clean_dpi(im.info.get("dpi")) or _exif_dpi(im)
     if im.mode.startswith(("I", "F")):
         pixels = _wide_pil(im, name)
     else:
@@ -186,6 +186,17 @@ def _orientation(im: Image.Image) -> int:
         return int(im.getexif().get(ORIENTATION_TAG, 1) or 1)
     except Exception:  # broken EXIF must not cost the photograph
         return 1
+
+
+def _exif_dpi(im: Image.Image) -> tuple[float, float] | None:
+    """The resolution where only EXIF has it, as in WebP."""
+    try:
+        exif = im.getexif()
+        scale = {2: 1.0, 3: 2.54}[int(exif.get(ExifTags.Base.ResolutionUnit, 2))]
+        tags = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+        return clean_dpi([scale * float(exif[tag]) for tag in tags])
+    except Exception:  # broken or without
+        return None
 
 
 def _wide_pil(im: Image.Image, name: str) -> np.ndarray:

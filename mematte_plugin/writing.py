@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .decoded import to_unit
 from .decoding_deep import EXR_PIP
@@ -256,7 +256,12 @@ def _webp(array: np.ndarray, bits: int, job: _Job) -> None:
     values = _steps(array, bits)
     # exact: keep the colours under alpha 0, they matter when the cut-out is scaled
     lossless = values.ndim == 3 and values.shape[2] == 4
-    _pillow(values, job, "WEBP", lossless=lossless, exact=True, quality=80 if lossless else 95)
+    options: dict[str, Any] = {"lossless": lossless, "quality": 80 if lossless else 95}
+    if job.dpi:  # EXIF is the only place for it
+        options["exif"] = exif = Image.Exif()
+        exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = job.dpi
+        exif[ExifTags.Base.ResolutionUnit] = 2  # inch
+    _pillow(values, job, "WEBP", exact=True, **options)
 
 
 def _jpeg(array: np.ndarray, bits: int, job: _Job) -> None:

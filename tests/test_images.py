@@ -144,12 +144,20 @@ def test_photos_come_out_upright(tmp_path: Path, kind: str, orientation: int) ->
     np.testing.assert_array_equal(bright, upright[..., 0] > 127)
 
 
+@pytest.mark.parametrize(("unit", "dpi"), [(2, (300, 150)), (3, (762, 381)), (1, None), (7, None)])
+def test_resolution_of_a_webp_is_in_its_exif(unit: Any, dpi: Any) -> None:
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 300.0, 150.0, unit
+    data = encoded(Image.new("RGB", (4, 5)), "WEBP", exif=exif)
+    assert read_photo(data).dpi == (dpi and pytest.approx(dpi))
+
+
 def test_icc_and_dpi_are_kept() -> None:
     im = Image.fromarray(noise(5, 4, 3))
     for fmt in ("PNG", "JPEG", "TIFF", "WEBP"):
         photo = read_photo(encoded(im, fmt, icc_profile=SRGB, dpi=(300, 300)))
         assert photo.icc_profile == SRGB
-        if fmt != "WEBP":  # it has no place for it
+        if fmt != "WEBP":  # where Pillow leaves it out
             assert photo.dpi == pytest.approx((300, 300), abs=0.1)
 
 

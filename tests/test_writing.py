@@ -55,11 +55,12 @@ def test_round_trip_is_exact(
 def test_webp_cutouts_are_lossless_also_where_transparent(tmp_path: Path) -> None:
     array = RNG.integers(0, 256, (7, 9, 4), dtype=np.uint8)
     array[:3, :, 3] = 0
-    write_image(tmp_path / "a.webp", array, icc_profile=SRGB)
+    write_image(tmp_path / "a.webp", array, icc_profile=SRGB, dpi=(300, 150.5))
     photo = read_photo(tmp_path / "a.webp")
     assert photo.alpha is not None
     np.testing.assert_array_equal(np.dstack([photo.pixels, photo.alpha]), array)
     assert photo.icc_profile == SRGB
+    assert photo.dpi == pytest.approx((300, 150.5))
 
 
 def test_floats_are_rounded_not_cut(tmp_path: Path) -> None:
