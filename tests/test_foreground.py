@@ -82,6 +82,12 @@ def test_the_trimap_overrules_alpha() -> None:
     image, alpha = IMAGE[::8, ::8], ALPHA[::8, ::8]
     trimap = np.ones_like(alpha)
     np.testing.assert_array_equal(estimate_foreground(image, alpha, trimap=trimap), image)
+    assert not estimate_foreground(image, alpha, trimap=0 * trimap).any()  # nothing left to show
+    half = np.where(np.arange(alpha.shape[1]) < alpha.shape[1] // 2, 0, alpha).astype(np.float32)
+    trimap = np.where(half == alpha, np.float32(0.5), np.float32(0))
+    np.testing.assert_array_equal(
+        estimate_foreground(image, alpha, trimap=trimap), estimate_foreground(image, half)
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (33, 2)])
