@@ -178,6 +178,7 @@ class Encoder(nn.Module):
         *,
         max_tokens: int | None = None,
         chunk_tokens: int | None = None,
+        decisions_learn: bool = True,
         progress: Progress | None = None,
     ) -> Encoded:
         """Encode a batch.
@@ -189,6 +190,7 @@ class Encoder(nn.Module):
             inputs: the padded network input.
             max_tokens: cap on kept tokens, per image and block.
             chunk_tokens: tokens worked on at a time (see Chunking).
+            decisions_learn: training only; whether the result sends gradient into the decisions.
             progress: called with (blocks done, blocks, "encoder").
         """
         h, w = inputs.grid
@@ -208,6 +210,8 @@ class Encoder(nn.Module):
                     keep = keep_decision(logits, max_tokens)
                 keeps.append(keep.view(-1, h, w))
                 margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
+            if keep is not None and not decisions_learn:
+                keep = keep.detach()
             x = block(x, keep, rows)
             if progress is not None:
                 progress(i + 1, self.config.depth, "encoder")

@@ -115,10 +115,15 @@ class MEMatte(nn.Module):
             )
         return Prediction(alpha, encoded.keep, encoded.margins)
 
-    def training_step(self, image: Tensor, trimap: Tensor) -> TrainingOutput:
-        """Differentiable pass over a batch of crops; decisions are sampled in training mode."""
+    def training_step(
+        self, image: Tensor, trimap: Tensor, *, decisions_learn: bool = True
+    ) -> TrainingOutput:
+        """Differentiable pass over a batch of crops; decisions are sampled in training mode.
+
+        With `decisions_learn` false the alpha sends no gradient into the decisions.
+        """
         inputs = NetworkInput(image, trimap, self.config, self.dtype)
-        encoded = self.backbone(inputs)
+        encoded = self.backbone(inputs, decisions_learn=decisions_learn)
         height, width = inputs.size
         alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))
         alpha = alpha[:, :, :height, :width]

@@ -62,9 +62,10 @@ def export(run: Path, directory: Path, bank: Path, scores: Scores | None = None)
         f"{state['step']} steps of {recipe['batch']} crops ({crops} crops of {recipe['crop']} px), "
         f"AdamW, peak learning rate {recipe['lr']}, seed {recipe['seed']}, float32, from random "
         "weights; unknown L1 + known L1 + Laplacian + gradient penalty + (mean kept share - "
-        f"{recipe['retention']})², decisions by Gumbel-softmax, no teacher. The averaged weights "
-        f"(decay {recipe['ema']}) are what is stored."
-    )
+        f"{recipe['retention']})² + {recipe['routing_hint']} × routing hint, decisions by "
+        f"Gumbel-softmax, no teacher. The averaged weights (decay {recipe['ema']}) are stored. "
+        f"{recipe['notes']}"
+    ).strip()
     manifest = json.loads((bank / "manifest.json").read_text())
     body = "\n\n".join([_data_section(manifest), *_scores_section(scores), LIMITS])
     card = Card(directory.name, "Apache-2.0", TERMS, source, body)

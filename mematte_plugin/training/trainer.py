@@ -60,6 +60,9 @@ class Recipe:
     """Weight of the retention loss."""
     routing_hint: float = 0.0
     """Weight of the hint that unknown tokens are the informative ones (losses.routing_hint)."""
+    decisions_learn: bool = True
+    """Whether the matte's error reaches the routers (paper). Early on that gradient is mostly noise
+    of the sampling, many times the network's own, and clipping then slows everything down."""
     seed: int = 0
     """Seeds the initial weights and every crop."""
     notes: str = field(default="")
@@ -169,7 +172,7 @@ class Trainer:
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
         image, trimap, truth = (batch[k].to(self.device) for k in ("image", "trimap", "alpha"))
         unknown = ((trimap > 0) & (trimap < 1)).float()
-        out = self.network.training_step(image, trimap)
+        out = self.network.training_step(image, trimap, decisions_learn=self.recipe.decisions_learn)
         terms = {
             "unknown": losses.unknown_l1(out.alpha, truth, unknown),
             "known": losses.known_l1(out.alpha, truth, unknown),

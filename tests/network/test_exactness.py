@@ -132,3 +132,14 @@ def test_training_pass_carries_gradients_to_every_part() -> None:
     (out.alpha.mean() + sum(keep.mean() for keep in out.keep)).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_the_mattes_gradient_reaches_the_routers_only_if_wanted(learn: bool) -> None:
+    network = random_network(spread=1).train()
+    out = network.training_step(*random_input(96, 96, batch=2), decisions_learn=learn)
+    out.alpha.mean().backward()
+    reached = [
+        p.grad is not None and bool(p.grad.any()) for p in network.backbone.routers.parameters()
+    ]
+    assert all(reached) if learn else not any(reached)
