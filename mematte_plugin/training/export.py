@@ -25,9 +25,11 @@ TERMS = (
 LIMITS = """## Limits
 
 A small network, trained for a short time on a CPU with synthetic subjects over few real
-photographs. It follows hair and fur against backgrounds of another colour; it is weak where subject
-and background share colour and texture, on see-through things (glass, smoke, veils) and where the
-trimap's unknown band is so wide that the known colours are far away. Look at the result."""
+photographs. It follows hair and fur against backgrounds of another colour. It is weak where subject
+and background share colour and texture, on see-through things (glass, smoke, veils), and where the
+unknown band is so wide that the known colours are far away. On the photographs above classical
+methods (closed-form and KNN matting) still score better. Routing works but is worth little yet: how
+many tokens are kept changes the alpha only slightly. Look at the result."""
 
 
 def averaged_network(run: Path) -> tuple[MEMatte, dict[str, Any]]:
