@@ -23,7 +23,7 @@ from .weights.load import load_network
 DEFAULT_MODEL = "mematte-tiny"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 CHUNKING = Chunking(tokens=16384, tile=512)
-"""What a pipeline holds at once; large enough that bigger chunks are not faster."""
+"""What a pipeline holds at once: a fixed bound, not yet chosen by what is free."""
 MIN_TOKEN_COUNT = 16
 """Retention from here on is a number of tokens; up to 1 it is a share."""
 
