@@ -37,7 +37,7 @@ def mematte(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Cut subjects out of photographs: hair, fur and veils included, at full resolution.
+    """Cut subjects out of photographs, hair and fur included, at full resolution.
 
     \b
     Start here:

@@ -47,7 +47,7 @@ class Attention(nn.Module):
             x: (B, N, C).
             grid: (h, w) with h·w = N; needed for relative position only.
             keep: (B, N, 1) of 0 and 1, training only: tokens that may be attended to. Gradients
-                flow into it (Rao et al. 2021, DynamicViT, eq. 10 and 11).
+                flow into it (Rao et al. 2021, DynamicViT).
 
         Returns: (B, N, C).
         """

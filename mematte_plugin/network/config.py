@@ -17,7 +17,7 @@ GUIDANCE_CHANS = {"none": 0, "nearest": 9}
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of a MEMatte network (paper section 3), or of the ViTMatte form of the same encoder.
+    """Shape of a MEMatte network or of the ViTMatte form of the same encoder.
 
     The defaults are those of the official ViT-S model.
     """

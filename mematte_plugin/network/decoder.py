@@ -83,7 +83,7 @@ class MattingHead(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Alpha from token features and the network input (ViTMatte section 3.4, detail capture)."""
+    """Alpha from token features and the network input (ViTMatte's detail capture)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

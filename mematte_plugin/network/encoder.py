@@ -1,4 +1,4 @@
-"""The routed plain vision transformer (paper section 3.1), and its unrouted ViTMatte form."""
+"""The routed plain vision transformer, and its unrouted ViTMatte form."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Encoder(nn.Module):
         """Encode a batch.
 
         In training mode the decisions are drawn with the Gumbel-softmax trick and carry a
-        gradient (paper eq. 6); otherwise they are the argmax.
+        gradient, as in the paper; otherwise they are the argmax.
 
         Args:
             inputs: the padded network input.

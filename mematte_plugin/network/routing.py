@@ -1,4 +1,4 @@
-"""Token routing (paper section 3.2): the router, its keep decision, and the LTRM.
+"""Token routing, the paper's contribution: the router, its keep decision, and the LTRM.
 
 Before each global-attention block the router scores every token; tokens that win go through
 attention, all others through the cheap lightweight token refinement module (LTRM).
@@ -16,7 +16,7 @@ from .rows import map_rows, strips, sum_dtype
 
 
 class Router(nn.Module):
-    """Scores tokens from their own features and the mean over the image (paper eq. 3 to 5).
+    """Scores tokens from their own features and the mean over the image.
 
     The Linear layers sit in Sequentials because official checkpoints name them so.
     """
@@ -71,7 +71,7 @@ class Router(nn.Module):
 def keep_decision(logits: Tensor, max_tokens: int | None = None) -> Tensor:
     """Which tokens go through attention: argmax, at most `max_tokens` of each image.
 
-    Over the cap, those with the largest score difference stay (paper section 3.2, inference).
+    Over the cap, those with the largest score difference stay, as in the official inference.
 
     Args:
         logits: (B, N, 2) from the router.

@@ -1,4 +1,4 @@
-"""The paper's training losses (section 3.4; matting terms as in ViTMatte).
+"""The paper's training losses; the matting terms are those of ViTMatte.
 
 All take alpha and truth (B, 1, H, W) in [0, 1] and return a scalar. Means over a region are taken
 over all its pixels in the batch, so a crop with a wide unknown band weighs more than one with a
@@ -33,7 +33,7 @@ def known_l1(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def laplacian(alpha: Tensor, truth: Tensor) -> Tensor:
-    """L1 between Laplacian pyramids, level l weighted by 2^l (Hou & Liu 2019, eq. 5)."""
+    """L1 between Laplacian pyramids, level l weighted by 2^l (Hou & Liu 2019)."""
     difference = alpha - truth  # the pyramid is linear
     total = difference.new_zeros(())
     for level in range(PYRAMID_LEVELS):
@@ -50,7 +50,7 @@ def laplacian(alpha: Tensor, truth: Tensor) -> Tensor:
 
 def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
     """L1 between Sobel gradients over the unknown region, and a little smoothness (Dai et al.
-    2022, eq. 6)."""
+    2022)."""
     total = alpha.new_zeros(())
     for kernel in _sobel(alpha):
         found = F.conv2d(alpha, kernel, padding=1)
@@ -61,7 +61,8 @@ def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def retention(keep: Sequence[Tensor], target: float) -> Tensor:
-    """(mean kept share - target)² over all routed blocks and the whole batch (paper eq. 9).
+    """(mean kept share - target)² over all routed blocks and the whole batch: the paper's
+    batch-constrained adaptive token routing.
 
     Only the batch's mean is bound, so that a busy image may keep more than a plain one.
 
