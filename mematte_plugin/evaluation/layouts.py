@@ -84,7 +84,7 @@ LAYOUTS = {
         ),
     )
 }
-"""The data sets as their authors hand them out or as MEMatte's inference expects them; any folder."""
+"""The data sets as their authors hand them out, or as MEMatte reads them; and any folder."""
 
 
 @dataclass(frozen=True)
