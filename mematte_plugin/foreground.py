@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ BLEED = 16
 """Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
 
 ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +102,8 @@ def estimate_foreground(
 def _estimated(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if max(alpha.shape) < 2:  # the pyramid of a single pixel has no levels
         return image
-    job = _worker().submit(lambda: _estimator()(image, np.ascontiguousarray(alpha)))
-    return np.asarray(job.result(), np.float32)
+    result = in_worker(lambda: _estimator()(image, np.ascontiguousarray(alpha)))
+    return np.asarray(result, np.float32)
 
 
 _Box = tuple[slice, slice]
@@ -149,6 +152,11 @@ def _near(region: np.ndarray, pixels: int) -> np.ndarray:
 # ---- pymatting -----------------------------------------------------------------------------------
 
 
+def in_worker(call: Callable[[], T]) -> T:
+    """What the call returns, made in the one thread of this process that may run numba's code."""
+    return _worker().submit(call).result()
+
+
 @lru_cache(maxsize=1)
 def _worker() -> ThreadPoolExecutor:
     """The one thread that numba runs in.
@@ -168,29 +176,32 @@ if hasattr(os, "register_at_fork"):
 @lru_cache(maxsize=1)
 def _estimator() -> Callable[..., np.ndarray]:
     """pymatting's estimator; its first import compiles for some seconds, then it is cached."""
-    _ensure_numba_cache()
     logger.info("loading the foreground estimation; the very first time it is compiled")
-    estimator: Callable[..., np.ndarray] = _import_alone().estimate_foreground_ml
+    estimator: Callable[..., np.ndarray] = import_alone(ESTIMATOR).estimate_foreground_ml
     return estimator
 
 
-def _import_alone() -> ModuleType:
-    """The module of pymatting that holds the estimator, without the rest of the package.
+def import_alone(name: str) -> ModuleType:
+    """A module of pymatting, such as the one that holds the estimator, without the rest.
 
     ``import pymatting`` compiles every method it has, which takes a minute the first time; the
     estimator alone takes a few seconds. So its packages are entered as bare folders while it is
     imported, and forgotten afterwards: a later ``import pymatting`` finds nothing odd.
+
+    To be called in the worker, see `in_worker`.
     """
+    _ensure_numba_cache()
     spec = find_spec("pymatting")
     if "pymatting" in sys.modules or spec is None or not spec.submodule_search_locations:
-        return import_module(ESTIMATOR)  # loaded already, or missing: then this says so
+        return import_module(name)  # loaded already, or missing: then this says so
     root = Path(spec.submodule_search_locations[0])
     try:
-        for package in ("pymatting", "pymatting.foreground", "pymatting.util"):
+        for path in (root, *(below.parent for below in root.glob("*/__init__.py"))):
+            package = ".".join(("pymatting", *path.relative_to(root).parts))
             folder = ModuleType(package)
-            folder.__path__ = [str(root.joinpath(*package.split(".")[1:]))]
+            folder.__path__ = [str(path)]
             sys.modules[package] = folder
-        return import_module(ESTIMATOR)
+        return import_module(name)
     finally:
         for name in [n for n in sys.modules if n.split(".")[0] == "pymatting"]:
             del sys.modules[name]

@@ -8,7 +8,7 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -83,18 +83,24 @@ def write_image(
         with _opened(path, name) as file:
             _through_temporary(file, name, chosen, array, job)
         return
-    start = os.fsencode(path.name)[:100].decode(errors="ignore")  # file systems count bytes
-    temporary = path.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
-    try:
+    with _replacing(path, name) as temporary:
         _encode(chosen, array, _Job(temporary, name, *job))
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise _os_error(name, error) from error
-    finally:  # also after KeyboardInterrupt
-        with contextlib.suppress(OSError):  # it must not hide what went wrong
-            temporary.unlink(missing_ok=True)
+
+
+def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
+    """Write a text file (UTF-8), all of it or nothing. Errors as of `check_file`, and a full disk.
+
+    overwrite: replace an existing file; until the new one is complete the old one stays.
+    """
+    name = _path_name(target)
+    check_file(name, overwrite=overwrite)
+    path = Path(os.path.realpath(name))
+    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
+        with _opened(path, name) as file:
+            file.write(text.encode())
+        return
+    with _replacing(path, name) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def check_writable(
@@ -105,11 +111,22 @@ def check_writable(
     Raises OutputError as `write_image` would for this path; a full disk cannot be foreseen.
     """
     name = _path_name(target)
+    chosen = None if os.path.isdir(name) else _format(name, fmt)  # a folder is told as such
+    check_file(name, overwrite=overwrite)
+    if chosen == "exr":
+        _openexr(name)
+
+
+def check_file(target: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Fail before the work where a file of whatever kind cannot be written.
+
+    Raises OutputError: it exists and is not to be replaced, or its folder is missing or read-only.
+    """
+    name = _path_name(target)
     path = Path(os.path.realpath(name))
     try:
         if path.is_dir():
             raise OutputError(f"{name}: is a folder; name a file in it")
-        chosen = _format(name, fmt)
         if not path.parent.exists():
             raise OutputError(f"{name}: the folder {path.parent} does not exist; create it first")
         if not path.parent.is_dir():
@@ -122,11 +139,26 @@ def check_writable(
         raise OutputError(f"{name}: exists; pass --overwrite (overwrite=True) or another name")
     if (regular or new) and not os.access(path.parent, os.W_OK):
         raise OutputError(f"{name}: the folder {path.parent} is read-only; choose another one")
-    if chosen == "exr":
-        _openexr(name)
 
 
 # ---- files ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, name: str) -> Iterator[Path]:
+    """A path to write to; afterwards it takes the other's place, or is gone if that failed."""
+    start = os.fsencode(path.name)[:100].decode(errors="ignore")  # file systems count bytes
+    temporary = path.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise _os_error(name, error) from error
+    finally:  # also after KeyboardInterrupt
+        with contextlib.suppress(OSError):  # it must not hide what went wrong
+            temporary.unlink(missing_ok=True)
 
 
 def _path_name(target: Any) -> str:

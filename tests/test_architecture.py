@@ -25,7 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "views": PICTURES | {"errors"},
     "pipeline": PICTURES | {"errors", "network", "weights", "matte", "trimap"},
     "batch": PICTURES | {"errors", "pipeline", "matte", "trimap", "network"},
-    "evaluation": {"errors", "network", "weights"},
+    "evaluation": PICTURES | {"errors", "network", "weights", "pipeline", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation"},
 }
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 from mematte_plugin import writing
 from mematte_plugin.errors import OutputError
 from mematte_plugin.images import check_writable, read_photo, write_image
+from mematte_plugin.writing import write_text
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RNG = np.random.default_rng(0)
@@ -233,3 +234,18 @@ def test_ctrl_c_in_the_middle_leaves_the_old_file(tmp_path: Path, monkeypatch: A
         write_image(path, RGBA, overwrite=True)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_files_are_whole_and_not_over_others(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    write_text(path, "α ± 1\n")
+    assert path.read_text(encoding="utf-8") == "α ± 1\n"
+    with pytest.raises(OutputError, match="--overwrite"):
+        write_text(path, "other")
+    write_text(path, "other", overwrite=True)
+    assert path.read_text() == "other"
+    with pytest.raises(OutputError, match="create it first"):
+        write_text(tmp_path / "none" / "report.md", "")
+    assert os.listdir(tmp_path) == ["report.md"]
+    write_text(os.devnull, "gone", overwrite=True)
+    assert not Path(os.devnull).is_file()  # written to, not replaced

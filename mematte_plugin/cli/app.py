@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from . import console
+from .evaluate import evaluate
 from .folders import batch
 from .info import info
 from .models import convert, models
@@ -21,6 +22,7 @@ app.command()(batch)
 app.command()(routing)
 app.add_typer(models, name="models")
 app.command()(convert)
+app.command("eval")(evaluate)
 app.command()(info)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..foreground import import_alone, in_worker
 
 
 def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
@@ -26,3 +31,47 @@ def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
     to_foreground, to_background = distances
     ratio = to_background / (to_foreground + to_background)
     return np.asarray(ratio, np.float32)
+
+
+def closed_form(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
+    """Closed-form matting (Levin, Lischinski, Weiss 2008) as pymatting has it.
+
+    Args:
+        image: (H, W, 3) float in [0, 1].
+        trimap: (H, W) float; 0 background, 1 foreground, anything between unknown.
+
+    Returns: (H, W) float32 in [0, 1].
+
+    Raises InputError where foreground or background is missing, or the solver does not converge.
+    """
+    return _pymatting("estimate_alpha_cf", image, trimap)
+
+
+def knn(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
+    """KNN matting (Chen, Li, Tang 2013) as pymatting has it; otherwise as `closed_form`."""
+    return _pymatting("estimate_alpha_knn", image, trimap)
+
+
+def load_pymatting() -> None:
+    """Import what `closed_form` and `knn` need; the very first time it is compiled."""
+    in_worker(lambda: [_estimator(name) for name in ("estimate_alpha_cf", "estimate_alpha_knn")])
+
+
+@lru_cache
+def _estimator(name: str) -> Callable[..., NDArray[Any]]:
+    estimator: Callable[..., NDArray[Any]] = getattr(import_alone(f"pymatting.alpha.{name}"), name)
+    return estimator
+
+
+def _pymatting(name: str, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
+    for what, known in (("foreground", trimap >= 1), ("background", trimap <= 0)):
+        if not known.any():
+            raise InputError(f"the trimap has no {what}, which classical methods need")
+
+    def solve() -> NDArray[Any]:
+        return _estimator(name)(image.astype(np.float64), trimap.astype(np.float64))
+
+    try:
+        return in_worker(solve).astype(np.float32)
+    except ValueError as error:  # what pymatting raises when its solver gives up
+        raise InputError(f"pymatting found no solution ({error})") from error

@@ -1,0 +1,181 @@
+"""What is compared: networks, networks taken short cuts with, and classical methods."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import SettingError
+from ..images import Photo
+from ..pipeline import MattingPipeline, Retention
+from ..weights.load import resolve
+from .baselines import closed_form, distance_ratio, knn, load_pymatting
+
+Trimap: TypeAlias = NDArray[np.float32]
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a method makes of a photograph and a trimap."""
+
+    alpha: NDArray[Any]
+    """(H, W) float in [0, 1]."""
+    keep: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    """Per routed block, counted from 1, (h, w) over the padded token grid: True went through
+    attention."""
+    patch: int = 16
+    """Side of a token in pixels."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the tables."""
+
+    name: str
+    """How the row is headed."""
+    settings: Mapping[str, Any]
+    """All that its results hang on, JSON-ready: a result is reused only if they are the same."""
+    estimate: Callable[[Photo, Trimap], Estimate]
+    """Computes it."""
+    prepare: Callable[[], object]
+    """Loads what that needs, if it is not there yet, so that it does not count as time."""
+
+
+CLASSICAL: dict[str, Callable[[Photo, Trimap], NDArray[Any]]] = {
+    "closed-form": lambda photo, trimap: closed_form(photo.for_network(), trimap),
+    "knn": lambda photo, trimap: knn(photo.for_network(), trimap),
+    "distance-ratio": lambda _, trimap: distance_ratio(trimap),
+}
+"""The methods that need no network, by name."""
+
+
+def classical(name: str) -> Method:
+    """A method of `CLASSICAL`. Raises SettingError for another name."""
+    if name not in CLASSICAL:
+        raise SettingError(f"method {name!r}: choose {', '.join(CLASSICAL)}, or name a model")
+    alpha_of = CLASSICAL[name]
+    return Method(
+        name,
+        {"method": name, "pymatting": metadata.version("pymatting"), "version": __version__},
+        lambda photo, trimap: Estimate(alpha_of(photo, trimap)),
+        load_pymatting if name != "distance-ratio" else lambda: None,
+    )
+
+
+def networks(
+    model: str,
+    *,
+    retentions: Sequence[Retention] = ("auto",),
+    shortcut: int | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+) -> list[Method]:
+    """The rows of one model.
+
+    Args:
+        model: catalog name, Hub id, folder or file; downloaded now, loaded when it is its turn.
+        retentions: one row for each; see `MattingPipeline`.
+        shortcut: two more rows with the short cuts that the paper compares itself with: +D shrinks
+            the photograph to this longest side in pixels and enlarges the alpha, +P cuts it into
+            tiles of this side that know nothing of each other.
+        device, dtype: as for `MattingPipeline`.
+        progress: told of a download.
+
+    Raises WeightsError where the model is not to be had.
+    """
+    found = resolve(model, progress=progress)
+    settings = {
+        "model": [_sha256(path) for path in (found.weights, found.config) if path is not None],
+        "device": device,
+        "dtype": dtype,
+        "version": __version__,
+    }
+
+    def row(name: str, way: _Way, value: Any, **more: Any) -> Method:
+        def load() -> MattingPipeline:
+            return _loaded(model, device, dtype)
+
+        def estimate(photo: Photo, trimap: Trimap) -> Estimate:
+            return way(load(), photo, trimap, value)
+
+        return Method(name, {**settings, **more}, estimate, load)
+
+    rows = []
+    for retention in retentions:
+        name = model if retention == "auto" else f"{model} @ {retention}"
+        rows.append(row(name, _whole, retention, retention=retention))
+    if shortcut is not None:
+        for letter, way in (("D", _downsampled), ("P", _patched)):
+            name = f"{model} +{letter}{shortcut}"
+            rows.append(row(name, way, shortcut, shortcut=letter, side=shortcut))
+    return rows
+
+
+_Way: TypeAlias = Callable[[MattingPipeline, Photo, Trimap, Any], Estimate]
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, device: str, dtype: str) -> MattingPipeline:
+    """One network in memory at a time: a model's rows follow each other."""
+    return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- ways to run a network -----------------------------------------------------------------------
+
+
+def _whole(pipe: MattingPipeline, photo: Photo, trimap: Trimap, retention: Retention) -> Estimate:
+    matte = pipe(photo, trimap, retention=retention)
+    config = pipe.network.config
+    blocks = [block + 1 for block in config.global_blocks]
+    return Estimate(
+        matte.alpha,
+        dict(zip(blocks, matte.routing, strict=True)) if matte.routing else {},
+        config.patch_size,
+    )
+
+
+def _downsampled(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int) -> Estimate:
+    import cv2
+
+    height, width = trimap.shape
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(photo.for_network(), size, interpolation=cv2.INTER_AREA)
+    # What is averaged of different values is unknown; sums of equal ones may be off by a rounding.
+    mean = cv2.resize(trimap, size, interpolation=cv2.INTER_AREA)
+    guide = np.where(mean < 1e-4, 0, np.where(mean > 1 - 1e-4, 1, 0.5)).astype(np.float32)
+    alpha = _plain(pipe, np.asarray(small), guide, photo.name)
+    return Estimate(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _patched(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int) -> Estimate:
+    pixels = photo.for_network()
+    alpha = trimap.copy()
+    for top in range(0, trimap.shape[0], side):
+        for left in range(0, trimap.shape[1], side):
+            box = np.s_[top : top + side, left : left + side]
+            if (trimap[box] == 0.5).any():
+                alpha[box] = _plain(pipe, pixels[box], trimap[box], photo.name)
+    return Estimate(alpha)
+
+
+def _plain(pipe: MattingPipeline, pixels: NDArray[Any], trimap: Trimap, name: str) -> NDArray[Any]:
+    """The alpha, without a warning where a piece of a trimap has no foreground."""
+    photo = Photo(np.ascontiguousarray(pixels), name=name)
+    matte = pipe.cut_normalised(photo, np.ascontiguousarray(trimap), "auto", "exact", None)
+    return matte.alpha

@@ -1,0 +1,231 @@
+"""From results to the tables that papers print: means over pictures, each counting the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .metrics import Errors, mean_errors
+from .runner import Failure, Kept, Result
+
+HEADERS = ("method", "pictures", "SAD", "MSE", "MAD", "Grad", "Conn", "kept", "s")
+"""Columns of the tables; see `cells`."""
+
+UNITS = (
+    "Errors over the unknown region (Rhemann et al. 2009), mean over the pictures, lower is better:"
+    " SAD, Grad and Conn in thousands, MSE × 10⁻³, MAD the mean absolute difference. kept: share of"
+    " the tokens that went through attention; s: seconds a picture."
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row: a method on one set of trimaps."""
+
+    trimap: str
+    """Which trimaps."""
+    method: str
+    """The method's name."""
+    pictures: int
+    """How many are in the means."""
+    errors: Errors
+    """Mean errors."""
+    seconds: float
+    """Mean time of an estimate."""
+    routing: tuple[Kept, ...]
+    """Mean shares per routed block; empty for methods that do not route."""
+
+    @property
+    def kept(self) -> float | None:
+        """Mean share of the tokens that were kept, over blocks and pictures."""
+        return float(np.mean([one.overall for one in self.routing])) if self.routing else None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of an evaluation."""
+
+    folder: str
+    """The data set's."""
+    layout: str
+    """How it is laid out, a name in `layouts.LAYOUTS`."""
+    summaries: tuple[Summary, ...]
+    """Rows, set of trimaps by set of trimaps."""
+    results: tuple[Result, ...]
+    """What they are means of."""
+    problems: tuple[str, ...]
+    """What is wrong with the data set or could not be evaluated, one line each."""
+
+
+def make_report(
+    folder: str,
+    layout: str,
+    outcomes: Iterable[Result | Failure],
+    problems: Sequence[str] = (),
+) -> Report:
+    """Put a run's outcomes together.
+
+    problems: what was wrong with the data set before.
+    """
+    outcomes = list(outcomes)
+    results = tuple(one for one in outcomes if isinstance(one, Result))
+    failures = (f"{one.what}: {one.reason}" for one in outcomes if isinstance(one, Failure))
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for trimap in dict.fromkeys(one.trimap for one in results):
+        for one in results:
+            if one.trimap == trimap:
+                groups.setdefault((trimap, one.method), []).append(one)
+    summaries = tuple(
+        Summary(
+            trimap=trimap,
+            method=method,
+            pictures=len(group),
+            errors=mean_errors([one.errors for one in group]),
+            seconds=float(np.mean([one.seconds for one in group])),
+            routing=_mean_routing(group),
+        )
+        for (trimap, method), group in groups.items()
+    )
+    told = tuple(dict.fromkeys([*problems, *failures]))
+    return Report(folder, layout, summaries, results, told)
+
+
+def _mean_routing(group: Sequence[Result]) -> tuple[Kept, ...]:
+    return tuple(
+        Kept(
+            shares[0].block,
+            float(np.mean([one.overall for one in shares])),
+            float(np.mean([one.inside for one in shares])),
+            _mean([one.outside for one in shares]),
+        )
+        for shares in zip(*(one.routing for one in group), strict=True)
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+# ---- for programs --------------------------------------------------------------------------------
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """JSON-ready: `scores` by trimap and method, `routing` beside it, every result, problems."""
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    routing: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in report.summaries:
+        figures = {"pictures": row.pictures, **asdict(row.errors), "seconds": row.seconds}
+        if row.kept is not None:
+            figures["kept"] = row.kept
+            blocks = [asdict(one) for one in row.routing]
+            routing.setdefault(row.trimap, {})[row.method] = blocks
+        scores.setdefault(row.trimap, {})[row.method] = figures
+    return {
+        "mematte-plugin": __version__,
+        "folder": report.folder,
+        "layout": report.layout,
+        "scores": scores,
+        "routing": routing,
+        "results": [asdict(one) for one in report.results],
+        "problems": list(report.problems),
+    }
+
+
+def as_json(report: Report) -> str:
+    """`as_dict` as text."""
+    return json.dumps(as_dict(report), indent=1) + "\n"
+
+
+# ---- for people ----------------------------------------------------------------------------------
+
+
+def cells(row: Summary) -> tuple[str, ...]:
+    """A row of the table under `HEADERS`."""
+    e = row.errors
+    kept = "–" if row.kept is None else f"{row.kept:.0%}"
+    return (
+        row.method,
+        str(row.pictures),
+        *(f"{value:.2f}" for value in (e.sad, e.mse)),
+        f"{e.mad:.4f}",
+        *(f"{value:.2f}" for value in (e.grad, e.conn)),
+        kept,
+        f"{row.seconds:.2f}",
+    )
+
+
+def as_markdown(report: Report) -> str:
+    """The tables as Markdown."""
+    trimaps = list(dict.fromkeys(row.trimap for row in report.summaries))
+    parts = [f"# Evaluation\n\n`{report.folder}` ({report.layout}), mematte-plugin {__version__}."]
+    parts.append(UNITS)
+    for trimap in trimaps:
+        rows = [cells(row) for row in report.summaries if row.trimap == trimap]
+        parts.append(f"## Trimap: {trimap}\n\n" + _table(HEADERS, rows))
+    if len(trimaps) > 1:
+        parts.append(_by_trimap(report, trimaps))
+    routed = [row for row in report.summaries if row.routing]
+    if routed:
+        parts.append(_routing(routed))
+    if report.problems:
+        parts.append("## Problems\n\n" + "\n".join(f"- {one}" for one in report.problems))
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_trimap(report: Report, trimaps: Sequence[str]) -> str:
+    """SAD does not grow with known pixels, so that it can be compared between widths; MSE can't."""
+    found = {(row.method, row.trimap): row.errors for row in report.summaries}
+    methods = dict.fromkeys(row.method for row in report.summaries)
+    tables = []
+    for title, field in (("SAD", "sad"), ("MSE", "mse")):
+        rows = [
+            (
+                method,
+                *(
+                    f"{getattr(found[method, trimap], field):.2f}"
+                    if (method, trimap) in found
+                    else "–"
+                    for trimap in trimaps
+                ),
+            )
+            for method in methods
+        ]
+        tables.append(_table((title, *trimaps), rows))
+    note = (
+        "SAD is the whole error and can be compared across trimaps; MSE is a mean over a region"
+        " that grows with them."
+    )
+    return "\n\n".join(["## From trimap to trimap", note, *tables])
+
+
+def _routing(rows: Sequence[Summary]) -> str:
+    lines = [
+        (
+            row.method,
+            row.trimap,
+            str(one.block),
+            *map(_share, (one.overall, one.inside, one.outside)),
+        )
+        for row in rows
+        for one in row.routing
+    ]
+    head = ("method", "trimap", "block", "kept", "of unknown tokens", "of others")
+    note = "Share of the tokens kept; a token is unknown if any pixel of it is."
+    return f"## Routing\n\n{note}\n\n" + _table(head, lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

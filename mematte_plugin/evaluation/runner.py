@@ -1,0 +1,270 @@
+"""Running methods over cases: one result each, remembered, so that a run can go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, MEMatteError, OutputError, SettingError, WeightsError
+from ..images import write_image
+from .cases import Case, checksum, read
+from .methods import Estimate, Method
+from .metrics import Errors, errors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which tokens one block sent through attention."""
+
+    block: int
+    """Number of the block, from 1."""
+    overall: float
+    """Share of all tokens, padding included."""
+    inside: float
+    """Share of those that hold an unknown pixel."""
+    outside: float | None
+    """Share of the others; None where there are none."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One method on one case."""
+
+    picture: str
+    """The photograph's name."""
+    trimap: str
+    """Which trimaps."""
+    method: str
+    """The method's name."""
+    settings: Mapping[str, Any]
+    """The method's settings."""
+    inputs: str
+    """Checksum of the case's files."""
+    errors: Errors
+    """Over the unknown region."""
+    seconds: float
+    """How long the estimate took, without reading, loading and measuring."""
+    routing: tuple[Kept, ...]
+    """Per routed block; empty for methods that do not route."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be evaluated."""
+
+    what: str
+    """The picture, the method, or both."""
+    reason: str
+    """Why, as an error message puts it."""
+
+
+class Memory:
+    """Results of earlier runs in a JSON-lines file, to which new ones are added at once.
+
+    Args:
+        path: the file; made with the first result. None remembers nothing.
+
+    Raises InputError for a file that holds something else, OutputError where it cannot be written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._known: dict[str, Result] = {}
+        if path is None:
+            return
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: its folder does not exist; create it first")
+        if not path.exists():
+            return
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); name another file") from error
+        for line in lines:
+            result = _parsed(line)
+            if result is not None:  # the last line may be half written: that case is done again
+                self._known[_key(result)] = result
+        if lines and not self._known:
+            raise InputError(f"{path}: holds no results of an evaluation; name another file")
+
+    def find(self, case: Case, method: Method, inputs: str) -> Result | None:
+        """The result of the same method with the same settings on the same files."""
+        wanted = (case.name, case.trimap_name, method.name, method.settings, inputs)
+        return self._known.get(_key_of(*wanted))
+
+    def add(self, result: Result) -> None:
+        """Remember a result."""
+        self._known[_key(result)] = result
+        if self.path is None:
+            return
+        line = json.dumps(asdict(result)) + "\n"
+        try:
+            with self.path.open("a+b") as file:
+                if file.tell() and not _ends_line(file):
+                    line = "\n" + line  # after a line that a killed run left unfinished
+                file.write(line.encode())
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); free some space or"
+                " name another file"
+            ) from error
+
+
+def run(
+    cases: Sequence[Case],
+    methods: Sequence[Method],
+    *,
+    memory: Memory,
+    save: Path | None = None,
+) -> Iterator[Result | Failure]:
+    """Evaluate every method on every case, yielding each when it is done.
+
+    Args:
+        cases: what on; one that cannot be read is a failure and does not stop the others.
+        methods: with what, one after the other.
+        memory: known results are yielded without computing them.
+        save: folder for the alphas, METHOD/TRIMAP/NAME.png in 8 bits, replacing older ones.
+
+    Raises OutputError where results or alphas cannot be written.
+    """
+    broken: dict[Case, Failure] = {}
+    inputs: dict[Case, str] = {}
+    for method in methods:
+        for case in cases:
+            if case in broken:
+                yield broken[case]
+                continue
+            try:
+                inputs[case] = inputs.get(case) or _checksum(case)
+                known = memory.find(case, method, inputs[case])
+                target = _alpha_path(save, method, case)
+                if known is None or (target is not None and not target.exists()):
+                    known = _evaluated(case, method, inputs[case], target)
+                    memory.add(known)
+                yield known
+            except _BrokenCaseError as error:
+                broken[case] = Failure(f"{case.name} ({case.trimap_name})", str(error))
+                yield broken[case]
+            except OutputError:
+                raise
+            except (SettingError, WeightsError) as error:  # the same for every case
+                yield Failure(method.name, str(error))
+                break
+            except Exception as error:
+                logger.debug("%s failed on %s", method.name, case.name, exc_info=True)
+                what = f"{method.name} on {case.name} ({case.trimap_name})"
+                yield Failure(what, _reason(error))
+
+
+class _BrokenCaseError(InputError):
+    """The files of a case are the trouble, whatever the method."""
+
+
+def _checksum(case: Case) -> str:
+    try:
+        return checksum(case)
+    except MEMatteError as error:
+        raise _BrokenCaseError(str(error)) from error
+
+
+def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> Result:
+    try:
+        read_in = read(case)
+    except MEMatteError as error:
+        raise _BrokenCaseError(str(error)) from error
+    method.prepare()
+    start = perf_counter()
+    found = method.estimate(read_in.photo, read_in.trimap)
+    seconds = perf_counter() - start
+    alpha = np.where(read_in.trimap == 0.5, found.alpha, read_in.trimap)
+    if target is not None:
+        _write_alpha(alpha, target)
+    return Result(
+        picture=case.name,
+        trimap=case.trimap_name,
+        method=method.name,
+        settings=method.settings,
+        inputs=inputs,
+        errors=errors(alpha, read_in.truth, read_in.trimap),
+        seconds=seconds,
+        routing=kept_shares(found, read_in.trimap),
+    )
+
+
+def kept_shares(found: Estimate, trimap: NDArray[Any]) -> tuple[Kept, ...]:
+    """Per routed block, how many tokens took the exact path and whether they are those that count.
+
+    trimap: (H, W) of 0, 0.5 and 1, not padded.
+    """
+    shares = []
+    for block, keep in found.keep.items():
+        patch = found.patch
+        padded = np.zeros((keep.shape[0] * patch, keep.shape[1] * patch), bool)
+        padded[: trimap.shape[0], : trimap.shape[1]] = trimap == 0.5
+        unknown = padded.reshape(keep.shape[0], patch, keep.shape[1], patch).any((1, 3))
+        outside = float(keep[~unknown].mean()) if not unknown.all() else None
+        shares.append(Kept(block, float(keep.mean()), float(keep[unknown].mean()), outside))
+    return tuple(shares)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def _alpha_path(folder: Path | None, method: Method, case: Case) -> Path | None:
+    if folder is None:
+        return None
+    parts = (re.sub(r"[^\w.+@-]+", "_", name) for name in (method.name, case.trimap_name))
+    return folder.joinpath(*parts, f"{case.name}.png")
+
+
+def _write_alpha(alpha: NDArray[Any], target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{target.parent}: cannot be made ({error.strerror or error}); choose another folder"
+        ) from error
+    write_image(target, alpha, bits=8, overwrite=True)
+
+
+def _key(result: Result) -> str:
+    return _key_of(result.picture, result.trimap, result.method, result.settings, result.inputs)
+
+
+def _key_of(*parts: Any) -> str:
+    return json.dumps(parts, sort_keys=True)
+
+
+def _parsed(line: str) -> Result | None:
+    try:
+        values = json.loads(line)
+        values["errors"] = Errors(**values["errors"])
+        values["routing"] = tuple(Kept(**one) for one in values["routing"])
+        return Result(**values)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _ends_line(file: Any) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MEMatteError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory; leave the method or the picture out"
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
