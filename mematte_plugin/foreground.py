@@ -203,8 +203,8 @@ def import_alone(name: str) -> ModuleType:
             sys.modules[package] = folder
         return import_module(name)
     finally:
-        for name in [n for n in sys.modules if n.split(".")[0] == "pymatting"]:
-            del sys.modules[name]
+        for loaded in [n for n in sys.modules if n.split(".")[0] == "pymatting"]:
+            del sys.modules[loaded]
 
 
 def _ensure_numba_cache() -> None:
