@@ -31,7 +31,8 @@ class Layout:
     numbered: bool = False
     """Several composites share one alpha: hair_0, hair_1, … belong to the alpha hair."""
     hint: str = ""
-    """A word in the path that tells this data set from another with the same folders."""
+    """A word in the folder's name, or in that of the one above, that tells this data set from
+    another with the same folders."""
 
 
 LAYOUTS = {
@@ -47,15 +48,6 @@ LAYOUTS = {
         ),
         Layout("aim-500", images=("original",), alphas=("mask",), trimaps=("trimap",)),
         Layout(
-            "distinctions-646",
-            images=("merged", "image", "original"),
-            alphas=("GT", "alpha_copy"),
-            trimaps=("trimap", "trimaps"),
-            roots=("Test", ""),
-            numbered=True,
-            hint="646",
-        ),
-        Layout(
             "uhr-395",
             images=("merged",),
             alphas=("alpha_copy", "alpha"),
@@ -63,6 +55,15 @@ LAYOUTS = {
             roots=("test", ""),
             numbered=True,
             hint="uhr",
+        ),
+        Layout(
+            "distinctions-646",
+            images=("merged", "image", "original"),
+            alphas=("GT", "alpha_copy"),
+            trimaps=("trimap", "trimaps"),
+            roots=("Test", ""),
+            numbered=True,
+            hint="646",
         ),
         Layout(
             "alphamatting",
@@ -164,8 +165,8 @@ def scan(folder: Path, layout: str = "auto") -> Dataset:
             f"{one.name}: {one.images[0]}/, {one.alphas[0]}/, {one.trimaps[0]}/" for one in wanted
         )
         raise InputError(f"{folder}: does not hold the folders of a data set ({expected})")
-    path = str(folder.resolve()).lower()
-    hinted = [place for place in fitting if place.layout.hint and place.layout.hint in path]
+    names = "/".join(folder.resolve().parts[-2:]).lower()
+    hinted = [place for place in fitting if place.layout.hint and place.layout.hint in names]
     dataset = _listed((hinted or fitting)[0])
     if not dataset.pictures:
         raise InputError(
