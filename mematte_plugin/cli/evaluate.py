@@ -139,19 +139,14 @@ def evaluate(
                 progress=show,
             )
         rows = list({row.name: row for row in rows}.values())
-        total = len(rows) * len(listed)
-        show(0, total, rows[0].name)
         try:
-            for outcome in runner.run(listed, rows, memory=memory, save=save_alphas):
+            for outcome in runner.run(listed, rows, memory=memory, save=save_alphas, progress=show):
                 outcomes.append(outcome)
-                show(
-                    len(outcomes),
-                    total,
-                    rows[min(len(outcomes) // len(listed), len(rows) - 1)].name,
-                )
         except KeyboardInterrupt as stop:
             remedy = "the same command goes on there" if resume else "with --resume it could go on"
-            stop.args = (f"stopped after {len(outcomes)} of {total} mattes; {remedy}",)
+            stop.args = (
+                f"stopped after {len(outcomes)} of {len(rows) * len(listed)} mattes; {remedy}",
+            )
             raise
     done = report.make_report(str(folder), dataset.layout, outcomes, dataset.problems)
     _write(done, outputs, overwrite)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MEMatteError, OutputError, SettingError, WeightsError
+from ..errors import InputError, MEMatteError, OutputError, SettingError
 from ..images import write_image
 from .cases import Case, checksum, read
-from .methods import Estimate, Method
+from .methods import Estimate, Method, Progress
 from .metrics import Errors, errors
 
 logger = logging.getLogger(__name__)
@@ -128,21 +128,28 @@ def run(
     *,
     memory: Memory,
     save: Path | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Result | Failure]:
     """Evaluate every method on every case, yielding each when it is done.
 
     Args:
         cases: what on; one that cannot be read is a failure and does not stop the others.
-        methods: with what, one after the other.
+        methods: with what, one after the other; one that cannot be loaded is a failure.
         memory: known results are yielded without computing them.
         save: folder for the alphas, METHOD/TRIMAP/NAME.png in 8 bits, replacing older ones.
+        progress: called with (done, total, what is next).
 
-    Raises OutputError where results or alphas cannot be written.
+    Raises OutputError where results or alphas cannot be written, SettingError for a device or dtype
+    that is not there.
     """
     broken: dict[Case, Failure] = {}
     inputs: dict[Case, str] = {}
-    for method in methods:
-        for case in cases:
+    total = len(methods) * len(cases)
+    for row, method in enumerate(methods):
+        prepared = False
+        for column, case in enumerate(cases):
+            if progress is not None:
+                progress(row * len(cases) + column, total, f"{method.name}: {case.name}")
             if case in broken:
                 yield broken[case]
                 continue
@@ -151,17 +158,20 @@ def run(
                 known = memory.find(case, method, inputs[case])
                 target = _alpha_path(save, method, case)
                 if known is None or (target is not None and not target.exists()):
+                    if not prepared:
+                        _prepare(method)
+                        prepared = True
                     known = _evaluated(case, method, inputs[case], target)
                     memory.add(known)
                 yield known
             except _BrokenCaseError as error:
                 broken[case] = Failure(f"{case.name} ({case.trimap_name})", str(error))
                 yield broken[case]
-            except OutputError:
-                raise
-            except (SettingError, WeightsError) as error:  # the same for every case
+            except _BrokenMethodError as error:
                 yield Failure(method.name, str(error))
                 break
+            except (OutputError, SettingError):
+                raise
             except Exception as error:
                 logger.debug("%s failed on %s", method.name, case.name, exc_info=True)
                 what = f"{method.name} on {case.name} ({case.trimap_name})"
@@ -170,6 +180,19 @@ def run(
 
 class _BrokenCaseError(InputError):
     """The files of a case are the trouble, whatever the method."""
+
+
+class _BrokenMethodError(MEMatteError):
+    """A method is the trouble, whatever the case."""
+
+
+def _prepare(method: Method) -> None:
+    try:
+        method.prepare()
+    except SettingError:
+        raise
+    except Exception as error:
+        raise _BrokenMethodError(_reason(error)) from error
 
 
 def _checksum(case: Case) -> str:
@@ -184,9 +207,11 @@ def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> 
         read_in = read(case)
     except MEMatteError as error:
         raise _BrokenCaseError(str(error)) from error
-    method.prepare()
     start = perf_counter()
-    found = method.estimate(read_in.photo, read_in.trimap)
+    try:
+        found = method.estimate(read_in.photo, read_in.trimap)
+    except SettingError as error:  # a retention that this network cannot keep to
+        raise _BrokenMethodError(str(error)) from error
     seconds = perf_counter() - start
     alpha = np.where(read_in.trimap == 0.5, found.alpha, read_in.trimap)
     if target is not None:

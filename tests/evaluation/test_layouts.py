@@ -140,7 +140,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     made(tmp_path, "image/a.png", "alpha/b.png", "file")
     with pytest.raises(InputError, match=r"no photograph with an alpha .*a\.png: has no alpha"):
         scan(tmp_path)
-    with pytest.raises(InputError, match="does not hold the folders .*aim-500: original/"):
+    with pytest.raises(InputError, match=r"does not hold the folders .*aim-500: original/"):
         scan(tmp_path / "image")
     with pytest.raises(InputError, match="is not a folder"):
         scan(tmp_path / "file")
