@@ -5,27 +5,34 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from . import sources
-from .foregrounds import generate
-from .strokes import Foreground
+from .foregrounds import generate, kind_of
+from .licences import sha256
+from .panoramas import read_panorama, views
+from .photos import read_photo
+from .sources import Picture, Skipped
+from .storing import Entry, read_manifest, whole, write_foreground, write_manifest, write_photo
 from .textures import PhotoPool
 from .things import from_rgba
 
 log = logging.getLogger(__name__)
 
-LONG_SIDE = 1440
-Entry = dict[str, Any]
+LONG_SIDE = 1280
+CLOSE_FROM = 2400
+"""Photographs of that many pixels also give a closer view: few photographs must go far."""
+PANORAMA_VIEWS = 5
+SKIPPED = "skipped.json"
 Progress = Callable[[int, int, str], None]
 
 
@@ -37,168 +44,259 @@ def build_bank(
     seed: int = 0,
     size: int = 640,
     workers: int = 1,
-    photos: Sequence[sources.Picture] | None = None,
+    photos: Sequence[Path] | None = None,
+    installed: bool | None = None,
     emoji_archive: Path | None = None,
     emoji_count: int = 120,
+    blender: int = 0,
+    blender_python: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, int]:
     """Fill `directory` with `backgrounds/`, `foregrounds/` and `manifest.json`; resumes.
 
-    Stops at `count` rendered foregrounds or after `minutes`, whichever comes first (600 if neither
-    is given). `photos` defaults to every permitted photograph that is installed. What exists is
-    never rendered again: foreground number i depends only on `seed`, i and the photographs.
-    Returns how many backgrounds and foregrounds the bank holds.
+    Args:
+        directory: the bank; made if it does not exist.
+        count: foregrounds drawn in 2D (600 if neither this nor `minutes` is given).
+        minutes: stop rendering after so long.
+        seed: foreground number i depends only on `seed`, i and the photographs.
+        size: pixels a side of a foreground.
+        workers: processes that draw.
+        photos: folders and .tgz archives of more photographs; what may be used of them is decided
+            file by file (see `sources.given`).
+        installed: take the photographs of installed packages; default: if no `photos` are named.
+        emoji_archive: archive of @lobehub/fluent-emoji-3d, of which `emoji_count` are taken.
+        blender: how many foregrounds Blender renders.
+        blender_python: a Python that can import bpy; default: this one.
+        progress: called as progress(done, total, stage).
+
+    What exists is never made again. Pictures that may not be used or cannot be read are left out,
+    counted and listed with the reason in `skipped.json`.
+    Returns: how many backgrounds and foregrounds the bank holds and how many pictures were skipped.
+    Raises InputError for a place that does not exist, OutputError where writing fails.
     """
     directory = Path(directory)
-    (directory / "backgrounds").mkdir(parents=True, exist_ok=True)
-    (directory / "foregrounds").mkdir(exist_ok=True)
+    for folder in ("backgrounds", "foregrounds"):
+        whole_folder(directory / folder)
     entries = read_manifest(directory)
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     if count is None:
         count = 600 if minutes is None else 1_000_000
+    skipped: list[Skipped] = []
 
-    if photos is None:
-        photos = [*sources.lomiri_photos(), *sources.skimage_photos()]
-    for picture in photos:
-        if sources.permitted(picture.licence):
-            _store_photo(directory, picture, entries)
-        else:
-            log.warning("%s: left out (licence %s)", picture.path, picture.licence)
-    if emoji_archive is not None:
-        chosen = sources.emoji(emoji_archive, emoji_count, np.random.default_rng([seed, 7]))
-        _store_emoji(directory, chosen, entries)
-    _write_manifest(directory, entries)
+    if installed is None:
+        installed = photos is None
+    found: Iterable[Picture | Skipped] = chain(
+        sources.installed() if installed else (),
+        *(sources.given(Path(place)) for place in photos or ()),
+    )
+    try:
+        for picture in found:
+            problem = (
+                picture if isinstance(picture, Skipped) else _keep(directory, picture, entries)
+            )
+            if problem is not None:
+                skipped.append(problem)
+                log.info("%s: left out (%s)", problem.file, problem.reason)
+        if emoji_archive is not None:
+            for picture in sources.emoji(emoji_archive, emoji_count, np.random.default_rng(seed)):
+                _keep_emoji(directory, picture, entries, skipped)
+        write_manifest(directory, entries)
+        drawn = _drawn(directory, entries, count, seed, size, workers=workers, until=until)
+        _collect(directory, entries, drawn, progress)
+        if blender:
+            from .blender_jobs import rendered
 
-    missing = [i for i in range(count) if not (directory / _rendered_name(i)).exists()]
-    for done, entry in enumerate(
-        _render_all(directory, missing, seed, size, workers=workers, until=until), 1
-    ):
-        entries[entry["file"]] = entry
-        if done % 50 == 0:
-            _write_manifest(directory, entries)
-        if progress is not None:
-            progress(done, len(missing), "foregrounds")
-    _write_manifest(directory, entries)
+            jobs = rendered(
+                directory, entries, blender, seed=seed, python=blender_python, until=until
+            )
+            _collect(directory, entries, jobs, progress)
+    finally:  # also after an interrupt: what is there must be known
+        write_manifest(directory, entries)
+    text = json.dumps([vars(one) for one in skipped], indent=1, ensure_ascii=False)
+    whole(directory / SKIPPED, lambda to: to.write_text(text, encoding="utf-8"))
     return {
         "backgrounds": len(list((directory / "backgrounds").glob("*.jpg"))),
         "foregrounds": len(list((directory / "foregrounds").glob("*.webp"))),
+        "skipped": len(skipped),
     }
 
 
-def read_manifest(directory: Path) -> dict[str, Entry]:
-    """Entries by file name; empty if there is no manifest yet."""
-    path = directory / "manifest.json"
-    if not path.is_file():
-        return {}
-    return {entry["file"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+def whole_folder(folder: Path) -> None:
+    """Make a folder. Raises OutputError where that is not possible."""
+    from ...errors import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
+        ) from error
 
 
-def _write_manifest(directory: Path, entries: dict[str, Entry]) -> None:
-    text = json.dumps([entries[name] for name in sorted(entries)], indent=1, ensure_ascii=False)
-    temporary = directory / "manifest.json.part"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, directory / "manifest.json")
+def _collect(
+    directory: Path,
+    entries: dict[str, Entry],
+    made: Iterator[tuple[Entry, int]],
+    progress: Progress | None,
+) -> None:
+    """Put entries of new foregrounds into the manifest as they come, each with the total."""
+    for done, (entry, total) in enumerate(made, 1):
+        entries[entry["file"]] = entry
+        if done % 25 == 0:
+            write_manifest(directory, entries)
+        if progress is not None:
+            progress(done, total, "foregrounds")
 
 
-def _store_photo(directory: Path, picture: sources.Picture, entries: dict[str, Entry]) -> None:
-    """Keep a photograph whole, and large ones also in closer views (few photos must go far)."""
-    first = f"backgrounds/{picture.name}.jpg"
+# ---- real pictures -------------------------------------------------------------------------------
+
+
+def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipped | None:
+    """Store the views of a photograph or panorama; what was wrong with it, if anything."""
+    first = f"backgrounds/{picture.stem}.jpg"
     if first in entries and (directory / first).exists():
-        return
-    image = sources.read_photo(picture)
-    if image is None:
-        return
-    views = [image]
-    if max(image.size) > 2 * LONG_SIDE:
-        w, h = image.size
-        for box in ((0, 0, w / 2, h / 2), (w / 2, h / 2, w, h), (w / 4, h / 2, w * 3 / 4, h)):
-            views.append(image.crop(tuple(int(v) for v in box)))  # type: ignore[arg-type]
-    for i, view in enumerate(views):
-        view.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
-        name = first if i == 0 else f"backgrounds/{picture.name}-{i}.jpg"
-        view.save(directory / name, quality=92, subsampling=0)
+        return None
+    if sources.is_panorama(picture):
+        linear = read_panorama(picture.data)
+        if linear is None:
+            return Skipped(picture.name, "unreadable panorama (.exr needs the package OpenEXR)")
+        digits = int(sha256(picture.data)[:8], 16)
+        pictures = views(np.random.default_rng(digits), linear, PANORAMA_VIEWS)
+    else:
+        photo = read_photo(picture.data)
+        if isinstance(photo, str):
+            return Skipped(picture.name, photo)
+        pictures = _views_of(photo)
+    for i, image in enumerate(pictures):
+        name = first if i == 0 else f"backgrounds/{picture.stem}-{i}.jpg"
+        write_photo(directory / name, image)
         entries[name] = _entry(directory, name, picture, "background, texture")
+    return None
 
 
-def _entry(directory: Path, name: str, picture: sources.Picture, use: str) -> Entry:
+def _views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """A photograph whole, and a large one also its lower middle, where things are."""
+    pictures = [shrunk(photo, LONG_SIDE)]
+    height, width = photo.shape[:2]
+    if max(height, width) >= CLOSE_FROM:
+        half = photo[int(height * 0.45) : int(height * 0.95), width // 4 : width * 3 // 4]
+        pictures.append(shrunk(half, LONG_SIDE * 3 // 4))
+    return pictures
+
+
+def shrunk(image: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
+    """Scaled down so that neither side is longer."""
+    scale = long_side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _entry(directory: Path, name: str, picture: Picture, use: str) -> Entry:
     return {
         "file": name,
-        "source": picture.source,
-        "original": picture.member or picture.path.name,
-        "author": picture.author,
-        "licence": picture.licence,
-        "sha256": sources.sha256(directory / name),
+        "source": picture.credit.source,
+        "original": picture.name,
+        "author": picture.credit.author,
+        "licence": picture.credit.licence,
+        "url": picture.credit.url,
+        "sha256": sha256(directory / name),
         "use": use,
     }
 
 
-def _store_emoji(
-    directory: Path, pictures: list[sources.Picture], entries: dict[str, Entry]
+def _keep_emoji(
+    directory: Path, picture: Picture, entries: dict[str, Entry], skipped: list[Skipped]
 ) -> None:
-    todo = [p for p in pictures if not (directory / f"foregrounds/{p.name}.webp").exists()]
-    for picture, image in sources.read_emoji(todo):
-        scale = 448 / max(image.size)
-        target = (round(image.width * scale), round(image.height * scale))
-        # RGBA resampling in Pillow works on premultiplied colour, so no fringe appears.
-        straight = np.asarray(image.resize(target, Image.Resampling.BICUBIC))
-        name = f"foregrounds/{picture.name}.webp"
-        write_foreground(directory / name, from_rgba(straight))
-        entries[name] = _entry(directory, name, picture, "foreground")
+    name = f"foregrounds/{picture.stem}.webp"
+    if (directory / name).exists() and name in entries:
+        return
+    rgba = read_photo(picture.data, mode="RGBA", smallest=32)
+    if isinstance(rgba, str):
+        skipped.append(Skipped(picture.name, rgba))
+        return
+    premultiplied: NDArray[Any] = rgba.astype(np.float32)
+    premultiplied[..., :3] *= premultiplied[..., 3:] / 255
+    scale = 448 / max(rgba.shape[:2])
+    size = (round(rgba.shape[1] * scale), round(rgba.shape[0] * scale))
+    scaled = np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
+    scaled[..., :3] *= 255 / np.maximum(scaled[..., 3:], 1e-3)
+    straight = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    write_foreground(directory / name, from_rgba(straight))
+    entries[name] = _entry(directory, name, picture, "foreground")
 
 
-def write_foreground(path: Path, foreground: Foreground) -> None:
-    """Store colour (lossy) and alpha (exact) in one WebP, whole or not at all."""
-    rgba = np.dstack([foreground.colour, foreground.alpha])
-    temporary = path.with_suffix(".part")
-    # exact keeps the colour under alpha 0, which scaling needs beyond the edge.
-    Image.fromarray(rgba).save(temporary, "WEBP", quality=92, method=2, exact=True)
-    os.replace(temporary, path)
+# ---- drawn foregrounds ---------------------------------------------------------------------------
 
 
-def _rendered_name(index: int) -> str:
+def rendered_entry(directory: Path, name: str, recipe: str) -> Entry:
+    """The manifest entry of a foreground that this project rendered."""
+    return {
+        "file": name,
+        "source": "rendered",
+        "original": recipe,
+        "author": "the mematte-plugin authors",
+        "licence": "rendered",
+        "sha256": sha256(directory / name),
+        "use": "foreground",
+    }
+
+
+def _drawn_name(index: int) -> str:
     return f"foregrounds/rendered-{index:06d}.webp"
+
+
+def _generator(seed: int, index: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 1, index])
 
 
 # One pool of textures per worker process, read once.
 _pools: dict[Path, PhotoPool] = {}
 
 
-def _render(directory: Path, index: int, seed: int, size: int) -> Entry:
-    """Render and store foreground `index`; returns its manifest entry."""
+def _draw(directory: Path, index: int, seed: int, size: int) -> Entry:
+    """Draw and store foreground `index`; returns its manifest entry."""
     if directory not in _pools:
         _pools[directory] = PhotoPool.open(directory / "backgrounds")
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([seed, 1, index])
-    kind, foreground = generate(rng, size, _pools[directory])
-    name = _rendered_name(index)
+    kind, foreground = generate(_generator(seed, index), size, _pools[directory])
+    name = _drawn_name(index)
     write_foreground(directory / name, foreground)
-    return {
-        "file": name,
-        "source": "rendered",
-        "original": f"{kind} seed={seed} index={index}",
-        "author": "the mematte-plugin authors",
-        "licence": "rendered",
-        "sha256": sources.sha256(directory / name),
-        "use": "foreground",
-    }
+    return rendered_entry(directory, name, f"{kind} seed={seed} index={index}")
 
 
-def _render_all(
-    directory: Path, indices: list[int], seed: int, size: int, *, workers: int, until: float
-) -> Iterable[Entry]:
+def _drawn(
+    directory: Path,
+    entries: dict[str, Entry],
+    count: int,
+    seed: int,
+    size: int,
+    *,
+    workers: int,
+    until: float,
+) -> Iterator[tuple[Entry, int]]:
+    missing = []
+    for index in range(count):
+        name = _drawn_name(index)
+        if not (directory / name).exists():
+            missing.append(index)
+        elif name not in entries:  # stored just before a kill
+            kind = kind_of(_generator(seed, index))
+            entries[name] = rendered_entry(directory, name, f"{kind} seed={seed} index={index}")
     if workers <= 1:
-        for index in indices:
+        for index in missing:
             if time.monotonic() > until:
                 return
-            yield _render(directory, index, seed, size)
+            yield _draw(directory, index, seed, size), len(missing)
         return
     # spawn: forking a process that already runs threads (torch, cv2) can hang.
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context("spawn")
     batch = 8 * workers
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for start in range(0, len(indices), batch):
+        for start in range(0, len(missing), batch):
             if time.monotonic() > until:
                 return
-            jobs = [pool.submit(_render, directory, i, seed, size) for i in indices[start:][:batch]]
+            jobs = [pool.submit(_draw, directory, i, seed, size) for i in missing[start:][:batch]]
             for job in jobs:
-                yield job.result()
+                yield job.result(), len(missing)

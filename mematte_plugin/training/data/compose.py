@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from .camera import graded, out_of_focus, photographed, shadowed
 from .textures import PhotoPool, log_uniform, pattern
 from .trimaps import random_trimap
 
+log = logging.getLogger(__name__)
+
 Array = NDArray[Any]
 
-EMOJI_SHARE = 0.07
-BACKGROUNDS = 3  # tried per subject before another subject is drawn
+SHARES: dict[str, float] = {"blender": 0.45, "fluent-emoji": 0.06}
+"""How often foregrounds of that file name are drawn, however many a bank holds; the others share
+the rest. Emoji are few because their edges are all alike."""
+BACKGROUNDS = 3
+"""Tried per subject before another subject is drawn."""
+TWO_SUBJECTS = 0.25
+RESEMBLING = 0.2
+"""How often the background is of the subject's colours, the hardest case of real photographs."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Composer:
     """Draws samples out of a bank; the same rng state gives the same sample.
 
     Decoded foregrounds stay in memory up to `cache_mb`. Call `warm()` before forking workers, so
-    that they share them.
+    that they share them. Pictures that cannot be read are left out: `skipped` names them.
     """
 
     def __init__(self, bank_dir: Path, *, size: int = 224, cache_mb: int = 3000) -> None:
@@ -74,12 +84,11 @@ class Composer:
         self._files = sorted((bank_dir / "foregrounds").glob("*.webp"))
         if not self._files:
             raise InputError(f"{bank_dir}: no foregrounds. Build the bank first (build_bank).")
-        toys = np.array([path.name.startswith("fluent-emoji") for path in self._files])
-        groups = [np.flatnonzero(~toys), np.flatnonzero(toys)]
-        self._groups = [group for group in groups if len(group)]
+        self._groups, self._shares = _grouped([path.name for path in self._files])
         self._pool = PhotoPool.open(bank_dir / "backgrounds")
+        self.skipped: list[str] = list(self._pool.skipped)
         self._room = cache_mb * 2**20
-        self._cache: dict[int, _Cutout] = {}
+        self._cache: dict[int, _Cutout | None] = {}
 
     def __len__(self) -> int:
         """How many foregrounds there are."""
@@ -93,33 +102,48 @@ class Composer:
             self._cutout(index)
 
     def sample(self, rng: np.random.Generator) -> Sample:
-        """Draw one crop."""
+        """Draw one crop. Raises InputError if no foreground of the bank can be read."""
         while True:
             colour, alpha = self._subject(rng)
             sigma = log_uniform(rng, 0.35, 1.0) if rng.random() < 0.35 else 0.0
             if sigma:  # the lens blurs alpha as it blurs the picture
-                alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma))
-            trimap = random_trimap(rng, alpha)
+                alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), sigma), np.float32(1))
+            trimap = self._trimap(rng, alpha)
             if not _useful(rng, trimap):
                 continue
             for _ in range(BACKGROUNDS):
-                layers = self._setting(rng, colour, alpha, trimap)
-                if _distinct(layers, trimap):
-                    return Sample(_camera(rng, layers.composite(), sigma), trimap, alpha)
+                layers, least = self._setting(rng, colour, alpha, trimap)
+                if _distinct(layers, trimap, least):
+                    return Sample(photographed(rng, layers.composite(), sigma), trimap, alpha)
 
     def layers(self, rng: np.random.Generator) -> tuple[Layers, Array]:
         """A composite and its trimap before the camera, for tests and inspection."""
         colour, alpha = self._subject(rng)
-        trimap = random_trimap(rng, alpha)
-        return self._setting(rng, colour, alpha, trimap), trimap
+        trimap = self._trimap(rng, alpha)
+        return self._setting(rng, colour, alpha, trimap)[0], trimap
 
-    def _cutout(self, index: int) -> _Cutout:
+    def _trimap(self, rng: np.random.Generator, alpha: Array) -> Array:
+        # As wide as people draw in photographs, unless little of the crop would be left.
+        return random_trimap(rng, alpha, widest=min(50.0, 0.16 * self.size))
+
+    def _readable(self, index: int) -> _Cutout:
+        """The cutout at `index`, or where that is broken the next one."""
+        for step in range(len(self._files)):
+            cutout = self._cutout((index + step) % len(self._files))
+            if cutout is not None:
+                return cutout
+        raise InputError(f"{self._files[0].parent}: no readable foreground. Build the bank again.")
+
+    def _cutout(self, index: int) -> _Cutout | None:
         if index in self._cache:
             return self._cache[index]
         path = self._files[index]
         bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if bgra is None or bgra.ndim != 3 or bgra.shape[2] != 4:
-            raise InputError(f"{path}: not a readable RGBA image. Delete it and build again.")
+            self._cache[index] = None
+            self.skipped.append(path.name)
+            log.warning("%s: skipped, not a readable RGBA image", path)
+            return None
         full = np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA))
         half = np.asarray(cv2.resize(full, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
         alpha = full[..., 3]
@@ -139,9 +163,8 @@ class Composer:
 
     def _view(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """One foreground scaled, turned and placed: colour (S, S, 3) uint8, alpha (S, S)."""
-        # Few emoji: their edges are all alike, however many a bank holds.
-        group = self._groups[int(len(self._groups) > 1 and rng.random() < EMOJI_SHARE)]
-        cutout = self._cutout(int(group[int(rng.integers(len(group)))]))
+        group = self._groups[int(np.searchsorted(self._shares, rng.random(), side="right"))]
+        cutout = self._readable(int(group[int(rng.integers(len(group)))]))
         size = self.size
         scale = float(np.clip(np.exp(rng.normal(np.log(0.85), 0.38)), 0.35, 2.0))
         turn = rng.uniform(0, 360) if rng.random() < 0.12 else rng.normal(0, 12)
@@ -172,8 +195,8 @@ class Composer:
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """One foreground, or two by "over": colour (S, S, 3) float32 straight, alpha (S, S)."""
         colour, alpha = self._view(rng)
-        colour = _grade(rng, colour.astype(np.float32))
-        if rng.random() < 0.25:
+        colour = graded(rng, colour.astype(np.float32))
+        if rng.random() < TWO_SUBJECTS:
             behind, behind_alpha = self._view(rng)
             rest = (1 - alpha) * behind_alpha
             total = alpha + rest
@@ -185,36 +208,73 @@ class Composer:
 
     def _setting(
         self, rng: np.random.Generator, colour: Array, alpha: Array, trimap: Array
-    ) -> Layers:
-        """Choose a background and bring both into one light."""
+    ) -> tuple[Layers, float]:
+        """Choose a background and bring both into one light: the layers, and the least contrast
+        (mean difference in 0..255) that makes them worth learning from."""
         size = self.size
         kind = rng.random()
-        if kind < 0.72:
+        if kind < 0.84:
             ground = self._pool.crop(rng, size, size)
-        elif kind < 0.92:
+        elif kind < 0.94:
             ground = pattern(rng, size, size)
         else:
             ground = self._pool.surface(rng, size, size)
-        background = _grade(rng, ground.astype(np.float32))
+        background = graded(rng, ground.astype(np.float32))
         if rng.random() < 0.5:
-            background = _out_of_focus(rng, background)
+            background = out_of_focus(rng, background)
         body = alpha > 0.5
+        resembling = rng.random() < RESEMBLING
         if body.any():
-            subject, around = colour[body].mean(0), background.mean((0, 1))
-            wanted = around.mean() / max(float(subject.mean()), 1.0)
-            gain = np.clip(wanted, 0.6, 1.6) ** rng.uniform(0.0, 0.5)
-            colour = np.clip(colour * np.float32(gain), 0, 255)
-            if rng.random() < 0.12:  # hard: much the same colour behind
-                shift = (subject - around) * rng.uniform(0.3, 0.8)
-                background = np.clip(background + shift.astype(np.float32), 0, 255)
+            subject, around = colour[body], background.mean((0, 1))
+            if resembling:
+                background = _likened(rng, background, subject)
+            else:
+                colour = _lit_alike(rng, colour, subject.mean(0), around)
         if rng.random() < 0.2:
-            background = _shadowed(rng, background, alpha)
+            background = shadowed(rng, background, alpha)
         layers = Layers(colour, background, alpha)
-        if not _distinct(layers, trimap) and rng.random() < 0.7:
+        least = 18.0 if resembling else 30.0
+        if not _distinct(layers, trimap, least) and rng.random() < 0.5:
             middle = float(background.mean())
-            shift_by = rng.uniform(40, 90) * (1 if colour[trimap == 128].mean() < middle else -1)
+            shift_by = rng.uniform(30, 80) * (1 if colour[trimap == 128].mean() < middle else -1)
             layers = Layers(colour, np.clip(background + np.float32(shift_by), 0, 255), alpha)
-        return layers
+        return layers, least
+
+
+def _grouped(names: list[str]) -> tuple[list[Array], Array]:
+    """Indices of the foregrounds of every kind, and the kinds' cumulative shares."""
+    kinds = np.array(
+        [next((k for k in SHARES if name.startswith(k)), "") for name in names], dtype=object
+    )
+    groups, shares = [], []
+    for kind in ["", *SHARES]:
+        group = np.flatnonzero(kinds == kind)
+        if len(group):
+            groups.append(group)
+            shares.append(SHARES.get(kind, 1 - sum(SHARES.values())))
+    cumulative = np.cumsum(shares) / sum(shares)
+    cumulative[-1] = 1.0  # not a rounding error less: no draw may fall beyond
+    return groups, cumulative
+
+
+def _lit_alike(rng: np.random.Generator, colour: Array, subject: Array, around: Array) -> Array:
+    """Bring a subject's brightness and tint towards the light of its surroundings."""
+    wanted = around.mean() / max(float(subject.mean()), 1.0)
+    gain = np.clip(wanted, 0.6, 1.6) ** rng.uniform(0.0, 0.5)
+    tint = np.clip(around / max(float(around.mean()), 1.0), 0.7, 1.4) ** rng.uniform(0.0, 0.25)
+    return np.clip(colour * np.asarray(gain * tint, np.float32), 0, 255)
+
+
+def _likened(rng: np.random.Generator, background: Array, subject: Array) -> Array:
+    """Bring a background's colours towards the subject's, keeping its own texture.
+
+    subject: (N, 3), its colours. After Reinhard et al. 2001, channel by channel.
+    """
+    share = np.float32(rng.uniform(0.4, 0.9))
+    mean, spread = background.mean((0, 1)), background.std((0, 1)) + 1
+    ratio = np.clip((subject.std(0) + 12) / spread, 0.5, 2.0)
+    moved = (background - mean) * ratio.astype(np.float32) + subject.mean(0)
+    return np.clip(background * (1 - share) + moved * share, 0, 255)
 
 
 def _beyond(matrix: Array, source: Array, touches: Array, size: int) -> Array:
@@ -240,66 +300,10 @@ def _useful(rng: np.random.Generator, trimap: Array) -> bool:
     return known > 0.004 or rng.random() < 0.25
 
 
-def _distinct(layers: Layers, trimap: Array) -> bool:
+def _distinct(layers: Layers, trimap: Array, least: float) -> bool:
     """Whether foreground and background can be told apart where it matters."""
     seen = (trimap == 128) & (layers.alpha > 0.05)
     if not seen.any():
         return False
     gap = np.abs(layers.foreground[seen] - layers.background[seen]).max(1)
-    return float(gap.mean()) > 30 and float((gap < 10).mean()) < 0.25
-
-
-def _grade(rng: np.random.Generator, picture: Array) -> Array:
-    """Mild exposure, white balance, contrast and saturation changes."""
-    gain = np.float32(log_uniform(rng, 0.78, 1.25)) * (1 + rng.normal(0, 0.035, 3))
-    picture = picture * gain.astype(np.float32)
-    if rng.random() < 0.5:
-        grey = picture.mean(2, keepdims=True)
-        picture = grey + (picture - grey) * np.float32(rng.uniform(0.55, 1.2))
-    if rng.random() < 0.5:
-        middle = picture.mean()
-        picture = middle + (picture - middle) * np.float32(rng.uniform(0.75, 1.2))
-    return np.asarray(np.clip(picture, 0, 255))
-
-
-def _out_of_focus(rng: np.random.Generator, picture: Array) -> Array:
-    """Blur by a lens: an even disc, or a Gaussian for speed when it is large."""
-    radius = log_uniform(rng, 0.8, 12)
-    if radius > 5:
-        return np.asarray(cv2.GaussianBlur(picture, (0, 0), radius * 0.6))
-    reach = int(np.ceil(radius))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    return np.asarray(cv2.filter2D(picture, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT))
-
-
-def _shadowed(rng: np.random.Generator, background: Array, alpha: Array) -> Array:
-    """Let the subject darken what is close behind it."""
-    move = np.array([[1, 0, rng.normal(0, 10)], [0, 1, rng.uniform(0, 14)]])
-    size = (alpha.shape[1], alpha.shape[0])
-    moved = cv2.warpAffine(alpha, move, size, borderMode=cv2.BORDER_REPLICATE)
-    soft = cv2.GaussianBlur(moved, (0, 0), log_uniform(rng, 3, 15))
-    return np.asarray(background * (1 - np.float32(rng.uniform(0.1, 0.5)) * soft[..., None]))
-
-
-def _camera(rng: np.random.Generator, picture: Array, sigma: float) -> Array:
-    """Lens blur, sharpening, sensor noise and JPEG, over subject and background alike."""
-    if sigma:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
-    if rng.random() < 0.15:
-        low = cv2.GaussianBlur(picture, (0, 0), 1.0)
-        picture = picture + (picture - low) * np.float32(rng.uniform(0.2, 0.9))
-    if rng.random() < 0.6:
-        strength = log_uniform(rng, 0.6, 8)
-        grain = rng.standard_normal(picture.shape, np.float32)
-        if rng.random() < 0.5:  # demosaicing correlates neighbours
-            grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.7)) * 1.8
-        picture = picture + grain * np.float32(strength)
-    image = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    if rng.random() < 0.4:
-        quality = int(rng.integers(60, 96))
-        done, packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        back = cv2.imdecode(packed, cv2.IMREAD_COLOR) if done else None
-        if back is not None:
-            image = np.ascontiguousarray(np.asarray(back)[..., ::-1])
-    return image
+    return float(gap.mean()) > least and float((gap < least / 3).mean()) < 0.25

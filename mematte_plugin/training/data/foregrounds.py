@@ -46,9 +46,14 @@ WEIGHTS: dict[str, float] = {
 }
 
 
-def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str, Foreground]:
-    """Draw one foreground of a random kind: (name of the generator, foreground)."""
+def kind_of(rng: np.random.Generator) -> str:
+    """The name of a random generator: what `generate` would draw first from the same state."""
     names = list(GENERATORS)
     weights = np.array([WEIGHTS[name] for name in names])
-    name = str(rng.choice(names, p=weights / weights.sum()))
+    return str(rng.choice(names, p=weights / weights.sum()))
+
+
+def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str, Foreground]:
+    """Draw one foreground of a random kind: (name of the generator, foreground)."""
+    name = kind_of(rng)
     return name, GENERATORS[name](rng, size, pool)

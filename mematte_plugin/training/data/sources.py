@@ -1,15 +1,9 @@
-"""Where real pictures come from, and the licence gate they all pass.
-
-Only public domain, CC0, CC-BY, MIT and what we render ourselves goes in; share-alike,
-non-commercial and unknown licences stay out, whatever the picture.
-"""
+"""Where real pictures come from: installed packages, given folders and archives."""
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
+import base64
 import importlib.util
-import io
 import logging
 import re
 import tarfile
@@ -18,163 +12,193 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+
+from ...errors import InputError
+from .licences import (
+    Credit,
+    credit_of,
+    debian_credits,
+    folder_credits,
+    known_pictures,
+    permitted,
+    sha256,
+)
 
 log = logging.getLogger(__name__)
 
-LOMIRI_PHOTOS = Path("/usr/share/backgrounds")
-LOMIRI_COPYRIGHT = Path("/usr/share/doc/lomiri-wallpapers-16.04/copyright")
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+PANORAMAS = {".hdr", ".exr"}
+ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
-_PERMITTED = re.compile(
-    r"^(CC0([- ]1\.0)?|CC-BY-\d(\.\d)?|MIT|Expat|public[- ]domain|rendered)$", re.IGNORECASE
-)
+DEBIAN_PHOTOS = Path("/usr/share/backgrounds")
+DEBIAN_PACKAGES = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04")
+PYTHON_FOLDERS = {
+    "skimage": ("data",),
+    "sklearn": ("datasets", "images"),
+    "bpy": ("*", "datafiles", "studiolights", "world"),
+}
+"""Python packages that bring pictures, and where in them these lie."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One real picture with what the manifest needs."""
+    """One real picture that may be used, with what the manifest needs."""
 
-    source: str
-    """Collection it belongs to."""
-    path: Path
-    """File on disk, or the archive that holds it."""
-    author: str
-    """Who made it."""
-    licence: str
-    """SPDX-like name."""
-    member: str = ""
-    """Name inside the archive, if `path` is one."""
+    name: str
+    """File name within its collection."""
+    data: bytes
+    """The file."""
+    credit: Credit
+    """Its origin."""
 
     @property
-    def name(self) -> str:
-        """A short unique file stem."""
-        stem = Path(self.member or self.path.name).stem
-        return re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.source}-{stem}")
+    def stem(self) -> str:
+        """A unique file stem."""
+        bare = self.name.removesuffix(".js")
+        bare = bare.removesuffix(Path(bare).suffix)
+        return re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.credit.source}-{bare}")
 
 
-def permitted(licence: str) -> bool:
-    """Whether a licence lets anyone use the trained weights for anything."""
-    return _PERMITTED.match(licence.strip()) is not None
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that was left out."""
+
+    file: str
+    """Path of the picture, archive or package."""
+    reason: str
+    """Why, in words."""
 
 
-def sha256(path: Path) -> str:
-    """Checksum of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def lomiri_photos(
-    directory: Path = LOMIRI_PHOTOS, copyright_file: Path = LOMIRI_COPYRIGHT
-) -> list[Picture]:
-    """The permitted photographs of Debian's lomiri-wallpapers; none if it is not installed."""
-    if not copyright_file.is_file() or not directory.is_dir():
-        log.info("no lomiri wallpapers at %s: left out", directory)
-        return []
-    pictures = []
-    stanzas = list(_stanzas(copyright_file.read_text(encoding="utf-8")))
-    for path in sorted(directory.iterdir()):
-        if path.suffix.lower() not in PHOTO_SUFFIXES:
+def installed() -> Iterator[Picture | Skipped]:
+    """The permitted pictures of packages on this machine; packages that are missing are told."""
+    for package in DEBIAN_PACKAGES:
+        copyright_file = Path("/usr/share/doc") / package / "copyright"
+        if not copyright_file.is_file() or not DEBIAN_PHOTOS.is_dir():
+            yield Skipped(package, "not installed (Debian package)")
             continue
-        found = None
-        for patterns, author, licence in stanzas:  # the last matching stanza counts, as in DEP-5
-            if any(fnmatch.fnmatch(path.name, Path(p).name) for p in patterns):
-                found = Picture("lomiri-wallpapers", path, author, licence)
-        if found is None or not permitted(found.licence):
-            log.info("%s: left out (licence %s)", path, found.licence if found else "unknown")
+        credits = debian_credits(copyright_file.read_text(encoding="utf-8"), "lomiri-wallpapers")
+        for path in _files(DEBIAN_PHOTOS):
+            # Other packages' pictures lie there too: they are nobody's business here.
+            if credit_of(path.name, credits) is not None:
+                yield judged(path.name, path.read_bytes(), str(path), credits)
+    for package, inside in PYTHON_FOLDERS.items():
+        spec = importlib.util.find_spec(package)
+        places = spec.submodule_search_locations if spec is not None else None
+        if not places:
+            yield Skipped(package, "not installed (Python package)")
             continue
-        pictures.append(found)
-    return pictures
+        for folder in sorted(Path(next(iter(places))).glob("/".join(inside))):
+            for path in _files(folder):
+                # These packages say per file what is free; only that is listed, the rest not asked.
+                picture = judged(path.name, path.read_bytes(), str(path), {})
+                if isinstance(picture, Picture):
+                    yield picture
 
 
-def _stanzas(text: str) -> Iterator[tuple[list[str], str, str]]:
-    """File patterns, author and licence of every `Files:` paragraph of a DEP-5 file."""
-    for paragraph in re.split(r"\n\s*\n", text):
-        fields: dict[str, str] = {}
-        key = ""
-        for line in paragraph.splitlines():
-            head = re.match(r"^([A-Za-z-]+):\s*(.*)$", line)
-            if head:
-                key = head.group(1).lower()
-                fields[key] = head.group(2)
-            elif key:
-                fields[key] += "\n" + line.strip()
-        if "files" in fields and "licence" not in fields and "license" in fields:
-            # A path pattern applies by its file name: installed files lie flat. Wildcards for
-            # packaging files ("debian/*") would then match everything, so they are dropped.
-            patterns = [p for p in fields["files"].split() if Path(p).name != "*"]
-            author = " ".join(fields.get("copyright", "unknown").split())
-            yield patterns, author, fields["license"].splitlines()[0].strip()
+def given(place: Path) -> Iterator[Picture | Skipped]:
+    """The permitted pictures of a folder or of a tar archive (an npm package).
+
+    Permitted is what the folder's own credits say so of (see `licences.folder_credits`), and what
+    is known by its checksum. Raises InputError if the place does not exist or is neither.
+    """
+    if place.is_dir():
+        credits = folder_credits(place)
+        for path in _files(place):
+            name = path.relative_to(place).as_posix()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                yield Skipped(str(path), f"cannot be read ({error.strerror})")
+                continue
+            yield judged(name, data, str(path), credits)
+    elif place.is_file() and place.name.endswith(ARCHIVES):
+        yield from _archived(place)
+    else:
+        what = "neither a folder nor a .tgz archive" if place.exists() else "does not exist"
+        raise InputError(f"{place}: {what}; give the folder or archive of a picture collection")
 
 
-# astronaut and chelsea are free too, but they are the README's demonstration: training on them
-# would flatter it. motorcycle, ihc, retina, lfw: not permissive, unclear or not natural pictures.
-_SKIMAGE = {
-    "coffee.png": ("Rachel Michetti", "CC0-1.0"),
-    "rocket.jpg": ("SpaceX", "public domain"),
-    "brick.png": ("CC0Textures", "CC0-1.0"),
-    "gravel.png": ("CC0Textures", "CC0-1.0"),
-    "grass.png": ("linolafett", "CC0-1.0"),
-}
+def judged(name: str, data: bytes, where: str, credits: dict[str, Credit]) -> Picture | Skipped:
+    """The picture, if its licence is known and permits it."""
+    credit = credit_of(name, credits) or known_pictures().get(sha256(data))
+    if credit is None:
+        return Skipped(where, "no licence known; list it in the folder's credits.csv")
+    if not permitted(credit.licence):
+        return Skipped(where, f"licence {credit.licence}")
+    return Picture(name, unwrapped(name, data), credit)
 
 
-def skimage_photos(directory: Path | None = None) -> list[Picture]:
-    """scikit-image's bundled photographs that are free of conditions; none if not installed."""
-    if directory is None:
-        spec = importlib.util.find_spec("skimage")
-        if spec is None or not spec.submodule_search_locations:
-            log.info("scikit-image is not installed: its photographs are left out")
-            return []
-        directory = Path(next(iter(spec.submodule_search_locations))) / "data"
-    return [
-        Picture("scikit-image", directory / name, author, licence)
-        for name, (author, licence) in _SKIMAGE.items()
-        if (directory / name).is_file()
-    ]
+def unwrapped(name: str, data: bytes) -> bytes:
+    """The file itself where a JavaScript module holds it as a data URI (npm packages do)."""
+    if not name.endswith(".js"):
+        return data
+    found = re.search(rb"base64,([A-Za-z0-9+/=]+)", data)
+    return base64.b64decode(found.group(1)) if found else b""
+
+
+def is_panorama(picture: Picture) -> bool:
+    """Whether it shows everything around rather than one view."""
+    return picture.credit.kind == "panorama"
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and _wanted(path.name))
+
+
+def _wanted(name: str) -> bool:
+    suffixes = PHOTOS | PANORAMAS
+    return Path(name.removesuffix(".js")).suffix.lower() in suffixes
+
+
+def _archived(archive: Path) -> Iterator[Picture | Skipped]:
+    strangers = 0
+    try:
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                handle = tar.extractfile(entry) if _wanted(entry.name) else None
+                if handle is None:
+                    continue
+                where = f"{archive}:{entry.name}"
+                picture = judged(Path(entry.name).name, handle.read(), where, {})
+                if isinstance(picture, Picture) or "no licence" not in picture.reason:
+                    yield picture
+                else:
+                    strangers += 1
+    except (tarfile.TarError, OSError, EOFError) as error:
+        yield Skipped(str(archive), f"broken archive ({error})")
+    if strangers:  # a package holds hundreds of icons; one line for all
+        yield Skipped(str(archive), f"no licence known of {strangers} pictures in it")
 
 
 # Flags, letters and arrows are flat signs, not things.
 _FLAT_EMOJI = re.compile(r"^(1f1|0|2[013]|3[0-9]-|1f5[0-3]|1f53|1f19|1f17|1f2|2b|303|329|a9|ae)")
+_EMOJI = Credit(
+    "fluent-emoji-3d",
+    "Microsoft, LobeHub",
+    "MIT",
+    url="https://www.npmjs.com/package/@lobehub/fluent-emoji-3d",
+)
 
 
-def emoji(archive: Path, count: int, rng: np.random.Generator) -> list[Picture]:
-    """A random choice of 3D emoji renders out of the npm archive of @lobehub/fluent-emoji-3d."""
-    with tarfile.open(archive) as tar:
-        names = sorted(
-            name
-            for name in tar.getnames()
-            if name.endswith(".webp") and not _FLAT_EMOJI.match(Path(name).name)
-        )
-    chosen = rng.permutation(len(names))[:count]
-    return [
-        Picture("fluent-emoji-3d", archive, "Microsoft, LobeHub", "MIT", names[int(i)])
-        for i in sorted(chosen)
-    ]
+def emoji(archive: Path, count: int, rng: np.random.Generator) -> Iterator[Picture]:
+    """A random choice of 3D emoji renders out of the npm archive of @lobehub/fluent-emoji-3d.
 
-
-def read_emoji(pictures: list[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
-    """Read chosen members of an archive in one pass; unreadable ones are skipped with a warning."""
-    wanted = {picture.member: picture for picture in pictures}
-    if not wanted:
-        return
-    with tarfile.open(pictures[0].path) as tar:
-        for entry in tar:
-            picture = wanted.get(entry.name)
-            handle = tar.extractfile(entry) if picture is not None else None
-            if picture is None or handle is None:
-                continue
-            try:
-                image = Image.open(io.BytesIO(handle.read())).convert("RGBA")
-            except (UnidentifiedImageError, OSError) as error:
-                log.warning("%s in %s: skipped (%s)", entry.name, picture.path, error)
-                continue
-            yield picture, image
-
-
-def read_photo(picture: Picture) -> Image.Image | None:
-    """A photograph as RGB, or None (with a warning) if it cannot be read."""
+    Raises InputError if it is no such archive.
+    """
     try:
-        image: Image.Image = Image.open(picture.path).convert("RGB")
-        return image
-    except (UnidentifiedImageError, OSError) as error:
-        log.warning("%s: skipped (%s)", picture.path, error)
-        return None
+        with tarfile.open(archive) as tar:
+            names = sorted(
+                name
+                for name in tar.getnames()
+                if name.endswith(".webp") and not _FLAT_EMOJI.match(Path(name).name)
+            )
+            chosen = {names[int(i)] for i in rng.permutation(len(names))[:count]}
+            for entry in tar:
+                handle = tar.extractfile(entry) if entry.name in chosen else None
+                if handle is not None:
+                    yield Picture(Path(entry.name).name, handle.read(), _EMOJI)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(
+            f"{archive}: not the archive of @lobehub/fluent-emoji-3d ({error}); fetch it with"
+            " `npm pack @lobehub/fluent-emoji-3d`"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
+log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
 
-def read_rgb(path: Path) -> Array:
-    """Read a photograph as (H, W, 3) uint8 RGB."""
+def read_rgb(path: Path) -> Array | None:
+    """Read a photograph as (H, W, 3) uint8 RGB; None if it is none."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise InputError(f"{path}: not a readable image. Delete it and build the bank again.")
+        return None
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
@@ -153,7 +154,9 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> Array:
 class PhotoPool:
     """Photographs in memory, each with smaller copies so that crops never alias."""
 
-    def __init__(self, photos: Sequence[Array]) -> None:
+    def __init__(self, photos: Sequence[Array], skipped: Sequence[str] = ()) -> None:
+        self.skipped = list(skipped)
+        """Names of photographs that could not be read."""
         self._pyramids: list[list[Array]] = []
         for photo in photos:
             levels = [photo]
@@ -165,8 +168,16 @@ class PhotoPool:
 
     @classmethod
     def open(cls, directory: Path) -> PhotoPool:
-        """Read every JPEG of a folder."""
-        return cls([read_rgb(path) for path in sorted(directory.glob("*.jpg"))])
+        """Read every JPEG of a folder; those that cannot be read are skipped with a warning."""
+        photos, skipped = [], []
+        for path in sorted(directory.glob("*.jpg")):
+            photo = read_rgb(path)
+            if photo is None:
+                skipped.append(path.name)
+                log.warning("%s: skipped, not a readable image", path)
+            else:
+                photos.append(photo)
+        return cls(photos, skipped)
 
     def __len__(self) -> int:
         return len(self._pyramids)
