@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -69,7 +71,9 @@ def _pymatting(name: str, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[
             raise InputError(f"the trimap has no {what}, which classical methods need")
 
     def solve() -> NDArray[Any]:
-        return _estimator(name)(image.astype(np.float64), trimap.astype(np.float64))
+        # It prints when a preconditioner is tried again, and stdout carries results.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return _estimator(name)(image.astype(np.float64), trimap.astype(np.float64))
 
     try:
         return in_worker(solve).astype(np.float32)
