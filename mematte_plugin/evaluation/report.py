@@ -181,26 +181,21 @@ def as_markdown(report: Report) -> str:
 def _by_trimap(report: Report, trimaps: Sequence[str]) -> str:
     """SAD does not grow with known pixels, so that it can be compared between widths; MSE can't."""
     found = {(row.method, row.trimap): row.errors for row in report.summaries}
-    methods = dict.fromkeys(row.method for row in report.summaries)
-    tables = []
-    for title, field in (("SAD", "sad"), ("MSE", "mse")):
-        rows = [
-            (
-                method,
-                *(
-                    f"{getattr(found[method, trimap], field):.2f}"
-                    if (method, trimap) in found
-                    else "–"
-                    for trimap in trimaps
-                ),
-            )
-            for method in methods
-        ]
-        tables.append(_table((title, *trimaps), rows))
+    first, last = trimaps[0], trimaps[-1]
+    sad, mse = [], []
+    for method in dict.fromkeys(row.method for row in report.summaries):
+        errors = [found.get((method, trimap)) for trimap in trimaps]
+        sad.append((method, *("–" if e is None else f"{e.sad:.2f}" for e in errors)))
+        mse.append((method, *("–" if e is None else f"{e.mse:.2f}" for e in errors)))
+        if errors[0] is not None and errors[-1] is not None and errors[0].sad > 0:
+            sad[-1] += (f"{errors[-1].sad / errors[0].sad:.2f}",)
+        else:
+            sad[-1] += ("–",)
     note = (
         "SAD is the whole error and can be compared across trimaps; MSE is a mean over a region"
         " that grows with them."
     )
+    tables = [_table(("SAD", *trimaps, f"{last} ÷ {first}"), sad), _table(("MSE", *trimaps), mse)]
     return "\n\n".join(["## From trimap to trimap", note, *tables])
 
 

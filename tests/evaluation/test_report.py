@@ -61,7 +61,9 @@ def test_markdown_has_a_table_for_each_trimap_and_one_across() -> None:
     assert "| knn | 2 | 2.00 | 20.00 | 0.0200 | 4.00 | 6.00 | – | 0.20 |" in lines
     assert "| m\\|x | 2 | 3.00 | 30.00 | 0.0300 | 6.00 | 9.00 | 20% | 0.30 |" in lines
     assert "| knn | 1 | 6.00 | 60.00 | 0.0600 | 12.00 | 18.00 | – | 0.60 |" in lines
-    assert "| SAD | narrow | wide |" in lines
-    assert "| m\\|x | 3.00 | – |" in lines
+    assert "| SAD | narrow | wide | wide ÷ narrow |" in lines
+    assert "| knn | 2.00 | 6.00 | 3.00 |" in lines
+    assert "| m\\|x | 3.00 | – | – |" in lines
+    assert "| m\\|x | 30.00 | – |" in lines
     assert "| m\\|x | narrow | 6 | 10% | 30% | 20% |" in lines
     assert "- b (narrow): is cut off" in lines
