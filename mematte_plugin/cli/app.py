@@ -13,6 +13,7 @@ from .folders import batch
 from .info import info
 from .models import convert, models
 from .pictures import cut, routing, trimap
+from .train import train
 
 # Plain help: the same in a terminal and a pipe, and examples stay as they are typed.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -23,6 +24,7 @@ app.command()(routing)
 app.add_typer(models, name="models")
 app.command()(convert)
 app.command("eval")(evaluate)
+app.add_typer(train, name="train")
 app.command()(info)
 
 

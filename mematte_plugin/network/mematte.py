@@ -123,6 +123,12 @@ class MEMatte(nn.Module):
         With `decisions_learn` false the alpha sends no gradient into the decisions.
         """
         inputs = NetworkInput(image, trimap, self.config, self.dtype)
+        return self.training_pass(inputs, decisions_learn=decisions_learn)
+
+    def training_pass(
+        self, inputs: NetworkInput, *, decisions_learn: bool = True
+    ) -> TrainingOutput:
+        """`training_step` over an input that others (a teacher) may share."""
         encoded = self.backbone(inputs, decisions_learn=decisions_learn)
         height, width = inputs.size
         alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))

@@ -1,79 +1,99 @@
-"""`python -m mematte_plugin.training`: pictures to train on, training, export; all resumable."""
+"""`python -m mematte_plugin.training`: training data, training, export; all resumable.
+
+Needs no more than torch, numpy, opencv, accelerate and safetensors, so that it runs on a machine
+that has nothing else; `mematte train` offers the same.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
+from ..errors import MEMatteError, SettingError
+from .options import EXPORT, RUN, Option
 
-from .data import build_bank
-from .export import export
-from .trainer import Recipe, Trainer
-
-RECIPES = Path(__file__).parent / "recipes"
+OK, FAILURE, USAGE = 0, 1, 2
 
 
-def bank(args: argparse.Namespace) -> None:
-    """Collect backgrounds and render foregrounds."""
-    build_bank(
-        args.bank,
-        count=args.count,
-        workers=args.workers,
-        emoji_archive=args.emoji,
-    )
+def run(args: dict[str, Any]) -> int:
+    """Train, or go on with the run that is there."""
+    from .commands import run as train
+
+    folder = args.pop("run")
+    report = train(folder, **args)
+    for line in report.lines(folder):
+        logging.info("%s", line)
+    return OK if report.stopped_by is None else 128 + report.stopped_by
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train or continue."""
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    trainer = Trainer(Recipe.read(args.recipe), args.bank, args.run, args.device)
-    trainer.run(minutes=args.minutes, workers=args.workers)
+def export(args: dict[str, Any]) -> int:
+    """Write the averaged weights of a run with their model card."""
+    from .commands import ship
+
+    ship(args.pop("run"), args.pop("directory"), **args)
+    return OK
 
 
-def ship(args: argparse.Namespace) -> None:
-    """Write the averaged weights with their card."""
-    scores = json.loads(args.scores.read_text()) if args.scores else None
-    export(args.run, args.directory, args.bank, scores)
+def build(args: dict[str, Any]) -> int:
+    """Collect backgrounds and render foregrounds; goes on where it was stopped."""
+    from .data import build_bank
+
+    build_bank(args.pop("directory"), **args)
+    return OK
 
 
-def main() -> None:
-    """Parse the arguments and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m mematte_plugin.training", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-
-    command = commands.add_parser("bank", help=bank.__doc__)
-    command.add_argument("bank", type=Path, help="folder of training pictures")
-    command.add_argument("--count", type=int, help="foregrounds to render")
-    command.add_argument("--workers", type=int, default=1, help="processes")
-    command.add_argument("--emoji", type=Path, help="@lobehub/fluent-emoji-3d archive")
-    command.set_defaults(run_command=bank)
-
-    command = commands.add_parser("train", help=train.__doc__)
-    command.add_argument("run", type=Path, help="checkpoint and log; a run there is continued")
-    command.add_argument("--bank", type=Path, required=True, help="folder of training pictures")
-    command.add_argument("--recipe", type=Path, default=RECIPES / "mematte-tiny.json")
-    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    command.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
-    command.add_argument("--workers", type=int, default=1, help="processes that compose crops")
-    command.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's choice)")
-    command.set_defaults(run_command=train)
-
-    command = commands.add_parser("export", help=ship.__doc__)
-    command.add_argument("run", type=Path, help="folder of the training run")
-    command.add_argument("directory", type=Path, help="model folder to write")
-    command.add_argument("--bank", type=Path, required=True, help="what it was trained on")
-    command.add_argument("--scores", type=Path, help="JSON of development_photographs.py")
-    command.set_defaults(run_command=ship)
-
-    args = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 done, 1 failed, 2 not understood."""
+    args = vars(_parser().parse_args(argv))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    args.run_command(args)
+    command: Callable[[dict[str, Any]], int] = args.pop("command")
+    try:
+        return command(args)
+    except MEMatteError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return USAGE if isinstance(error, SettingError) else FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m mematte_plugin.training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("run", help=run.__doc__)
+    command.add_argument("run", type=Path, help="folder of the run: checkpoint, log, pictures")
+    _add_options(command, RUN)
+    command.set_defaults(command=run)
+
+    command = commands.add_parser("export", help=export.__doc__)
+    command.add_argument("run", type=Path, help="folder of the run")
+    command.add_argument("directory", type=Path, help="model folder to write")
+    _add_options(command, EXPORT)
+    command.set_defaults(command=export)
+
+    data = commands.add_parser("data", help="Training pictures.")
+    data_commands = data.add_subparsers(required=True, metavar="COMMAND")
+    command = data_commands.add_parser("build", help=build.__doc__)
+    command.add_argument("directory", type=Path, help="folder of training pictures")
+    command.add_argument("--count", type=int, help="foregrounds to render")
+    command.add_argument("--minutes", type=float, help="stop rendering after this long")
+    command.add_argument("--workers", type=int, default=1, help="processes")
+    command.set_defaults(command=build)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> None:
+    for name, option in options.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=option.kind,
+            default=option.default,
+            required=option.required,
+            help=option.flag_help.replace("%", "%%"),
+        )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

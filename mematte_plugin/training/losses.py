@@ -60,17 +60,31 @@ def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
     return total
 
 
-def retention(keep: Sequence[Tensor], target: float) -> Tensor:
+def distillation(features: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the encoder's features (B, C, h, w) from a frozen teacher's.
+
+    Raises ValueError where the shapes differ.
+    """
+    if features.shape != teacher.shape:
+        raise ValueError(f"features {tuple(features.shape)}, the teacher's {tuple(teacher.shape)}")
+    return F.mse_loss(features.float(), teacher.detach().float())
+
+
+def kept_share(keep: Sequence[Tensor]) -> Tensor:
+    """Share of tokens kept: the mean over routed blocks, each (B, h, w) of 0 and 1, and images."""
+    return torch.stack([k.float().mean() for k in keep]).mean()
+
+
+def retention(share: Tensor, target: float) -> Tensor:
     """(mean kept share - target)² over all routed blocks and the whole batch: the paper's
     batch-constrained adaptive token routing.
 
     Only the batch's mean is bound, so that a busy image may keep more than a plain one.
 
     Args:
-        keep: per routed block, (B, h, w) of 0 and 1, with gradient.
+        share: `kept_share` of the batch, with gradient.
         target: share of tokens to keep, 0 to 1.
     """
-    share = torch.stack([k.float().mean() for k in keep]).mean()
     return (share - target) ** 2
 
 

@@ -1,261 +1,379 @@
-"""The training loop: crops in, checkpoints out; resumable to the step after a kill."""
+"""The training loop: batches in, checkpoints out; resumable to the step after a kill.
+
+One process, or several on GPUs and machines started by `accelerate launch` or `torchrun`.
+"""
 
 from __future__ import annotations
 
 import copy
-import csv
-import json
 import logging
 import math
-import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch import Tensor, nn
 
 from ..errors import MEMatteError, SettingError
 from ..network import MEMatte, NetworkConfig
+from ..network.inputs import NetworkInput
+from ..network.mematte import TrainingOutput
 from . import losses
-from .data.compose import Composer
+from .batches import Batch, Feed, Part, batch_seed
+from .checkpoint import CHECKPOINT, VERSION, load_state, save_state
+from .habits import Habits, Outcome, accelerator
+from .optimizer import averaged, parameter_groups, router_parameters, set_learning_rate
+from .recipe import Recipe, decisions_learn, hint_weight, learning_rate
+from .records import (
+    LOG,
+    PREVIEWS,
+    SHOWN,
+    TRAINING_COLUMNS,
+    VALIDATION,
+    VALIDATION_COLUMNS,
+    Table,
+    tensorboard,
+    write_preview,
+)
+from .start import start_backbone, start_from, trained_network
+from .validate import validate
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
 
+class Learner(nn.Module):
+    """A network whose forward pass is the training pass, as accelerate's wrappers want it."""
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a training run computes; one JSON file under recipes/."""
+    def __init__(self, network: MEMatte) -> None:
+        super().__init__()
+        self.network = network
 
-    network: dict[str, Any]
-    """Fields of NetworkConfig."""
-    crop: int = 224
-    """Side of a training crop in pixels; 224 and 448 fill the 14-token windows exactly."""
-    batch: int = 16
-    """Crops per step."""
-    steps: int = 5000
-    """Length of the run."""
-    lr: float = 5e-4
-    """Peak learning rate of AdamW."""
-    weight_decay: float = 0.05
-    """Of AdamW."""
-    warmup: int = 200
-    """Steps over which the learning rate rises."""
-    cooldown: float = 0.3
-    """Last share of the steps, over which the learning rate falls to zero."""
-    clip: float = 1.0
-    """Largest gradient norm."""
-    ema: float = 0.999
-    """Decay of the averaged weights that are evaluated and shipped."""
-    retention: float = 0.25
-    """Share of tokens that routed blocks should keep on average."""
-    retention_weight: float = 1.0
-    """Weight of the retention loss."""
-    routing_hint: float = 0.0
-    """Weight of the hint that unknown tokens are the informative ones (losses.routing_hint)."""
-    decisions_learn: bool = True
-    """Whether the matte's error reaches the routers (paper). Early on that gradient is mostly noise
-    of the sampling, many times the network's own, and clipping then slows everything down."""
-    seed: int = 0
-    """Seeds the initial weights and every crop."""
-    notes: str = field(default="")
-    """For the reader."""
-
-    @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """Read a recipe file. Raises SettingError for a field that is not one of a recipe's."""
-        values = json.loads(path.read_text())
-        odd = sorted(set(values) - {f.name for f in fields(cls)})
-        if odd:
-            raise SettingError(f"{path}: unknown recipe field {', '.join(odd)}")
-        return cls(**values)
-
-
-class Crops(IterableDataset[dict[str, Tensor]]):
-    """Composed crops number `first`, `first + 1`, …; crop n depends on the seed and n only."""
-
-    def __init__(self, bank: Path, recipe: Recipe, first: int) -> None:
-        self.bank = bank
-        self.recipe = recipe
-        self.first = first
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        worker = torch.utils.data.get_worker_info()
-        number, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        composer = Composer(self.bank, size=self.recipe.crop)
-        # DataLoader takes whole batches from its workers in turn.
-        batch = self.recipe.batch
-        first_batch = self.first // batch + number
-        while True:
-            for n in range(first_batch * batch, (first_batch + 1) * batch):
-                sample = composer.sample(np.random.default_rng([self.recipe.seed, n]))
-                trimap = torch.from_numpy(sample.trimap)[None].float()
-                yield {
-                    "image": torch.from_numpy(sample.image).permute(2, 0, 1).float() / 255,
-                    "trimap": torch.where(trimap == 128, 0.5, trimap / 255),
-                    "alpha": torch.from_numpy(sample.alpha)[None],
-                }
-            first_batch += step
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, plateau, linear cool-down to zero."""
-    cooldown = max(1, round(recipe.steps * recipe.cooldown))
-    return recipe.lr * min(1.0, (step + 1) / recipe.warmup, (recipe.steps - step) / cooldown)
+    def forward(self, inputs: NetworkInput, learn: bool) -> TrainingOutput:
+        """See MEMatte.training_pass."""
+        return self.network.training_pass(inputs, decisions_learn=learn)
 
 
 class Trainer:
-    """Trains a routed network with the paper's losses, without a teacher.
+    """Trains a network with the paper's losses, with or without routing and teacher.
 
     Args:
         recipe: what to compute.
         bank: folder of training pictures (see training/data).
-        directory: where checkpoint and log live; a run found there is continued.
-        device: torch device.
+        directory: where checkpoint, log and pictures live; a run found there is continued.
+        device: "auto", "cpu" or "cuda"; a launcher's choice of GPU is respected.
+        workers: processes that make batches; 0 makes them between the steps.
+        habits: logging, saving, validating.
+
+    Raises SettingError for what does not fit together, WeightsError for weights that cannot be
+    used.
     """
 
-    def __init__(self, recipe: Recipe, bank: Path, directory: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        bank: Path,
+        directory: Path,
+        *,
+        device: str = "auto",
+        workers: int = 1,
+        habits: Habits | None = None,
+    ) -> None:
         self.recipe = recipe
-        self.bank = bank
-        self.directory = directory
-        self.device = torch.device(device)
-        directory.mkdir(parents=True, exist_ok=True)
+        self.bank = Path(bank)
+        self.directory = Path(directory)
+        self.workers = workers
+        self.habits = habits or Habits()
+        self.accelerator = accelerator(device, recipe.precision)
+        self.device: torch.device = self.accelerator.device
+        self.part = Part(self.accelerator.process_index, self.accelerator.num_processes)
+        if any(stage.batch < self.part.world for stage in recipe.stages):
+            raise SettingError(f"a batch smaller than {self.part.world} processes; start fewer")
+        state = self._saved()
         torch.manual_seed(recipe.seed)
         self.network = MEMatte(NetworkConfig.from_dict(recipe.network)).initialise()
+        if state is None:
+            self._start()
         self.network.to(self.device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=recipe.lr, betas=(0.9, 0.99))
+        self.teacher = self._teacher()
+        optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, recipe),
+            lr=recipe.lr,
+            betas=(0.9, 0.99),
+            fused=self.device.type == "cuda",
+        )
+        self.learner, self.optimizer = self.accelerator.prepare(Learner(self.network), optimizer)
+        self.routers, self.others = router_parameters(self.network)
         self.step = 0
-        if (directory / CHECKPOINT).exists():
-            self._resume(directory / CHECKPOINT)
+        if state is not None:
+            self._resume(state)
 
     def run(
         self,
         *,
         minutes: float = math.inf,
         until: int | None = None,
-        workers: int = 1,
-        save_every: int = 200,
-    ) -> None:
+        progress: Callable[[int, int, str], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """Train to the recipe's last step, to step `until` or for some minutes, then save.
 
-        Raises MEMatteError on a loss that is not finite, naming the step; the last checkpoint
-        stays as it was.
+        Args:
+            minutes: wall clock, from here to the last step; saving comes on top.
+            until: step to stop at.
+            progress: called with (steps done, steps, "training").
+            should_stop: asked after every step; on true the run saves and returns.
+
+        Raises MEMatteError on a loss or gradient that is not finite, naming the step and the
+        batch's seed; the last checkpoint stays as it was.
         """
         end = time.monotonic() + minutes * 60
-        crops = Crops(self.bank, self.recipe, self.step * self.recipe.batch)
-        loader = iter(DataLoader(crops, batch_size=self.recipe.batch, num_workers=workers))
-        started, first = time.monotonic(), self.step
         last = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        while self.step < last and time.monotonic() < end:
-            figures = self.train_batch(next(loader))
-            if self.step % 20 == 0:
-                rate = (self.step - first) * self.recipe.batch / (time.monotonic() - started)
-                self._log({"step": self.step, **figures, "crops_per_second": rate})
-            if self.step % save_every == 0:
+        feed = self._feed()
+        log, board = self._table(LOG, TRAINING_COLUMNS), None
+        if self.accelerator.is_main_process:
+            board = tensorboard(self.directory, self.step)
+        started = saved = time.monotonic()
+        first, validated, crops_before = self.step, -1, 0
+        while self.step < last and not self._agreed(should_stop() or time.monotonic() > end):
+            batch = feed.batch(self.step)
+            figures = self.train_batch(batch)
+            if self.step == first + 1:  # the first one fills pools and caches
+                started, crops_before = time.monotonic(), self.recipe.crops_until(self.step)
+                feed.tally.waited = 0.0
+            elif self.step % self.habits.log_every == 0:
+                elapsed = time.monotonic() - started
+                row = {name: float(value) for name, value in figures.items()}
+                row |= {
+                    "crops_per_second": (self.recipe.crops_until(self.step) - crops_before)
+                    / elapsed,
+                    "generator_per_second": feed.tally.rate(self.workers) * self.part.world,
+                    "waited": feed.tally.waited / elapsed,
+                    "skipped": float(len(feed.tally.skipped)),
+                }
+                self._record(log, board, row)
+            if self.habits.preview_every and self.step % self.habits.preview_every == 0:
+                self._preview(batch)
+            due = time.monotonic() - saved > self.habits.save_minutes * 60
+            if self._agreed(due) or self.step % self.habits.save_every == 0:
                 self.save()
-        self.save()
+                saved = time.monotonic()
+            if self.step % self.habits.validate_every == 0:
+                self.validate()
+                validated = self.step
+            if progress is not None:
+                progress(self.step, self.recipe.steps, "training")
+        elapsed = time.monotonic() - started
+        if self.step > first:
+            self.save()
+        if self.step == self.recipe.steps and first < self.step and validated != self.step:
+            self.validate()
+        if board is not None:
+            board.close()
+        done = self.step > first + 1
+        crops = self.recipe.crops_until(self.step) - crops_before if done else 0
+        return Outcome(
+            step=self.step,
+            steps=self.recipe.steps,
+            crops_per_second=crops / elapsed if done else 0.0,
+            generator_per_second=feed.tally.rate(self.workers) * self.part.world,
+            waited=min(1.0, feed.tally.waited / elapsed) if done else 0.0,
+            skipped=len(feed.tally.skipped),
+        )
 
-    def train_batch(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """One optimiser step; returns the losses by name."""
+    def train_batch(self, batch: Batch) -> dict[str, Tensor | float]:
+        """One optimiser step; returns the loss terms and other figures by name."""
         lr = learning_rate(self.recipe, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_learning_rate(self.optimizer, lr)
         # Decisions are sampled: tie the draw to the step, so that a resumed run repeats it.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        image, trimap, truth = (batch[k].to(self.device) for k in ("image", "trimap", "alpha"))
+        torch.manual_seed(batch_seed(self.recipe, self.step, self.part.rank))
+        with self.accelerator.autocast():
+            terms, share = self._terms(batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.unscale_gradients()
+        norm = nn.utils.clip_grad_norm_(self.others, self.recipe.clip)
+        router_norm = nn.utils.clip_grad_norm_(self.routers, self.recipe.router_clip)
+        self._check_finite(loss, norm + router_norm)
+        self.optimizer.step()
+        self.step += 1
+        averaged(self.average, self.network, min(self.recipe.ema, self.step / (self.step + 9)))
+        return {
+            "loss": loss.detach(),
+            **{name: value.detach() for name, value in terms.items()},
+            "kept": share,
+            "lr": lr,
+            "gradient_norm": norm,
+            "router_norm": router_norm,
+        }
+
+    def _terms(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | float]:
+        """Every loss by name, weighted; and the share of tokens kept."""
+        recipe = self.recipe
+        image, trimap, truth = batch["image"], batch["trimap"], batch["alpha"]
         unknown = ((trimap > 0) & (trimap < 1)).float()
-        out = self.network.training_step(image, trimap, decisions_learn=self.recipe.decisions_learn)
+        inputs = NetworkInput(image, trimap, self.network.config, torch.float32)
+        out: TrainingOutput = self.learner(inputs, decisions_learn(recipe, self.step))
         terms = {
             "unknown": losses.unknown_l1(out.alpha, truth, unknown),
             "known": losses.known_l1(out.alpha, truth, unknown),
             "laplacian": losses.laplacian(out.alpha, truth),
             "gradient": losses.gradient_penalty(out.alpha, truth, unknown),
         }
-        if out.keep:
-            constraint = losses.retention(out.keep, self.recipe.retention)
-            terms["retention"] = self.recipe.retention_weight * constraint
-        if out.keep and self.recipe.routing_hint:
-            hint = losses.routing_hint(out.margins, unknown)
-            terms["hint"] = self.recipe.routing_hint * hint
-        loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
+        if self.teacher is not None:
+            with torch.no_grad():
+                wanted = self.teacher.backbone(inputs).features
+            terms["distillation"] = recipe.distillation * losses.distillation(out.features, wanted)
+        if not out.keep:
+            return terms, 1.0
+        share = losses.kept_share(out.keep)
+        if self.part.world > 1:  # the constraint is on the batch of all processes
+            mean = self.accelerator.reduce(share.detach(), reduction="mean")
+            share = share + (mean - share.detach())
+        terms["retention"] = recipe.retention_weight * losses.retention(share, recipe.retention)
+        if weight := hint_weight(recipe, self.step):
+            terms["hint"] = weight * losses.routing_hint(out.margins, unknown)
+        return terms, share.detach()
+
+    def _check_finite(self, loss: Tensor, norm: Tensor) -> None:
+        # Under fp16 an infinite gradient only makes the scaler skip the step.
+        watched = loss if self.accelerator.scaler is not None else loss + 0 * norm
+        if self.part.world > 1:
+            watched = self.accelerator.reduce(watched.detach(), reduction="mean")
+        if not torch.isfinite(watched):
             raise MEMatteError(
-                f"training: the loss is {loss.item()} at step {self.step} (seed "
-                f"{self.recipe.seed}); lower the learning rate and resume from the last checkpoint"
+                f"training: the loss is {loss.item()} and its gradient's norm {norm.item()} at step"
+                f" {self.step} (batch seed {batch_seed(self.recipe, self.step, self.part.rank)}); "
+                "lower the learning rate, or use another precision, and run again: the last "
+                "checkpoint is as it was"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimizer.step()
-        self.step += 1
-        self._average()
-        figures = {name: value.item() for name, value in terms.items()}
-        if out.keep:
-            figures["kept"] = float(np.mean([k.float().mean().item() for k in out.keep]))
-        return {"loss": loss.item(), **figures}
 
     def save(self) -> None:
-        """Write the checkpoint; a kill while writing leaves the former one."""
-        state = {
-            "step": self.step,
-            "recipe": asdict(self.recipe),
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        target = self.directory / CHECKPOINT
-        temporary = target.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, target)
-        logger.info("step %d saved to %s", self.step, target)
+        """Write the checkpoint; a kill or a full disk while writing leaves the former one.
 
-    def _resume(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["recipe"]["network"] != self.recipe.network:
+        Raises OutputError where it cannot be written.
+        """
+        if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                "step": self.step,
+                "recipe": self.recipe.to_dict(),
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": None if scaler is None else scaler.state_dict(),
+            }
+            save_state(self.directory / CHECKPOINT, state)
+            logger.info("step %d saved to %s", self.step, self.directory / CHECKPOINT)
+        self.accelerator.wait_for_everyone()
+
+    def validate(self) -> None:
+        """Measure the averaged weights on the folder of photographs, if there is one."""
+        folder = self.habits.validate
+        if folder is None or not self.accelerator.is_main_process:
+            return
+        table = self._table(VALIDATION, VALIDATION_COLUMNS)
+        for row in validate(self.average, folder, self.device):
+            self._record(table, None, row)
+
+    def _preview(self, batch: Batch) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with torch.no_grad():
+            few = {name: value[:SHOWN] for name, value in batch.items()}
+            matte = self.average.predict(few["image"], few["trimap"]).alpha
+        write_preview(self.directory / PREVIEWS / f"step-{self.step:07d}.png", few, matte)
+
+    def _feed(self) -> Feed:
+        return Feed(
+            self.recipe,
+            self.bank,
+            self.step,
+            device=self.device,
+            workers=self.workers,
+            part=self.part,
+        )
+
+    def _table(self, name: str, columns: tuple[str, ...]) -> Table | None:
+        if not self.accelerator.is_main_process:
+            return None
+        return Table(self.directory / name, columns, self.step)
+
+    def _record(self, table: Table | None, board: Any, row: dict[str, Any]) -> None:
+        if table is None:
+            return
+        table.add({"step": self.step, **row})
+        shown = {k: v if isinstance(v, str) else f"{v:.5g}" for k, v in row.items()}
+        logger.info("step %d: %s", self.step, ", ".join(f"{k} {v}" for k, v in shown.items()))
+        if board is not None:
+            for name, value in row.items():
+                board.add_scalar(name, value, self.step)
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any process wishes it: all have to leave the loop at the same step."""
+        if self.part.world == 1:
+            return wish
+        votes = torch.tensor(float(wish), device=self.device)
+        return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
+
+    def _start(self) -> None:
+        if self.recipe.init_backbone is not None:
+            start_backbone(self.network, self.recipe.init_backbone)
+        if self.recipe.init is not None:
+            start_from(self.network, self.recipe.init)
+
+    def _teacher(self) -> MEMatte | None:
+        if not self.recipe.distillation:
+            return None
+        if self.recipe.teacher is None:
             raise SettingError(
-                f"{path}: holds a run of another network; give another directory to start anew"
+                "the recipe distils from a teacher and names none: give its run or weights with "
+                "--teacher, or set distillation to 0"
             )
+        teacher = trained_network(self.recipe.teacher).to(self.device).requires_grad_(False)
+        own, other = self.network.config, teacher.config
+        for name in ("embed_dim", "patch_size", "guidance", "padding", "pixel_mean", "pixel_std"):
+            if getattr(own, name) != getattr(other, name):
+                raise SettingError(
+                    f"teacher {self.recipe.teacher}: its {name} is {getattr(other, name)}, the "
+                    f"recipe's {getattr(own, name)}; train a teacher of the recipe's shape"
+                )
+        return teacher
+
+    def _saved(self) -> dict[str, Any] | None:
+        path = self.directory / CHECKPOINT
+        if not path.exists():
+            return None
+        state = load_state(path)
+        if state.get("version") != VERSION:
+            raise SettingError(
+                f"{path}: a run of an older version, which cannot be continued; give another folder"
+                f" and start from its weights with --init {self.directory}"
+            )
+        if state["recipe"]["network"] != self.recipe.to_dict()["network"]:
+            raise SettingError(
+                f"{path}: holds a run of another network; give another folder to start anew"
+            )
+        return state
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        before, now = state["recipe"], self.recipe.to_dict()
+        changed = [name for name in now if now[name] != before.get(name)]
+        if changed:
+            logger.warning("continued with another %s than before", ", ".join(changed))
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise SettingError(
+                f"{self.directory / CHECKPOINT}: its optimiser does not fit the recipe ({error}); "
+                f"start a new run with --init {self.directory}"
+            ) from None
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step = state["step"]
-
-    def _groups(self) -> list[dict[str, Any]]:
-        # Biases, norms and relative positions are not decayed, as is usual for ViTs.
-        decayed: list[Tensor] = []
-        free: list[Tensor] = []
-        for name, parameter in self.network.named_parameters():
-            plain = parameter.ndim < 2 or "rel_pos" in name or "pos_embed" in name
-            (free if plain else decayed).append(parameter)
-        return [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ]
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # A young average would remember the random start: let the decay grow with the steps.
-        decay = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
-        source = self.network.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(source[name], 1 - decay)
-            else:
-                value.copy_(source[name])
-
-    def _log(self, row: dict[str, float]) -> None:
-        path = self.directory / LOG
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if fresh:
-                writer.writeheader()
-            writer.writerow({k: round(v, 5) for k, v in row.items()})
+        logger.info("continued at step %d of %d", self.step, self.recipe.steps)

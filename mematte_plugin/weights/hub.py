@@ -93,14 +93,25 @@ def download(
     preprocessor = None
     if read_json(config).get("model_type") == "vitmatte":
         preprocessor = _get(source, _PREPROCESSOR, progress)
+    weights = download_weights(repo_id, revision=revision, progress=progress, entry=entry)
+    return HubFiles(weights, config, preprocessor)
+
+
+def download_weights(
+    repo_id: str, *, revision: str, progress: Progress | None = None, entry: Entry | None = None
+) -> Path:
+    """A repository's model.safetensors, or its pytorch_model.bin, cached or from the Hub.
+
+    Raises WeightsError as `download`.
+    """
+    source = _Source(repo_id, revision, entry)
     for name in _WEIGHTS:
         if weights := cached(repo_id, name, revision):
-            return HubFiles(weights, config, preprocessor)
+            return weights
     try:
-        weights = _get(source, _WEIGHTS[0], progress)
+        return _get(source, _WEIGHTS[0], progress)
     except MissingFileError:
-        weights = _get(source, _WEIGHTS[1], progress)
-    return HubFiles(weights, config, preprocessor)
+        return _get(source, _WEIGHTS[1], progress)
 
 
 class MissingFileError(WeightsError):

@@ -5,24 +5,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from mematte_plugin.errors import WeightsError
-from mematte_plugin.training.data import build_bank
-from mematte_plugin.training.export import averaged_network, export
-from mematte_plugin.training.trainer import Recipe, Trainer
+from mematte_plugin.errors import InputError, WeightsError
+from mematte_plugin.training.export import export
+from mematte_plugin.training.recipe import Recipe, Stage
+from mematte_plugin.training.start import trained_network
+from mematte_plugin.training.trainer import Trainer
 from mematte_plugin.weights.load import load_network
 from tests.networks import SMALL
+
+from .trainer_bank import small_bank
 
 NETWORK = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
 SCORES = {"narrow": {"model": {"sad": 1.25, "mse": 2.5, "mad": 0.125, "kept": 0.4}}}
 
 
 def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
-    build_bank(tmp_path / "bank", count=2, size=128)
-    recipe = Recipe(network=NETWORK, crop=64, batch=2, steps=2, warmup=1)
-    Trainer(recipe, tmp_path / "bank", tmp_path / "run").run(workers=0)
-    export(tmp_path / "run", tmp_path / "our-model", tmp_path / "bank", SCORES)
+    bank = small_bank(tmp_path / "bank", count=2)
+    recipe = Recipe(
+        network=NETWORK, stages=(Stage(64, 2, 2), Stage(96, 1, 9)), warmup=1, notes="Cut short."
+    )
+    Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run(until=3)
+    export(tmp_path / "run", tmp_path / "our-model", bank, SCORES, limits="Glass stays opaque.")
 
-    trained, _ = averaged_network(tmp_path / "run")
+    trained = trained_network(tmp_path / "run")
     shipped = load_network(str(tmp_path / "our-model")).state_dict()
     for name, tensor in trained.state_dict().items():
         assert torch.allclose(tensor, shipped[name], atol=1e-3, rtol=1e-3), name
@@ -30,9 +35,20 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
     assert "# our-model" in card
     assert "| rendered | this project | rendered | foreground | 2 |" in card
     assert "| narrow | model | 1.25 | 2.5 | 0.1250 | 40% |" in card
-    assert "4 crops of 64 px" in card
+    # What was trained, not what the recipe would have gone on to do.
+    assert "2 steps of 2 composed crops of 64 px and 1 steps of 1 composed crops of 96 px" in card
+    assert "(5 crops in all)" in card
+    assert "Cut short." in card
+    assert "Glass stays opaque." in card
 
 
-def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"checkpoint\.pt"):
-        averaged_network(tmp_path)
+        export(tmp_path, tmp_path / "model", tmp_path)
+    recipe = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),))
+    bank = small_bank(tmp_path / "bank", count=2)
+    Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run()
+    (bank / "manifest.json").unlink()
+    with pytest.raises(InputError, match="manifest"):
+        export(tmp_path / "run", tmp_path / "model", bank)
+    assert not (tmp_path / "model").exists()

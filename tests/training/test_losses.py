@@ -41,8 +41,22 @@ def test_laplacian_ignores_a_constant_and_weighs_detail() -> None:
 
 def test_retention_binds_the_mean_over_the_batch_not_each_image() -> None:
     keep = [torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]]), torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])]
-    assert losses.retention(keep, 0.375) == pytest.approx(0, abs=1e-12)
-    assert losses.retention(keep, 0.25) == pytest.approx(0.125**2)
+    share = losses.kept_share(keep)  # (2/4 + 1/4) / 2
+    assert share == pytest.approx(0.375)
+    assert losses.retention(share, 0.375) == pytest.approx(0, abs=1e-12)
+    assert losses.retention(share, 0.25) == pytest.approx(0.125**2)
+
+
+def test_distillation_is_the_mean_square_and_leaves_the_teacher_alone() -> None:
+    features = torch.tensor([[[[1.0, 2.0]], [[0.0, 0.0]]]], requires_grad=True)
+    teacher = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]], requires_grad=True)
+    loss = losses.distillation(features, teacher)
+    assert loss.item() == pytest.approx((0 + 4 + 0 + 1) / 4)
+    loss.backward()
+    assert features.grad is not None
+    assert teacher.grad is None
+    with pytest.raises(ValueError, match="features"):
+        losses.distillation(features, teacher[..., :1])
 
 
 def test_routing_hint_wants_unknown_tokens_kept() -> None:

@@ -234,9 +234,10 @@ class Composer:
             background = shadowed(rng, background, alpha)
         layers = Layers(colour, background, alpha)
         least = 18.0 if resembling else 30.0
-        if not _distinct(layers, trimap, least) and rng.random() < 0.5:
+        unknown = trimap == 128
+        if unknown.any() and not _distinct(layers, trimap, least) and rng.random() < 0.5:
             middle = float(background.mean())
-            shift_by = rng.uniform(30, 80) * (1 if colour[trimap == 128].mean() < middle else -1)
+            shift_by = rng.uniform(30, 80) * (1 if colour[unknown].mean() < middle else -1)
             layers = Layers(colour, np.clip(background + np.float32(shift_by), 0, 255), alpha)
         return layers, least
 

@@ -1,0 +1,292 @@
+"""Batches for every step, made by worker processes; what a step gets depends on seed and step only.
+
+So a run that was cut goes on with exactly the pictures that it would have seen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..errors import InputError
+from .data.compose import Composer
+from .recipe import Recipe, Stage
+from .recompose import Pool, ingredient_side, recompose
+
+Batch = dict[str, Tensor]
+"""image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, alpha (B, 1, S, S) in [0, 1]:
+float32."""
+_INGREDIENTS = 1_000_000_007  # sets their seeds apart from those of crops
+_CACHE_MB = 3000
+_CACHE_SHARE = 0.4  # of the free memory, for the decoded foregrounds of all workers
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which share of every batch a process makes."""
+
+    rank: int = 0
+    """Number of the process."""
+    world: int = 1
+    """How many processes there are."""
+
+    def of(self, count: int) -> range:
+        """This process's share of `count` numbers; as even as possible, never empty."""
+        return range(count * self.rank // self.world, count * (self.rank + 1) // self.world)
+
+
+@dataclass
+class Tally:
+    """What making the batches has cost so far."""
+
+    samples: int = 0
+    """Crops or ingredients made."""
+    seconds: float = 0.0
+    """Time spent making them, added up over the workers."""
+    waited: float = 0.0
+    """Time the training stood still for want of a batch, in seconds."""
+    skipped: set[str] = field(default_factory=set)
+    """Names of pictures that could not be read, and were left out."""
+
+    def rate(self, workers: int) -> float:
+        """Samples per second that the workers can make together."""
+        return self.samples / self.seconds * max(1, workers) if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a worker hands over at a time."""
+
+    batch: Batch
+    """The tensors."""
+    seconds: float
+    """It took to make them."""
+    skipped: list[str]
+    """Pictures that this worker could not read so far."""
+
+
+class _Source(IterableDataset[Item]):
+    """Numbered items from `first` to `last`, shared out to the workers in turn."""
+
+    def __init__(self, bank: Path, first: int, last: int, cache_mb: int) -> None:
+        self.bank = bank
+        self.first = first
+        self.last = last
+        self.cache_mb = cache_mb
+        self._composer: Composer | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        import cv2
+
+        worker = torch.utils.data.get_worker_info()
+        if worker is not None:
+            cv2.setNumThreads(1)
+        number, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for item in range(self.first + number, self.last, step):
+            started = time.perf_counter()
+            batch = self.item(item)
+            skipped = [] if self._composer is None else list(self._composer.skipped)
+            yield Item(batch, time.perf_counter() - started, skipped)
+
+    def item(self, number: int) -> Batch:
+        """Item `number`, batched."""
+        raise NotImplementedError
+
+    def _composing(self, size: int) -> Composer:
+        """The composer for crops of a size, made where it is needed: in the worker."""
+        if self._composer is None or self._composer.size != size:
+            self._composer = None  # two caches at a time may be too much
+            self._composer = Composer(self.bank, size=size, cache_mb=self.cache_mb)
+        return self._composer
+
+
+class Crops(_Source):
+    """Composed batches: item n is this process's part of the batch of step n."""
+
+    def __init__(
+        self, bank: Path, recipe: Recipe, first: int, *, part: Part, cache_mb: int = _CACHE_MB
+    ) -> None:
+        super().__init__(bank, first, recipe.steps, cache_mb)
+        self.recipe = recipe
+        self.part = part
+
+    def item(self, number: int) -> Batch:
+        """The batch of step `number`."""
+        stage = self.recipe.stages[self.recipe.stage_at(number)[0]]
+        composer = self._composing(stage.crop)
+        seeds = ([self.recipe.seed, number, i] for i in self.part.of(stage.batch))
+        samples = [composer.sample(np.random.default_rng(seed)) for seed in seeds]
+        images, trimaps, alphas = (
+            torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
+            for name in ("image", "trimap", "alpha")
+        )
+        trimap = trimaps[:, None].float()
+        return {
+            "image": images.permute(0, 3, 1, 2).float() / 255,
+            "trimap": torch.where(trimap == 128, 0.5, trimap / 255),
+            "alpha": alphas[:, None].float(),
+        }
+
+
+class Ingredients(_Source):
+    """Foregrounds and backgrounds for `recompose`: item n holds `count` of them."""
+
+    def __init__(
+        self,
+        bank: Path,
+        stage: Stage,
+        first: int,
+        *,
+        last: int,
+        count: int,
+        seed: list[int],
+        cache_mb: int = _CACHE_MB,
+    ) -> None:
+        super().__init__(bank, first, last, cache_mb)
+        self.side = ingredient_side(stage.crop)
+        self.count = count
+        self.seed = seed
+
+    def item(self, number: int) -> Batch:
+        """Ingredients number·count and on: (count, 7, side, side) uint8, RGBA and RGB."""
+        first = number * self.count
+        composer = self._composing(self.side)
+        packed = []
+        for n in range(first, first + self.count):
+            layers, _ = composer.layers(np.random.default_rng([*self.seed, n]))
+            planes = [layers.foreground, layers.alpha[..., None] * 255, layers.background]
+            whole = np.rint(np.concatenate(planes, axis=2)).clip(0, 255).astype(np.uint8)
+            packed.append(whole.transpose(2, 0, 1))
+        return {"ingredients": torch.from_numpy(np.stack(packed))}
+
+
+class Feed:
+    """The batches of a run, in order, on the device.
+
+    Args:
+        recipe: which, of what size.
+        bank: folder of training pictures.
+        step: the first.
+        device: where they are wanted.
+        workers: processes that make them; 0 makes them in this one.
+        part: this process's share.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        bank: Path,
+        step: int,
+        *,
+        device: torch.device,
+        workers: int,
+        part: Part,
+    ) -> None:
+        self.recipe = recipe
+        self.bank = bank
+        self.device = device
+        self.workers = workers
+        self.part = part
+        self.tally = Tally()
+        self.cache_mb = _cache_mb(workers)
+        self._stage = -1
+        self._source: Iterator[Item] = iter(())
+        self._pool: Pool | None = None
+        self._fresh = 0
+        if recipe.data == "composed" and step < recipe.steps:
+            crops = Crops(bank, recipe, step, part=part, cache_mb=self.cache_mb)
+            self._source = self._load(crops)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step; steps have to be asked for in order."""
+        if self.recipe.data == "composed":
+            return self._next()
+        number, first = self.recipe.stage_at(step)
+        if number != self._stage:
+            self._fill(number, step - first)
+        elif self._pool is not None:
+            self._pool.add(self._next()["ingredients"])
+        assert self._pool is not None
+        stage = self.recipe.stages[number]
+        generator = torch.Generator(self.device)
+        generator.manual_seed(batch_seed(self.recipe, step, self.part.rank))
+        return recompose(self._pool, len(self.part.of(stage.batch)), stage.crop, generator)
+
+    def _fill(self, number: int, step: int) -> None:
+        """Make the pool that step `step` of stage `number` draws from."""
+        stage = self.recipe.stages[number]
+        local = len(self.part.of(stage.batch))
+        self._fresh = max(1, round(local / self.recipe.reuse))
+        items = -(-self.recipe.pool // self._fresh)
+        source = Ingredients(
+            self.bank,
+            stage,
+            step,
+            last=stage.steps + items,
+            count=self._fresh,
+            seed=[self.recipe.seed, _INGREDIENTS, number, self.part.rank],
+            cache_mb=self.cache_mb,
+        )
+        self._pool = None  # make room first
+        self._source = self._load(source)
+        self._stage = number
+        self._pool = Pool(items * self._fresh, source.side, self.device, start=step * self._fresh)
+        for _ in range(items):
+            self._pool.add(self._next()["ingredients"])
+
+    def _load(self, source: _Source) -> Iterator[Item]:
+        return iter(
+            DataLoader(
+                source,
+                batch_size=None,
+                num_workers=self.workers,
+                # Forking a process that runs threads already (torch, OpenCV) can hang.
+                multiprocessing_context="spawn" if self.workers else None,
+                pin_memory=self.device.type == "cuda",
+                worker_init_fn=_quiet if self.workers else None,
+                prefetch_factor=4 if self.workers else None,
+            )
+        )
+
+    def _next(self) -> Batch:
+        started = time.perf_counter()
+        try:
+            item = next(self._source)
+        except InputError as error:  # a worker's arrives with the worker's traceback
+            message = str(error).strip().splitlines()[-1].rpartition("InputError: ")[2]
+            raise InputError(message) from None
+        self.tally.waited += time.perf_counter() - started
+        self.tally.seconds += item.seconds
+        self.tally.skipped |= set(item.skipped)
+        moved = {k: v.to(self.device, non_blocking=True) for k, v in item.batch.items()}
+        self.tally.samples += len(next(iter(moved.values())))
+        return moved
+
+
+def batch_seed(recipe: Recipe, step: int, rank: int = 0) -> int:
+    """Seeds what is random in a step, on one process."""
+    return (recipe.seed * 1_000_003 + step) * 1_009 + rank
+
+
+def _quiet(_: int) -> None:
+    """Workers leave Ctrl-C to the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _cache_mb(workers: int) -> int:
+    """Room for decoded pictures per worker."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return _CACHE_MB // max(1, workers)
+    return int(min(_CACHE_MB, free * _CACHE_SHARE / max(1, workers)))

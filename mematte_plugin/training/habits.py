@@ -1,0 +1,72 @@
+"""How a run is made, beside what it computes: device, reports, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import SettingError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a run does beside training; none of it changes what is learned."""
+
+    log_every: int = 20
+    """Steps between rows of the log."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    save_minutes: float = 3.0
+    """Minutes after which a checkpoint is written in any case."""
+    preview_every: int = 1000
+    """Steps between preview pictures; 0 for none."""
+    validate_every: int = 2000
+    """Steps between validations; there is one at the end too."""
+    validate: Path | None = None
+    """Folder of photographs with true alpha to validate on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a run has come."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps of the recipe."""
+    crops_per_second: float
+    """Crops that this call trained on, by the clock; 0 where it had nothing left to do."""
+    generator_per_second: float
+    """Samples (crops, or ingredients of several crops each) that the workers can make."""
+    waited: float
+    """Share of the time in which training stood still for want of a batch."""
+    skipped: int
+    """Pictures that could not be read, and were left out."""
+
+
+def accelerator(device: str, precision: str) -> Any:
+    """accelerate's view of device, precision and processes. Raises SettingError."""
+    try:
+        from accelerate import Accelerator
+    except ImportError:
+        raise SettingError(
+            "training needs accelerate: pip install 'mematte-plugin[train]'"
+        ) from None
+
+    if device not in DEVICES:
+        raise SettingError(f"device {device!r}: use {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingError("device cuda: torch sees no CUDA device here; use cpu")
+    cuda = device != "cpu" and torch.cuda.is_available()
+    chosen = precision if precision != "auto" else "bf16" if cuda else "no"
+    if chosen == "fp16" and not cuda:
+        raise SettingError("precision fp16: needs a CUDA device; use no, or bf16")
+    try:
+        return Accelerator(mixed_precision=chosen, cpu=device == "cpu")
+    except ValueError as error:
+        raise SettingError(f"precision {chosen}: {error}; use no") from error
