@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from ..errors import SettingError, WeightsError
 
-Guidance = Literal["none", "nearest"]
+Guidance = Literal["none", "nearest", "propagated"]
 Padding = Literal["both", "each"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-GUIDANCE_CHANS = {"none": 0, "nearest": 9}
+GUIDANCE_CHANS = {"none": 0, "nearest": 9, "propagated": 11}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class NetworkConfig:
     """How an image is padded to multiples of 32: "both" sides gain 32 - r as soon as one has a
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
-    """Extra input channels from the known regions (see guidance.py); "none" as in the paper."""
+    """Extra input channels from the known regions: "nearest" colours (guidance.py), or those and
+    two "propagated" alphas (propagation.py); "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
@@ -144,7 +145,7 @@ VARIANTS: dict[str, NetworkConfig] = {
         detail_chans=(24, 48, 96),
         fusion_chans=(96, 64, 32, 16),
         padding="each",
-        guidance="nearest",
+        guidance="propagated",
     ),
     "small": NetworkConfig(),
     "base": NetworkConfig(embed_dim=768, num_heads=12),

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from .config import NetworkConfig
 from .guidance import NearestColours
+from .propagation import PropagatedAlpha
 
 MULTIPLE = 32  # sides of the padded input
 
@@ -28,10 +29,18 @@ class NetworkInput:
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
         dtype: what `crop` returns; the input itself is prepared in the image's own precision.
+        cell: side of the grid cells of the propagated alphas, in pixels; by default what the size
+            asks for. Training crops stand for pieces of larger pictures and vary it.
     """
 
     def __init__(
-        self, image: Tensor, trimap: Tensor, config: NetworkConfig, dtype: torch.dtype
+        self,
+        image: Tensor,
+        trimap: Tensor,
+        config: NetworkConfig,
+        dtype: torch.dtype,
+        *,
+        cell: int | None = None,
     ) -> None:
         self.dtype = dtype
         self.image = image
@@ -42,7 +51,9 @@ class NetworkInput:
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
         self._mean = image.new_tensor(config.pixel_mean).view(1, 3, 1, 1)
         self._std = image.new_tensor(config.pixel_std).view(1, 3, 1, 1)
-        self._nearest = NearestColours(image, trimap) if config.guidance == "nearest" else None
+        guided, propagated = config.guidance != "none", config.guidance == "propagated"
+        self._nearest = NearestColours(image, trimap) if guided else None
+        self._propagated = PropagatedAlpha(image, trimap, cell) if propagated else None
 
     def crop(self, top: int, left: int, bottom: int, right: int) -> Tensor:
         """(B, in_chans, bottom - top, right - left) of the padded input; zero outside the image."""
@@ -64,6 +75,8 @@ class NetworkInput:
                 line,
                 distances,
             ]
+        if self._propagated is not None:
+            channels.append(self._propagated.crop(rgb, top, left))
         # The padding is zero after normalisation, as in the official code.
         whole = torch.cat(channels, dim=1).to(self.dtype)
         return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))
