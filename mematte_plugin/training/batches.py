@@ -5,12 +5,14 @@ So a run that was cut goes on with exactly the pictures that it would have seen.
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,14 +20,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..errors import InputError
+from ..network import NetworkConfig
+from ..network.inputs import NetworkInput
 from .data.compose import Composer
 from .recipe import Recipe, Stage
 from .recompose import Pool, ingredient_side, recompose
 
-Batch = dict[str, Tensor]
-"""image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, alpha (B, 1, S, S) in [0, 1]:
-float32."""
-_INGREDIENTS = 1_000_000_007  # sets their seeds apart from those of crops
+# They set seeds apart from those of crops.
+_INGREDIENTS, _CELLS = 1_000_000_007, 1_000_000_009
 _CACHE_MB = 3000
 _CACHE_SHARE = 0.4  # of the free memory, for the decoded foregrounds of all workers
 
@@ -63,11 +65,25 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The crops of a step, on one process."""
+
+    inputs: NetworkInput
+    """Image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, and their guidance; it is
+    searched for by the workers, because that takes as long as the training itself."""
+    alpha: Tensor
+    """The truth, (B, 1, S, S) float32 in [0, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+
+@dataclass(frozen=True)
 class Item:
     """What a worker hands over at a time."""
 
-    batch: Batch
-    """The tensors."""
+    content: Batch | Tensor
+    """A batch, or ingredients."""
     seconds: float
     """It took to make them."""
     skipped: list[str]
@@ -93,11 +109,11 @@ class _Source(IterableDataset[Item]):
         number, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for item in range(self.first + number, self.last, step):
             started = time.perf_counter()
-            batch = self.item(item)
+            content = self.item(item)
             skipped = [] if self._composer is None else list(self._composer.skipped)
-            yield Item(batch, time.perf_counter() - started, skipped)
+            yield Item(content, time.perf_counter() - started, skipped)
 
-    def item(self, number: int) -> Batch:
+    def item(self, number: int) -> Batch | Tensor:
         """Item `number`, batched."""
         raise NotImplementedError
 
@@ -130,11 +146,9 @@ class Crops(_Source):
             for name in ("image", "trimap", "alpha")
         )
         trimap = trimaps[:, None].float()
-        return {
-            "image": images.permute(0, 3, 1, 2).float() / 255,
-            "trimap": torch.where(trimap == 128, 0.5, trimap / 255),
-            "alpha": alphas[:, None].float(),
-        }
+        image = images.permute(0, 3, 1, 2).float() / 255
+        trimap = torch.where(trimap == 128, 0.5, trimap / 255)
+        return Batch(network_input(self.recipe, number, image, trimap), alphas[:, None].float())
 
 
 class Ingredients(_Source):
@@ -156,7 +170,7 @@ class Ingredients(_Source):
         self.count = count
         self.seed = seed
 
-    def item(self, number: int) -> Batch:
+    def item(self, number: int) -> Tensor:
         """Ingredients number·count and on: (count, 7, side, side) uint8, RGBA and RGB."""
         first = number * self.count
         composer = self._composing(self.side)
@@ -166,7 +180,7 @@ class Ingredients(_Source):
             planes = [layers.foreground, layers.alpha[..., None] * 255, layers.background]
             whole = np.rint(np.concatenate(planes, axis=2)).clip(0, 255).astype(np.uint8)
             packed.append(whole.transpose(2, 0, 1))
-        return {"ingredients": torch.from_numpy(np.stack(packed))}
+        return torch.from_numpy(np.stack(packed))
 
 
 class Feed:
@@ -209,17 +223,20 @@ class Feed:
     def batch(self, step: int) -> Batch:
         """The batch of a step; steps have to be asked for in order."""
         if self.recipe.data == "composed":
-            return self._next()
+            content = self._next()
+            assert isinstance(content, Batch)
+            return content
         number, first = self.recipe.stage_at(step)
         if number != self._stage:
             self._fill(number, step - first)
-        elif self._pool is not None:
-            self._pool.add(self._next()["ingredients"])
+        else:
+            self._add()
         assert self._pool is not None
         stage = self.recipe.stages[number]
         generator = torch.Generator(self.device)
         generator.manual_seed(batch_seed(self.recipe, step, self.part.rank))
-        return recompose(self._pool, len(self.part.of(stage.batch)), stage.crop, generator)
+        made = recompose(self._pool, len(self.part.of(stage.batch)), stage.crop, generator)
+        return Batch(network_input(self.recipe, step, made.image, made.trimap), made.alpha)
 
     def _fill(self, number: int, step: int) -> None:
         """Make the pool that step `step` of stage `number` draws from."""
@@ -241,7 +258,13 @@ class Feed:
         self._stage = number
         self._pool = Pool(items * self._fresh, source.side, self.device, start=step * self._fresh)
         for _ in range(items):
-            self._pool.add(self._next()["ingredients"])
+            self._add()
+
+    def _add(self) -> None:
+        content = self._next()
+        assert isinstance(content, Tensor)
+        assert self._pool is not None
+        self._pool.add(content)
 
     def _load(self, source: _Source) -> Iterator[Item]:
         return iter(
@@ -253,11 +276,11 @@ class Feed:
                 multiprocessing_context="spawn" if self.workers else None,
                 pin_memory=self.device.type == "cuda",
                 worker_init_fn=_quiet if self.workers else None,
-                prefetch_factor=4 if self.workers else None,
+                prefetch_factor=3 if self.workers else None,
             )
         )
 
-    def _next(self) -> Batch:
+    def _next(self) -> Batch | Tensor:
         started = time.perf_counter()
         try:
             item = next(self._source)
@@ -267,14 +290,37 @@ class Feed:
         self.tally.waited += time.perf_counter() - started
         self.tally.seconds += item.seconds
         self.tally.skipped |= set(item.skipped)
-        moved = {k: v.to(self.device, non_blocking=True) for k, v in item.batch.items()}
-        self.tally.samples += len(next(iter(moved.values())))
-        return moved
+        self.tally.samples += len(item.content)
+        return _moved(item.content, self.device)
+
+
+def network_input(recipe: Recipe, step: int, image: Tensor, trimap: Tensor) -> NetworkInput:
+    """The input of step `step`, with its guidance."""
+    config = NetworkConfig.from_dict(recipe.network)
+    options: dict[str, int] = {}
+    if recipe.cells:
+        rng = np.random.default_rng([recipe.seed, _CELLS, step])
+        options["cell"] = int(rng.choice(recipe.cells))
+    return NetworkInput(image, trimap, config, torch.float32, **options)
 
 
 def batch_seed(recipe: Recipe, step: int, rank: int = 0) -> int:
     """Seeds what is random in a step, on one process."""
     return (recipe.seed * 1_000_003 + step) * 1_009 + rank
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """The same on the device: tensors, and whatever holds some."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(v, device) for v in value)
+    if not hasattr(value, "__dict__") or isinstance(value, NetworkConfig):
+        return value
+    twin = copy.copy(value)
+    for name, part in vars(value).items():
+        object.__setattr__(twin, name, _moved(part, device))
+    return twin
 
 
 def _quiet(_: int) -> None:

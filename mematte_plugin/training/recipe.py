@@ -50,6 +50,9 @@ class Recipe:
     """Recomposed only: crops made of each ingredient, on average."""
     pool: int = 1024
     """Recomposed only: ingredients per process that crops are drawn from at a time."""
+    cells: tuple[int, ...] = ()
+    """Cells of the propagated guidance to draw from for each batch, in pixels (see NetworkInput):
+    a crop stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
     lr: float = 5e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
@@ -211,6 +214,7 @@ def _requirements(recipe: Recipe) -> Sequence[tuple[str, bool, str]]:
         ),
         ("a batch or length below 1", all(n >= 1 for n in counts), "use 1 or more"),
         (f"data {recipe.data!r}", recipe.data in DATA, f"use {' or '.join(DATA)}"),
+        (f"cells {recipe.cells}", all(c >= 1 for c in recipe.cells), "use 1 or more"),
         ("reuse or pool below 1", min(recipe.reuse, recipe.pool) >= 1, "use 1 or more"),
         (
             f"schedule {recipe.schedule!r}",

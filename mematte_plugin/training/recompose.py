@@ -8,6 +8,7 @@ What is done follows data/compose.py; pure torch, the same on every device.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,8 +57,20 @@ class Pool:
         self._next += len(ingredients)
 
 
+@dataclass(frozen=True)
+class Recomposed:
+    """A batch of crops, float32."""
+
+    image: Tensor
+    """(B, 3, S, S) in [0, 1], degraded like a photograph."""
+    trimap: Tensor
+    """(B, 1, S, S) of 0, 0.5 and 1."""
+    alpha: Tensor
+    """(B, 1, S, S) in [0, 1]."""
+
+
 @torch.no_grad()
-def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> dict[str, Tensor]:
+def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> Recomposed:
     """Make a batch.
 
     Args:
@@ -65,9 +78,6 @@ def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> 
         count: crops.
         crop: their side in pixels, a multiple of 8.
         generator: on the pool's device; the same state gives the same batch.
-
-    Returns: image (count, 3, crop, crop) in [0, 1], trimap (count, 1, …) of 0, 0.5 and 1, alpha
-    (count, 1, …) in [0, 1]; float32.
     """
     tried = math.ceil(count * _EXTRA)
     subjects = _pick(pool, tried, generator)
@@ -86,11 +96,7 @@ def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> 
     colour, background, sharp, lens = colour[best], background[best], sharp[best], lens[best]
     image = sharp * colour + (1 - sharp) * background
     image = filters.gaussian_blur(image, lens, _LENS_REACH)
-    return {
-        "image": _camera(image, generator) / 255,
-        "trimap": trimap[best],
-        "alpha": alpha[best],
-    }
+    return Recomposed(_camera(image, generator) / 255, trimap[best], alpha[best])
 
 
 def random_trimap(alpha: Tensor, generator: torch.Generator) -> Tensor:

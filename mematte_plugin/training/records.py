@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,19 +88,17 @@ def tensorboard(directory: Path, step: int) -> Any | None:
     return SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
 
 
-def write_preview(path: Path, batch: Mapping[str, Tensor], matte: Tensor) -> None:
-    """Write a PNG with a row of image, trimap, true alpha and matte per sample.
+def write_preview(path: Path, columns: Sequence[Tensor]) -> None:
+    """Write a PNG with a row of pictures (image, trimap, true alpha, matte) per sample.
 
     Args:
         path: the PNG.
-        batch: image (B, 3, S, S), trimap and alpha (B, 1, S, S) in [0, 1].
-        matte: (B, 1, S, S) in [0, 1].
+        columns: each (B, 1 or 3, S, S) in [0, 1].
     """
     import cv2
 
-    columns = [batch["image"], batch["trimap"], batch["alpha"], matte]
-    planes = [c[:SHOWN].detach().float().cpu().expand(-1, 3, -1, -1) for c in columns]
-    samples = torch.cat(planes, dim=3)  # (B, 3, S, 4S)
+    planes = [c.detach().float().cpu().expand(-1, 3, -1, -1) for c in columns]
+    samples = torch.cat(planes, dim=3)  # (B, 3, S, n·S)
     count, _, height, width = samples.shape
     half = -(-count // 2)  # two samples side by side
     samples = torch.cat([samples, samples.new_ones(half * 2 - count, 3, height, width)])

@@ -62,17 +62,33 @@ def averaged_network(state: Mapping[str, Any]) -> MEMatte:
 def start_from(network: MEMatte, source: str | Path) -> int:
     """Copy another network's tensors where names and shapes agree; the others stay as they are.
 
+    Where the network only has more guidance, that is, more input channels at the end, the layers
+    that see the input are copied too, and do not see the new channels yet.
+
     Returns: how many tensors were copied.
     Raises WeightsError where not one fits.
     """
-    given = trained_network(source).state_dict()
+    other = trained_network(source)
     own = network.state_dict()
+    old, new = other.config.in_chans, network.config.in_chans
+    given = {
+        k: _widened(v, old, new) if k in own and own[k].shape != v.shape else v
+        for k, v in other.state_dict().items()
+    }
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if not fitting:
         raise WeightsError(f"{source}: no tensor fits the recipe's network; choose other weights")
     network.load_state_dict(fitting, strict=False)
     logger.info("%d of %d tensors start from %s", len(fitting), len(own), source)
     return len(fitting)
+
+
+def _widened(weight: Tensor, old: int, new: int) -> Tensor:
+    """A convolution's (out, in, …) with zeros for the input's channels `old` to `new`."""
+    if weight.ndim != 4 or weight.shape[1] < old or new < old:
+        return weight
+    blank = weight.new_zeros(weight.shape[0], new - old, *weight.shape[2:])
+    return torch.cat([weight[:, :old], blank, weight[:, old:]], dim=1)
 
 
 def start_backbone(network: MEMatte, source: str | Path) -> list[str]:

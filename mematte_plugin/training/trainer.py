@@ -213,9 +213,8 @@ class Trainer:
     def _terms(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | float]:
         """Every loss by name, weighted; and the share of tokens kept."""
         recipe = self.recipe
-        image, trimap, truth = batch["image"], batch["trimap"], batch["alpha"]
-        unknown = ((trimap > 0) & (trimap < 1)).float()
-        inputs = NetworkInput(image, trimap, self.network.config, torch.float32)
+        inputs, truth = batch.inputs, batch.alpha
+        unknown = ((inputs.trimap > 0) & (inputs.trimap < 1)).float()
         out: TrainingOutput = self.learner(inputs, decisions_learn(recipe, self.step))
         terms = {
             "unknown": losses.unknown_l1(out.alpha, truth, unknown),
@@ -282,10 +281,11 @@ class Trainer:
     def _preview(self, batch: Batch) -> None:
         if not self.accelerator.is_main_process:
             return
+        image, trimap = batch.inputs.image[:SHOWN], batch.inputs.trimap[:SHOWN]
         with torch.no_grad():
-            few = {name: value[:SHOWN] for name, value in batch.items()}
-            matte = self.average.predict(few["image"], few["trimap"]).alpha
-        write_preview(self.directory / PREVIEWS / f"step-{self.step:07d}.png", few, matte)
+            matte = self.average.predict(image, trimap).alpha
+        path = self.directory / PREVIEWS / f"step-{self.step:07d}.png"
+        write_preview(path, [image, trimap, batch.alpha[:SHOWN], matte])
 
     def _feed(self) -> Feed:
         return Feed(

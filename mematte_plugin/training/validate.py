@@ -86,5 +86,5 @@ def _grey(path: Path) -> np.ndarray:
     if grey is None:
         raise InputError(f"{path}: not a readable picture")
     values = np.asarray(grey)
-    full = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+    full = {"uint8": 255, "uint16": 65535}.get(values.dtype.name, 1)
     return np.asarray(values, np.float32) / np.float32(full)
