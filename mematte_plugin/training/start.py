@@ -66,9 +66,15 @@ def start_from(network: MEMatte, source: str | Path) -> int:
     that see the input are copied too, and do not see the new channels yet.
 
     Returns: how many tensors were copied.
-    Raises WeightsError where not one fits.
+    Raises WeightsError where the encoder is of another width or patch size.
     """
     other = trained_network(source)
+    for name in ("embed_dim", "patch_size"):
+        theirs, ours = getattr(other.config, name), getattr(network.config, name)
+        if theirs != ours:
+            raise WeightsError(
+                f"{source}: its {name} is {theirs}, the recipe's {ours}; choose other weights"
+            )
     own = network.state_dict()
     old, new = other.config.in_chans, network.config.in_chans
     given = {
@@ -76,8 +82,6 @@ def start_from(network: MEMatte, source: str | Path) -> int:
         for k, v in other.state_dict().items()
     }
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
-        raise WeightsError(f"{source}: no tensor fits the recipe's network; choose other weights")
     network.load_state_dict(fitting, strict=False)
     logger.info("%d of %d tensors start from %s", len(fitting), len(own), source)
     return len(fitting)
