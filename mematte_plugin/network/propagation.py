@@ -75,9 +75,8 @@ class PropagatedAlpha:
         full = F.interpolate(cells, scale_factor=self.cell, mode="bilinear", align_corners=False)
         y = top - first_row * self.cell + self.cell
         x = left - first_col * self.cell + self.cell
-        full = full[:, :, y : y + r, x : x + c]
-        alphas = [(m[:, :3] * rgb).sum(1, keepdim=True) + m[:, 3:] for m in full.split(4, dim=1)]
-        return torch.cat(alphas, 1).clamp(0, 1)
+        full = full[:, :, y : y + r, x : x + c].reshape(-1, 2, 4, r, c)
+        return ((full[:, :, :3] * rgb[:, None]).sum(2) + full[:, :, 3]).clamp(0, 1)
 
 
 def cell_size(height: int, width: int) -> int:
