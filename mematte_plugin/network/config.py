@@ -55,7 +55,8 @@ class NetworkConfig:
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
     """Extra input channels from the known regions: "nearest" colours (guidance.py), or those and
-    two "propagated" alphas (propagation.py); "none" as in the paper."""
+    two "propagated" alphas (propagation.py), which the decoder then corrects; "none" as in the
+    paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
