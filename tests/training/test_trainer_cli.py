@@ -1,0 +1,109 @@
+"""`mematte train`, as a user or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mematte_plugin.cli.shell import run
+from mematte_plugin.training.checkpoint import CHECKPOINT
+from mematte_plugin.weights.load import load_network
+from tests.networks import SMALL
+
+from .trainer_bank import small_bank
+
+NETWORK = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bank and a short recipe in the current directory."""
+    small_bank(tmp_path / "bank", count=3)
+    recipe = {"network": NETWORK, "stages": [{"crop": 64, "batch": 2, "steps": 3}]}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TRAIN = ["train", "run", "run", "--data", "bank", "--recipe", "recipe.json"]
+TRAIN += ["--device", "cpu", "--workers", "0"]
+
+
+def test_a_model_is_trained_and_shipped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(TRAIN) == 0
+    assert "step 3 of 3" in capsys.readouterr().out
+    assert run([*TRAIN, "--json"]) == 0  # nothing is left to do
+    done = json.loads(capsys.readouterr().out)
+    assert (done["run"], done["step"], done["steps"], done["skipped"]) == ("run", 3, 3, 0)
+    assert run(["train", "export", "run", "model", "--data", "bank"]) == 0
+    assert load_network(folder / "model").config.embed_dim == SMALL["embed_dim"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--recipe", "huge"], 2, "mematte-tiny"),
+        (["--minutes", "-1"], 2, "--minutes"),
+        (["--precision", "int4"], 2, "bf16"),
+        (["--device", "abacus"], 2, "cuda"),
+        (["--data", "nowhere"], 1, "nowhere"),
+        (["--teacher", "nobody"], 1, "nobody"),
+        (["--init", "nobody"], 1, "nobody"),
+        (["--init-backbone", "nobody.pth"], 1, "nobody.pth"),
+        (["--validate", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: list[str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = json.loads((folder / "recipe.json").read_text())
+    distilling = {**values, "distillation": 1.0 if "--teacher" in options else 0.0}
+    (folder / "recipe.json").write_text(json.dumps(distilling))
+    assert run([*TRAIN, *options]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+    assert "unexpected" not in captured.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
+    values = json.loads((folder / "recipe.json").read_text())
+    values["stages"][0]["steps"] = 100_000
+    (folder / "recipe.json").write_text(json.dumps(values))
+    command = [sys.executable, "-m", "mematte_plugin", *TRAIN]
+    command[command.index("0")] = "1"  # with a worker, which gets the signal too
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    reached: list[int] = []
+    for rows in (1, 2):
+        with subprocess.Popen(command, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
+            _until(lambda: len((folder / "run/log.csv").read_text().splitlines()) > rows)  # noqa: B023
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        assert "the same command goes on" in out
+        assert (folder / "run" / CHECKPOINT).is_file()
+        reached.append(int(out.split("step ")[1].split()[0]))
+    assert reached[1] > reached[0] > 0
+
+
+def _until(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it did not come to that")
