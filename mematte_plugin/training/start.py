@@ -21,6 +21,7 @@ from .checkpoint import CHECKPOINT, load_state
 
 logger = logging.getLogger(__name__)
 
+_LAST_LAYER = "decoder.matting_head.matting_convs.3."
 _WRAPPINGS = ("model", "state_dict", "teacher", "student")
 _PREFIXES = ("module.", "backbone.", "image_encoder.", "encoder.", "vit.", "deit.")
 _RGB = 3
@@ -82,6 +83,8 @@ def start_from(network: MEMatte, source: str | Path) -> int:
         for k, v in other.state_dict().items()
     }
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    if network.decoder.corrects != other.decoder.corrects:  # its last layer means something else
+        fitting = {k: v for k, v in fitting.items() if not k.startswith(_LAST_LAYER)}
     network.load_state_dict(fitting, strict=False)
     logger.info("%d of %d tensors start from %s", len(fitting), len(own), source)
     return len(fitting)

@@ -16,7 +16,7 @@ import torch
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
 from mematte_plugin.network import MEMatte, NetworkConfig
 from mematte_plugin.training import checkpoint
-from mematte_plugin.training.batches import Feed, Part
+from mematte_plugin.training.batches import Feed, Part, network_input
 from mematte_plugin.training.checkpoint import CHECKPOINT, save_state
 from mematte_plugin.training.habits import Habits
 from mematte_plugin.training.recipe import Recipe, Stage
@@ -24,7 +24,7 @@ from mematte_plugin.training.records import LOG, PREVIEWS, VALIDATION
 from mematte_plugin.training.start import trained_network
 from mematte_plugin.training.stopping import asked_to_stop
 from mematte_plugin.training.trainer import Trainer
-from tests.networks import SMALL
+from tests.networks import SMALL, random_input
 
 from .trainer_bank import small_bank
 
@@ -238,6 +238,22 @@ def test_the_hint_fades_and_then_the_matte_reaches_the_routers(bank: Path, tmp_p
     assert log[6]["hint"] == ""
     assert float(log[6]["router_norm"]) == 0
     assert float(log[8]["router_norm"]) > 0
+
+
+def test_propagated_guidance_is_made_for_pictures_of_every_size(bank: Path, tmp_path: Path) -> None:
+    network = {**DENSE, "guidance": "propagated"}
+    plan = recipe((64, 2, 3), network=network, cells=(2, 4, 8))
+    made = [network_input(plan, step, *random_input(64, 64)) for step in range(12)]
+    assert {inputs._propagated.cell for inputs in made if inputs._propagated} == {2, 4, 8}
+    assert trainer(plan, bank, tmp_path).run().step == 3
+
+
+def test_the_retention_loss_holds_the_share_of_kept_tokens_down(bank: Path, tmp_path: Path) -> None:
+    plan = recipe((64, 4, 25), lr=3e-2, retention=0.1, retention_weight=20.0, warmup=0)
+    trainer(plan, bank, tmp_path, log_every=2).run()
+    log = rows(tmp_path / LOG)
+    assert float(log[0]["kept"]) > 0.3
+    assert float(log[-1]["kept"]) < 0.2
 
 
 def test_half_precision_runs(bank: Path, tmp_path: Path) -> None:

@@ -161,6 +161,16 @@ def test_more_guidance_changes_nothing_at_first(tmp_path: Path) -> None:
         assert torch.allclose(guided.eval()(image, trimap), plain(image, trimap), atol=1e-5)
 
 
+def test_a_network_that_corrects_starts_with_what_it_corrects(tmp_path: Path) -> None:
+    save_network(random_network(routed=False, guidance="nearest"), tmp_path / "nearest")
+    network = fresh(routed=False, guidance="propagated")
+    image, trimap = random_input(64, 64)
+    with torch.no_grad():
+        before = network.eval()(image, trimap)
+        start_from(network, tmp_path / "nearest")
+        assert torch.equal(network(image, trimap), before)
+
+
 def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     save_network(random_network(embed_dim=64), tmp_path / "other")
     with pytest.raises(WeightsError, match="embed_dim is 64"):
