@@ -8,6 +8,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sources
-from .foregrounds import generate, kind_of
+from .foregrounds import figure_of, generate, generate_figure, kind_of
 from .licences import sha256
 from .panoramas import read_panorama, views
 from .photos import read_photo
 from .sources import Picture, Skipped
 from .storing import Entry, read_manifest, whole, write_foreground, write_manifest, write_photo
+from .strokes import straighten
 from .textures import PhotoPool
-from .things import from_rgba
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def build_bank(
     installed: bool | None = None,
     emoji_archive: Path | None = None,
     emoji_count: int = 120,
+    figures: int = 0,
     blender: int = 0,
     blender_python: Path | None = None,
     progress: Progress | None = None,
@@ -57,6 +59,7 @@ def build_bank(
     Args:
         directory: the bank; made if it does not exist.
         count: foregrounds drawn in 2D (600 if neither this nor `minutes` is given).
+        figures: people, animals and plants drawn in 3D, some seconds each.
         minutes: stop rendering after so long.
         seed: foreground number i depends only on `seed`, i and the photographs.
         size: pixels a side of a foreground.
@@ -65,7 +68,7 @@ def build_bank(
             file by file (see `sources.given`).
         installed: take the photographs of installed packages; default: if no `photos` are named.
         emoji_archive: archive of @lobehub/fluent-emoji-3d, of which `emoji_count` are taken.
-        blender: how many foregrounds Blender renders.
+        blender: how many foregrounds Blender path-traces, of the same subjects; minutes each.
         blender_python: a Python that can import bpy; default: this one.
         progress: called as progress(done, total, stage).
 
@@ -101,8 +104,9 @@ def build_bank(
             for picture in sources.emoji(emoji_archive, emoji_count, np.random.default_rng(seed)):
                 _keep_emoji(directory, picture, entries, skipped)
         write_manifest(directory, entries)
-        drawn = _drawn(directory, entries, count, seed, size, workers=workers, until=until)
-        _collect(directory, entries, drawn, progress)
+        for kind, wanted in (("rendered", count), ("figure", figures)):
+            plan = _Plan(directory, kind, seed, size)
+            _collect(directory, entries, _drawn(plan, entries, wanted, workers, until), progress)
         if blender:
             from .blender_jobs import rendered
 
@@ -216,14 +220,13 @@ def _keep_emoji(
     if isinstance(rgba, str):
         skipped.append(Skipped(picture.name, rgba))
         return
-    premultiplied: NDArray[Any] = rgba.astype(np.float32)
-    premultiplied[..., :3] *= premultiplied[..., 3:] / 255
+    premultiplied = np.concatenate(
+        [rgba[..., :3] * (rgba[..., 3:] / np.float32(255)), rgba[..., 3:]], 2, dtype=np.float32
+    )
     scale = 448 / max(rgba.shape[:2])
     size = (round(rgba.shape[1] * scale), round(rgba.shape[0] * scale))
     scaled = np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
-    scaled[..., :3] *= 255 / np.maximum(scaled[..., 3:], 1e-3)
-    straight = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    write_foreground(directory / name, from_rgba(straight))
+    write_foreground(directory / name, straighten(scaled))
     entries[name] = _entry(directory, name, picture, "foreground")
 
 
@@ -243,52 +246,58 @@ def rendered_entry(directory: Path, name: str, recipe: str) -> Entry:
     }
 
 
-def _drawn_name(index: int) -> str:
-    return f"foregrounds/rendered-{index:06d}.webp"
+@dataclass(frozen=True)
+class _Plan:
+    """What to draw."""
 
+    directory: Path
+    kind: str
+    """Start of the file names: `rendered` (in 2D) or `figure` (in 3D)."""
+    seed: int
+    size: int
 
-def _generator(seed: int, index: int) -> np.random.Generator:
-    return np.random.default_rng([seed, 1, index])
+    def name(self, index: int) -> str:
+        return f"foregrounds/{self.kind}-{index:06d}.webp"
+
+    def generator(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 1 if self.kind == "rendered" else 2, index])
+
+    def recipe(self, index: int) -> str:
+        which = kind_of if self.kind == "rendered" else figure_of
+        return f"{which(self.generator(index))} seed={self.seed} index={index}"
 
 
 # One pool of textures per worker process, read once.
 _pools: dict[Path, PhotoPool] = {}
 
 
-def _draw(directory: Path, index: int, seed: int, size: int) -> Entry:
+def _draw(plan: _Plan, index: int) -> Entry:
     """Draw and store foreground `index`; returns its manifest entry."""
-    if directory not in _pools:
-        _pools[directory] = PhotoPool.open(directory / "backgrounds")
+    if plan.directory not in _pools:
+        _pools[plan.directory] = PhotoPool.open(plan.directory / "backgrounds")
     cv2.setNumThreads(1)
-    kind, foreground = generate(_generator(seed, index), size, _pools[directory])
-    name = _drawn_name(index)
-    write_foreground(directory / name, foreground)
-    return rendered_entry(directory, name, f"{kind} seed={seed} index={index}")
+    pool = _pools[plan.directory]
+    make = generate if plan.kind == "rendered" else generate_figure
+    _, foreground = make(plan.generator(index), plan.size, pool)
+    write_foreground(plan.directory / plan.name(index), foreground)
+    return rendered_entry(plan.directory, plan.name(index), plan.recipe(index))
 
 
 def _drawn(
-    directory: Path,
-    entries: dict[str, Entry],
-    count: int,
-    seed: int,
-    size: int,
-    *,
-    workers: int,
-    until: float,
+    plan: _Plan, entries: dict[str, Entry], count: int, workers: int, until: float
 ) -> Iterator[tuple[Entry, int]]:
     missing = []
     for index in range(count):
-        name = _drawn_name(index)
-        if not (directory / name).exists():
+        name = plan.name(index)
+        if not (plan.directory / name).exists():
             missing.append(index)
         elif name not in entries:  # stored just before a kill
-            kind = kind_of(_generator(seed, index))
-            entries[name] = rendered_entry(directory, name, f"{kind} seed={seed} index={index}")
+            entries[name] = rendered_entry(plan.directory, name, plan.recipe(index))
     if workers <= 1:
         for index in missing:
             if time.monotonic() > until:
                 return
-            yield _draw(directory, index, seed, size), len(missing)
+            yield _draw(plan, index), len(missing)
         return
     # spawn: forking a process that already runs threads (torch, cv2) can hang.
     context: Any = multiprocessing.get_context("spawn")
@@ -297,6 +306,6 @@ def _drawn(
         for start in range(0, len(missing), batch):
             if time.monotonic() > until:
                 return
-            jobs = [pool.submit(_draw, directory, i, seed, size) for i in missing[start:][:batch]]
+            jobs = [pool.submit(_draw, plan, index) for index in missing[start:][:batch]]
             for job in jobs:
                 yield job.result(), len(missing)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
-SHARES: dict[str, float] = {"blender": 0.45, "fluent-emoji": 0.06}
+SHARES: dict[str, float] = {"figure": 0.42, "blender": 0.12, "fluent-emoji": 0.05}
 """How often foregrounds of that file name are drawn, however many a bank holds; the others share
 the rest. Emoji are few because their edges are all alike."""
 BACKGROUNDS = 3

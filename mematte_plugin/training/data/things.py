@@ -21,7 +21,6 @@ from .strokes import (
     polygon_mask,
     relief,
     shade,
-    straighten,
     strands,
 )
 from .textures import PhotoPool, log_uniform, noise, palette
@@ -314,10 +313,3 @@ def solid(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
             shade(surface, relief(mask, _light(rng), strength, rng.uniform(0.03, 0.2))),
         )
     return develop(rng, canvas, size, soften=0.7)
-
-
-def from_rgba(image: Array) -> Foreground:
-    """An existing straight RGBA cutout, (H, W, 4) uint8, with its colour extended."""
-    premultiplied = image.astype(np.float32)
-    premultiplied[..., :3] *= premultiplied[..., 3:] / 255
-    return straighten(premultiplied)
