@@ -23,7 +23,15 @@ from .licences import sha256
 from .panoramas import read_panorama, views
 from .photos import read_photo
 from .sources import Picture, Skipped
-from .storing import Entry, read_manifest, whole, write_foreground, write_manifest, write_photo
+from .storing import (
+    Entry,
+    make_folder,
+    read_manifest,
+    whole,
+    write_foreground,
+    write_manifest,
+    write_photo,
+)
 from .strokes import straighten
 from .textures import PhotoPool
 
@@ -79,7 +87,7 @@ def build_bank(
     """
     directory = Path(directory)
     for folder in ("backgrounds", "foregrounds"):
-        whole_folder(directory / folder)
+        make_folder(directory / folder)
     entries = read_manifest(directory)
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     if count is None:
@@ -123,18 +131,6 @@ def build_bank(
         "foregrounds": len(list((directory / "foregrounds").glob("*.webp"))),
         "skipped": len(skipped),
     }
-
-
-def whole_folder(folder: Path) -> None:
-    """Make a folder. Raises OutputError where that is not possible."""
-    from ...errors import OutputError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another folder"
-        ) from error
 
 
 def _collect(

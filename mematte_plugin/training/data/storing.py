@@ -38,6 +38,16 @@ def whole(path: Path, write: Callable[[Path], Any]) -> None:
         ) from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder. Raises OutputError where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
+        ) from error
+
+
 def write_photo(path: Path, image: NDArray[np.uint8], *, quality: int = 92) -> None:
     """Store (H, W, 3) uint8 RGB as JPEG."""
     from PIL import Image

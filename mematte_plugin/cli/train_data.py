@@ -1,0 +1,147 @@
+"""`mematte train data`: pictures to train on: collected and drawn, looked at, packed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..training.data.options import BUILD, PACK, PREVIEW
+from . import console
+from .options import AsJson, Overwrite
+
+app = typer.Typer(
+    help="Training pictures: build, preview, pack.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Bank = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of training pictures.")]
+
+
+@app.command()
+def build(
+    *,
+    directory: Bank,
+    count: Annotated[int | None, typer.Option(min=0, help=BUILD["count"].help)] = None,
+    figures: Annotated[int, typer.Option(min=0, help=BUILD["figures"].help)] = 0,
+    blender: Annotated[int, typer.Option(min=0, help=BUILD["blender"].help)] = 0,
+    blender_python: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=BUILD["blender_python"].help)
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help=BUILD["minutes"].help)] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="A folder or .tgz archive with more photographs; may be given several times. Used"
+            " are those known to be free and those that the folder's credits.csv"
+            " (file,author,licence) says may be used.",
+        ),
+    ] = None,
+    installed: Annotated[
+        bool, typer.Option(help="Use the free photographs of installed packages.")
+    ] = True,
+    emoji_archive: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=BUILD["emoji_archive"].help)
+    ] = None,
+    size: Annotated[int, typer.Option(min=64, max=2048, help=BUILD["size"].help)] = 640,
+    seed: Annotated[int, typer.Option(min=0, help=BUILD["seed"].help)] = 0,
+    workers: Annotated[int, typer.Option(min=1, help=BUILD["workers"].help)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Collect photographs and draw subjects, into one folder.
+
+    Only public domain, CC0, CC-BY and MIT pictures are taken; manifest.json says of each where it
+    comes from, skipped.json what was left out and why. What exists is kept: the same command
+    continues.
+
+    \b
+    Examples:
+      mematte train data build bank --count 1400 --figures 600 --workers 4
+      mematte train data build bank --photos ~/budgie-backgrounds --photos pmndrs-assets-1.7.0.tgz
+    """
+    from ..training.data import build_bank
+
+    with console.progress() as report:
+        counts = build_bank(
+            directory,
+            count=count,
+            figures=figures,
+            blender=blender,
+            blender_python=blender_python,
+            minutes=minutes,
+            photos=photos or (),
+            installed=installed,
+            emoji_archive=emoji_archive,
+            size=size,
+            seed=seed,
+            workers=workers,
+            progress=report,
+        )
+    if as_json:
+        console.say_json({"output": directory, **counts})
+        return
+    console.say(
+        f"{directory}: {counts['backgrounds']} backgrounds, {counts['foregrounds']} foregrounds"
+    )
+    if counts["skipped"]:
+        console.say(f"{counts['skipped']} pictures or packages left out: see skipped.json")
+
+
+@app.command()
+def preview(
+    *,
+    directory: Bank,
+    output: Annotated[Path, typer.Argument(metavar="PNG", help="The picture to write.")],
+    rows: Annotated[int, typer.Option(min=1, max=100, help=PREVIEW["rows"].help)] = 8,
+    cols: Annotated[int, typer.Option(min=1, max=20, help=PREVIEW["cols"].help)] = 3,
+    size: Annotated[int, typer.Option(min=32, max=1024, help=PREVIEW["size"].help)] = 224,
+    seed: Annotated[int, typer.Option(min=0, help=PREVIEW["seed"].help)] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a sheet of training crops: picture, trimap over it, true alpha.
+
+    Green is known foreground, red known background.
+
+    \b
+    Example:
+      mematte train data preview bank sheet.png
+    """
+    from ..training.data import preview as write_sheet
+
+    write_sheet(directory, output, rows=rows, cols=cols, size=size, seed=seed, overwrite=overwrite)
+    console.say(f"{output}: written")
+
+
+@app.command()
+def pack(
+    *,
+    directory: Bank,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder to write.")],
+    max_mb: Annotated[float, typer.Option(min=1, help=PACK["max_mb"].help)] = 45.0,
+    seed: Annotated[int, typer.Option(min=0, help=PACK["seed"].help)] = 0,
+    quality: Annotated[int, typer.Option(min=1, max=100, help=PACK["quality"].help)] = 82,
+    as_json: AsJson = False,
+) -> None:
+    """Make a small copy of the training pictures that travels to another machine.
+
+    \b
+    Example:
+      mematte train data pack bank packed --max-mb 45
+    """
+    from ..training.data import pack as write_pack
+
+    with console.progress() as report:
+        packed = write_pack(
+            directory, output, max_mb=max_mb, seed=seed, quality=quality, progress=report
+        )
+    if as_json:
+        console.say_json({"output": output, **asdict(packed)})
+        return
+    console.say(
+        f"{output}: {packed.backgrounds} backgrounds, {packed.foregrounds} foregrounds,"
+        f" {packed.megabytes:.1f} MB"
+    )
+    if packed.left_out or packed.unreadable:
+        console.say(f"no room for {packed.left_out}, {packed.unreadable} unreadable")

@@ -1,0 +1,179 @@
+"""A bank made small enough to travel: to a machine with a GPU and no network."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError, OutputError, SettingError
+from .compose import SHARES
+from .licences import sha256
+from .storing import MANIFEST, Entry, make_folder, read_manifest, whole, write_manifest
+from .textures import read_rgb
+
+log = logging.getLogger(__name__)
+
+BACKGROUND_SHARE = 0.33
+"""Of the room, for backgrounds."""
+BACKGROUND_SIDE = 800
+FOREGROUND_SIDE = 512
+MARGIN = 12
+"""Empty pixels kept around a subject."""
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What went in."""
+
+    backgrounds: int
+    """Photographs."""
+    foregrounds: int
+    """Cutouts."""
+    megabytes: float
+    """Of all files together, in 10⁶ bytes."""
+    left_out: int
+    """Pictures for which there was no room."""
+    unreadable: int
+    """Pictures that could not be read."""
+
+
+def pack(
+    directory: Path,
+    out: Path,
+    *,
+    max_mb: float = 45.0,
+    seed: int = 0,
+    quality: int = 82,
+    progress: Progress | None = None,
+) -> Packed:
+    """Write a bank of at most `max_mb` · 10⁶ bytes that a `Composer` uses as it uses the whole one.
+
+    Photographs are scaled to 800 pixels, cutouts trimmed and scaled to 512; colours are stored
+    lossy at `quality` (JPEG, WebP), alpha without loss. Where the room does not suffice, pictures
+    are left out at random, kinds keep their shares, and closer views of photographs go first.
+
+    Raises InputError where `directory` is no bank, OutputError where `out` holds anything already,
+    SettingError where the room is too small to be of use.
+    """
+    directory, out = Path(directory), Path(out)
+    if not max_mb >= 1:
+        raise SettingError(f"max_mb {max_mb}: a data set needs a megabyte at least; 45 is usual")
+    entries = read_manifest(directory)
+    if not entries:
+        raise InputError(f"{directory}: no {MANIFEST}; build the bank first")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists; choose a new folder")
+    make_folder(out / "backgrounds")
+    make_folder(out / "foregrounds")
+    room = max_mb * 1e6 - len(str(list(entries.values()))) * 1.3 - 4096  # the manifest's share
+    rng = np.random.default_rng(seed)
+    plan = {
+        "backgrounds": (_backgrounds(rng, entries), _photo, BACKGROUND_SHARE),
+        "foregrounds": (_foregrounds(rng, entries), _cutout, 1.0),
+    }
+    kept: dict[str, Entry] = {}
+    counts = {"backgrounds": 0, "foregrounds": 0}
+    left_out = unreadable = 0
+    for kind, (names, encode, share) in plan.items():
+        budget = room * share
+        for done, name in enumerate(names, 1):
+            data = encode(directory / name, quality)
+            if data is None:
+                unreadable += 1
+                log.warning("%s: skipped, not readable", directory / name)
+            elif len(data) > budget:
+                left_out += 1
+            else:
+                whole(out / name, lambda to, data=data: to.write_bytes(data))  # type: ignore[misc]
+                kept[name] = {**entries[name], "sha256": sha256(data)}
+                counts[kind] += 1
+                budget -= len(data)
+                room -= len(data)
+            if progress is not None:
+                progress(done, len(names), kind)
+            if budget < 2000:
+                left_out += len(names) - done
+                break
+    write_manifest(out, kept)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return Packed(counts["backgrounds"], counts["foregrounds"], size / 1e6, left_out, unreadable)
+
+
+def _backgrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[str]:
+    """Whole pictures first, then further views of them; in random order each."""
+    names = [name for name in entries if name.startswith("backgrounds/")]
+    first: dict[tuple[str, str], str] = {}
+    for name in sorted(names, key=len):
+        first.setdefault((entries[name]["source"], entries[name]["original"]), name)
+    whole_ones = sorted(first.values())
+    rest = sorted(set(names) - set(whole_ones))
+    return [*_shuffled(rng, whole_ones), *_shuffled(rng, rest)]
+
+
+def _foregrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[str]:
+    """Kinds interleaved so that any beginning holds each in its share."""
+    names = sorted(name for name in entries if name.startswith("foregrounds/"))
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        kind = next((k for k in SHARES if Path(name).name.startswith(k)), "")
+        groups.setdefault(kind, []).append(name)
+    placed = []
+    for kind, group in groups.items():
+        share = SHARES.get(kind, 1 - sum(SHARES.values()))
+        for i, name in enumerate(_shuffled(rng, group)):
+            placed.append(((i + 0.5) / share, name))
+    return [name for _, name in sorted(placed)]
+
+
+def _shuffled(rng: np.random.Generator, names: list[str]) -> Iterator[str]:
+    return (names[int(i)] for i in rng.permutation(len(names)))
+
+
+def _photo(path: Path, quality: int) -> bytes | None:
+    photo = read_rgb(path)
+    if photo is None:
+        return None
+    small = _scaled(photo, BACKGROUND_SIDE)
+    done, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes() if done else None
+
+
+def _cutout(path: Path, quality: int) -> bytes | None:
+    from PIL import Image
+
+    bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if bgra is None or bgra.ndim != 3 or bgra.shape[2] != 4:
+        return None
+    rgba = trimmed(np.ascontiguousarray(np.asarray(bgra)[..., [2, 1, 0, 3]]))
+    small = _scaled(rgba, FOREGROUND_SIDE)
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "WEBP", quality=quality, method=6, exact=True)
+    return file.getvalue()
+
+
+def trimmed(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without the empty surroundings, but for a margin; a side that the subject reaches stays."""
+    rows = np.flatnonzero((rgba[..., 3] > 0).any(1))
+    columns = np.flatnonzero((rgba[..., 3] > 0).any(0))
+    if len(rows) == 0:
+        return rgba
+    top, left = max(int(rows[0]) - MARGIN, 0), max(int(columns[0]) - MARGIN, 0)
+    return rgba[top : int(rows[-1]) + 1 + MARGIN, left : int(columns[-1]) + 1 + MARGIN]
+
+
+def _scaled(image: NDArray[Any], side: int) -> NDArray[np.uint8]:
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return np.ascontiguousarray(image)
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    # Straight colours go on beyond the edge, so they may be scaled as they are.
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
