@@ -23,11 +23,13 @@ from ..errors import InputError
 from ..network import NetworkConfig
 from ..network.inputs import NetworkInput
 from .data.compose import Composer
-from .recipe import Recipe, Stage
-from .recompose import Pool, ingredient_side, recompose
+from .pool import Pool
+from .recipe import Recipe
+from .recompose import ingredient_side, recompose
+from .repeated import packed, repeat
 
 # They set seeds apart from those of crops.
-_INGREDIENTS, _CELLS = 1_000_000_007, 1_000_000_009
+_SAMPLES, _CELLS = 1_000_000_007, 1_000_000_009
 _CACHE_MB = 3000
 _CACHE_SHARE = 0.4  # of the free memory, for the decoded foregrounds of all workers
 
@@ -138,49 +140,66 @@ class Crops(_Source):
     def item(self, number: int) -> Batch:
         """The batch of step `number`."""
         stage = self.recipe.stages[self.recipe.stage_at(number)[0]]
-        composer = self._composing(stage.crop)
-        seeds = ([self.recipe.seed, number, i] for i in self.part.of(stage.batch))
-        samples = [composer.sample(np.random.default_rng(seed)) for seed in seeds]
-        images, trimaps, alphas = (
-            torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
-            for name in ("image", "trimap", "alpha")
-        )
-        trimap = trimaps[:, None].float()
-        image = images.permute(0, 3, 1, 2).float() / 255
-        trimap = torch.where(trimap == 128, 0.5, trimap / 255)
-        return Batch(network_input(self.recipe, number, image, trimap), alphas[:, None].float())
+        seeds = [[self.recipe.seed, number, i] for i in self.part.of(stage.batch)]
+        return _composed(self._composing(stage.crop), self.recipe, number, seeds)
 
 
-class Ingredients(_Source):
-    """Foregrounds and backgrounds for `recompose`: item n holds `count` of them."""
+@dataclass(frozen=True)
+class Supply:
+    """What fills a stage's pool."""
+
+    recipe: Recipe
+    """Its data says what the samples are."""
+    crop: int
+    """Side of the stage's crops."""
+    count: int
+    """Samples per item."""
+    seed: list[int]
+    """Seeds them, with their number."""
+
+
+class Samples(_Source):
+    """Samples for a pool: item n holds those from n·count on, (count, …)."""
 
     def __init__(
-        self,
-        bank: Path,
-        stage: Stage,
-        first: int,
-        *,
-        last: int,
-        count: int,
-        seed: list[int],
-        cache_mb: int = _CACHE_MB,
+        self, bank: Path, supply: Supply, first: int, last: int, cache_mb: int = _CACHE_MB
     ) -> None:
         super().__init__(bank, first, last, cache_mb)
-        self.side = ingredient_side(stage.crop)
-        self.count = count
-        self.seed = seed
+        self.supply = supply
 
     def item(self, number: int) -> Tensor:
-        """Ingredients number·count and on: (count, 7, side, side) uint8, RGBA and RGB."""
-        first = number * self.count
-        composer = self._composing(self.side)
-        packed = []
-        for n in range(first, first + self.count):
-            layers, _ = composer.layers(np.random.default_rng([*self.seed, n]))
-            planes = [layers.foreground, layers.alpha[..., None] * 255, layers.background]
-            whole = np.rint(np.concatenate(planes, axis=2)).clip(0, 255).astype(np.uint8)
-            packed.append(whole.transpose(2, 0, 1))
-        return torch.from_numpy(np.stack(packed))
+        """Ingredients, or composed crops with their guidance."""
+        supply = self.supply
+        first = number * supply.count
+        seeds = [[*supply.seed, n] for n in range(first, first + supply.count)]
+        if supply.recipe.data == "recomposed":
+            return _ingredients(self._composing(ingredient_side(supply.crop)), seeds)
+        batch = _composed(self._composing(supply.crop), supply.recipe, number, seeds)
+        return packed(batch.inputs, batch.alpha)
+
+
+def _composed(composer: Composer, recipe: Recipe, number: int, seeds: list[list[int]]) -> Batch:
+    """Crops with their guidance, one per seed; `number` chooses the guidance's cells."""
+    samples = [composer.sample(np.random.default_rng(seed)) for seed in seeds]
+    images, trimaps, alphas = (
+        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
+        for name in ("image", "trimap", "alpha")
+    )
+    trimap = trimaps[:, None].float()
+    image = images.permute(0, 3, 1, 2).float() / 255
+    trimap = torch.where(trimap == 128, 0.5, trimap / 255)
+    return Batch(network_input(recipe, number, image, trimap), alphas[:, None].float())
+
+
+def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
+    """Foregrounds and backgrounds for `recompose`, one of each per seed."""
+    made = []
+    for seed in seeds:
+        layers, _ = composer.layers(np.random.default_rng(seed))
+        planes = [layers.foreground, layers.alpha[..., None] * 255, layers.background]
+        whole = np.rint(np.concatenate(planes, axis=2)).clip(0, 255).astype(np.uint8)
+        made.append(whole.transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(made))
 
 
 class Feed:
@@ -215,7 +234,7 @@ class Feed:
         self._stage = -1
         self._source: Iterator[Item] = iter(())
         self._pool: Pool | None = None
-        self._fresh = 0
+        self._config = NetworkConfig.from_dict(recipe.network)
         if recipe.data == "composed" and step < recipe.steps:
             crops = Crops(bank, recipe, step, part=part, cache_mb=self.cache_mb)
             self._source = self._load(crops)
@@ -233,30 +252,26 @@ class Feed:
             self._add()
         assert self._pool is not None
         stage = self.recipe.stages[number]
+        count = len(self.part.of(stage.batch))
         generator = torch.Generator(self.device)
         generator.manual_seed(batch_seed(self.recipe, step, self.part.rank))
-        made = recompose(self._pool, len(self.part.of(stage.batch)), stage.crop, generator)
+        if self.recipe.data == "repeated":
+            return Batch(*repeat(self._pool, count, self._config, generator))
+        made = recompose(self._pool, count, stage.crop, generator)
         return Batch(network_input(self.recipe, step, made.image, made.trimap), made.alpha)
 
     def _fill(self, number: int, step: int) -> None:
         """Make the pool that step `step` of stage `number` draws from."""
         stage = self.recipe.stages[number]
-        local = len(self.part.of(stage.batch))
-        self._fresh = max(1, round(local / self.recipe.reuse))
-        items = -(-self.recipe.pool // self._fresh)
-        source = Ingredients(
-            self.bank,
-            stage,
-            step,
-            last=stage.steps + items,
-            count=self._fresh,
-            seed=[self.recipe.seed, _INGREDIENTS, number, self.part.rank],
-            cache_mb=self.cache_mb,
-        )
+        fresh = max(1, round(len(self.part.of(stage.batch)) / self.recipe.reuse))
+        items = -(-self.recipe.pool // fresh)
+        seed = [self.recipe.seed, _SAMPLES, number, self.part.rank]
+        supply = Supply(self.recipe, stage.crop, fresh, seed)
         self._pool = None  # make room first
+        source = Samples(self.bank, supply, step, stage.steps + items, self.cache_mb)
         self._source = self._load(source)
         self._stage = number
-        self._pool = Pool(items * self._fresh, source.side, self.device, start=step * self._fresh)
+        self._pool = Pool(items * fresh, self.device, start=step * fresh)
         for _ in range(items):
             self._add()
 

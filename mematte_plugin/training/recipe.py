@@ -15,7 +15,7 @@ from ..errors import SettingError
 
 RECIPES = Path(__file__).parent / "recipes"
 PRECISIONS = ("auto", "no", "bf16", "fp16")
-DATA = ("composed", "recomposed")
+DATA = ("composed", "recomposed", "repeated")
 _CROP_MULTIPLE = 32
 
 
@@ -45,11 +45,13 @@ class Recipe:
     """One after the other, small crops first."""
     data: str = "composed"
     """"composed": every crop made anew on the CPU. "recomposed": ingredients made on the CPU are
-    combined and augmented many times on the device, which a GPU needs to be kept busy."""
+    combined and augmented many times on the device, which a GPU needs to be kept busy. "repeated":
+    composed crops with their guidance are used many times, mirrored and turned; for the propagated
+    guidance, which takes the CPU longer than everything else."""
     reuse: int = 16
-    """Recomposed only: crops made of each ingredient, on average."""
+    """Not composed: crops made of each ingredient, or uses of each crop, on average."""
     pool: int = 1024
-    """Recomposed only: ingredients per process that crops are drawn from at a time."""
+    """Not composed: samples per process on the device, to draw from at a time."""
     cells: tuple[int, ...] = ()
     """Cells of the propagated guidance to draw from for each batch, in pixels (see NetworkInput):
     a crop stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
@@ -213,7 +215,7 @@ def _requirements(recipe: Recipe) -> Sequence[tuple[str, bool, str]]:
             f"use multiples of {_CROP_MULTIPLE}",
         ),
         ("a batch or length below 1", all(n >= 1 for n in counts), "use 1 or more"),
-        (f"data {recipe.data!r}", recipe.data in DATA, f"use {' or '.join(DATA)}"),
+        (f"data {recipe.data!r}", recipe.data in DATA, f"use {', '.join(DATA)}"),
         (f"cells {recipe.cells}", all(c >= 1 for c in recipe.cells), "use 1 or more"),
         ("reuse or pool below 1", min(recipe.reuse, recipe.pool) >= 1, "use 1 or more"),
         (

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from . import filters
 from .filters import log_uniform, uniform
+from .pool import Pool
 
 OPAQUE, CLEAR = 0.99, 0.01
 WIDEST, WIDEST_SHARE = 50, 0.16
@@ -30,31 +31,6 @@ _LENS_REACH, _FOCUS_REACH = 3, 16  # taps of the blurs, in pixels
 def ingredient_side(crop: int) -> int:
     """Side of the ingredients for crops of some size, in pixels."""
     return math.ceil(crop * _ROOM / 16) * 16
-
-
-class Pool:
-    """A ring of ingredients on the device; new ones take the place of the oldest.
-
-    Args:
-        capacity: how many it holds.
-        side: their side in pixels.
-        device: where.
-        start: number of the first that will be added, which decides its slot.
-    """
-
-    def __init__(self, capacity: int, side: int, device: torch.device, start: int = 0) -> None:
-        self.planes = torch.zeros(capacity, 7, side, side, dtype=torch.uint8, device=device)
-        """RGBA of the foreground and RGB of the background, 0 to 255."""
-        self._next = start
-
-    def __len__(self) -> int:
-        return len(self.planes)
-
-    def add(self, ingredients: Tensor) -> None:
-        """Take in (n, 7, side, side) uint8; capacity has to be a multiple of n."""
-        slot = self._next % len(self)
-        self.planes[slot : slot + len(ingredients)] = ingredients
-        self._next += len(ingredients)
 
 
 @dataclass(frozen=True)
@@ -74,13 +50,14 @@ def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> 
     """Make a batch.
 
     Args:
-        pool: what to make it from.
+        pool: what to make it from: (7, side, side) uint8, RGBA of a foreground and RGB of a
+            background.
         count: crops.
         crop: their side in pixels, a multiple of 8.
         generator: on the pool's device; the same state gives the same batch.
     """
     tried = math.ceil(count * _EXTRA)
-    subjects = _pick(pool, tried, generator)
+    subjects = pool.draw(tried, generator)
     colour, alpha = _subjects(pool, subjects, crop, generator)
     sharp = alpha
     lens = _sometimes(generator, tried, 0.35, log_uniform(generator, tried, 0.35, 1.0))
@@ -88,7 +65,7 @@ def recompose(pool: Pool, count: int, crop: int, generator: torch.Generator) -> 
     trimap = random_trimap(alpha, generator)
     # The Composer's own partners resemble each other at times; at others nobody knows.
     own = uniform(generator, tried).flatten() < _OWN_BACKGROUND
-    grounds = torch.where(own, subjects, _pick(pool, tried, generator))
+    grounds = torch.where(own, subjects, pool.draw(tried, generator))
     background = _backgrounds(pool, grounds, crop, generator)
     colour, background = _one_light(colour, background, alpha, generator)
     background = _separated(colour, background, alpha, trimap, generator)
@@ -134,7 +111,7 @@ def _subjects(
     colour, alpha = _view(pool, chosen, crop, generator)
     colour = _graded(colour, generator)
     # Behind some stands another one; as alpha 0 it changes nothing.
-    behind, behind_alpha = _view(pool, _pick(pool, count, generator), crop, generator)
+    behind, behind_alpha = _view(pool, pool.draw(count, generator), crop, generator)
     rest = _sometimes(generator, count, 0.2, behind_alpha) * (1 - alpha)
     total = alpha + rest
     mixed = (colour * alpha + behind * rest) / total.clamp_min(1e-3)
@@ -167,10 +144,6 @@ def _backgrounds(pool: Pool, numbers: Tensor, crop: int, generator: torch.Genera
     view = _sampled(chosen, crop, scale, turn=turn, middle=middle, generator=generator)
     radius = _sometimes(generator, count, 0.35, log_uniform(generator, count, 0.7, 6))
     return filters.gaussian_blur(_graded(view, generator), radius, _FOCUS_REACH)
-
-
-def _pick(pool: Pool, count: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(len(pool), (count,), generator=generator, device=generator.device)
 
 
 def _sampled(

@@ -85,7 +85,7 @@ def test_the_loss_falls_and_the_run_can_be_watched(bank: Path, tmp_path: Path) -
     assert picture.shape == (2 * 64, 8 * 64, 3)  # 4 samples, two side by side, of 4 pictures each
 
 
-@pytest.mark.parametrize("data", ["composed", "recomposed"])
+@pytest.mark.parametrize("data", ["composed", "recomposed", "repeated"])
 def test_a_run_that_was_cut_ends_like_one_that_was_not(
     data: str, bank: Path, tmp_path: Path
 ) -> None:

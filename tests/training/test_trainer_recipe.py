@@ -113,7 +113,7 @@ def test_shipped_recipes_can_be_read_and_say_themselves() -> None:
         ({"stages": [{"crop": 96, "batch": 0, "steps": 1}]}, "below 1"),
         ({"stages": [{"side": 96}]}, "not a recipe"),
         ({"schedule": "linear"}, "cosine, plateau, step"),
-        ({"data": "photos"}, "composed or recomposed"),
+        ({"data": "photos"}, "composed, recomposed, repeated"),
         ({"precision": "int8"}, "bf16"),
         ({"routing_hint": [[0.5, 1.0], [0.1, 0.0]]}, "sort"),
         ({"learning_rate": 1}, "unknown recipe field learning_rate"),

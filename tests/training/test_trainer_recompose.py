@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from mematte_plugin.network import NetworkConfig
+from mematte_plugin.network.inputs import NetworkInput
 from mematte_plugin.training import filters
+from mematte_plugin.training.pool import Pool
 from mematte_plugin.training.recompose import (
-    Pool,
     Recomposed,
     ingredient_side,
     random_trimap,
     recompose,
 )
+from mematte_plugin.training.repeated import packed, repeat
+from tests.networks import random_input
 
 CROP = 96
 
@@ -34,7 +38,7 @@ def disc(side: int) -> torch.Tensor:
 def pool() -> Pool:
     """Red discs over blue."""
     side = ingredient_side(CROP)
-    pool = Pool(4, side, torch.device("cpu"))
+    pool = Pool(4, torch.device("cpu"))
     one = torch.zeros(1, 7, side, side, dtype=torch.uint8)
     one[:, 0] = 200
     one[:, 3] = (disc(side)[0] * 255).round().to(torch.uint8)
@@ -45,7 +49,7 @@ def pool() -> Pool:
 
 
 def test_the_newest_ingredients_take_the_oldest_ones_place() -> None:
-    pool = Pool(4, 2, torch.device("cpu"), start=6)
+    pool = Pool(4, torch.device("cpu"), start=6)
     for value in (1, 2, 3):
         pool.add(torch.full((2, 7, 2, 2), value, dtype=torch.uint8))
     # The first lands where number 6 belongs, in slots 2 and 3; the third replaces it.
@@ -135,3 +139,23 @@ def test_jpeg_like_loses_detail_where_asked() -> None:
     assert 2 < error < 40
     grey = torch.full((1, 3, 16, 16), 128.0)
     assert torch.allclose(filters.jpeg_like(grey, strength[1:]), grey, atol=8.0)
+
+
+def test_repeated_crops_turn_with_their_guidance() -> None:
+    config = NetworkConfig(guidance="nearest", padding="each")
+    image, trimap = random_input(64, 64)
+    image = torch.nn.functional.interpolate(image[..., :4, :4], size=(64, 64), mode="bicubic")
+    alpha = torch.rand(1, 1, 64, 64, generator=generator())
+    pool = Pool(1, torch.device("cpu"))
+    pool.add(packed(NetworkInput(image, trimap, config, torch.float32), alpha))
+    inputs, truth = repeat(pool, 48, config, generator())
+    assert (inputs.size, inputs.padded, inputs.grid) == ((64, 64), (64, 64), (4, 4))
+    seen = set()
+    for i in range(48):
+        picture, given = inputs.image[i : i + 1], inputs.trimap[i : i + 1]
+        guided = NetworkInput(picture, given, config, torch.float32)
+        # What the guidance would be of the turned picture; ties may fall to another neighbour.
+        off = (guided.crop(0, 0, 64, 64) - inputs.crop(0, 0, 64, 64)[i]).abs()
+        assert off.mean() < 0.02
+        seen.add(tuple(truth[i].flatten()[:3].tolist()))
+    assert len(seen) == 8
