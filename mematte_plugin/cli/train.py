@@ -12,12 +12,14 @@ from ..training.options import DEFAULT_RECIPE, EXPORT, RUN
 from . import console
 from .options import AsJson
 from .signals import import_torch
+from .train_data import app as data_app
 
 train = typer.Typer(
     help="Train networks of your own, on pictures that may be used for it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+train.add_typer(data_app, name="data")
 
 
 @train.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MEMatteError, SettingError
+from .data.options import BUILD, PACK, PREVIEW
 from .options import EXPORT, RUN, Option
 
 OK, FAILURE, USAGE = 0, 1, 2
@@ -42,7 +43,24 @@ def build(args: dict[str, Any]) -> int:
     """Collect backgrounds and render foregrounds; goes on where it was stopped."""
     from .data import build_bank
 
-    build_bank(args.pop("directory"), **args)
+    counts = build_bank(args.pop("directory"), **args)
+    logging.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return OK
+
+
+def preview(args: dict[str, Any]) -> int:
+    """Write a sheet of training crops to look at."""
+    from .data import preview as write_sheet
+
+    write_sheet(args.pop("directory"), args.pop("png"), **args)
+    return OK
+
+
+def pack(args: dict[str, Any]) -> int:
+    """Make a small copy that travels to another machine."""
+    from .data import pack as write_pack
+
+    logging.info("%s", write_pack(args.pop("directory"), args.pop("out"), **args))
     return OK
 
 
@@ -75,12 +93,16 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="Training pictures.")
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
-    command = data_commands.add_parser("build", help=build.__doc__)
-    command.add_argument("directory", type=Path, help="folder of training pictures")
-    command.add_argument("--count", type=int, help="foregrounds to render")
-    command.add_argument("--minutes", type=float, help="stop rendering after this long")
-    command.add_argument("--workers", type=int, default=1, help="processes")
-    command.set_defaults(command=build)
+    for act, places, options in (
+        (build, {"directory": "folder of training pictures"}, BUILD),
+        (preview, {"directory": "folder of training pictures", "png": "sheet to write"}, PREVIEW),
+        (pack, {"directory": "folder of training pictures", "out": "new folder to write"}, PACK),
+    ):
+        command = data_commands.add_parser(act.__name__, help=act.__doc__)
+        for name, words in places.items():
+            command.add_argument(name, type=Path, help=words)
+        _add_options(command, options)
+        command.set_defaults(command=act)
     return parser
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from ..errors import InputError
 from ..weights.card import Card
 from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
+from .data import data_section
 from .recipe import Recipe
 from .start import averaged_network
 
@@ -57,7 +57,7 @@ def export(
             f"{bank}: no readable manifest.json ({error}); give the folder it was trained on"
         ) from None
     limits_section = f"## Limits\n\n{(limits or LIMITS).strip()}"
-    body = "\n\n".join([_data_section(manifest), *_scores_section(scores), limits_section])
+    body = "\n\n".join([data_section(manifest), *_scores_section(scores), limits_section])
     card = Card(directory.name, "Apache-2.0", TERMS, _source(recipe, state["step"]), body)
     training = {"recipe": state["recipe"], "step": state["step"], "scores": scores}
     return save_network(
@@ -95,28 +95,6 @@ def _source(recipe: Recipe, step: int) -> str:
     ]
     averaged = f"The averaged weights (decay {recipe.ema:g}) are stored."
     return " ".join(filter(None, ["; ".join(words) + ".", averaged, recipe.notes]))
-
-
-def _data_section(manifest: list[dict[str, str]]) -> str:
-    files: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)
-    for entry in manifest:
-        rendered = entry["source"] == "rendered"
-        author = "this project" if rendered else entry["author"]
-        key = (entry["source"], author, entry["licence"], entry["use"])
-        files[key].add(entry["file"] if rendered else entry["original"])
-    rows = [
-        f"| {source} | {author} | {licence} | {use} | {len(names)} |"
-        for (source, author, licence, use), names in sorted(files.items())
-    ]
-    return "\n".join(
-        [
-            "## Data",
-            "",
-            "| source | author | licence | used as | pictures |",
-            "|---|---|---|---|---|",
-            *rows,
-        ]
-    )
 
 
 def _scores_section(scores: Scores | None) -> list[str]:

@@ -41,7 +41,7 @@ TRAINING_COLUMNS = (
     "waited",
     "skipped",
 )
-VALIDATION_COLUMNS = ("step", "trimap", "pictures", "sad", "mse", "mad", "kept")
+VALIDATION_COLUMNS = ("step", "trimap", "pictures", "sad", "mse", "mad", "grad", "conn", "kept")
 
 
 class Table:

@@ -33,7 +33,7 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
         folder: photographs, alphas and trimaps in a layout that evaluation/layouts.py knows.
         device: where to compute.
 
-    Returns: per trimap folder its name as "trimap", "pictures", "sad", "mse", "mad" and "kept".
+    Returns: per trimap folder its name as "trimap", "pictures", the errors and "kept".
     Raises InputError where not one picture can be measured.
     """
     found, shares = defaultdict(list), defaultdict(list)

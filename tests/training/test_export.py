@@ -33,7 +33,7 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
         assert torch.allclose(tensor, shipped[name], atol=1e-3, rtol=1e-3), name
     card = (tmp_path / "our-model" / "README.md").read_text()
     assert "# our-model" in card
-    assert "| rendered | this project | rendered | foreground | 2 |" in card
+    assert "| rendered: blob | this project | rendered | foreground | 2 |" in card
     assert "| narrow | model | 1.25 | 2.5 | 0.1250 | 40% |" in card
     # What was trained, not what the recipe would have gone on to do.
     assert "2 steps of 2 composed crops of 64 px and 1 steps of 1 composed crops of 96 px" in card

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,30 @@ def test_a_model_is_trained_and_shipped(folder: Path, capsys: pytest.CaptureFixt
     assert (done["run"], done["step"], done["steps"], done["skipped"]) == ("run", 3, 3, 0)
     assert run(["train", "export", "run", "model", "--data", "bank"]) == 0
     assert load_network(folder / "model").config.embed_dim == SMALL["embed_dim"]
+
+
+def test_both_command_lines_have_the_same_options() -> None:
+    import typer
+
+    from mematte_plugin.cli.app import app
+    from mematte_plugin.training.data.options import BUILD, PACK, PREVIEW
+    from mematte_plugin.training.options import EXPORT, RUN
+
+    command: Any = typer.main.get_command(app)
+    train = command.commands["train"].commands
+    data = train["data"].commands
+    for found, table in (
+        (train["run"], RUN),
+        (train["export"], EXPORT),
+        (data["build"], BUILD),
+        (data["preview"], PREVIEW),
+        (data["pack"], PACK),
+    ):
+        offered = {param.name: param for param in found.params}
+        for name, option in table.items():
+            assert name in offered, f"{found.name}: {name}"
+            if option.default is not None:
+                assert offered[name].default == option.default, f"{found.name}: {name}"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def small_bank(folder: Path, count: int = 6, side: int = 160) -> Path:
             {
                 "file": name,
                 "source": "rendered",
-                "original": f"blob {i}",
+                "original": f"blob index={i}",
                 "author": "nobody",
                 "licence": "rendered",
                 "sha256": "",
