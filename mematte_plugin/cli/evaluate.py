@@ -38,8 +38,8 @@ def evaluate(
         typer.Option(
             "--method",
             metavar="NAME",
-            help="A method without a network: closed-form, knn or distance-ratio; may be given"
-            " several times.",
+            help="A method without a network: closed-form, knn, distance-ratio, or propagated"
+            " (what mematte-tiny starts from); may be given several times.",
         ),
     ] = None,
     layout: Annotated[

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..foreground import import_alone, in_worker
+from ..network.propagation import PropagatedAlpha
 
 
 def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
@@ -52,6 +54,22 @@ def closed_form(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32
 def knn(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
     """KNN matting (Chen, Li, Tang 2013) as pymatting has it; otherwise as `closed_form`."""
     return _pymatting("estimate_alpha_knn", image, trimap)
+
+
+def propagated(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
+    """What the built-in model corrects, without the correction: see network/propagation.py.
+
+    Args:
+        image: (H, W, 3) float in [0, 1].
+        trimap: (H, W) float; 0 background, 1 foreground, anything between unknown.
+
+    Returns: (H, W) float32 in [0, 1]; 0.5 everywhere unknown where a region is missing.
+    """
+    rgb = torch.from_numpy(image).float().permute(2, 0, 1)[None]
+    known = torch.from_numpy(trimap).float()[None, None]
+    alphas = PropagatedAlpha(rgb, known).crop(rgb, 0, 0)
+    alpha = torch.where((known > 0) & (known < 1), alphas.mean(1, keepdim=True), known)
+    return alpha[0, 0].numpy()
 
 
 def load_pymatting() -> None:

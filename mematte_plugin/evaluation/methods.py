@@ -18,7 +18,7 @@ from ..errors import SettingError
 from ..images import Photo
 from ..pipeline import MattingPipeline, Retention
 from ..weights.load import resolve
-from .baselines import closed_form, distance_ratio, knn, load_pymatting
+from .baselines import closed_form, distance_ratio, knn, load_pymatting, propagated
 
 Trimap: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -54,6 +54,7 @@ class Method:
 CLASSICAL: dict[str, Callable[[Photo, Trimap], NDArray[Any]]] = {
     "closed-form": lambda photo, trimap: closed_form(photo.for_network(), trimap),
     "knn": lambda photo, trimap: knn(photo.for_network(), trimap),
+    "propagated": lambda photo, trimap: propagated(photo.for_network(), trimap),
     "distance-ratio": lambda _, trimap: distance_ratio(trimap),
 }
 """The methods that need no network, by name."""
@@ -68,7 +69,7 @@ def classical(name: str) -> Method:
         name,
         {"method": name, "pymatting": metadata.version("pymatting"), "version": __version__},
         lambda photo, trimap: Estimate(alpha_of(photo, trimap)),
-        load_pymatting if name != "distance-ratio" else lambda: None,
+        load_pymatting if name in {"closed-form", "knn"} else lambda: None,
     )
 
 
