@@ -153,7 +153,8 @@ class MEMatte(nn.Module):
             elif isinstance(module, Residual):  # starts as the identity
                 nn.init.zeros_(module.norm3.weight)
         if self.config.guidance == "propagated":  # starts with the propagated alpha
-            nn.init.zeros_(self.decoder.matting_head.matting_convs[-1].weight)
+            for parameter in self.decoder.matting_head.matting_convs[-1].parameters():
+                nn.init.zeros_(parameter)
         if self.config.abs_pos:
             nn.init.trunc_normal_(self.backbone.pos_embed, std=0.02)
         return self
