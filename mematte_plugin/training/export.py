@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,8 +18,18 @@ from .recipe import Recipe
 from .start import averaged_network
 
 Scores = dict[str, dict[str, dict[str, float]]]
-"""Per trimap width, per method, the figures: "sad", "mse", "mad" and, for a model, "kept"."""
+"""Per set of trimaps, per method, the figures by the names in FIGURES."""
 
+FIGURES = {
+    "pictures": ("pictures", "{:.0f}"),
+    "sad": ("SAD", "{:.2f}"),
+    "mse": ("MSE", "{:.1f}"),
+    "mad": ("MAD", "{:.4f}"),
+    "grad": ("Grad", "{:.2f}"),
+    "conn": ("Conn", "{:.2f}"),
+    "kept": ("kept", "{:.0%}"),
+}
+"""Heading and format of the measured figures; those that nobody measured are left out."""
 TERMS = (
     "Trained by the mematte-plugin project on pictures that permit it: commercial use is allowed. "
     "None of the data sets that forbid it, and no other matting model, was used."
@@ -31,7 +43,7 @@ def export(
     run: Path,
     directory: Path,
     bank: Path,
-    scores: Scores | None = None,
+    report: Mapping[str, Any] | None = None,
     *,
     limits: str | None = None,
 ) -> Path:
@@ -41,7 +53,8 @@ def export(
         run: folder of the training run.
         directory: where config.json, model.safetensors and README.md go; its name is the model's.
         bank: the pictures it was trained on; their manifest becomes the card's data section.
-        scores: measurements to put into the card.
+        report: measurements to put into the card, as `mematte eval -o report.json` writes them:
+            "scores" by set of trimaps and method, and "routing" likewise.
         limits: what it does badly, in Markdown; a few general words by default.
 
     Returns: the directory.
@@ -57,9 +70,17 @@ def export(
             f"{bank}: no readable manifest.json ({error}); give the folder it was trained on"
         ) from None
     limits_section = f"## Limits\n\n{(limits or LIMITS).strip()}"
-    body = "\n\n".join([data_section(manifest), *_scores_section(scores), limits_section])
+    report = report or {}
+    try:
+        measured = [*_scores_section(report["scores"])] if report else []
+        measured += _routing_section(report.get("routing", {}))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"scores: not a report of `mematte eval` ({type(error).__name__}: {error})"
+        ) from None
+    body = "\n\n".join([data_section(manifest), *measured, limits_section])
     card = Card(directory.name, "Apache-2.0", TERMS, _source(recipe, state["step"]), body)
-    training = {"recipe": state["recipe"], "step": state["step"], "scores": scores}
+    training = {"recipe": state["recipe"], "step": state["step"], "scores": report.get("scores")}
     return save_network(
         averaged_network(state),
         directory,
@@ -97,23 +118,45 @@ def _source(recipe: Recipe, step: int) -> str:
     return " ".join(filter(None, ["; ".join(words) + ".", averaged, recipe.notes]))
 
 
-def _scores_section(scores: Scores | None) -> list[str]:
-    if scores is None:
-        return []
+def _scores_section(scores: Scores) -> list[str]:
     rows = [
-        f"| {width} | {method} | {f['sad']:.2f} | {f['mse']:.1f} | {f['mad']:.4f} | "
-        + (f"{f['kept']:.0%} |" if "kept" in f else "– |")
-        for width, methods in scores.items()
-        for method, f in methods.items()
+        (width, method, f) for width, methods in scores.items() for method, f in methods.items()
+    ]
+    names = [name for name in FIGURES if any(f.get(name) is not None for *_, f in rows)]
+    lines = [
+        f"| {width} | {method} | "
+        + " | ".join("–" if f.get(n) is None else FIGURES[n][1].format(f[n]) for n in names)
+        + " |"
+        for width, method, f in rows
     ]
     head = [
         "## Measured",
         "",
-        "Nine real photographs (800 px wide) of the alphamatting.com training set, at full size,",
-        "never trained on; errors over the unknown region: SAD in thousands, MSE × 10⁻³, mean",
-        "absolute difference, tokens kept for attention.",
+        "On photographs at full size, never trained on; errors over the unknown region (Rhemann et",
+        "al. 2009), mean over the pictures: SAD, Grad and Conn in thousands, MSE × 10⁻³, mean",
+        "absolute difference; share of the tokens kept for attention.",
         "",
-        "| trimap | method | SAD | MSE | MAD | kept |",
+        f"| trimap | method | {' | '.join(FIGURES[name][0] for name in names)} |",
+        "|" + "---|" * (len(names) + 2),
+    ]
+    return ["\n".join([*head, *lines])]
+
+
+def _routing_section(routing: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> list[str]:
+    lines = [
+        f"| {width} | {method} | {one['block']} | "
+        + " | ".join(
+            "–" if one[k] is None else f"{one[k]:.0%}" for k in ("overall", "inside", "outside")
+        )
+        + " |"
+        for width, methods in routing.items()
+        for method, blocks in methods.items()
+        for one in blocks
+    ]
+    head = [
+        "Tokens kept per routed block: of all, of those that hold unknown pixels, of the others.",
+        "",
+        "| trimap | method | block | all | unknown | known |",
         "|---|---|---|---|---|---|",
     ]
-    return ["\n".join([*head, *rows])]
+    return ["\n".join([*head, *lines])] if lines else []

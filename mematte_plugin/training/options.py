@@ -67,7 +67,7 @@ EXPORT = {
     "data": Option(
         Path, None, "The pictures it was trained on, for the model card.", required=True
     ),
-    "scores": Option(Path, None, "JSON of measurements for the model card."),
+    "scores": Option(Path, None, "What `mematte eval -o report.json` wrote, for the model card."),
     "limits": Option(Path, None, "Markdown for the model card: what the model does badly."),
 }
 """Of `export`."""

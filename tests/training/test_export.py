@@ -16,7 +16,17 @@ from tests.networks import SMALL
 from .trainer_bank import small_bank
 
 NETWORK = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
-SCORES = {"narrow": {"model": {"sad": 1.25, "mse": 2.5, "mad": 0.125, "kept": 0.4}}}
+REPORT = {
+    "scores": {
+        "narrow": {
+            "model": {"pictures": 9, "sad": 1.25, "mse": 2.5, "mad": 0.125, "kept": 0.4},
+            "knn": {"pictures": 9, "sad": 2.0, "mse": 3.0, "mad": 0.25},
+        }
+    },
+    "routing": {
+        "narrow": {"model": [{"block": 2, "overall": 0.3, "inside": 0.75, "outside": None}]}
+    },
+}
 
 
 def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
@@ -25,7 +35,7 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
         network=NETWORK, stages=(Stage(64, 2, 2), Stage(96, 1, 9)), warmup=1, notes="Cut short."
     )
     Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run(until=3)
-    export(tmp_path / "run", tmp_path / "our-model", bank, SCORES, limits="Glass stays opaque.")
+    export(tmp_path / "run", tmp_path / "our-model", bank, REPORT, limits="Glass stays opaque.")
 
     trained = trained_network(tmp_path / "run")
     shipped = load_network(str(tmp_path / "our-model")).state_dict()
@@ -34,7 +44,10 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
     card = (tmp_path / "our-model" / "README.md").read_text()
     assert "# our-model" in card
     assert "| rendered: blob | this project | rendered | foreground | 2 |" in card
-    assert "| narrow | model | 1.25 | 2.5 | 0.1250 | 40% |" in card
+    assert "| trimap | method | pictures | SAD | MSE | MAD | kept |" in card
+    assert "| narrow | model | 9 | 1.25 | 2.5 | 0.1250 | 40% |" in card
+    assert "| narrow | knn | 9 | 2.00 | 3.0 | 0.2500 | – |" in card
+    assert "| narrow | model | 2 | 30% | 75% | – |" in card
     # What was trained, not what the recipe would have gone on to do.
     assert "2 steps of 2 composed crops of 64 px and 1 steps of 1 composed crops of 96 px" in card
     assert "(5 crops in all)" in card
@@ -48,6 +61,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     recipe = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),))
     bank = small_bank(tmp_path / "bank", count=2)
     Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run()
+    with pytest.raises(InputError, match="mematte eval"):
+        export(tmp_path / "run", tmp_path / "model", bank, {"results": []})
     (bank / "manifest.json").unlink()
     with pytest.raises(InputError, match="manifest"):
         export(tmp_path / "run", tmp_path / "model", bank)
