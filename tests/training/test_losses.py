@@ -47,11 +47,13 @@ def test_retention_binds_the_mean_over_the_batch_not_each_image() -> None:
     assert losses.retention(share, 0.25) == pytest.approx(0.125**2)
 
 
-def test_distillation_is_the_mean_square_and_leaves_the_teacher_alone() -> None:
+def test_distillation_is_relative_and_leaves_the_teacher_alone() -> None:
     features = torch.tensor([[[[1.0, 2.0]], [[0.0, 0.0]]]], requires_grad=True)
     teacher = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]], requires_grad=True)
     loss = losses.distillation(features, teacher)
-    assert loss.item() == pytest.approx((0 + 4 + 0 + 1) / 4)
+    # The teacher's channels are (1, 0) and (0, 1): both of variance 0.25.
+    assert loss.item() == pytest.approx((0 + 4 + 0 + 1) / 4 / 0.25)
+    assert losses.distillation(10 * features, 10 * teacher).item() == pytest.approx(loss.item())
     loss.backward()
     assert features.grad is not None
     assert teacher.grad is None
