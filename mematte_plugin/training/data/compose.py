@@ -26,6 +26,9 @@ the rest. Emoji are few because their edges are all alike."""
 BACKGROUNDS = 3
 """Tried per subject before another subject is drawn."""
 TWO_SUBJECTS = 0.25
+UNMARKED = 0.3
+"""How often a part of the subject is left unknown as a whole: a flag in its hand, a patch of its
+clothes. Its colours are then seen in neither known region, which must not make it background."""
 RESEMBLING = 0.2
 """How often the background is of the subject's colours, the hardest case of real photographs."""
 
@@ -104,11 +107,11 @@ class Composer:
     def sample(self, rng: np.random.Generator) -> Sample:
         """Draw one crop. Raises InputError if no foreground of the bank can be read."""
         while True:
-            colour, alpha = self._subject(rng)
+            colour, alpha, unmarked = self._subject(rng)
             sigma = log_uniform(rng, 0.35, 1.0) if rng.random() < 0.35 else 0.0
             if sigma:  # the lens blurs alpha as it blurs the picture
                 alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), sigma), np.float32(1))
-            trimap = self._trimap(rng, alpha)
+            trimap = self._trimap(rng, alpha, unmarked)
             if not _useful(rng, trimap):
                 continue
             for _ in range(BACKGROUNDS):
@@ -118,13 +121,15 @@ class Composer:
 
     def layers(self, rng: np.random.Generator) -> tuple[Layers, Array]:
         """A composite and its trimap before the camera, for tests and inspection."""
-        colour, alpha = self._subject(rng)
-        trimap = self._trimap(rng, alpha)
+        colour, alpha, unmarked = self._subject(rng)
+        trimap = self._trimap(rng, alpha, unmarked)
         return self._setting(rng, colour, alpha, trimap)[0], trimap
 
-    def _trimap(self, rng: np.random.Generator, alpha: Array) -> Array:
+    def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
         # As wide as people draw in photographs, unless little of the crop would be left.
-        return random_trimap(rng, alpha, widest=min(50.0, 0.16 * self.size))
+        trimap = random_trimap(rng, alpha, widest=min(50.0, 0.16 * self.size))
+        trimap[unmarked & (trimap == 255)] = 128
+        return trimap
 
     def _readable(self, index: int) -> _Cutout:
         """The cutout at `index`, or where that is broken the next one."""
@@ -192,19 +197,50 @@ class Composer:
             view = view[:, ::-1]
         return view[..., :3], view[..., 3].astype(np.float32) / 255
 
-    def _subject(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """One foreground, or two by "over": colour (S, S, 3) float32 straight, alpha (S, S)."""
+    def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """One foreground, or several by "over": colour (S, S, 3) float32 straight, alpha (S, S),
+        and which pixels to leave unknown (S, S)."""
         colour, alpha = self._view(rng)
         colour = graded(rng, colour.astype(np.float32))
         if rng.random() < TWO_SUBJECTS:
-            behind, behind_alpha = self._view(rng)
-            rest = (1 - alpha) * behind_alpha
-            total = alpha + rest
-            mixed = colour * alpha[..., None] + behind * rest[..., None]
-            seen = total[..., None]
-            colour = np.where(seen > 1e-3, mixed / np.maximum(seen, 1e-3), colour)
-            alpha = total
-        return colour, alpha
+            colour, alpha = _over(colour, alpha, *self._view(rng))
+        unmarked = np.zeros(alpha.shape, bool)
+        if rng.random() < UNMARKED:
+            part = self._part(rng, alpha)
+            if rng.random() < 0.7:  # something else that belongs to the subject
+                texture = graded(rng, self._texture(rng))
+                if rng.random() < 0.5:
+                    colour, alpha = _over(texture, part, colour, alpha)
+                else:
+                    colour, alpha = _over(colour, alpha, texture, part)
+            unmarked = part > 0
+        return colour, alpha, unmarked
+
+    def _part(self, rng: np.random.Generator, alpha: Array) -> Array:
+        """Alpha (S, S) float32 of a flat shape at the subject's edge."""
+        edge = np.argwhere((alpha > 0.1) & (alpha < 0.9))
+        middle = edge[rng.integers(len(edge))] if len(edge) else rng.uniform(0, self.size, 2)
+        corners = int(rng.integers(3, 9))
+        angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        reach = log_uniform(rng, 0.08, 0.4) * self.size * rng.uniform(0.6, 1.2, corners)
+        points = middle[::-1] + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+        shape = np.zeros(alpha.shape, np.float32)
+        fixed = np.round(points * 16).astype(np.int32)  # 4 fractional bits
+        cv2.fillPoly(shape, [fixed], 1.0, lineType=cv2.LINE_AA, shift=4)
+        if rng.random() < 0.5:
+            soft = cv2.GaussianBlur(shape, (0, 0), log_uniform(rng, 1, 8))
+            shape = np.clip((soft - 0.5) * rng.uniform(2, 8) + 0.5, 0, 1)
+        return shape.astype(np.float32)
+
+    def _texture(self, rng: np.random.Generator) -> Array:
+        """Colours (S, S, 3) float32 in 0..255: a photograph, a pattern or one colour."""
+        kind = rng.random()
+        if kind < 0.35:
+            return self._pool.crop(rng, self.size, self.size).astype(np.float32)
+        if kind < 0.6:
+            return pattern(rng, self.size, self.size).astype(np.float32)
+        grain = rng.normal(0, rng.uniform(0, 6), (self.size, self.size, 1))
+        return np.clip(rng.uniform(5, 250, 3) + grain, 0, 255).astype(np.float32)
 
     def _setting(
         self, rng: np.random.Generator, colour: Array, alpha: Array, trimap: Array
@@ -240,6 +276,15 @@ class Composer:
             shift_by = rng.uniform(30, 80) * (1 if colour[unknown].mean() < middle else -1)
             layers = Layers(colour, np.clip(background + np.float32(shift_by), 0, 255), alpha)
         return layers, least
+
+
+def _over(colour: Array, alpha: Array, behind: Array, behind_alpha: Array) -> tuple[Array, Array]:
+    """Porter and Duff's "over", straight colours (S, S, 3) and alphas (S, S)."""
+    rest = (1 - alpha) * behind_alpha
+    total = alpha + rest
+    mixed = colour * alpha[..., None] + behind * rest[..., None]
+    seen = total[..., None]
+    return np.where(seen > 1e-3, mixed / np.maximum(seen, 1e-3), colour), total
 
 
 def _grouped(names: list[str]) -> tuple[list[Array], Array]:
