@@ -9,8 +9,8 @@ import copy
 import os
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,10 @@ class Item:
     """It took to make them."""
     skipped: list[str]
     """Pictures that this worker could not read so far."""
+
+    def pin_memory(self) -> Item:
+        """The same in memory that a GPU reads by itself; asked for by DataLoader."""
+        return replace(self, content=_mapped(self.content, Tensor.pin_memory))
 
 
 class _Source(IterableDataset[Item]):
@@ -306,7 +310,7 @@ class Feed:
         self.tally.seconds += item.seconds
         self.tally.skipped |= set(item.skipped)
         self.tally.samples += len(item.content)
-        return _moved(item.content, self.device)
+        return _mapped(item.content, lambda x: x.to(self.device, non_blocking=True))
 
 
 def network_input(recipe: Recipe, step: int, image: Tensor, trimap: Tensor) -> NetworkInput:
@@ -324,17 +328,17 @@ def batch_seed(recipe: Recipe, step: int, rank: int = 0) -> int:
     return (recipe.seed * 1_000_003 + step) * 1_009 + rank
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    """The same on the device: tensors, and whatever holds some."""
+def _mapped(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
+    """The same with every tensor acted on, in whatever holds some."""
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return act(value)
     if isinstance(value, (list, tuple)):
-        return type(value)(_moved(v, device) for v in value)
+        return type(value)(_mapped(v, act) for v in value)
     if not hasattr(value, "__dict__") or isinstance(value, NetworkConfig):
         return value
     twin = copy.copy(value)
     for name, part in vars(value).items():
-        object.__setattr__(twin, name, _moved(part, device))
+        object.__setattr__(twin, name, _mapped(part, act))  # also where it is frozen
     return twin
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 
 from ..errors import SettingError
+from .batches import Feed
+from .recipe import Recipe
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -47,6 +50,36 @@ class Outcome:
     """Share of the time in which training stood still for want of a batch."""
     skipped: int
     """Pictures that could not be read, and were left out."""
+
+
+class Pace:
+    """How fast a run is, from `start` on."""
+
+    def __init__(self, recipe: Recipe, feed: Feed, processes: int) -> None:
+        self.recipe = recipe
+        self.feed = feed
+        self.processes = processes
+        self._started: tuple[float, int] | None = None
+
+    def start(self, step: int) -> None:
+        """Begin to measure, after step `step`."""
+        self.feed.tally.waited = 0.0
+        self._started = (time.monotonic(), step)
+
+    def figures(self, step: int) -> dict[str, Any]:
+        """At step `step`, the fields of `Outcome` that tell of speed and pictures."""
+        tally = self.feed.tally
+        elapsed = crops = 0.0
+        if self._started is not None:
+            began, first = self._started
+            elapsed = time.monotonic() - began
+            crops = self.recipe.crops_until(step) - self.recipe.crops_until(first)
+        return {
+            "crops_per_second": crops / elapsed if crops else 0.0,
+            "generator_per_second": tally.rate(self.feed.workers) * self.processes,
+            "waited": min(1.0, tally.waited / elapsed) if crops else 0.0,
+            "skipped": len(tally.skipped),
+        }
 
 
 def accelerator(device: str, precision: str) -> Any:

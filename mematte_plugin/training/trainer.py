@@ -23,7 +23,7 @@ from ..network.mematte import TrainingOutput
 from . import losses
 from .batches import Batch, Feed, Part, batch_seed
 from .checkpoint import CHECKPOINT, VERSION, load_state, save_state
-from .habits import Habits, Outcome, accelerator
+from .habits import Habits, Outcome, Pace, accelerator
 from .optimizer import averaged, parameter_groups, router_parameters, set_learning_rate
 from .recipe import Recipe, decisions_learn, hint_weight, learning_rate
 from .records import (
@@ -135,25 +135,16 @@ class Trainer:
         log, board = self._table(LOG, TRAINING_COLUMNS), None
         if self.accelerator.is_main_process:
             board = tensorboard(self.directory, self.step)
-        started = saved = time.monotonic()
-        first, validated, crops_before = self.step, -1, 0
+        pace = Pace(self.recipe, feed, self.part.world)
+        first, saved, validated = self.step, time.monotonic(), -1
         while self.step < last and not self._agreed(should_stop() or time.monotonic() > end):
             batch = feed.batch(self.step)
             figures = self.train_batch(batch)
             if self.step == first + 1:  # the first one fills pools and caches
-                started, crops_before = time.monotonic(), self.recipe.crops_until(self.step)
-                feed.tally.waited = 0.0
+                pace.start(self.step)
             elif self.step % self.habits.log_every == 0:
-                elapsed = time.monotonic() - started
                 row = {name: float(value) for name, value in figures.items()}
-                row |= {
-                    "crops_per_second": (self.recipe.crops_until(self.step) - crops_before)
-                    / elapsed,
-                    "generator_per_second": feed.tally.rate(self.workers) * self.part.world,
-                    "waited": feed.tally.waited / elapsed,
-                    "skipped": float(len(feed.tally.skipped)),
-                }
-                self._record(log, board, row)
+                self._record(log, board, {**row, **pace.figures(self.step)})
             if self.habits.preview_every and self.step % self.habits.preview_every == 0:
                 self._preview(batch)
             due = time.monotonic() - saved > self.habits.save_minutes * 60
@@ -165,23 +156,14 @@ class Trainer:
                 validated = self.step
             if progress is not None:
                 progress(self.step, self.recipe.steps, "training")
-        elapsed = time.monotonic() - started
+        figures_at_end = pace.figures(self.step)
         if self.step > first:
             self.save()
         if self.step == self.recipe.steps and first < self.step and validated != self.step:
             self.validate()
         if board is not None:
             board.close()
-        done = self.step > first + 1
-        crops = self.recipe.crops_until(self.step) - crops_before if done else 0
-        return Outcome(
-            step=self.step,
-            steps=self.recipe.steps,
-            crops_per_second=crops / elapsed if done else 0.0,
-            generator_per_second=feed.tally.rate(self.workers) * self.part.world,
-            waited=min(1.0, feed.tally.waited / elapsed) if done else 0.0,
-            skipped=len(feed.tally.skipped),
-        )
+        return Outcome(self.step, self.recipe.steps, **figures_at_end)
 
     def train_batch(self, batch: Batch) -> dict[str, Tensor | float]:
         """One optimiser step; returns the loss terms and other figures by name."""

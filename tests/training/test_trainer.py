@@ -75,13 +75,15 @@ def same_weights(one: Trainer, other: Trainer) -> bool:
 
 
 def test_the_loss_falls_and_the_run_can_be_watched(bank: Path, tmp_path: Path) -> None:
-    trainer(recipe((64, 4, 40)), bank, tmp_path, log_every=10, preview_every=40).run()
+    plan = recipe((64, 4, 50), network=DENSE)
+    trainer(plan, bank, tmp_path, log_every=5, preview_every=50).run()
     log = rows(tmp_path / LOG)
-    assert [int(row["step"]) for row in log] == [10, 20, 30, 40]
-    assert float(log[-1]["unknown"]) < 0.8 * float(log[0]["unknown"])
+    assert [int(row["step"]) for row in log] == list(range(5, 51, 5))
+    found = [float(row["loss"]) for row in log]
+    assert sum(found[-3:]) < 0.8 * sum(found[:3])
     assert float(log[-1]["crops_per_second"]) > 0
     assert float(log[-1]["generator_per_second"]) > 0
-    picture = cv2.imread(str(tmp_path / PREVIEWS / "step-0000040.png"))
+    picture = cv2.imread(str(tmp_path / PREVIEWS / "step-0000050.png"))
     assert picture.shape == (2 * 64, 8 * 64, 3)  # 4 samples, two side by side, of 4 pictures each
 
 
