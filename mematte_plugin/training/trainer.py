@@ -171,8 +171,7 @@ class Trainer:
         set_learning_rate(self.optimizer, lr)
         # Decisions are sampled: tie the draw to the step, so that a resumed run repeats it.
         torch.manual_seed(batch_seed(self.recipe, self.step, self.part.rank))
-        with self.accelerator.autocast():
-            terms, share = self._terms(batch)
+        terms, share = self._terms(batch)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -197,6 +196,7 @@ class Trainer:
         recipe = self.recipe
         inputs, truth = batch.inputs, batch.alpha
         unknown = ((inputs.trimap > 0) & (inputs.trimap < 1)).float()
+        # The learner's own precision is accelerate's business; the losses are float32.
         out: TrainingOutput = self.learner(inputs, decisions_learn(recipe, self.step))
         terms = {
             "unknown": losses.unknown_l1(out.alpha, truth, unknown),
@@ -205,7 +205,7 @@ class Trainer:
             "gradient": losses.gradient_penalty(out.alpha, truth, unknown),
         }
         if self.teacher is not None:
-            with torch.no_grad():
+            with torch.no_grad(), self.accelerator.autocast():
                 wanted = self.teacher.backbone(inputs).features
             terms["distillation"] = recipe.distillation * losses.distillation(out.features, wanted)
         if not out.keep:

@@ -16,7 +16,7 @@ import torch
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
 from mematte_plugin.network import MEMatte, NetworkConfig
 from mematte_plugin.training import checkpoint
-from mematte_plugin.training.batches import Feed, Part, network_input
+from mematte_plugin.training.batches import Batch, Crops, Feed, Part, network_input
 from mematte_plugin.training.checkpoint import CHECKPOINT, save_state
 from mematte_plugin.training.habits import Habits
 from mematte_plugin.training.recipe import Recipe, Stage
@@ -258,15 +258,28 @@ def test_the_retention_loss_holds_the_share_of_kept_tokens_down(bank: Path, tmp_
     assert float(log[-1]["kept"]) < 0.2
 
 
-def test_half_precision_runs(bank: Path, tmp_path: Path) -> None:
+def test_half_precision_is_the_networks_and_not_the_losses(bank: Path, tmp_path: Path) -> None:
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)  # accelerate remembers the precision for the process
     try:
-        plan = recipe((64, 2, 2), precision="bf16")
-        done = trainer(plan, bank, tmp_path)
-        done.run()
-        assert done.network.dtype == torch.float32
+        learned = trainer(recipe((64, 2, 2), precision="bf16"), bank, tmp_path)
+        seen = []
+        hook = learned.network.backbone.blocks[0].mlp.fc1.register_forward_hook(
+            lambda *args: seen.append(args[2].dtype)
+        )
+        learned.run()
+        hook.remove()
+        assert set(seen) == {torch.bfloat16}
+        assert learned.network.dtype == torch.float32
+        batch = next(iter(Crops(bank, learned.recipe, 0, part=Part()))).content
+        assert isinstance(batch, Batch)
+        terms, _ = learned._terms(batch)
+        assert {term.dtype for term in terms.values()} == {torch.float32}
+        # A loss rounded to bfloat16 would have 16 zero bits at its end.
+        convolved = torch.stack([terms["laplacian"], terms["gradient"]])
+        bits = convolved.detach().view(torch.int32)
+        assert (bits & 0xFFFF).all()
         with pytest.raises(SettingError, match="CUDA"):
             trainer(recipe(precision="fp16"), bank, tmp_path / "other")
     finally:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mematte_plugin.training.checkpoint import CHECKPOINT
+from mematte_plugin.training.checkpoint import CHECKPOINT, load_state
 from tests.networks import SMALL
 
 from .trainer_bank import small_bank
@@ -77,3 +77,25 @@ def test_training_goes_on_in_slices_on_a_bare_machine(tmp_path: Path) -> None:
     done = call("--recipe", "nothing")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_processes_share_a_batch_and_stop_together(tmp_path: Path) -> None:
+    small_bank(tmp_path / "bank", count=3)
+    network = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
+    recipe = {"network": network, "stages": [{"crop": 64, "batch": 3, "steps": 3}]}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--standalone",
+    ]
+    command += ["-m", "mematte_plugin.training", "run", "run", "--data", "bank"]
+    command += ["--recipe", "recipe.json", "--device", "cpu", "--workers", "0"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_state(tmp_path / "run" / CHECKPOINT)["step"] == 3
