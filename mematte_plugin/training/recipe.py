@@ -77,6 +77,8 @@ class Recipe:
     gradient noisy and several times larger than all others: clipped as one, it slows them down."""
     ema: float = 0.999
     """Decay of the averaged weights that are evaluated and shipped."""
+    squared: float = 0.0
+    """Weight of the squared error beside the absolute one (losses.unknown_squared)."""
     retention: float = 0.25
     """Share of tokens that routed blocks should keep on average."""
     retention_weight: float = 1.0

@@ -29,6 +29,7 @@ TRAINING_COLUMNS = (
     "known",
     "laplacian",
     "gradient",
+    "squared",
     "distillation",
     "retention",
     "hint",

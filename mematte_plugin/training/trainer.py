@@ -204,6 +204,9 @@ class Trainer:
             "laplacian": losses.laplacian(out.alpha, truth),
             "gradient": losses.gradient_penalty(out.alpha, truth, unknown),
         }
+        if recipe.squared:
+            squared = losses.unknown_squared(out.alpha, truth, unknown)
+            terms["squared"] = recipe.squared * squared
         if self.teacher is not None:
             with torch.no_grad(), self.accelerator.autocast():
                 wanted = self.teacher.backbone(inputs).features

@@ -18,6 +18,12 @@ def test_regions_are_averaged_apart() -> None:
     assert losses.unknown_l1(alpha, truth, torch.zeros_like(unknown)) == 0
 
 
+def test_squared_error_weighs_gross_errors_more() -> None:
+    alpha, truth = plane([0.5, 1.0, 0.7]), plane([0.0, 0.0, 0.0])
+    unknown = plane([1.0, 1.0, 0.0])
+    assert losses.unknown_squared(alpha, truth, unknown) == pytest.approx((0.25 + 1) / 2)
+
+
 def test_gradient_penalty_of_a_ramp() -> None:
     # d alpha / dx = 0.1 inside the picture (Sobel over 8), the truth is flat.
     alpha = (torch.arange(8) * 0.1).expand(8, 8)[None, None]
