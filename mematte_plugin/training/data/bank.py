@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sources
-from .foregrounds import figure_of, generate, generate_figure, kind_of
+from .blender import subjects
+from .foregrounds import generate, generate_figure, kind_of
 from .licences import sha256
 from .panoramas import read_panorama, views
 from .photos import read_photo
@@ -259,7 +260,7 @@ class _Plan:
         return np.random.default_rng([self.seed, 1 if self.kind == "rendered" else 2, index])
 
     def recipe(self, index: int) -> str:
-        which = kind_of if self.kind == "rendered" else figure_of
+        which = kind_of if self.kind == "rendered" else subjects.kind_of
         return f"{which(self.generator(index))} seed={self.seed} index={index}"
 
 

@@ -61,11 +61,6 @@ def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str,
     return name, GENERATORS[name](rng, size, pool)
 
 
-def figure_of(rng: np.random.Generator) -> str:
-    """What `generate_figure` would draw from the same state."""
-    return draw(rng)[0]
-
-
 def generate_figure(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str, Foreground]:
     """Draw a random person, animal, plant or cloth in 3D: (its kind, foreground)."""
     kind, subject = draw(rng)

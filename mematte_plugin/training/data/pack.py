@@ -156,7 +156,7 @@ def _cutout(path: Path, quality: int) -> bytes | None:
     rgba = trimmed(np.ascontiguousarray(np.asarray(bgra)[..., [2, 1, 0, 3]]))
     small = _scaled(rgba, FOREGROUND_SIDE)
     file = io.BytesIO()
-    Image.fromarray(small).save(file, "WEBP", quality=quality, method=6, exact=True)
+    Image.fromarray(small).save(file, "WEBP", quality=quality, method=3, exact=True)
     return file.getvalue()
 
 

@@ -296,8 +296,13 @@ WEIGHTS: dict[str, float] = {
 }
 
 
+def kind_of(rng: np.random.Generator) -> str:
+    """The kind that `draw` would choose from the same state."""
+    names = list(SUBJECTS)
+    return str(rng.choice(names, p=[WEIGHTS[name] for name in names]))
+
+
 def draw(rng: np.random.Generator) -> tuple[str, Subject]:
     """A random subject and its kind."""
-    names = list(SUBJECTS)
-    name = str(rng.choice(names, p=[WEIGHTS[name] for name in names]))
+    name = kind_of(rng)
     return name, SUBJECTS[name](rng)
