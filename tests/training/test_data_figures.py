@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mematte_plugin.errors import SettingError
-from mematte_plugin.training.data import blender_jobs
+from mematte_plugin.training.data import blender_jobs, build_bank
 from mematte_plugin.training.data.blender.forms import (
     Strands,
     Subject,
@@ -119,7 +119,10 @@ def test_without_blender_the_remedy_is_named(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(0o755)
     with pytest.raises(SettingError, match="pip install bpy"):
-        list(blender_jobs.rendered(tmp_path, {}, 1, seed=0, python=python))
+        build_bank(tmp_path / "bank", count=1, photos=[], blender=1, blender_python=python)
+    assert not list((tmp_path / "bank/foregrounds").iterdir())  # told before the work, not after
+    with pytest.raises(SettingError, match="cannot be run"):
+        list(blender_jobs.rendered(tmp_path, {}, 1, seed=0, python=tmp_path / "none"))
 
 
 def fake_blender(folder: Path, crash_at: int) -> Path:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sources
+from . import blender_jobs, sources
 from .blender import subjects
 from .foregrounds import generate, generate_figure, kind_of
 from .licences import sha256
@@ -93,6 +93,8 @@ def build_bank(
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     if count is None:
         count = 600 if minutes is None else 1_000_000
+    if blender:  # hours may pass before it is needed
+        blender_jobs.check(blender_python)
     skipped: list[Skipped] = []
 
     if installed is None:
@@ -117,9 +119,7 @@ def build_bank(
             plan = _Plan(directory, kind, seed, size)
             _collect(directory, entries, _drawn(plan, entries, wanted, workers, until), progress)
         if blender:
-            from .blender_jobs import rendered
-
-            jobs = rendered(
+            jobs = blender_jobs.rendered(
                 directory, entries, blender, seed=seed, python=blender_python, until=until
             )
             _collect(directory, entries, jobs, progress)

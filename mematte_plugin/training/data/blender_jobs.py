@@ -30,12 +30,18 @@ MINUTES = 30
 INSTALL = "pip install bpy (Python 3.11), or name a Python that has it by blender_python"
 
 
-def available(python: Path | None) -> bool:
-    """Whether that Python (default: this one) can import bpy."""
-    done = subprocess.run(
-        [str(python or sys.executable), "-c", "import bpy"], capture_output=True, check=False
-    )
-    return done.returncode == 0
+def check(python: Path | None) -> None:
+    """Raises SettingError if that Python (default: this one) cannot import bpy."""
+    try:
+        done = subprocess.run(
+            [str(python or sys.executable), "-c", "import bpy"], capture_output=True, check=False
+        )
+    except OSError as error:
+        raise SettingError(f"blender_python {python}: cannot be run ({error.strerror})") from error
+    if done.returncode:
+        raise SettingError(
+            f"Blender's module bpy cannot be imported by {python or 'this Python'}; {INSTALL}"
+        )
 
 
 def rendered(
@@ -44,7 +50,7 @@ def rendered(
     count: int,
     *,
     seed: int,
-    size: int = 448,
+    size: int = 384,
     samples: int = 64,
     python: Path | None = None,
     until: float = float("inf"),
@@ -57,10 +63,8 @@ def rendered(
     for index in set(range(count)) - set(lacking):
         if name_of(index) not in entries:  # stored just before a kill
             entries[name_of(index)] = _entry(directory, index, "subject", seed)
-    if lacking and not available(python):
-        raise SettingError(
-            f"Blender's module bpy cannot be imported by {python or 'this Python'}; {INSTALL}"
-        )
+    if lacking:
+        check(python)
     for start in range(0, len(lacking), BATCH):
         batch = lacking[start : start + BATCH]
         with tempfile.TemporaryDirectory(prefix="mematte-blender-") as folder:
