@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "pipeline": PICTURES | {"errors", "network", "weights", "matte", "trimap"},
     "batch": PICTURES | {"errors", "pipeline", "matte", "trimap", "network"},
     "evaluation": PICTURES | {"errors", "network", "weights", "pipeline", "trimap", "foreground"},
-    "training": {"errors", "network", "weights", "evaluation"},
+    "training": {"errors", "network", "weights", "evaluation", "writing"},
 }
 
 
