@@ -23,6 +23,8 @@ Array = NDArray[Any]
 SHARES: dict[str, float] = {"figure": 0.42, "blender": 0.12, "fluent-emoji": 0.05}
 """How often foregrounds of that file name are drawn, however many a bank holds; the others share
 the rest. Emoji are few because their edges are all alike."""
+MOST_OF_ONE = 0.005
+"""The largest share of a single file of those: a few files are not drawn over and over."""
 BACKGROUNDS = 3
 """Tried per subject before another subject is drawn."""
 TWO_SUBJECTS = 0.25
@@ -297,7 +299,8 @@ def _grouped(names: list[str]) -> tuple[list[Array], Array]:
         group = np.flatnonzero(kinds == kind)
         if len(group):
             groups.append(group)
-            shares.append(SHARES.get(kind, 1 - sum(SHARES.values())))
+            most = MOST_OF_ONE * len(group) if kind else 1.0
+            shares.append(min(SHARES.get(kind, 1 - sum(SHARES.values())), most))
     cumulative = np.cumsum(shares) / sum(shares)
     cumulative[-1] = 1.0  # not a rounding error less: no draw may fall beyond
     return groups, cumulative
