@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..training.data.options import BUILD, PACK, PREVIEW
+from ..training.data_options import BUILD, PACK, PREVIEW
 from . import console
 from .options import AsJson, Overwrite
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MEMatteError, SettingError
-from .data.options import BUILD, PACK, PREVIEW
+from .data_options import BUILD, PACK, PREVIEW
 from .options import EXPORT, RUN, Option
 
 OK, FAILURE, USAGE = 0, 1, 2

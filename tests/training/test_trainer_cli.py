@@ -51,7 +51,7 @@ def test_both_command_lines_have_the_same_options() -> None:
     import typer
 
     from mematte_plugin.cli.app import app
-    from mematte_plugin.training.data.options import BUILD, PACK, PREVIEW
+    from mematte_plugin.training.data_options import BUILD, PACK, PREVIEW
     from mematte_plugin.training.options import EXPORT, RUN
 
     command: Any = typer.main.get_command(app)

@@ -28,7 +28,7 @@ MOST_OF_ONE = 0.005
 BACKGROUNDS = 3
 """Tried per subject before another subject is drawn."""
 TWO_SUBJECTS = 0.25
-UNMARKED = 0.3
+UNMARKED = 0.4
 """How often a part of the subject is left unknown as a whole: a flag in its hand, a patch of its
 clothes. Its colours are then seen in neither known region, which must not make it background."""
 RESEMBLING = 0.2

@@ -1,11 +1,14 @@
-"""The options of building, looking at and packing training data, for whichever command line."""
+"""The options of building, looking at and packing training data, for whichever command line.
+
+Beside the data package, not in it: that one imports numpy and OpenCV, which `--help` must not need.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from ..options import Option
+from .options import Option
 
 
 def paths(text: str) -> list[Path]:
