@@ -38,6 +38,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "photos" / "one.jpg")
     shutil.copy(EXAMPLES / "astronaut_trimap.png", tmp_path / "trimaps" / "one.png")
+    for name, example in [
+        ("image/one.jpg", "astronaut.jpg"),
+        ("trimap/one.png", "astronaut_trimap.png"),
+        ("alpha/one.png", "astronaut_mask.png"),
+    ]:
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        shutil.copy(EXAMPLES / example, tmp_path / "data" / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
