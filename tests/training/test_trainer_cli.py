@@ -107,19 +107,28 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
     (folder / "recipe.json").write_text(json.dumps(values))
     command = [sys.executable, "-m", "mematte_plugin", *TRAIN]
     command[command.index("0")] = "1"  # with a worker, which gets the signal too
+    # Started in the background of a script, the tests may have inherited an ignored Ctrl-C.
+    before = {"start_new_session": True, "preexec_fn": _heed_ctrl_c}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     reached: list[int] = []
     for rows in (1, 2):
-        with subprocess.Popen(command, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
-            _until(lambda: len((folder / "run/log.csv").read_text().splitlines()) > rows)  # noqa: B023
-            os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+        with subprocess.Popen(command, **before, **pipes) as process:  # type: ignore[call-overload]
+            try:
+                _until(lambda: len((folder / "run/log.csv").read_text().splitlines()) > rows)  # noqa: B023
+                os.killpg(process.pid, signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert process.returncode == 130, err
         assert "Traceback" not in err
         assert "the same command goes on" in out
         assert (folder / "run" / CHECKPOINT).is_file()
         reached.append(int(out.split("step ")[1].split()[0]))
     assert reached[1] > reached[0] > 0
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _until(condition, seconds: float = 60) -> None:
