@@ -100,6 +100,8 @@ def _source(recipe: Recipe, step: int) -> str:
             stages.append(f"{steps} steps of {stage.batch} {recipe.data} crops of {stage.crop} px")
     start = recipe.init or recipe.init_backbone
     terms = ["unknown L1", "known L1", "Laplacian", "gradient penalty"]
+    if recipe.squared:
+        terms.append(f"{recipe.squared:g} × unknown squared error")
     if recipe.network.get("routed", True):
         terms.append(f"{recipe.retention_weight:g} × (mean kept share - {recipe.retention:g})²")
         if recipe.routing_hint:
