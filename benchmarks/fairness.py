@@ -1,0 +1,55 @@
+"""Do the official code and ours compute the same from the same weights? Else nothing is compared.
+
+python -m benchmarks.fairness /path/to/official/checkout
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from mematte_plugin import MEMatteError
+
+from .command import main
+
+TOLERANCE = 1e-4
+
+
+def fairness(
+    official: Annotated[Path, typer.Argument(help="A checkout of the official code.")],
+    variant: Annotated[str, typer.Option(help="small or base.")] = "small",
+    side: Annotated[int, typer.Option(help="Of the square picture, in pixels.")] = 512,
+    retention: Annotated[float, typer.Option(help="Kept share of the tokens.")] = 0.25,
+) -> None:
+    """Compare alphas of both with the same random weights, on the CPU in float32.
+
+    Exit code 0: they agree within 1e-4 and keep the same share of tokens.
+    """
+    from .methods import Context, build
+    from .names import Method
+    from .scenes import make_scene
+
+    scene = make_scene(side, side, 0.15)
+    context = Context("cpu", official=official.resolve())
+    ours, theirs = (
+        build(Method(kind, variant, "fp32", retention), context)(scene.image, scene.trimap)
+        for kind in ("ours", "official")
+    )
+    unknown = scene.trimap == 128
+    apart = float(np.abs(ours.alpha - theirs.alpha).max())
+    print(
+        f"{variant}, {side}x{side}: largest difference of alpha {apart:.1e}, kept {ours.kept:.4f}"
+        f" and {theirs.kept:.4f}, alpha spreads over {np.ptp(theirs.alpha[unknown]):.2f}"
+    )
+    if apart > TOLERANCE or ours.kept != theirs.kept:
+        raise MEMatteError(
+            f"{official}: does not compute what ours does; it is not the published code, or ours"
+            " is wrong"
+        )
+
+
+if __name__ == "__main__":
+    main(fairness)

@@ -1,0 +1,180 @@
+"""One method in a process of its own: loads, warms up, then measures a case whenever told to.
+
+Spoken to by `turns.py` in lines of JSON. The process ends when its input does, so that none is left
+behind when the comparing process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+WARM_SIDE = 256
+GIB = 1 << 30
+
+
+def serve() -> None:
+    """Answer the commands that come in on stdin, one line each."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    commands: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
+    job = json.loads(sys.argv[1])
+    try:
+        _first_to_go()
+        worker = _Worker(job)
+    except Exception as error:
+        _answer(answers, _fault(error))
+        return
+    _answer(answers, {"ready": True})
+    while True:
+        command = json.loads(commands.get())
+        try:
+            reply = worker.measure(command)
+        except Exception as error:
+            reply = _fault(error)
+        _answer(answers, reply)
+
+
+class _Worker:
+    def __init__(self, job: dict[str, Any]) -> None:
+        import torch
+
+        from .methods import Context, build
+        from .names import parse_method
+        from .scenes import make_scene
+
+        torch.set_num_threads(job["threads"])
+        self.device: str = job["device"]
+        self.method = parse_method(job["method"])
+        official = Path(job["official"]) if job.get("official") else None
+        self.run = build(self.method, Context(self.device, job.get("memory_budget"), official))
+        scene = make_scene(WARM_SIDE, WARM_SIDE, 0.4)
+        self.run(scene.image, scene.trimap)
+        self.held: tuple[str, str] = ("", "")
+
+    def measure(self, command: dict[str, Any]) -> dict[str, Any]:
+        """One run of one case; see `turns.Turn` for the answer."""
+        import numpy as np
+
+        from .memory import Peak
+
+        wanted = (command["image"], command["trimap"])
+        if wanted != self.held:
+            self.image, self.trimap = (np.load(path) for path in wanted)
+            self.held = wanted
+            if self.device.startswith("cuda"):
+                self.run(self.image, self.trimap)  # kernels are chosen anew for each size
+        refusal = self._too_large()
+        if refusal:
+            return {"skipped": refusal}
+        memory = Peak(self.device)
+        with memory:
+            begin = time.perf_counter()
+            outcome, seconds = self._timed()
+            wall = time.perf_counter() - begin
+        if command.get("save"):
+            np.save(command["save"], outcome.alpha)
+        reply = {
+            "seconds": wall if seconds is None else seconds,
+            "peak": memory.peak - memory.idle,
+            "total": memory.peak,
+            "kept": outcome.kept,
+            "predicted": outcome.predicted,
+            "how": memory.how,
+        }
+        del outcome
+        self._make_room()
+        return reply
+
+    def _timed(self) -> tuple[Any, float | None]:
+        if not self.device.startswith("cuda"):
+            return self.run(self.image, self.trimap), None
+        import torch
+
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        outcome = self.run(self.image, self.trimap)
+        last.record()
+        torch.cuda.synchronize(self.device)
+        return outcome, first.elapsed_time(last) / 1000
+
+    def _make_room(self) -> None:
+        """Others take turns on the same card: keep no cache that they need."""
+        if self.device.startswith("cuda"):
+            import torch
+
+            free, total = torch.cuda.mem_get_info(self.device)
+            if free < total / 2:
+                torch.cuda.empty_cache()
+
+    def _too_large(self) -> str | None:
+        """Why the run would only wake the kernel's out-of-memory killer; cards just say so."""
+        if self.device != "cpu":
+            return None
+        import psutil
+
+        need = attention_bytes(self.method, *self.trimap.shape)
+        free = psutil.virtual_memory().available
+        if need <= free:
+            return None
+        return f"its attention alone needs {need / GIB:.0f} GiB, {free / GIB:.0f} are free"
+
+
+def attention_bytes(method: Any, height: int, width: int) -> int:
+    """Least memory of a method that holds whole attention matrices; 0 for the others.
+
+    Two copies in the official code, three with relative positions in transformers.
+    """
+    from .methods import VARIANTS, cap_of
+
+    copies = {"official": 2, "transformers": 3}.get(method.kind, 0)
+    if not copies:
+        return 0
+    tokens = cap_of(1.0 if method.retention is None else method.retention, height, width)
+    size = 4 if method.dtype == "fp32" else 2
+    return copies * VARIANTS[method.variant].num_heads * tokens * tokens * size
+
+
+def _listen(commands: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        commands.put(line)
+    os._exit(0)  # nobody waits for an answer; also in the middle of a run
+
+
+def _first_to_go() -> None:
+    """If memory runs out, the kernel shall take this process and no other."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return
+
+
+def _answer(answers: TextIO, reply: dict[str, Any]) -> None:
+    answers.write(json.dumps(reply) + "\n")
+    answers.flush()
+
+
+def _fault(error: Exception) -> dict[str, str]:
+    from mematte_plugin import SettingError
+
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, SettingError):
+        return {"skipped": text}
+    if (
+        "out of memory" in text.lower()
+        or "can't allocate" in text
+        or isinstance(error, MemoryError)
+    ):
+        return {"failed": "out of memory"}
+    return {"failed": f"{type(error).__name__}: {text}"}
+
+
+if __name__ == "__main__":
+    serve()
