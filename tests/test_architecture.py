@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "examples": set(),
     "network": {"errors"},
     "weights": {"errors", "network"},
+    "memory": {"errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "trimap": PICTURES | {"errors"},
     "foreground": PICTURES | {"errors"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import MEMatteError
+from ..memory.device import cpu_count, free_memory
+from ..memory.units import show_bytes
 from . import console
 from .options import AsJson
 from .signals import import_torch
@@ -53,31 +57,23 @@ def _devices() -> list[str]:
     import_torch()
     import torch
 
-    found = [
-        f"cuda:{i} {torch.cuda.get_device_name(i)} {_gigabytes(*torch.cuda.mem_get_info(i))}"
-        for i in range(torch.cuda.device_count())
-    ]
+    names = {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
     if torch.backends.mps.is_available():
-        found.append("mps")
+        names["mps"] = "Metal"
+    found = [f"{device} {name} {_free(device)}" for device, name in names.items()]
     return [*found, f"cpu ({torch.get_num_threads()} threads)"]
 
 
-def _memory() -> str:
-    import psutil
-
-    memory = psutil.virtual_memory()
-    return _gigabytes(memory.available, memory.total)
-
-
-def _gigabytes(free: int, total: int) -> str:
-    return f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+def _free(device: str) -> str:
+    try:
+        found = free_memory(device)
+    except MEMatteError as error:  # one device that is lost or busy must not hide the others
+        return f"failed: {error}"
+    return f"{show_bytes(found.free)} of {show_bytes(found.total)} free (limited by {found.limit})"
 
 
-def _processors() -> int | None:
-    import psutil
-
-    count: int | None = psutil.cpu_count()
-    return count
+def _processors() -> str:
+    return f"{cpu_count()} usable of {os.cpu_count()}"
 
 
 def _hub(name: str) -> Callable[[], str]:
@@ -96,7 +92,7 @@ FACTS: tuple[tuple[str, Callable[[], Any]], ...] = (
     *((package, _versions(package)) for package in PACKAGES),
     ("devices", _devices),
     ("processors", _processors),
-    ("memory", _memory),
+    ("memory", lambda: _free("cpu")),
     ("Hub", _hub("ENDPOINT")),
     ("Hub cache", _hub("HF_HUB_CACHE")),
     ("Hub offline", _hub("HF_HUB_OFFLINE")),

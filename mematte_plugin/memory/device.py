@@ -1,0 +1,165 @@
+"""What is free on a device, how much of it to use, and how many cores there are."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import SettingError
+from .exhaustion import is_out_of_memory, release
+from .limits import MIB, Limit, cpu_quota, memory_limits, reserve
+from .meter import PeakMeter, run_has_ended
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Free",
+    "PeakMeter",
+    "budget_from",
+    "cpu_count",
+    "free_memory",
+    "is_out_of_memory",
+    "release",
+]
+
+
+@dataclass(frozen=True)
+class Free:
+    """The memory of a device, as this process finds it now."""
+
+    device: str
+    """The device's name as it was asked for: "cpu", "cuda:0", "mps"."""
+    free: int
+    """Bytes that may still be allocated, 0 or more."""
+    total: int
+    """Bytes that there would be if nothing were in use."""
+    limit: str
+    """What sets `free`, in words: "RAM", "cgroup memory.max of /user.slice", "CUDA", …"""
+
+
+def free_memory(device: torch.device | str) -> Free:
+    """What this process may still allocate on a device now, all limits considered.
+
+    CUDA (and ROCm): free on the card, plus what torch has reserved but does not use, within the
+    share that `torch.cuda.set_per_process_memory_fraction` leaves. MPS: what Metal recommends,
+    less what torch holds, and not more than the RAM that is free. CPU: the RAM that is available
+    (without swapping), within the limits of control groups, `ulimit -v` and `ulimit -d`, and
+    strict overcommit; under the limits on address space less what a run maps without using it.
+
+    Raises SettingError for a device that is unknown or does not answer.
+    """
+    name = str(device)
+    kind = name.partition(":")[0]
+    if kind not in _FINDERS:
+        raise SettingError(
+            f"device {name!r}: the memory of this kind of device is not known here; "
+            f"use {', '.join(_FINDERS)}, or give a memory budget"
+        )
+    try:
+        found = _FINDERS[kind](name)
+    except (RuntimeError, AssertionError, ValueError) as error:  # torch's: not there, lost, busy
+        why = str(error).strip().partition("\n")[0]
+        raise SettingError(
+            f"device {name!r} does not answer ({why}); use another device, such as cpu"
+        ) from error
+    return Free(device=name, free=found.free, total=found.total, limit=found.name)
+
+
+def budget_from(free: Free) -> int:
+    """Bytes of the free memory that a run may plan with; 0 where there are too few.
+
+    15% and 256 MiB stay for what cannot be foreseen: other programs, fragmentation, workspaces of
+    libraries. Windows pages instead of failing, and slows down long before: 20% and 600 MiB.
+    """
+    share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
+    return max(0, int(share * free.free) - margin)
+
+
+def cpu_count() -> int:
+    """Cores that this process may use: its affinity mask, within a control group's CPU quota.
+
+    A quota of 1.5 cores counts as 2: rounded down, a third of it would stay unused. Threads beyond
+    the quota are what harms, since all of them are stopped together once it is used up. Logical
+    cores are counted; torch's own default may be lower and so may be OMP_NUM_THREADS.
+    """
+    return _cores(_affinity(), cpu_quota())
+
+
+def _cores(usable: int, quota: float | None) -> int:
+    return max(1, min(usable, usable if quota is None else math.ceil(quota)))
+
+
+def _affinity() -> int:
+    import psutil
+
+    try:
+        return len(psutil.Process().cpu_affinity())
+    except (AttributeError, psutil.Error, OSError):  # macOS has none
+        return os.cpu_count() or 1
+
+
+def _ram(root: Path = Path("/")) -> Limit:
+    """The tightest bound on this process's main memory."""
+    import psutil
+
+    ram = psutil.virtual_memory()
+    threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else cpu_count()
+    reserved = reserve(threads, settled=run_has_ended())
+    limits = [
+        Limit(free=ram.available, total=ram.total, name="RAM"),
+        *memory_limits(reserved, root),
+    ]
+    least = min(limits, key=lambda limit: limit.free)
+    return Limit(free=least.free, total=min(least.total, ram.total), name=least.name)
+
+
+def _cuda(device: str) -> Limit:
+    import torch
+
+    current = torch.cuda.current_device()  # makes torch ready, too
+    index = torch.device(device).index
+    index = current if index is None else index
+    free, total = torch.cuda.mem_get_info(index)
+    stats = torch.cuda.memory_stats(index)
+    fraction = getattr(torch.cuda, "get_per_process_memory_fraction", None)  # newer torch only
+    return _cuda_limit(
+        free=free,
+        total=total,
+        reserved=stats.get("reserved_bytes.all.current", 0),
+        active=stats.get("active_bytes.all.current", 0),
+        share=1.0 if fraction is None else fraction(index),
+    )
+
+
+def _cuda_limit(*, free: int, total: int, reserved: int, active: int, share: float) -> Limit:
+    """From what the driver and torch's allocator say; `active` also counts what streams hold."""
+    allowed = int(share * total)
+    card = Limit(free=max(0, free + reserved - active), total=total, name="CUDA")
+    own = Limit(
+        free=max(0, allowed - active),
+        total=allowed,
+        name=f"CUDA memory fraction of this process ({share:.3g})",
+    )
+    return own if own.free < card.free else card
+
+
+def _mps(_: str) -> Limit:
+    import torch
+
+    # Held by the driver but not in use is free for torch, so that only what is in use counts.
+    top = torch.mps.recommended_max_memory()
+    metal = Limit(
+        free=max(0, top - torch.mps.current_allocated_memory()),
+        total=top,
+        name="MPS",
+    )
+    return min(metal, _ram(), key=lambda limit: limit.free)  # the RAM is shared
+
+
+_FINDERS = {"cpu": lambda _: _ram(), "cuda": _cuda, "mps": _mps}
+"""How the tightest limit is found for each kind of device, from its name."""

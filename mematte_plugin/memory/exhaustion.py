@@ -1,0 +1,94 @@
+"""Running out of memory: how libraries say so, and giving back what is held."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+_PHRASES = re.compile(
+    "|".join(
+        (
+            r"^([\w.]*Error: )?(CUDA|HIP|XPU|MPS backend) out of memory\b",
+            r"\b(CUDA|CUDA driver|HIP) error: out of memory\b",
+            # cuBLAS, cuDNN, cuSOLVER, cuSPARSE and ROCm's
+            r"\b[A-Z]+_STATUS_(\w+_)?ALLOC(ATION)?_FAILED\b",
+            r"\bCUFFT_ALLOC_FAILED\b",
+            r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
+            r"^std::bad_alloc\b",
+            r"^Invalid buffer size: [\d.]+ \w?i?B",  # MPS: one array beyond what Metal can hold
+            r"^could not (create|allocate) .*: out of memory\b",  # oneDNN
+            r"\bAvailable memory of \S+ is smaller than requested\b",  # ONNX Runtime
+        )
+    ),
+    re.MULTILINE,
+)
+"""What a RuntimeError says where memory has run out, as torch and its libraries word it."""
+
+_OPENCV_NO_MEMORY = -4
+_WINDOWS_NO_PAGING_FILE = 1455
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory has run out, so that less might do.
+
+    By its type where there is one for it (torch's, MemoryError, ENOMEM), else by the exact
+    phrases of torch, OpenCV and the libraries below them. An error raised `from` such a one counts
+    too; one that merely occurred while another was being handled does not. Errors that only
+    mention memory (pinned, shared, its format, illegal access) are no such errors, and neither are
+    interrupts.
+    """
+    seen: list[BaseException] = []
+    now: BaseException | None = error
+    while now is not None and now not in seen:
+        if not isinstance(now, Exception):
+            return False
+        if _says_so(now):
+            return True
+        seen.append(now)
+        now = now.__cause__
+    return False
+
+
+def _says_so(error: Exception) -> bool:
+    # What is not imported cannot have raised anything.
+    torch_type = getattr(sys.modules.get("torch.cuda"), "OutOfMemoryError", None)
+    opencv_type = getattr(sys.modules.get("cv2"), "error", None)
+    if isinstance(error, MemoryError) or (torch_type and isinstance(error, torch_type)):
+        return True
+    if isinstance(error, OSError):
+        paging = getattr(error, "winerror", None) == _WINDOWS_NO_PAGING_FILE
+        return error.errno == errno.ENOMEM or paging
+    if opencv_type and isinstance(error, opencv_type):
+        return getattr(error, "code", None) == _OPENCV_NO_MEMORY
+    return isinstance(error, RuntimeError) and bool(_PHRASES.search(str(error)))
+
+
+def release(device: torch.device | str) -> None:
+    """Give back what is no longer referenced: to the device, and to the system.
+
+    Frees cycles, empties torch's cache on CUDA or MPS, and lets glibc return the memory that it
+    keeps for later (`malloc_trim`); other C libraries have nothing of the kind.
+    """
+    gc.collect()
+    kind = str(device).partition(":")[0]
+    if kind in ("cuda", "mps"):
+        import torch
+
+        getattr(torch, kind).empty_cache()
+    trim()
+
+
+def trim() -> None:
+    """Return freed memory to the system, where it is glibc that keeps it."""
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except (OSError, AttributeError):  # musl
+            return
