@@ -46,15 +46,26 @@ class Case:
         return self.width * self.height
 
 
-def make_cases(sizes: list[str], shares: list[float]) -> list[Case]:
+def make_cases(sizes: str, shares: str) -> list[Case]:
     """All sizes of the first share, then all of the next: the order of measuring.
+
+    sizes: names in `SIZES`, or as 1920x1080, with commas between.
+    shares: numbers between 0 and 0.7, likewise.
 
     Raises SettingError for a size or share that is none.
     """
-    for share in shares:
-        if not 0 < share < 0.7:
-            raise SettingError(f"unknown share {share:g}: give more than 0 and less than 0.7")
-    return [Case(*_size(size), share) for share in shares for size in sizes]
+    chosen = [_share(share) for share in shares.split(",")]
+    return [Case(*_size(size.strip()), share) for share in chosen for size in sizes.split(",")]
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0
+    if not 0 < share < 0.7:
+        raise SettingError(f"unknown share {text!r}: give a number above 0 and below 0.7")
+    return share
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -32,10 +32,12 @@ from .store import Measurement, Store, kind, machine, open_store, usable_cores
 from .turns import ROOT, OutOfTime, Player, Setup, Turn
 
 RESULTS = ROOT / "benchmarks" / "results"
+DEFAULT_SHARES = ",".join(f"{share:g}" for share in SHARES)
 logger = logging.getLogger("benchmarks")
 
 
 def compare(
+    *,
     official: Annotated[
         Path | None, typer.Option(help="A checkout of the official code; without it, it is left.")
     ] = None,
@@ -45,7 +47,7 @@ def compare(
     ] = ",".join(SIZES),
     unknown: Annotated[
         str, typer.Option(metavar="SHARE,…", help="Unknown shares of the trimap.")
-    ] = ",".join(f"{share:g}" for share in SHARES),
+    ] = DEFAULT_SHARES,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -76,8 +78,8 @@ def compare(
     """Measure seconds and peak memory of matting methods, side by side."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     if quick:
-        sizes, unknown, repeats = ",".join(QUICK_SIZES), f"{SHARES[0]}", 1
-    cases = make_cases(sizes.split(","), [float(share) for share in unknown.split(",")])
+        sizes, unknown, repeats = ",".join(QUICK_SIZES), f"{SHARES[0]:g}", 1
+    cases = make_cases(sizes, unknown)
     default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
     chosen = [parse_method(name) for name in (methods.split(",") if methods else default)]
     here = machine(device)
@@ -90,9 +92,11 @@ def compare(
         deadline=time.monotonic() + 60 * minutes if minutes is not None else None,
     )
     path = out or RESULTS / f"{kind(here)}{'-quick' if quick else ''}.json"
-    store = open_store(path, here, {"threads": setup.threads, "memory_budget": memory_budget})
+    store = open_store(
+        path, Measurement, here, {"threads": setup.threads, "memory_budget": memory_budget}
+    )
     try:
-        measure(cases, chosen, setup, store, repeats, again)
+        measure(cases, chosen, setup, store, repeats=repeats, again=again)
     except OutOfTime as over:
         logger.info("%s", over)
     finally:
@@ -105,7 +109,8 @@ def measure(
     cases: Sequence[Case],
     methods: Sequence[Method],
     setup: Setup,
-    store: Store,
+    store: Store[Measurement],
+    *,
     repeats: int,
     again: bool = False,
 ) -> None:
@@ -126,7 +131,7 @@ def measure(
                     continue
                 todo.append(empty)
             if todo:
-                _rounds(case, todo, players, setup, store, repeats)
+                _rounds(case, todo, players, setup, store, repeats=repeats)
             if setup.device == "cpu":  # its memory is the process's: a fresh one for each case
                 _close(players)
     finally:
@@ -138,7 +143,8 @@ def _rounds(
     todo: Sequence[Measurement],
     players: dict[str, Player],
     setup: Setup,
-    store: Store,
+    store: Store[Measurement],
+    *,
     repeats: int,
 ) -> None:
     for one in todo:  # they load side by side; nothing is measured before all have
@@ -178,7 +184,7 @@ def _tell(case: Case, name: str, turn: Turn) -> None:
 
 @contextmanager
 def _pictures(case: Case) -> Iterator[tuple[Path, Path]]:
-    """The case's picture and trimap as .npy files, so that making them costs the methods nothing."""
+    """The case's picture and trimap as .npy files: making them costs the methods nothing."""
     from .scenes import make_scene
 
     scene = make_scene(case.height, case.width, case.unknown)
@@ -196,7 +202,7 @@ def _close(players: dict[str, Player]) -> None:
     players.clear()
 
 
-def write_report(store: Store, order: Sequence[str]) -> None:
+def write_report(store: Store[Measurement], order: Sequence[str]) -> None:
     """Markdown and plots beside the JSON file; methods in this order."""
     from .plots import write_plots
     from .report import as_markdown

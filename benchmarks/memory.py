@@ -7,6 +7,7 @@ import ctypes
 import gc
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -133,6 +134,7 @@ def _status(key: str) -> int:
     raise OSError(f"{_STATUS} has no {key}")
 
 
+@cache
 def _kernel_keeps_peaks() -> bool:
     """Whether the peak is there and really begins anew: some sandboxes only pretend."""
     try:

@@ -1,8 +1,9 @@
 """What is compared, and how each is built: every method becomes a call (image, trimap) -> alpha.
 
-Weights are random, of equal size for all, except for `model:…`: time and memory do not depend on
-them. Where a share of kept tokens is asked for, exactly that share is kept: the routers are made to
-want every token, and the cap decides.
+Weights are random, of equal size for all, except for `model` and `forced`: time and memory do not
+depend on them. Where a share of kept tokens is asked for, exactly that share is kept: the routers
+are made to want every token, and the cap decides. Only `model` keeps its routers as they are, so
+that the share is the most that they may keep.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mematte_plugin import MattingPipeline, MEMatte, SettingError
+from mematte_plugin import MattingPipeline, MEMatte, SettingError, load_network
 from mematte_plugin.network import VARIANTS
 
 from .names import DTYPES, Method
 
 WANT_ALL = 20.0
-"""Added to every router's score for keeping; the scores of `random_network` lie within ±5."""
+"""Added to a router's scores for keeping; those of `random_network` lie within ±5."""
+WANT_ALL_TRAINED = 100.0
+"""The same for trained routers."""
 GLOBAL_BLOCKS = (2, 5, 8, 11)
 HALF = 128 / 255
 
@@ -72,26 +75,27 @@ def random_network(variant: str, *, seed: int = 0) -> MEMatte:
         for name, tensor in network.named_parameters():
             if tensor.ndim == 1 and name.endswith("weight"):
                 tensor.add_(torch.randn_like(tensor), alpha=0.1)
-            elif tensor.ndim == 1:
-                tensor.copy_(torch.randn_like(tensor) * 0.05)
-            elif "rel_pos" in name:
+            elif tensor.ndim == 1 or "rel_pos" in name:
                 tensor.copy_(torch.randn_like(tensor) * 0.05)
             elif ".routers." in name:
                 tensor.copy_(torch.randn_like(tensor) / tensor.shape[1] ** 0.5)
-        for name, tensor in network.named_buffers():
+        for name, statistic in network.named_buffers():
             if name.endswith("running_mean"):
-                tensor.copy_(torch.randn_like(tensor) * 0.1)
+                statistic.copy_(torch.randn_like(statistic) * 0.1)
             elif name.endswith("running_var"):
-                tensor.copy_(0.5 + torch.rand_like(tensor))
+                statistic.copy_(0.5 + torch.rand_like(statistic))
     return network
 
 
-def want_all(network: nn.Module) -> None:
-    """Make every router of a network, ours or the official one, want to keep every token."""
+def want_all(network: nn.Module, by: float = WANT_ALL) -> None:
+    """Make every router of a network, ours or the official one, want to keep every token.
+
+    by: more than any score for skipping.
+    """
     with torch.no_grad():
         for router in getattr(network, "backbone").routers:  # noqa: B009
             last = [layer for layer in router.out_conv if isinstance(layer, nn.Linear)][-1]
-            last.bias[0] += WANT_ALL
+            last.bias[0] += by
 
 
 def cap_of(share: float, height: int, width: int) -> int:
@@ -116,9 +120,10 @@ def _ours(method: Method, context: Context) -> Run:
 
 
 def _model(method: Method, context: Context) -> Run:
-    pipe = MattingPipeline.from_pretrained(
-        method.variant, device=context.device, dtype=DTYPES[method.dtype]
-    )
+    network = load_network(method.variant)
+    if method.kind == "forced":
+        want_all(network, WANT_ALL_TRAINED)
+    pipe = MattingPipeline(network, device=context.device, dtype=DTYPES[method.dtype])
     return _pipeline(pipe, method.retention, context)
 
 
@@ -145,7 +150,7 @@ def _transformers(method: Method, context: Context) -> Run:
 
     shape = VARIANTS[method.variant]
     torch.manual_seed(0)
-    encoder = VitDetConfig(
+    encoder = VitDetConfig(  # type: ignore[call-arg]
         num_channels=4,
         hidden_size=shape.embed_dim,
         num_hidden_layers=12,
@@ -236,6 +241,7 @@ def _known(alpha: torch.Tensor, trimap: Bytes) -> NDArray[np.float32]:
 _BUILDERS: dict[str, Callable[[Method, Context], Run]] = {
     "ours": _ours,
     "model": _model,
+    "forced": _model,
     "transformers": _transformers,
     "official": _official,
     "closed-form": _closed_form,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mematte_plugin import SettingError
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-KINDS = ("ours", "model", "transformers", "official", "closed-form")
+KINDS = ("ours", "model", "forced", "transformers", "official", "closed-form")
 VARIANTS = ("tiny", "small", "base")
 
 CPU_METHODS = (
@@ -40,12 +40,13 @@ class Method:
     kind: str
     """One of `KINDS`."""
     variant: str = ""
-    """One of `VARIANTS`; for "model" what `load_network` takes; none for closed-form."""
+    """One of `VARIANTS`; what `load_network` takes for "model" and "forced"; none for
+    closed-form."""
     dtype: str = "fp32"
     """A key of `DTYPES`."""
     retention: float | None = None
-    """Share of tokens that is kept in each global block; None: the method does not route, or its
-    router decides."""
+    """Share of tokens that is kept in each global block (of "model" at most); None: the method does
+    not route, or its router decides."""
 
     @property
     def name(self) -> str:
@@ -75,14 +76,16 @@ def parse_method(text: str) -> Method:
         raise SettingError(f"method {text!r}: the first word is one of {', '.join(KINDS)}")
     if kind == "closed-form" and not rest:
         return Method(kind)
-    routed = kind in ("ours", "official")
+    routed = kind in ("ours", "official", "forced")
+    trained = kind in ("model", "forced")
     if kind == "closed-form" or len(rest) not in ((3,) if routed else (2, 3)):
-        pattern = f"{kind}:small:fp32" + (":0.25" if routed else "")
+        variant = "mematte-tiny" if trained else "small"
+        pattern = f"{kind}:{variant}:fp32" + (":0.25" if routed else "")
         raise SettingError(f"method {text!r}: write it as {pattern}")
     variant, dtype = rest[:2]
-    if kind != "model" and variant not in VARIANTS:
+    if not trained and variant not in VARIANTS:
         raise SettingError(f"method {text!r}: the size is one of {', '.join(VARIANTS)}")
-    if kind not in ("ours", "model") and variant == "tiny":
+    if kind in ("transformers", "official") and variant == "tiny":
         raise SettingError(f"method {text!r}: only ours is there in size tiny")
     if dtype not in DTYPES:
         raise SettingError(f"method {text!r}: the precision is one of {', '.join(DTYPES)}")

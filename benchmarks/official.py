@@ -34,7 +34,7 @@ def load_official(checkout: Path, config: NetworkConfig) -> Any:
     _stand_in()
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
-    import modeling
+    import modeling  # type: ignore[import-not-found]
 
     backbone = modeling.ViT(
         in_chans=4,

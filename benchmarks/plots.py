@@ -6,7 +6,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("benchmarks")
 
 
-def write_plots(store: Store, order: Sequence[str]) -> list[Path]:
+def write_plots(store: Store[Measurement], order: Sequence[str]) -> list[Path]:
     """Two PNG files beside the results, of the unknown share that is there first in `SHARES`.
 
     Without matplotlib, or with nothing to draw, none.
@@ -47,7 +47,7 @@ def write_plots(store: Store, order: Sequence[str]) -> list[Path]:
 
 
 def _plot(
-    store: Store,
+    store: Store[Measurement],
     drawn: Sequence[Measurement],
     name: str,
     axis: str,
@@ -87,6 +87,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a matplotlib figure as a PNG file, all of it or nothing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     write_image(path, np.asarray(canvas.buffer_rgba())[..., :3], bits=8, overwrite=True)

@@ -18,7 +18,9 @@ LEGEND = (
 )
 
 
-def as_markdown(store: Store, order: Sequence[str], figures: Sequence[Path] = ()) -> str:
+def as_markdown(
+    store: Store[Measurement], order: Sequence[str], figures: Sequence[Path] = ()
+) -> str:
     """The tables, one for each unknown share.
 
     order: names of the methods; the first of ours is what all are compared with.
@@ -48,9 +50,9 @@ def ordered(found: Sequence[Measurement], order: Sequence[str]) -> list[Measurem
 def _table(found: Sequence[Measurement], order: Sequence[str]) -> str:
     reference = reference_of(order)
     best = {(one.width, one.height): one for one in found if one.method == reference}
-    lines = [_row(HEADERS), _row(["---"] * 2 + ["---:"] * (len(HEADERS) - 2))]
+    lines = [row(HEADERS), row(["---"] * 2 + ["---:"] * (len(HEADERS) - 2))]
     for one in ordered(found, order):
-        lines.append(_row(_cells(one, best.get((one.width, one.height)))))
+        lines.append(row(_cells(one, best.get((one.width, one.height)))))
     return "\n".join(lines)
 
 
@@ -62,15 +64,16 @@ def _cells(one: Measurement, ours: Measurement | None) -> list[str]:
     return [
         size,
         f"**{label}**" if ours is not None and one.method == ours.method else label,
-        _seconds(one.time),
+        seconds(one.time),
         _ratio(one.time, ours.time if ours else None),
-        _megabytes(one.peak),
+        megabytes(one.peak),
         _ratio(one.peak, ours.peak if ours else None),
         "" if one.kept is None else f"{one.kept:.0%}",
     ]
 
 
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
@@ -78,9 +81,11 @@ def _ratio(value: float, ours: float | None) -> str:
     return f"{value / ours:.2f}" if ours else ""
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """Three digits."""
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _megabytes(value: int) -> str:
+def megabytes(value: int) -> str:
+    """From bytes."""
     return f"{value / 1e6:.0f} MB" if value < 1e9 else f"{value / 1e9:.2f} GB"

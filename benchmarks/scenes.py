@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mematte_plugin import SettingError
+
 STRANDS = 26
 POINTS = 24
 """Points of a strand's curve."""
@@ -48,7 +50,7 @@ def make_scene(height: int, width: int, unknown: float) -> Scene:
         height, width: in pixels; below about 128 the strands alone take a quarter of the picture.
         unknown: share of the pixels that the trimap leaves unknown, above 0 and below 0.7.
 
-    Raises ValueError where hair and outline alone already take more than that share.
+    Raises SettingError where hair and outline alone already take more than that share.
     """
     rng = np.random.default_rng(20)
     alpha = _alpha(height, width, rng)
@@ -95,17 +97,15 @@ def _trimap(alpha: Bytes, unknown: float, rng: np.random.Generator) -> Bytes:
     height, width = alpha.shape
     mixed = (alpha > 0) & (alpha < 255)
     if not mixed.mean() < unknown < 0.7:
-        raise ValueError(
-            f"unknown share {unknown}: at {width}x{height} give more than {mixed.mean():.2f} and"
-            " less than 0.7"
+        raise SettingError(
+            f"unknown share {unknown:g}: at {width}x{height} give more than {mixed.mean():.3f},"
+            " which is hair and outline alone, and less than 0.7"
         )
     far = cv2.distanceTransform((~mixed).astype(np.uint8), cv2.DIST_L2, 5)
     # A person's brush is not even; this also breaks the ties between equal distances.
-    far *= cv2.resize(
-        rng.uniform(1 - UNEVEN, 1 + UNEVEN, (9, 13)).astype(np.float32),
-        (width, height),
-        interpolation=cv2.INTER_LINEAR,
-    )
+    brush = rng.uniform(1 - UNEVEN, 1 + UNEVEN, (9, 13)).astype(np.float32)
+    wide = cv2.resize(brush, (width, height), interpolation=cv2.INTER_LINEAR)
+    far = np.multiply(far, wide)
     count = round(unknown * alpha.size)
     reach = np.partition(far.ravel(), count)[count]
     return np.where(far < reach, np.uint8(128), alpha)

@@ -7,10 +7,11 @@ import json
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import psutil
 
@@ -68,8 +69,27 @@ class Measurement:
         return self.width * self.height
 
 
+class Record(Protocol):
+    """What a store keeps: a dataclass, one object for each thing that is measured."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from others."""
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Of each run."""
+
+    @property
+    def failed(self) -> str:
+        """Why it has no result."""
+
+
+R = TypeVar("R", bound=Record)
+
+
 @dataclass
-class Store:
+class Store(Generic[R]):
     """The file and what is in it."""
 
     path: Path
@@ -78,42 +98,42 @@ class Store:
     """Kind of machine and versions."""
     settings: dict[str, Any]
     """What all results in the file hang on."""
-    results: dict[tuple[str, int, int, float], Measurement] = field(default_factory=dict)
-    """By `Measurement.key`."""
+    results: dict[Hashable, R] = field(default_factory=dict)
+    """By key."""
 
-    def put(self, one: Measurement) -> None:
+    def put(self, one: R) -> None:
         """Keep a result, in place of an earlier one, and write the file."""
         self.results[one.key] = one
         self.path.parent.mkdir(parents=True, exist_ok=True)
         values = {
             "machine": self.machine,
             "settings": self.settings,
-            "results": [asdict(one) for one in self.results.values()],
+            "results": [vars(one) for one in self.results.values()],
         }
         write_text(self.path, json.dumps(values, indent=1) + "\n", overwrite=True)
 
-    def done(self, key: tuple[str, int, int, float], repeats: int) -> bool:
+    def done(self, key: Hashable, repeats: int) -> bool:
         """Whether nothing is left to measure. What was skipped is tried again: it costs little."""
         one = self.results.get(key)
         return one is not None and (bool(one.failed) or len(one.seconds) >= repeats)
 
 
-def open_store(path: Path, machine: dict[str, Any], settings: dict[str, Any]) -> Store:
+def open_store(
+    path: Path, record: type[R], machine: dict[str, Any], settings: dict[str, Any]
+) -> Store[R]:
     """Read a file of results, or begin one.
 
-    Raises InputError for a file that is none, SettingError where its results come from another
-    machine, other versions or other settings and so cannot stand beside new ones.
+    record: the dataclass of the results.
+
+    Raises InputError for a file that holds something else, SettingError where its results come from
+    another machine, other versions or other settings and so cannot stand beside new ones.
     """
-    store = Store(path, machine, settings)
+    store: Store[R] = Store(path, machine, settings)
     if not path.exists():
         return store
     try:
         values = json.loads(path.read_text())
-        for one in values["results"]:
-            kept = Measurement(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()}
-            )
-            store.results[kept.key] = kept
+        found = [record(**_tuples(one)) for one in values["results"]]
         before = {**values["machine"], **values["settings"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: holds no results of this program; name another --out") from error
@@ -124,7 +144,12 @@ def open_store(path: Path, machine: dict[str, Any], settings: dict[str, Any]) ->
             f"{path}: was measured with another {', '.join(other)}; name another --out, or remove"
             " the file"
         )
+    store.results = {one.key: one for one in found}
     return store
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
 
 
 # ---- the machine ---------------------------------------------------------------------------------

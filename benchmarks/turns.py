@@ -71,7 +71,7 @@ class Player:
         self._ready = False
         self._setup = setup
         self._over: Turn | None = None
-        self._log = tempfile.TemporaryFile("w+", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, see close()
         job = {
             "method": method,
             "device": setup.device,

@@ -98,7 +98,8 @@ class _Worker:
             return self.run(self.image, self.trimap), None
         import torch
 
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        new_event: Any = torch.cuda.Event
+        first, last = (new_event(enable_timing=True) for _ in range(2))
         first.record()
         outcome = self.run(self.image, self.trimap)
         last.record()
@@ -132,7 +133,9 @@ def attention_bytes(method: Any, height: int, width: int) -> int:
 
     Two copies in the official code, three with relative positions in transformers.
     """
-    from .methods import VARIANTS, cap_of
+    from mematte_plugin.network import VARIANTS
+
+    from .methods import cap_of
 
     copies = {"official": 2, "transformers": 3}.get(method.kind, 0)
     if not copies:
