@@ -83,9 +83,9 @@ def budget_from(free: Free) -> int:
 def cpu_count() -> int:
     """Cores that this process may use: its affinity mask, within a control group's CPU quota.
 
-    A quota of 1.5 cores counts as 2: rounded down, a third of it would stay unused. Threads beyond
-    the quota are what harms, since all of them are stopped together once it is used up. Logical
-    cores are counted; torch's own default may be lower and so may be OMP_NUM_THREADS.
+    A quota of 1.5 cores counts as 2: rounded down, a third of it would stay unused; rounded up, the
+    threads only pause together at the end of each period. Logical cores are counted, so that
+    torch's own default, which OMP_NUM_THREADS sets too, may be lower.
     """
     return _cores(_affinity(), cpu_quota())
 

@@ -23,13 +23,17 @@ _PHRASES = re.compile(
             r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
             r"^std::bad_alloc\b",
             r"^Invalid buffer size: [\d.]+ \w?i?B",  # MPS: one array beyond what Metal can hold
-            r"^could not (create|allocate) .*: out of memory\b",  # oneDNN
             r"\bAvailable memory of \S+ is smaller than requested\b",  # ONNX Runtime
         )
     ),
     re.MULTILINE,
 )
-"""What a RuntimeError says where memory has run out, as torch and its libraries word it."""
+"""What a RuntimeError says where memory has run out, as torch and its libraries word it.
+
+oneDNN's "could not create a primitive" is not among them: it does not say why, and where memory was
+short when a process first used oneDNN, it says so for good (seen with 3.12), so that a second
+attempt with less would be in vain.
+"""
 
 _OPENCV_NO_MEMORY = -4
 _WINDOWS_NO_PAGING_FILE = 1455

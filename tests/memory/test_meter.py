@@ -1,0 +1,115 @@
+"""The peak of a run, in fresh processes, where nothing else allocates."""
+
+import json
+import sys
+
+import pytest
+
+from mematte_plugin.memory.device import PeakMeter
+
+from .processes import run_python
+
+START = """
+import functools, json, pathlib, sys, tempfile, threading, time
+import numpy as np
+from mematte_plugin.memory import meter
+from mematte_plugin.memory.device import PeakMeter
+
+def use(megabytes, seconds=0):
+    array = np.ones(megabytes * 10**6, np.uint8)
+    time.sleep(seconds)
+
+def metered(*args):
+    with PeakMeter("cpu") as run:
+        use(*args)
+    return run.peak / 1e6
+"""
+
+
+def peaks(code):
+    return json.loads(run_python(START + code))
+
+
+def test_each_run_has_its_own_peak():
+    first, second, third = peaks("print(json.dumps([metered(200), metered(3), metered(200)]))")
+    assert 195 < first < 230
+    assert second < 20
+    assert 195 < third < 230
+
+
+def test_the_peak_so_far_can_be_read_inside():
+    before, early, late, after = peaks(
+        "run = PeakMeter('cpu'); before = run.peak\n"
+        "with run:\n"
+        "    use(50); early = run.peak / 1e6\n"
+        "    use(150); late = run.peak / 1e6\n"
+        "use(300)\n"
+        "print(json.dumps([before, early, late, run.peak / 1e6]))"
+    )
+    assert before is None
+    assert 48 < early < 70
+    assert 145 < late < 180
+    assert after == pytest.approx(late, abs=5)
+
+
+def test_meters_inside_one_another_measure_right():
+    outer, inner, early = peaks(
+        "with PeakMeter('cpu') as outer:\n"
+        "    use(300)\n"
+        "    held = np.ones(40 * 10**6, np.uint8)\n"
+        "    with PeakMeter('cpu') as inner:\n"
+        "        use(100)\n"
+        "    use(20)\n"
+        "with PeakMeter('cpu') as early:\n"  # ends before one that began later
+        "    late = PeakMeter('cpu').__enter__()\n"
+        "    use(60)\n"
+        "use(90); late.__exit__(None, None, None)\n"
+        "assert 85e6 < late.peak < 120e6, late.peak\n"
+        "print(json.dumps([outer.peak / 1e6, inner.peak / 1e6, early.peak / 1e6]))"
+    )
+    assert 295 < outer < 330
+    assert 95 < inner < 120
+    assert 55 < early < 80
+
+
+def test_an_error_passes_through_and_is_metered():
+    peak = peaks(
+        "try:\n"
+        "    with PeakMeter('cpu') as run:\n"
+        "        use(100)\n"
+        "        raise ValueError\n"
+        "except ValueError:\n"
+        "    assert not meter.run_has_ended()\n"
+        "    print(json.dumps(run.peak / 1e6))"
+    )
+    assert 95 < peak < 120
+
+
+@pytest.mark.parametrize("refusal", ["no proc", "not writable", "does nothing"])
+def test_where_the_system_keeps_no_peak_it_is_sampled(refusal):
+    if refusal != "no proc" and sys.platform != "linux":
+        pytest.skip("files of Linux")
+    first, second, threads = peaks(
+        "root = pathlib.Path(tempfile.mkdtemp())\n"
+        f"refusal = {refusal!r}\n"
+        "if refusal != 'no proc':\n"
+        "    (root / 'proc/self').mkdir(parents=True)\n"
+        "    (root / 'proc/self/status').write_text('VmRSS: 9 kB\\nVmHWM: 900000000 kB\\n')\n"
+        "if refusal == 'not writable':\n"
+        "    (root / 'proc/self/clear_refs').mkdir()\n"
+        "meter._COUNTERS['cpu'] = functools.partial(meter._process_counter, root=root)\n"
+        "found = [metered(200, 0.05), metered(3, 0.05)]\n"
+        "time.sleep(0.2)\n"
+        "print(json.dumps([*found, threading.active_count()]))"
+    )
+    assert 190 < first < 230
+    assert second < 20
+    assert threads == 1
+
+
+def test_a_meter_is_opened_once_and_unknown_devices_have_no_peak():
+    with PeakMeter("cpu") as run, pytest.raises(RuntimeError, match="already open"):
+        run.__enter__()
+    with PeakMeter("xpu:0") as run:
+        assert run.peak is None
+    assert run.peak is None
