@@ -76,7 +76,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
         pixels = _wide_pil(im, name)
     else:
         im, icc = _to_rgb(im, icc, name)
-        pixels = np.asarray(im)
+        pixels = np.array(im)  # writable, as torch wants it
     return upright(Decoded(pixels, icc, dpi), orientation)
 
 
@@ -201,7 +201,7 @@ def _exif_dpi(im: Image.Image) -> tuple[float, float] | None:
 
 def _wide_pil(im: Image.Image, name: str) -> np.ndarray:
     """Pillow's modes of more than 8 bits: I;16* and F as they are, I if it fits 16 bits."""
-    values = np.asarray(im)
+    values = np.array(im)  # writable, as torch wants it
     if im.mode == "F" or values.dtype == np.uint16:
         return values
     low, high = int(values.min()), int(values.max())

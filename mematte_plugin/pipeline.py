@@ -16,13 +16,13 @@ from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .network import Chunking, MEMatte, Prediction, Progress
-from .network.inputs import padded_size
+from .network.config import padded_size
 from .trimap import INSIDE, OUTSIDE, from_mask, normalise
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-CHUNKING = Chunking(tokens=16384, tile=512)
+CHUNKING = Chunking(tokens=2048, patches=512, attention=2**26, tile=256)
 """What a pipeline holds at once: a fixed bound, not yet chosen by what is free."""
 MIN_TOKEN_COUNT = 16
 """Retention from here on is a number of tokens; up to 1 it is a share."""
@@ -154,8 +154,8 @@ class MattingPipeline:
         if not unknown.any():
             return _already_known(photo, trimap)
         found = self._predict(photo, trimap, retention, decoder, progress)
-        alpha = np.where(unknown, found.alpha[0, 0].cpu().numpy(), trimap)
-        if not np.isfinite(alpha).all():
+        alpha = found.alpha[0, 0].numpy()
+        if not np.isfinite(alpha.min()):  # NaN if one is: no copy of the picture's size
             raise MEMatteError(
                 f"{photo.name}: the network's result is not finite in {self.network.dtype}; "
                 "use dtype float32"
@@ -176,15 +176,16 @@ class MattingPipeline:
         decoder: DecoderMode,
         progress: Progress | None,
     ) -> Prediction:
-        pixels = torch.from_numpy(photo.for_network()).to(self.device)
+        pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
         with torch.inference_mode():
             return self.network.predict(
                 pixels.permute(2, 0, 1)[None],
-                torch.from_numpy(trimap).to(self.device)[None, None],
+                torch.from_numpy(trimap)[None, None],
                 max_tokens=_max_tokens(retention, photo.size, self.network),
                 chunking=CHUNKING,
                 decoder=decoder,
                 only_unknown=True,
+                linear=photo.linear,
                 progress=progress,
             )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..foreground import import_alone, in_worker
+from ..network.guidance import strips_of
 from ..network.propagation import PropagatedAlpha
 
 
@@ -67,7 +68,7 @@ def propagated(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]
     """
     rgb = torch.from_numpy(image).float().permute(2, 0, 1)[None]
     known = torch.from_numpy(trimap).float()[None, None]
-    alphas = PropagatedAlpha(rgb, known).crop(rgb, 0, 0)
+    alphas = PropagatedAlpha(strips_of(rgb, known), trimap.shape).crop(rgb, 0, 0)
     alpha = torch.where((known > 0) & (known < 1), alphas.mean(1, keepdim=True), known)
     return alpha[0, 0].numpy()
 

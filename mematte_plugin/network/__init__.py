@@ -1,8 +1,27 @@
-"""The network of the paper, one file per part. Pure computation: no files, no device policy."""
+"""The network of the paper, one file per part. Pure computation: no files, no device policy.
 
-from .config import VARIANTS, Chunking, NetworkConfig
-from .encoder import Progress
-from .mematte import MEMatte, Prediction, TrainingOutput
+The names are loaded when they are first used: its shape alone (`config`) needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import VARIANTS, Chunking, NetworkConfig
+    from .inputs import Progress
+    from .mematte import MEMatte, Prediction, TrainingOutput
+
+_HOMES = {
+    "VARIANTS": ".config",
+    "Chunking": ".config",
+    "MEMatte": ".mematte",
+    "NetworkConfig": ".config",
+    "Prediction": ".mematte",
+    "Progress": ".inputs",
+    "TrainingOutput": ".mematte",
+}
 
 __all__ = [
     "VARIANTS",
@@ -13,3 +32,9 @@ __all__ = [
     "Progress",
     "TrainingOutput",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,6 +65,9 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).reshape(B, N, C))
 
     def _with_rel_pos(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        if q.device.type == "cpu" and not torch.is_grad_enabled():
+            # For windows a bias is faster there, and the kernel takes one (without its gradient).
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=self.position_bias(q, grid))
         B, heads, N, d = q.shape
         h, w = grid
         rows = q.view(B, heads, h, w, d)
@@ -88,6 +91,34 @@ class Attention(nn.Module):
         v = F.pad(v, (0, h + w + pad))
         return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :d]
 
+    def position_bias(self, q: Tensor, grid: tuple[int, int], top: int = 0) -> Tensor:
+        """Relative position of some rows of queries, as a bias of their logits.
+
+        Args:
+            q: (B, heads, r·w, d), the queries of whole rows from `top` on.
+            grid: (h, w) of all tokens.
+            top: first row of the queries.
+
+        Returns: (B, heads, r·w, h·w).
+        """
+        B, heads, n, d = q.shape
+        h, w = grid
+        # From the largest offset to the smallest: what a query needs for keys 0, 1, 2, … is then a
+        # run of the table, which starts one place earlier for each query further on.
+        table = torch.cat([_resized(self.rel_pos_h, h), _resized(self.rel_pos_w, w)]).flip(0)
+        runs = (q.reshape(-1, d) @ table.t()).view(B, heads, n // w, w, -1)
+        b, head, row, column, _ = runs.stride()
+        first = runs.storage_offset()
+        of_rows = runs.as_strided(
+            (B, heads, n // w, w, h),
+            (b, head, row - 1, column, 1),
+            first + 2 * w - 1 + h - 1 - top,
+        )
+        of_columns = runs.as_strided(
+            (B, heads, n // w, w, w), (b, head, row, column - 1, 1), first + w - 1
+        )
+        return (of_rows[..., None] + of_columns[..., None, :]).view(B, heads, n, h * w)
+
     def _masked(self, q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
         # Training only. The decisions multiply the exponentials, so that they receive a gradient;
         # every token still sees itself, or a row without kept tokens would divide by zero.
@@ -102,15 +133,18 @@ class Attention(nn.Module):
 
 
 def _relative(table: Tensor, size: int) -> Tensor:
-    """Embeddings (size, size, d) of the offsets query - key, from a table of (2g-1, d).
-
-    A table learned on another grid is resized linearly, as ViTDet does.
-    """
-    offsets = 2 * size - 1
-    if table.shape[0] != offsets:
-        table = F.interpolate(table.t()[None].float(), size=offsets, mode="linear")[0].t().to(table)
+    """Embeddings (size, size, d) of the offsets query - key, from a table of (2g-1, d)."""
     place = torch.arange(size, device=table.device)
-    return table[place[:, None] - place[None, :] + size - 1]
+    return _resized(table, size)[place[:, None] - place[None, :] + size - 1]
+
+
+def _resized(table: Tensor, size: int) -> Tensor:
+    """Embeddings (2·size-1, d) of the offsets 1 - size to size - 1. A table (2g-1, d) learned on
+    another grid is resized linearly, as ViTDet does."""
+    offsets = 2 * size - 1
+    if table.shape[0] == offsets:
+        return table
+    return F.interpolate(table.t()[None].float(), size=offsets, mode="linear")[0].t().to(table)
 
 
 def windowed(attention: Attention, x: Tensor, window: int) -> Tensor:

@@ -12,6 +12,7 @@ Padding = Literal["both", "each"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MULTIPLE = 32  # sides of the padded input
 GUIDANCE_CHANS = {"none": 0, "nearest": 9, "propagated": 11}
 
 
@@ -119,21 +120,43 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class Chunking:
-    """How much of an image a forward pass holds at once. None means all of it: the plain forward.
+    """How much of an image a forward pass holds at once. None means all of it.
 
-    Neither number changes the alpha (above 1e-5) or a keep decision: see DESIGN, exactness.
+    None of this changes the alpha (above 1e-5) or a keep decision: see DESIGN, exactness.
     """
 
     tokens: int | None = None
-    """Tokens that windows, LTRM, MLP, residual and router process together, at least one row."""
+    """Tokens that windows, LTRM, MLP, residual and router process together, at least one row (of
+    windows)."""
+    patches: int | None = None
+    """Patches of the picture that are prepared and embedded together, at least one row. A patch of
+    the input takes much more than the token that it becomes."""
+    attention: int | None = None
+    """Bytes that queries, keys and values of global attention may take, at least one head's; in
+    unrouted networks the bias of relative position, at least one row of queries."""
+    fused: bool = True
+    """Whether attention runs in a kernel that never holds the logits; False: so few queries at a
+    time that their logits fit into `attention` too, at least 16."""
     tile: int | None = None
-    """Side of a decoder tile, in pixels, a multiple of 16; its halo comes on top."""
+    """Largest side of a decoder tile, in pixels, a multiple of 16; its context comes on top."""
+    host_features: bool = False
+    """Keep what the encoder made in the host's memory while the decoder works on the device."""
 
     def __post_init__(self) -> None:
-        if self.tokens is not None and self.tokens < 1:
-            raise SettingError(f"chunk of {self.tokens} tokens: give at least 1")
+        for name in ("tokens", "patches", "attention"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingError(f"chunking: {name} {value}: give at least 1")
         if self.tile is not None and (self.tile < 16 or self.tile % 16):
             raise SettingError(f"decoder tile of {self.tile} px: give a multiple of 16")
+
+
+def padded_size(height: int, width: int, padding: str) -> tuple[int, int]:
+    """(H, W) after padding; see NetworkConfig.padding."""
+    rest_h, rest_w = height % MULTIPLE, width % MULTIPLE
+    if padding == "both" and (rest_h or rest_w):
+        return height + MULTIPLE - rest_h, width + MULTIPLE - rest_w
+    return height + -height % MULTIPLE, width + -width % MULTIPLE
 
 
 VARIANTS: dict[str, NetworkConfig] = {

@@ -1,26 +1,18 @@
-"""The detail-capture decoder of ViTMatte, decoding whole or tile by tile with an exact halo."""
+"""The detail-capture decoder of ViTMatte, in one piece; `tiling` has it piece by piece."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import NetworkConfig
-from .encoder import Progress
 from .inputs import NetworkInput
 
-HALO = 32
-"""Context that a decoded pixel depends on, in pixels (31, rounded up to whole tokens)."""
 SUREST = 0.02
 """How near to 0 and 1 a propagated alpha is believed before the network corrects it."""
 OFFICIAL_TILE = 512
 OFFICIAL_OVERLAP = 64
-
-Box = tuple[int, int, int, int]
-"""(top, left, bottom, right) in pixels."""
 
 
 class ConvNormRelu(nn.Module):
@@ -57,9 +49,10 @@ class DetailStream(nn.Module):
 class Fusion(nn.Module):
     """Doubles the features' resolution and fuses them with the details found there."""
 
-    def __init__(self, in_chans: int, out_chans: int) -> None:
+    def __init__(self, coarse_chans: int, detail_chans: int, out_chans: int) -> None:
         super().__init__()
-        self.conv = ConvNormRelu(in_chans, out_chans, stride=1)
+        self.coarse = coarse_chans
+        self.conv = ConvNormRelu(coarse_chans + detail_chans, out_chans, stride=1)
 
     def forward(self, features: Tensor, details: Tensor) -> Tensor:
         """(B, C, H, W) and (B, D, 2H, 2W) to (B, out_chans, 2H, 2W)."""
@@ -94,7 +87,7 @@ class Decoder(nn.Module):
         details = (*reversed(config.detail_chans), config.in_chans)
         widths = (config.embed_dim, *config.fusion_chans)
         self.fusion_blks = nn.ModuleList(
-            Fusion(width + detail, out)
+            Fusion(width, detail, out)
             for width, detail, out in zip(widths, details, config.fusion_chans, strict=False)
         )
         self.matting_head = MattingHead(config.fusion_chans[-1])
@@ -110,58 +103,18 @@ class Decoder(nn.Module):
         details = self.convstream(pixels)
         for fusion in self.fusion_blks:
             features = fusion(features, details.pop())
-        logits = self.matting_head(features).float()
+        return self.alpha(self.matting_head(features), pixels)
+
+    def alpha(self, logits: Tensor, pixels: Tensor) -> Tensor:
+        """Alpha (B, 1, H, W) float32 in [0, 1] from the head's logits (B, 1, H, W) and the network
+        input (B, in_chans, H, W) there."""
+        logits = logits.float()
         if self.corrects:
             trimap = pixels[:, 3:4].float()
             propagated = pixels[:, -2:].float().mean(1, keepdim=True)
             first = torch.where(trimap == 0.5, propagated, trimap)
             logits = logits + torch.logit(first, eps=SUREST)
         return torch.sigmoid(logits)
-
-    def decode(
-        self,
-        features: Tensor,
-        inputs: NetworkInput,
-        *,
-        tile: int | None = None,
-        only_unknown: bool = False,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """Alpha of the whole picture as if decoded in one piece.
-
-        Args:
-            features: (B, C, h, w) from the encoder.
-            inputs: the network input of the same batch.
-            tile: side of a tile in pixels, a multiple of 16; None decodes in one piece.
-            only_unknown: leave out what no unknown pixel needs; alpha there is the trimap.
-            progress: called with (tiles done, tiles, "decoder").
-
-        Returns: (B, 1, H, W) float32, cropped to the picture's size.
-        """
-        boxes = list(_tiles(inputs, tile, only_unknown))
-        alpha = inputs.trimap.float().clone()
-        height, width = inputs.size
-        size = self.patch_size
-        for i, (top, left, bottom, right) in enumerate(boxes):
-            outer_top, outer_left = max(0, top - HALO), max(0, left - HALO)
-            outer_bottom = min(inputs.padded[0], bottom + HALO)
-            outer_right = min(inputs.padded[1], right + HALO)
-            part = self(
-                features[
-                    :,
-                    :,
-                    outer_top // size : outer_bottom // size,
-                    outer_left // size : outer_right // size,
-                ],
-                inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
-            )
-            bottom, right = min(bottom, height), min(right, width)  # noqa: PLW2901
-            alpha[:, :, top:bottom, left:right] = part[
-                :, :, top - outer_top : bottom - outer_top, left - outer_left : right - outer_left
-            ]
-            if progress is not None:
-                progress(i + 1, len(boxes), "decoder")
-        return alpha
 
     def decode_official(self, features: Tensor, inputs: NetworkInput) -> Tensor:
         """Alpha (B, 1, H, W) float32 decoded the way the official code does it, for comparisons.
@@ -198,30 +151,3 @@ class Decoder(nn.Module):
                     left - outer_left : right - outer_left,
                 ]
         return alpha[:, :, : inputs.size[0], : inputs.size[1]]
-
-
-def _tiles(inputs: NetworkInput, tile: int | None, only_unknown: bool) -> Iterator[Box]:
-    """Boxes to decode, on token boundaries: all of the picture or what is unknown in it."""
-    step = inputs.config.patch_size
-    height, width = inputs.padded
-    tile_h, tile_w = (height, width) if tile is None else (tile, tile)
-    tokens: Tensor | None = None
-    if only_unknown:
-        unknown = ((inputs.trimap > 0) & (inputs.trimap < 1)).any(0).float()  # (1, H, W)
-        pad = (0, width - inputs.size[1], 0, height - inputs.size[0])
-        tokens = (F.max_pool2d(F.pad(unknown, pad)[None], step)[0, 0] > 0).cpu()
-    for top in range(0, height, tile_h):
-        for left in range(0, width, tile_w):
-            bottom, right = min(top + tile_h, height), min(left + tile_w, width)
-            if tokens is None:
-                yield top, left, bottom, right
-                continue
-            found = tokens[top // step : bottom // step, left // step : right // step].nonzero()
-            if len(found):
-                low, high = found.amin(0).tolist(), found.amax(0).tolist()
-                yield (
-                    top + low[0] * step,
-                    left + low[1] * step,
-                    top + (high[0] + 1) * step,
-                    left + (high[1] + 1) * step,
-                )

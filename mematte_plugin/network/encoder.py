@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import Attention, windowed
-from .config import NetworkConfig
-from .inputs import NetworkInput
+from .config import Chunking, NetworkConfig
+from .inputs import NetworkInput, Progress
 from .routing import LTRM, Router, keep_decision
-from .rows import add_rows, map_rows
+from .rows import sliding, strips
+from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of
 
 NORM_EPS = 1e-6
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,19 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, C) to the same shape."""
+        edge = (0, 0, 0, 0, self.HALO, self.HALO)
+        return x + self.widen(F.pad(self.narrow(x), edge))
+
+    def narrow(self, x: Tensor) -> Tensor:
+        """(B, r, w, C) to (B, r, w, C/2), token by token."""
         # The 1×1 convolutions are Linear layers over channels-last tokens.
-        y = F.gelu(self.norm1(F.linear(x, self.conv1.weight.flatten(1))))
-        y = self.conv2(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        y = F.linear(F.gelu(self.norm2(y)), self.conv3.weight.flatten(1))
-        return x + self.norm3(y)
+        return F.gelu(self.norm1(F.linear(x, self.conv1.weight.flatten(1))))
+
+    def widen(self, hidden: Tensor) -> Tensor:
+        """What is added (B, r, w, C), from `narrow` of those r rows and HALO more on both sides."""
+        y = F.conv2d(hidden.permute(0, 3, 1, 2), self.conv2.weight, padding=(0, self.HALO))
+        y = F.gelu(self.norm2(y.permute(0, 2, 3, 1)))
+        return self.norm3(F.linear(y, self.conv3.weight.flatten(1)))
 
 
 class Block(nn.Module):
@@ -94,42 +103,48 @@ class Block(nn.Module):
                 self.efficient_block = LTRM(dim)
             self.residual = Residual(dim)
 
-    def forward(self, x: Tensor, keep: Tensor | None, rows: int | None) -> Tensor:
-        """(B, h, w, C) to the same shape; x may be overwritten where no gradient is recorded.
+    def forward(self, x: Tensor, keep: Tensor | None) -> Tensor:
+        """(B, h, w, C) to the same shape, in one piece.
 
         Args:
-            keep: routed blocks only: bool (B, N), or in training (B, N, 1) of 0 and 1.
-            rows: rows to work through at a time.
+            keep: routed blocks only: (B, N, 1) of 0 and 1, which may carry a gradient.
         """
+        x = x + self._attended(x, keep)
+        x = x + self.mlp(self.norm2(x))
+        return self.residual(x) if self.is_global else x
+
+    def _attended(self, x: Tensor, keep: Tensor | None) -> Tensor:
         if not self.is_global:
-            # Whole windows only: rows are rounded to rows of windows.
-            step = None if rows is None else max(1, rows // self.window) * self.window
-            return self._window_rows(x, step)
-        attended = self._global_attention(x, keep, rows)
-        x = x + attended if torch.is_grad_enabled() else attended.add_(x)
-        x = add_rows(lambda part: self.mlp(self.norm2(part)), x, rows)
-        return map_rows(self.residual, x, rows, halo=Residual.HALO)
-
-    def _window_rows(self, x: Tensor, rows: int | None) -> Tensor:
-        x = add_rows(lambda part: windowed(self.attn, self.norm1(part), self.window), x, rows)
-        return add_rows(lambda part: self.mlp(self.norm2(part)), x, rows)
-
-    def _global_attention(self, x: Tensor, keep: Tensor | None, rows: int | None) -> Tensor:
+            return windowed(self.attn, self.norm1(x), self.window)
         B, h, w, C = x.shape
-        tokens = x.view(B, h * w, C)
+        tokens = x.reshape(B, h * w, C)
         if keep is None:
             return self.attn(self.norm1(tokens), (h, w)).view(B, h, w, C)
-        refined: Tensor = self.efficient_block(x, rows).view(B, h * w, C)
-        if keep.dtype != torch.bool:  # training: both branches, blended so that gradients flow
-            attended = self.attn(self.norm1(tokens), keep=keep)
-            return (attended * keep + refined * (1 - keep)).view(B, h, w, C)
-        # One sequence per image: images of a batch must not attend to each other.
-        for b in range(B):
-            index = keep[b].nonzero()[:, 0]
-            if len(index):
-                kept = self.norm1(tokens[b].index_select(0, index))
-                refined[b].index_copy_(0, index, self.attn(kept[None])[0])
-        return refined.view(B, h, w, C)
+        # Both branches, blended so that gradients flow into the decision.
+        attended = self.attn(self.norm1(tokens), keep=keep)
+        refined = self.efficient_block(x).view(B, h * w, C)
+        return (attended * keep + refined * (1 - keep)).view(B, h, w, C)
+
+    def stream(self, x: Tensor, keep: Tensor | None, chunking: Chunking) -> None:
+        """`forward` in place, in strips, without gradient.
+
+        Args:
+            x: (B, h, w, C), overwritten.
+            keep: routed blocks only: bool (B, N).
+            chunking: how much is held at once.
+        """
+        rows = rows_of(chunking, x.shape[2])
+        if not self.is_global:
+            add_windows(self.attn, self.norm1, x, self.window, chunking.tokens)
+        elif keep is None:
+            add_dense(self.attn, self.norm1, x, chunking)
+        else:
+            add_routed(self.attn, self.norm1, self.efficient_block, x, keep=keep, chunking=chunking)
+        add_mlp(self.mlp, self.norm2, x, rows)
+        if self.is_global:
+            residual = self.residual
+            for top, bottom, hidden in sliding(residual.narrow, x, rows, Residual.HALO):
+                x[:, top:bottom] += residual.widen(hidden)
 
 
 class PatchEmbed(nn.Module):
@@ -141,15 +156,15 @@ class PatchEmbed(nn.Module):
         self.patch_size = size
         self.proj = nn.Conv2d(config.in_chans, config.embed_dim, size, size)
 
-    def forward(self, inputs: NetworkInput, rows: int | None) -> Tensor:
-        """Tokens (B, h, w, C), the input made strip by strip."""
+    def forward(self, inputs: NetworkInput, tokens: int | None = None) -> Tensor:
+        """Tokens (B, h, w, C), from so many patches at a time, the input made strip by strip."""
         h, w = inputs.grid
         size = self.patch_size
+        rows = None if tokens is None else max(1, tokens // w)
         if rows is None or rows >= h:
             return self.proj(inputs.crop(0, 0, h * size, w * size)).permute(0, 2, 3, 1).contiguous()
         out: Tensor | None = None
-        for top in range(0, h, rows):
-            bottom = min(top + rows, h)
+        for top, bottom in strips(h, rows):
             part = self.proj(inputs.crop(top * size, 0, bottom * size, w * size))
             if out is None:
                 out = part.new_empty(part.shape[0], h, w, part.shape[1])
@@ -172,57 +187,93 @@ class Encoder(nn.Module):
         if config.routed:
             self.routers = nn.ModuleList(Router(config.embed_dim) for _ in config.global_blocks)
 
-    def forward(
-        self,
-        inputs: NetworkInput,
-        *,
-        max_tokens: int | None = None,
-        chunk_tokens: int | None = None,
-        decisions_learn: bool = True,
-        progress: Progress | None = None,
-    ) -> Encoded:
-        """Encode a batch.
+    def forward(self, inputs: NetworkInput, *, decisions_learn: bool = True) -> Encoded:
+        """Encode a batch in one piece, with gradients where they are recorded.
 
         In training mode the decisions are drawn with the Gumbel-softmax trick and carry a
         gradient, as in the paper; otherwise they are the argmax.
 
         Args:
             inputs: the padded network input.
-            max_tokens: cap on kept tokens, per image and block.
-            chunk_tokens: tokens worked on at a time (see Chunking).
-            decisions_learn: training only; whether the result sends gradient into the decisions.
-            progress: called with (blocks done, blocks, "encoder").
+            decisions_learn: whether the result sends gradient into the decisions.
         """
-        h, w = inputs.grid
-        rows = None if chunk_tokens is None else max(1, chunk_tokens // w)
-        x = self.patch_embed(inputs, rows)
+        x = self.patch_embed(inputs)
+        _, h, w, _ = x.shape
         if self.config.abs_pos:
-            x = x + self._positions(h, w).to(x.dtype)
+            x = x + self._positions(h, w)(0, h).to(x.dtype)
         keeps: list[Tensor] = []
         margins: list[Tensor] = []
-        for i, block in enumerate(self.blocks):
+        for block, router in self._steps():
             keep: Tensor | None = None
-            if self.config.routed and i in self.config.global_blocks:
-                logits = self.routers[len(keeps)](x, rows)
+            if router is not None:
+                logits = router(x)
                 if self.training:
                     keep = F.gumbel_softmax(logits, hard=True)[..., :1].to(x.dtype)
                 else:
-                    keep = keep_decision(logits, max_tokens)
+                    keep = keep_decision(logits)[..., None].to(x.dtype)
                 keeps.append(keep.view(-1, h, w))
                 margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
-            if keep is not None and not decisions_learn:
-                keep = keep.detach()
-            x = block(x, keep, rows)
+                if not decisions_learn:
+                    keep = keep.detach()
+            x = block(x, keep)
+        return Encoded(x.permute(0, 3, 1, 2), tuple(keeps), tuple(margins))
+
+    def stream(
+        self,
+        inputs: NetworkInput,
+        chunking: Chunking,
+        *,
+        max_tokens: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoded:
+        """Encode a batch in strips, without gradient; decisions are the argmax.
+
+        Args:
+            inputs: the padded network input.
+            chunking: how much is held at once; the result does not depend on it.
+            max_tokens: cap on kept tokens, per image and block.
+            progress: called with (blocks done, blocks, "encoder").
+        """
+        x = self.patch_embed(inputs, chunking.patches)
+        _, h, w, _ = x.shape
+        rows = rows_of(chunking, w)
+        if self.config.abs_pos:
+            positions = self._positions(h, w)
+            for top, bottom in strips(h, rows):
+                x[:, top:bottom] += positions(top, bottom).to(x.dtype)
+        keeps: list[Tensor] = []
+        margins: list[Tensor] = []
+        for i, (block, router) in enumerate(self._steps()):
+            keep: Tensor | None = None
+            if router is not None:
+                logits = route(router, x, rows)
+                keep = keep_decision(logits, max_tokens)
+                keeps.append(keep.view(-1, h, w))
+                margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
+            block.stream(x, keep, chunking)
             if progress is not None:
                 progress(i + 1, self.config.depth, "encoder")
         return Encoded(x.permute(0, 3, 1, 2), tuple(keeps), tuple(margins))
 
-    def _positions(self, h: int, w: int) -> Tensor:
+    def _steps(self) -> Iterator[tuple[Block, Router | None]]:
+        """Every block, with the router that decides before it."""
+        routers = iter(self.routers) if self.config.routed else None
+        for i, block in enumerate(self.blocks):
+            decides = routers is not None and i in self.config.global_blocks
+            yield cast(Block, block), cast(Router, next(routers)) if decides and routers else None
+
+    def _positions(self, h: int, w: int) -> Callable[[int, int], Tensor]:
+        """The position embedding (1, rows, w, C) float32 of the rows asked for, resized
+        bicubically from its own grid."""
         side = self.config.pos_grid
-        grid = self.pos_embed[:, 1:].view(1, side, side, -1)
-        if (h, w) == (side, side):
-            return grid
-        resized = F.interpolate(
-            grid.permute(0, 3, 1, 2).float(), size=(h, w), mode="bicubic", align_corners=False
-        )
-        return resized.permute(0, 2, 3, 1)
+        grid = self.pos_embed[0, 1:].view(side, side, -1).float()
+        # Bicubic resizing is linear and goes along rows and columns apart: two small matrices.
+        to_h, to_w = (_resizing(side, n, grid) for n in (h, w))
+        wide = torch.einsum("wx,yxc->ywc", to_w, grid)
+        return lambda top, bottom: torch.einsum("hy,ywc->hwc", to_h[top:bottom], wide)[None]
+
+
+def _resizing(side: int, size: int, like: Tensor) -> Tensor:
+    """Matrix (size, side) that resizes a line of `side` values bicubically."""
+    unit = torch.eye(side, device=like.device, dtype=like.dtype)[None, None]
+    return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]

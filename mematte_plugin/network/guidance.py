@@ -8,6 +8,8 @@ so its cost hardly grows with the resolution and its maps are 1/16 of the pictur
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,6 +19,9 @@ CELL = 4
 """Side of a grid cell, in pixels."""
 FARTHEST = 512.0
 """Distances saturate here, in pixels: also the distance to a region that does not exist."""
+STRIP_PIXELS = 2**18
+"""The picture is pooled about so many pixels at a time."""
+Strip = Callable[[int, int], tuple[Tensor, Tensor]]
 _LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
 _SMOOTH = 5  # side of the box that smooths the nearest colours, in cells
 
@@ -25,18 +30,38 @@ class NearestColours:
     """Nearest known colours of a batch, brought up to full resolution piece by piece.
 
     Args:
-        image: (B, 3, H, W) float in [0, 1].
-        trimap: (B, 1, H, W) float; 0 background, 1 foreground, anything between unknown.
+        strip: gives RGB (B, 3, r, W) float in [0, 1] and trimap (B, 1, r, W) float (0 background,
+            1 foreground, anything between unknown) of the rows from the first number up to the
+            second.
+        size: (H, W) of the picture.
     """
 
-    def __init__(self, image: Tensor, trimap: Tensor) -> None:
-        maps, self.present = [], []
-        for known in (trimap >= 1, trimap <= 0):
-            colours, distance, present = _nearest(image, known)
-            maps += [colours, distance]
-            self.present.append(present)
+    def __init__(self, strip: Strip, size: tuple[int, int]) -> None:
+        pooled = pool_strips(_pooled, strip, size, CELL)  # (B, 8, h, w)
+        B, _, h, w = pooled.shape
         # One replicated cell around, so that cutting and upsampling commute at the border.
-        self.cells = F.pad(torch.cat(maps, dim=1), (1, 1, 1, 1), mode="replicate")
+        self.cells = pooled.new_empty(B, 8, h + 2, w + 2)
+        self.present = []
+        for side in range(2):
+            weight, colours = pooled[:, 4 * side : 4 * side + 1], pooled[:, 4 * side + 1 :][:, :3]
+            inner = self.cells[:, 4 * side : 4 * side + 4, 1:-1, 1:-1]
+            known = weight[:, 0] > 0
+            colours /= weight.clamp_min(1e-6)
+            index, distance = _nearest_index(known)
+            nearest = colours.flatten(2).gather(2, index.view(B, 1, -1).expand(-1, 3, -1))
+            inner[:, :3] = F.avg_pool2d(
+                nearest.view(B, 3, h, w), _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False
+            )
+            inner[:, 3] = distance
+            self.present.append(known.flatten(1).any(1))
+        self.cells[:, :, 0], self.cells[:, :, -1] = self.cells[:, :, 1], self.cells[:, :, -2]
+        self.cells[..., 0], self.cells[..., -1] = self.cells[..., 1], self.cells[..., -2]
+
+    def to(self, device: torch.device) -> NearestColours:
+        """Itself, its maps moved to a device."""
+        self.cells = self.cells.to(device)
+        self.present = [one.to(device) for one in self.present]
+        return self
 
     def crop(self, rgb: Tensor, top: int, left: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Guidance for the piece `rgb` (B, 3, r, c) of the image that starts at (top, left).
@@ -62,21 +87,37 @@ class NearestColours:
         return fore, back, line, full[:, [3, 7]]
 
 
-def _nearest(image: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Colour (B, 3, h, w) of and log distance (B, 1, h, w) to the nearest known cell, and
-    whether an image has any known pixel (B,)."""
-    height, width = image.shape[2:]
-    pad = (0, -width % CELL, 0, -height % CELL)
-    weight = F.avg_pool2d(F.pad(known.to(image.dtype), pad), CELL)
-    colours = F.avg_pool2d(F.pad(image * known, pad), CELL) / weight.clamp_min(1e-6)
-    present = (weight > 0).flatten(1).any(1)
-    index, distance = _nearest_index((weight > 0)[:, 0])
-    h, w = weight.shape[2:]
-    colours = colours.flatten(2).gather(2, index.view(-1, 1, h * w).expand(-1, 3, -1))
-    colours = F.avg_pool2d(
-        colours.view(-1, 3, h, w), _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False
-    )
-    return colours, distance[:, None].to(image.dtype), present
+def strips_of(image: Tensor, trimap: Tensor) -> Strip:
+    """Strips of a picture (B, 3, H, W) float in [0, 1] and a trimap (B, 1, H, W) that are there."""
+    return lambda top, bottom: (image[:, :, top:bottom], trimap[:, :, top:bottom])
+
+
+def pool_strips(
+    pool: Callable[[Tensor, Tensor], Tensor], strip: Strip, size: tuple[int, int], cell: int
+) -> Tensor:
+    """What `pool` makes (B, n, r / cell, w) of a few rows (RGB, trimap) at a time, put together to
+    (B, n, h, w). The last strip need not be a multiple of the cell."""
+    height, width = size
+    step = max(1, STRIP_PIXELS // (width * cell)) * cell
+    out: Tensor | None = None
+    for top in range(0, height, step):
+        part = pool(*strip(top, min(top + step, height)))
+        if out is None:
+            out = part.new_empty(*part.shape[:2], -(-height // cell), part.shape[3])
+        out[:, :, top // cell : top // cell + part.shape[2]] = part
+    assert out is not None  # a picture has at least one row
+    return out
+
+
+def _pooled(rgb: Tensor, trimap: Tensor) -> Tensor:
+    """For foreground and background, the cells' share of known pixels and the mean over the cell of
+    the known pixels' colours: (B, 8, r / CELL, w)."""
+    pad = (0, -rgb.shape[3] % CELL, 0, -rgb.shape[2] % CELL)
+    maps = []
+    for known in (trimap >= 1, trimap <= 0):
+        known = known.to(rgb.dtype)  # noqa: PLW2901
+        maps.append(F.avg_pool2d(F.pad(torch.cat([known, rgb * known], 1), pad), CELL))
+    return torch.cat(maps, 1)
 
 
 def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .config import NetworkConfig
+from .config import NetworkConfig, padded_size
 from .guidance import NearestColours
 from .propagation import PropagatedAlpha
 
-MULTIPLE = 32  # sides of the padded input
-
-
-def padded_size(height: int, width: int, padding: str) -> tuple[int, int]:
-    """(H, W) after padding; see NetworkConfig.padding."""
-    rest_h, rest_w = height % MULTIPLE, width % MULTIPLE
-    if padding == "both" and (rest_h or rest_w):
-        return height + MULTIPLE - rest_h, width + MULTIPLE - rest_w
-    return height + -height % MULTIPLE, width + -width % MULTIPLE
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, stage)."""
 
 
 class NetworkInput:
     """RGB, trimap and guidance channels of a batch, cut out where they are needed.
 
+    Picture and trimap stay where they are, in the depth they came in; only what is cut out becomes
+    float and goes to the network's device.
+
     Args:
-        image: (B, 3, H, W) float in [0, 1].
+        image: (B, 3, H, W) uint8, uint16 or float in [0, 1].
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
-        dtype: what `crop` returns; the input itself is prepared in the image's own precision.
+        dtype: what `crop` returns; the input itself is prepared in float32 (a float image's own
+            precision).
+        device: where `crop` puts it; by default where the image is.
+        linear: the image is linear light and is display-encoded on the way.
         cell: side of the grid cells of the propagated alphas, in pixels; by default what the size
             asks for. Training crops stand for pieces of larger pictures and vary it.
     """
@@ -40,20 +41,40 @@ class NetworkInput:
         config: NetworkConfig,
         dtype: torch.dtype,
         *,
+        device: torch.device | None = None,
+        linear: bool = False,
         cell: int | None = None,
     ) -> None:
         self.dtype = dtype
         self.image = image
         self.trimap = trimap
         self.config = config
+        self.device = image.device if device is None else device
+        self.linear = linear
         self.size: tuple[int, int] = (image.shape[2], image.shape[3])
         self.padded = padded_size(*self.size, config.padding)
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
-        self._mean = image.new_tensor(config.pixel_mean).view(1, 3, 1, 1)
-        self._std = image.new_tensor(config.pixel_std).view(1, 3, 1, 1)
-        guided, propagated = config.guidance != "none", config.guidance == "propagated"
-        self._nearest = NearestColours(image, trimap) if guided else None
-        self._propagated = PropagatedAlpha(image, trimap, cell) if propagated else None
+        unit = image.dtype if image.is_floating_point() else torch.float32
+        shape = (1, 3, 1, 1)
+        self._mean = torch.tensor(config.pixel_mean, dtype=unit, device=self.device).view(shape)
+        self._std = torch.tensor(config.pixel_std, dtype=unit, device=self.device).view(shape)
+        self._nearest: NearestColours | None = None
+        self._propagated: PropagatedAlpha | None = None
+        if config.guidance != "none":
+            self._nearest = NearestColours(self.strip, self.size).to(self.device)
+        if config.guidance == "propagated":
+            self._propagated = PropagatedAlpha(self.strip, self.size, cell).to(self.device)
+
+    def strip(self, top: int, bottom: int) -> tuple[Tensor, Tensor]:
+        """RGB (B, 3, r, W) in [0, 1] and trimap (B, 1, r, W) of some rows, where the image is."""
+        rows = slice(top, bottom)
+        return self._unit(self.image[:, :, rows]), self.trimap[:, :, rows]
+
+    def _unit(self, pixels: Tensor) -> Tensor:
+        """Display-encoded floats in [0, 1]."""
+        if not pixels.is_floating_point():
+            pixels = pixels.float() / (255 if pixels.dtype == torch.uint8 else 65535)
+        return _display(pixels) if self.linear else pixels
 
     def crop(self, top: int, left: int, bottom: int, right: int) -> Tensor:
         """(B, in_chans, bottom - top, right - left) of the padded input; zero outside the image."""
@@ -61,12 +82,10 @@ class NetworkInput:
         inner_bottom, inner_right = min(bottom, height), min(right, width)
         if inner_bottom <= top or inner_right <= left:
             shape = (len(self.image), self.config.in_chans, bottom - top, right - left)
-            return self.image.new_zeros(shape, dtype=self.dtype)
-        rgb = self.image[:, :, top:inner_bottom, left:inner_right]
-        channels = [
-            (rgb - self._mean) / self._std,
-            self.trimap[:, :, top:inner_bottom, left:inner_right],
-        ]
+            return torch.zeros(shape, dtype=self.dtype, device=self.device)
+        box = (..., slice(top, inner_bottom), slice(left, inner_right))
+        rgb = self._unit(self.image[box].to(self.device))
+        channels = [(rgb - self._mean) / self._std, self.trimap[box].to(self.device)]
         if self._nearest is not None:
             fore, back, line, distances = self._nearest.crop(rgb, top, left)
             channels += [
@@ -79,4 +98,12 @@ class NetworkInput:
             channels.append(self._propagated.crop(rgb, top, left))
         # The padding is zero after normalisation, as in the official code.
         whole = torch.cat(channels, dim=1).to(self.dtype)
+        if (inner_bottom, inner_right) == (bottom, right):
+            return whole
         return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))
+
+
+def _display(linear: Tensor) -> Tensor:
+    """Linear light in [0, 1] to display-encoded values (IEC 61966-2-1)."""
+    curve = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, linear * 12.92, curve)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
-from .encoder import Encoder, Progress, Residual
-from .inputs import NetworkInput
+from .encoder import Encoder, Residual
+from .inputs import NetworkInput, Progress
+from .pieces import decode
 
 WHOLE = Chunking()
 
@@ -68,13 +69,15 @@ class MEMatte(nn.Module):
         return self.backbone.patch_embed.proj.weight.device
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """Alpha (B, 1, H, W) float32 in [0, 1], in one piece.
+        """Alpha (B, 1, H, W) float32 in [0, 1], in one piece; with gradient where that is recorded.
 
         Args:
             image: (B, 3, H, W) float in [0, 1].
             trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. The known regions
                 of the result are the network's own: nothing is forced here.
         """
+        if torch.is_grad_enabled():
+            return self.training_step(image, trimap).alpha
         return self.predict(image, trimap).alpha
 
     def predict(
@@ -86,33 +89,43 @@ class MEMatte(nn.Module):
         chunking: Chunking = WHOLE,
         decoder: DecoderMode = "exact",
         only_unknown: bool = False,
+        linear: bool = False,
         progress: Progress | None = None,
     ) -> Prediction:
-        """Alpha and routing of a batch.
+        """Alpha and routing of a batch, without gradient.
 
         Args:
-            image: (B, 3, H, W) float in [0, 1].
-            trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
+            image: (B, 3, H, W) uint8, uint16 or float in [0, 1]; may lie on another device than the
+                network, as a large picture does.
+            trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. Beside the image;
+                the alpha will be there, too.
             max_tokens: cap on the tokens kept in each block of each image.
             chunking: how much to hold at once; the result does not depend on it.
             decoder: "exact" decodes as if in one piece; "official" reproduces the official patches.
-            only_unknown: spend nothing on tiles without unknown pixels and return the trimap there.
+            only_unknown: spend nothing on what no unknown pixel needs; known pixels are the
+                trimap's.
+            linear: the image is linear light, as in EXR.
             progress: called with (done, total, stage).
         """
-        inputs = NetworkInput(image, trimap, self.config, self.dtype)
-        encoded = self.backbone(
-            inputs, max_tokens=max_tokens, chunk_tokens=chunking.tokens, progress=progress
+        inputs = NetworkInput(
+            image, trimap, self.config, self.dtype, device=self.device, linear=linear
         )
-        if decoder == "official":
-            alpha = self.decoder.decode_official(encoded.features, inputs)
-        else:
-            alpha = self.decoder.decode(
-                encoded.features,
-                inputs,
-                tile=chunking.tile,
-                only_unknown=only_unknown,
-                progress=progress,
+        with torch.no_grad():
+            encoded = self.backbone.stream(
+                inputs, chunking, max_tokens=max_tokens, progress=progress
             )
+            features = encoded.features.cpu() if chunking.host_features else encoded.features
+            if decoder == "official":
+                alpha = self.decoder.decode_official(features, inputs)
+            else:
+                alpha = decode(
+                    self.decoder,
+                    features,
+                    inputs,
+                    tile=chunking.tile,
+                    only_unknown=only_unknown,
+                    progress=progress,
+                )
         return Prediction(alpha, encoded.keep, encoded.margins)
 
     def training_step(

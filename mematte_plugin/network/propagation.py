@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from .guidance import Strip, pool_strips
+
 Array = NDArray[Any]
 
 MAX_CELLS = 2**18
@@ -47,23 +49,35 @@ class PropagatedAlpha:
     """The propagated alphas of a batch, brought up to full resolution piece by piece.
 
     Args:
-        image: (B, 3, H, W) float in [0, 1].
-        trimap: (B, 1, H, W) float; 0 background, 1 foreground, anything between unknown.
+        strip: gives RGB (B, 3, r, W) float in [0, 1] and trimap (B, 1, r, W) float (0 background,
+            1 foreground, anything between unknown) of the rows from the first number up to the
+            second.
+        size: (H, W) of the picture.
         cell: side of a grid cell in pixels; by default what keeps the grid below MAX_CELLS.
     """
 
-    def __init__(self, image: Tensor, trimap: Tensor, cell: int | None = None) -> None:
-        height, width = image.shape[2:]
-        self.cell = cell or cell_size(height, width)
-        pad = (0, -width % self.cell, 0, -height % self.cell)
-        colours = F.avg_pool2d(F.pad(image, pad, mode="replicate"), self.cell)
-        sides = [(trimap >= 1).to(image.dtype), (trimap <= 0).to(image.dtype)]
-        fore, back = (F.avg_pool2d(F.pad(s, pad, mode="replicate"), self.cell) == 1 for s in sides)
-        start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5)).to(image.dtype)
-        alphas = torch.stack([_propagate(c, a[0]) for c, a in zip(colours, start, strict=True)])
+    def __init__(self, strip: Strip, size: tuple[int, int], cell: int | None = None) -> None:
+        self.cell = cell or cell_size(*size)
+        pooled = pool_strips(self._pooled, strip, size, self.cell)
+        colours, start = pooled[:, :3], pooled[:, 3]
+        alphas = torch.stack([_propagate(c, a) for c, a in zip(colours, start, strict=True)])
         # One replicated cell around, so that cutting and upsampling commute at the border.
         model = _linear_model(colours, alphas).flatten(1, 2)
         self.model = F.pad(model, (1, 1, 1, 1), mode="replicate")
+
+    def _pooled(self, rgb: Tensor, trimap: Tensor) -> Tensor:
+        """Mean colours and starting alphas (0, 0.5, 1) of the cells (B, 4, r / cell, w)."""
+        pad = (0, -rgb.shape[3] % self.cell, 0, -rgb.shape[2] % self.cell)
+        sides = torch.cat([trimap >= 1, trimap <= 0], 1).to(rgb.dtype)
+        pooled = F.avg_pool2d(F.pad(torch.cat([rgb, sides], 1), pad, mode="replicate"), self.cell)
+        fore, back = (pooled[:, side : side + 1] == 1 for side in (3, 4))
+        start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5)).to(rgb.dtype)
+        return torch.cat([pooled[:, :3], start], 1)
+
+    def to(self, device: torch.device) -> PropagatedAlpha:
+        """Itself, its maps moved to a device."""
+        self.model = self.model.to(device)
+        return self
 
     def crop(self, rgb: Tensor, top: int, left: int) -> Tensor:
         """Early and late alpha (B, 2, r, c) in [0, 1] for the piece `rgb` (B, 3, r, c) that starts

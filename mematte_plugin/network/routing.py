@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .rows import map_rows, strips, sum_dtype
+from .rows import sum_dtype
 
 
 class Router(nn.Module):
@@ -32,40 +32,36 @@ class Router(nn.Module):
             nn.Linear(dim // 4, 2),
         )
 
-    def forward(self, x: Tensor, rows: int | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits (keep, skip) of every token.
 
         Args:
             x: (B, h, w, C).
-            rows: rows to work through at a time.
 
         Returns: (B, h·w, 2), float32. Their softmax is the paper's decision probability.
         """
         B, h, w, C = x.shape
-        norm, linear = self.in_conv[0], self.in_conv[1]
         half = C // 2
-        first = self.out_conv[0]
+        mean = self.local(x, slice(half, C)).mean((1, 2), dtype=sum_dtype(x)).to(x.dtype)
+        return self.score(self.local(x, slice(0, half)), mean).view(B, h * w, 2)
+
+    def local(self, x: Tensor, channels: slice) -> Tensor:
+        """Some channels (B, r, w, n) of every token's own features: the first half goes on as it
+        is, the second as its mean over the image."""
+        norm, linear = self.in_conv[0], self.in_conv[1]
         assert isinstance(linear, nn.Linear)
+        return F.gelu(F.linear(norm(x), linear.weight[channels], linear.bias[channels]))
+
+    def score(self, local: Tensor, mean: Tensor) -> Tensor:
+        """Logits (B, r, w, 2) float32 from the local half (B, r, w, C/2) and the mean (B, C/2)."""
+        first = self.out_conv[0]
         assert isinstance(first, nn.Linear)
-
-        # The second half of the channels is only needed as a mean, so it is never held whole.
-        total = torch.zeros(B, C - half, dtype=sum_dtype(x), device=x.device)
-        for top, bottom in strips(h, rows):
-            part = F.gelu(
-                F.linear(norm(x[:, top:bottom]), linear.weight[half:], linear.bias[half:])
-            )
-            total = total + part.sum((1, 2), dtype=total.dtype)
-        mean = (total / (h * w)).to(x.dtype)
+        half = local.shape[-1]
         of_mean = F.linear(mean, first.weight[:, half:], first.bias)[:, None, None]
-
-        def logits(part: Tensor) -> Tensor:
-            local = F.gelu(F.linear(norm(part), linear.weight[:half], linear.bias[:half]))
-            hidden = F.linear(local, first.weight[:, :half]) + of_mean
-            for layer in list(self.out_conv)[1:]:
-                hidden = layer(hidden)
-            return hidden.float()
-
-        return map_rows(logits, x, rows).view(B, h * w, 2)
+        hidden = F.linear(local, first.weight[:, :half]) + of_mean
+        for layer in list(self.out_conv)[1:]:
+            hidden = layer(hidden)
+        return hidden.float()
 
 
 def keep_decision(logits: Tensor, max_tokens: int | None = None) -> Tensor:
@@ -113,14 +109,23 @@ class LTRM(nn.Module):
         self.fc2 = nn.Linear(2 * dim, dim)
         self.eca = ChannelAttention(dim)
 
-    def forward(self, x: Tensor, rows: int | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Refine all tokens; x is the block's un-normalised input (B, h, w, C), same shape out."""
-        out = map_rows(self._refine, x, rows, halo=self.HALO)
-        mean = out.mean((1, 2), dtype=sum_dtype(out)).to(out.dtype)
-        gate = 1 + self.eca(mean)[:, None, None]
-        return out * gate if torch.is_grad_enabled() else out.mul_(gate)
+        edge = (0, 0, 0, 0, self.HALO, self.HALO)
+        out = self.narrow(F.pad(self.widen(x), edge))
+        return out * self.gate(out.mean((1, 2), dtype=sum_dtype(out)).to(out.dtype))
 
-    def _refine(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.fc1(x)).permute(0, 3, 1, 2)
-        x = F.gelu(self.dwconv(x)).permute(0, 2, 3, 1)
-        return self.fc2(x)
+    def widen(self, x: Tensor) -> Tensor:
+        """(B, r, w, C) to (B, r, w, 2C), token by token."""
+        return F.gelu(self.fc1(x))
+
+    def narrow(self, hidden: Tensor) -> Tensor:
+        """(B, r, w, C) from `widen` of those r rows and HALO more above and below."""
+        conv = self.dwconv
+        y = hidden.permute(0, 3, 1, 2)
+        y = F.conv2d(y, conv.weight, conv.bias, padding=(0, self.HALO), groups=conv.groups)
+        return self.fc2(F.gelu(y).permute(0, 2, 3, 1))
+
+    def gate(self, mean: Tensor) -> Tensor:
+        """What the refined tokens are multiplied by (B, 1, 1, C), from their mean (B, C)."""
+        return 1 + self.eca(mean)[:, None, None]

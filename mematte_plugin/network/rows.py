@@ -15,42 +15,39 @@ def strips(height: int, rows: int | None) -> Iterator[tuple[int, int]]:
         yield top, min(top + step, height)
 
 
-def map_rows(
-    function: Callable[[Tensor], Tensor], x: Tensor, rows: int | None, *, halo: int = 0
-) -> Tensor:
-    """function(x) computed strip by strip, exactly.
+def sliding(
+    first: Callable[[Tensor], Tensor], x: Tensor, rows: int | None, halo: int
+) -> Iterator[tuple[int, int, Tensor]]:
+    """first(x) strip by strip, each row computed once, with context for a convolution after it.
+
+    The rows that the next strip needs again are carried over, so that x may be overwritten where
+    a strip has been yielded.
 
     Args:
-        function: maps (B, r, w, C) to (B, r, w, C'), each output row depending on at most `halo`
-            input rows above and below, with zero padding at the edges of what it is given.
+        first: maps (B, r, w, C) to (B, r, w, C'), row by row.
         x: (B, h, w, C).
         rows: rows of a strip, None for all at once.
-        halo: rows of context.
+        halo: rows of context above and below; zeros beyond the map, as a convolution pads.
 
-    Returns: (B, h, w, C'), a new tensor.
+    Yields: (top, bottom, context): first(x) of the rows top - halo to bottom + halo. The strips
+        cover all rows in order.
     """
     h = x.shape[1]
-    if rows is None or rows >= h:
-        return function(x)
-    out: Tensor | None = None
+    held: Tensor | None = None
+    done = 0
     for top, bottom in strips(h, rows):
-        above, below = min(halo, top), min(halo, h - bottom)
-        part = function(x[:, top - above : bottom + below])
-        part = part[:, above : part.shape[1] - below]
-        if out is None:
-            out = part.new_empty(part.shape[0], h, *part.shape[2:])
-        out[:, top:bottom] = part
-    assert out is not None  # a token map has at least one row
-    return out
-
-
-def add_rows(function: Callable[[Tensor], Tensor], x: Tensor, rows: int | None) -> Tensor:
-    """x + function(x) for a function without context, in place where no gradient is recorded."""
-    if torch.is_grad_enabled():
-        return x + function(x)
-    for top, bottom in strips(x.shape[1], rows):
-        x[:, top:bottom] += function(x[:, top:bottom])
-    return x
+        part = first(x[:, top:bottom])
+        edge = part.new_zeros(part.shape[0], halo, *part.shape[2:])
+        pieces = [edge if held is None else held, part]
+        if bottom == h:
+            pieces.append(edge)
+        held = torch.cat(pieces, dim=1)
+        del part, pieces
+        ready = held.shape[1] - 2 * halo
+        if ready > 0:
+            yield done, done + ready, held
+            done += ready
+            held = held[:, ready:].clone()
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:

@@ -316,11 +316,11 @@ class Feed:
 def network_input(recipe: Recipe, step: int, image: Tensor, trimap: Tensor) -> NetworkInput:
     """The input of step `step`, with its guidance."""
     config = NetworkConfig.from_dict(recipe.network)
-    options: dict[str, int] = {}
+    cell: int | None = None
     if recipe.cells:
         rng = np.random.default_rng([recipe.seed, _CELLS, step])
-        options["cell"] = int(rng.choice(recipe.cells))
-    return NetworkInput(image, trimap, config, torch.float32, **options)
+        cell = int(rng.choice(recipe.cells))
+    return NetworkInput(image, trimap, config, torch.float32, cell=cell)
 
 
 def batch_seed(recipe: Recipe, step: int, rank: int = 0) -> int:

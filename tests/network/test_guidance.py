@@ -2,7 +2,7 @@
 
 import torch
 
-from mematte_plugin.network.guidance import FARTHEST, NearestColours
+from mematte_plugin.network.guidance import FARTHEST, NearestColours, strips_of
 from tests.networks import random_input
 
 
@@ -19,7 +19,9 @@ def halves() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_mixture_of_two_plain_colours_is_solved() -> None:
     image, trimap, alpha = halves()
-    fore, back, line, distances = NearestColours(image, trimap).crop(image, 0, 0)
+    fore, back, line, distances = NearestColours(strips_of(image, trimap), image.shape[2:]).crop(
+        image, 0, 0
+    )
     assert torch.allclose(fore[0, :, 40, 80], torch.tensor([0.9, 0.1, 0.1]), atol=1e-3)
     assert torch.allclose(back[0, :, 40, 80], torch.tensor([0.1, 0.2, 0.8]), atol=1e-3)
     assert (line[0, 0] - alpha).abs().max() < 0.02
@@ -30,7 +32,7 @@ def test_mixture_of_two_plain_colours_is_solved() -> None:
 
 def test_a_piece_equals_the_same_piece_of_the_whole() -> None:
     image, trimap = random_input(101, 157)
-    nearest = NearestColours(image, trimap)
+    nearest = NearestColours(strips_of(image, trimap), image.shape[2:])
     whole = nearest.crop(image, 0, 0)
     for top, left, bottom, right in [
         (0, 0, 3, 5),
@@ -45,6 +47,8 @@ def test_a_piece_equals_the_same_piece_of_the_whole() -> None:
 
 def test_missing_region_reads_as_far_away_and_undecided() -> None:
     image, trimap = random_input(64, 64)
-    _, _, line, distances = NearestColours(image, trimap.clamp_min(0.5)).crop(image, 0, 0)
+    _, _, line, distances = NearestColours(
+        strips_of(image, trimap.clamp_min(0.5)), image.shape[2:]
+    ).crop(image, 0, 0)
     assert (line == 0.5).all()
     assert ((distances[:, 1] * 5).expm1() - FARTHEST).abs().max() < 1

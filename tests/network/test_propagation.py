@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mematte_plugin.network.guidance import strips_of
 from mematte_plugin.network.propagation import MAX_CELLS, PropagatedAlpha, cell_size
 
 
@@ -27,10 +28,10 @@ def scene(height: int = 60, width: int = 84, seed: int = 0) -> tuple[Tensor, Ten
 
 def test_unknown_pixels_take_the_alpha_of_the_colour_they_resemble() -> None:
     image, trimap, subject = scene()
-    alpha = PropagatedAlpha(image, trimap).crop(image, 0, 0)
+    alpha = PropagatedAlpha(strips_of(image, trimap), image.shape[2:]).crop(image, 0, 0)
     assert (alpha - subject).abs().mean() < 0.03
     # Turned over, the other colour is the subject.
-    turned = PropagatedAlpha(image, 1 - trimap).crop(image, 0, 0)
+    turned = PropagatedAlpha(strips_of(image, 1 - trimap), image.shape[2:]).crop(image, 0, 0)
     assert (turned - (1 - subject)).abs().mean() < 0.03
 
 
@@ -42,14 +43,14 @@ def test_a_blend_of_both_colours_gets_an_alpha_between() -> None:
     blend = ramp * red.view(3, 1) + (1 - ramp) * blue.view(3, 1)
     noise = 0.03 * torch.randn(60, len(ramp), generator=torch.Generator().manual_seed(3))
     image[..., quarter : quarter + len(ramp)] = blend[None, :, None] + noise
-    late = PropagatedAlpha(image, trimap).crop(image, 0, 0)[:, 1:]
+    late = PropagatedAlpha(strips_of(image, trimap), image.shape[2:]).crop(image, 0, 0)[:, 1:]
     assert (late[..., quarter : quarter + len(ramp)] - ramp).abs().mean() < 0.15
 
 
 @pytest.mark.parametrize("cell", [2, 3, 7])
 def test_pieces_are_those_of_the_whole(cell: int) -> None:
     image, trimap, _ = scene(61, 83)
-    guide = PropagatedAlpha(image, trimap, cell)
+    guide = PropagatedAlpha(strips_of(image, trimap), image.shape[2:], cell)
     whole = guide.crop(image, 0, 0)
     for top, left, bottom, right in ((0, 0, 16, 83), (13, 5, 37, 40), (50, 64, 61, 83)):
         piece = guide.crop(image[:, :, top:bottom, left:right], top, left)
@@ -60,17 +61,19 @@ def test_images_of_a_batch_do_not_influence_each_other() -> None:
     scenes = [scene(seed=seed) for seed in (1, 2)]
     image, trimap = torch.cat([s[0] for s in scenes]), torch.cat([s[1] for s in scenes])
     trimap[1] = 1 - trimap[1]
-    both = PropagatedAlpha(image, trimap).crop(image, 0, 0)
+    both = PropagatedAlpha(strips_of(image, trimap), image.shape[2:]).crop(image, 0, 0)
     for b in range(2):
         one, t = image[b : b + 1], trimap[b : b + 1]
-        torch.testing.assert_close(both[b : b + 1], PropagatedAlpha(one, t).crop(one, 0, 0))
+        torch.testing.assert_close(
+            both[b : b + 1], PropagatedAlpha(strips_of(one, t), one.shape[2:]).crop(one, 0, 0)
+        )
 
 
 @pytest.mark.parametrize("missing", [0.0, 1.0])
 def test_without_one_known_region_nothing_is_claimed(missing: float) -> None:
     image, trimap, _ = scene()
     trimap = torch.where(trimap == missing, 0.5, trimap)
-    alpha = PropagatedAlpha(image, trimap).crop(image, 0, 0)
+    alpha = PropagatedAlpha(strips_of(image, trimap), image.shape[2:]).crop(image, 0, 0)
     torch.testing.assert_close(alpha, torch.full_like(alpha, 0.5))
 
 
@@ -80,7 +83,7 @@ def test_any_size_and_flat_colours() -> None:
         trimap = torch.full((1, 1, height, width), 0.5)
         trimap[..., 0] = 1
         trimap[..., -1] = 0
-        alpha = PropagatedAlpha(image, trimap).crop(image, 0, 0)
+        alpha = PropagatedAlpha(strips_of(image, trimap), image.shape[2:]).crop(image, 0, 0)
         assert alpha.shape == (1, 2, height, width)
         assert alpha.isfinite().all()
         assert 0 <= alpha.min() <= alpha.max() <= 1

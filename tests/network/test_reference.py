@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,18 @@ def test_every_stage_is_the_official_one() -> None:
     network = mematte()
     found: dict[str, torch.Tensor] = {}
 
-    def record(name: str) -> Any:
-        return lambda module, args, out: found.__setitem__(name, out.clone())
+    def recording(i: int, stream: Callable[..., None]) -> Callable[..., None]:
+        def run(x: torch.Tensor, *rest: Any) -> None:
+            stream(x, *rest)  # in place
+            found[f"block{i:02}"] = x.clone()
 
-    network.backbone.patch_embed.register_forward_hook(record("patch_embed"))
+        return run
+
+    network.backbone.patch_embed.register_forward_hook(
+        lambda module, args, out: found.__setitem__("patch_embed", out.clone())
+    )
     for i, block in enumerate(network.backbone.blocks):
-        block.register_forward_hook(record(f"block{i:02}"))
+        block.stream = recording(i, block.stream)
     with torch.inference_mode():
         prediction = network.predict(*inputs(CASES["64x64"]))
     found["last_feat"] = found["block11"].permute(0, 3, 1, 2)

@@ -1,0 +1,192 @@
+"""The decoder piece by piece, exactly: what unknown pixels need, with the context they need."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .decoder import ConvNormRelu, Decoder, Fusion
+from .inputs import NetworkInput, Progress
+from .tiling import LARGEST, Box, Span, boxes, groups, spans
+
+Folded = tuple[Tensor, Tensor]
+"""Weight and bias of a convolution with its batch norm folded in."""
+
+
+class Pieces:
+    """A decoder made ready for decoding pieces: batch norms folded, concatenations taken apart.
+
+    Args:
+        decoder: in evaluation mode.
+        features: (B, C, h, w) from the encoder, on any device.
+        inputs: the network input of the same batch.
+    """
+
+    def __init__(self, decoder: Decoder, features: Tensor, inputs: NetworkInput) -> None:
+        self.decoder = decoder
+        self.features = features
+        self.inputs = inputs
+        self.stages = len(decoder.fusion_blks)
+        self.details = [_folded(cast(ConvNormRelu, c)) for c in decoder.convstream.convs]
+        self.fusions = []
+        for fusion in cast("list[Fusion]", decoder.fusion_blks):
+            weight, bias = _folded(fusion.conv)
+            of_details = weight.shape[1] - fusion.coarse
+            # conv(cat[a, b]) = conv_a(a) + conv_b(b), without the concatenated copy
+            split = weight[:, :of_details], weight[:, of_details:]
+            self.fusions.append((_channels_last(split[0]), _channels_last(split[1]), bias))
+        first, norm, _, self.last = decoder.matting_head.matting_convs
+        self.head = _fold(cast(nn.Conv2d, first), cast(nn.BatchNorm2d, norm))
+
+    def __call__(self, group: list[Box]) -> Tensor:
+        """Alpha (n·B, 1, r, c) float32 of n boxes of one group, box by box."""
+        size = self.inputs.padded
+        across = [
+            (spans(top, low, size[0], self.stages), spans(left, right, size[1], self.stages))
+            for top, left, low, right in group
+        ]
+        rows, columns = across[0]
+        pixels = _channels_last(
+            torch.cat(
+                [
+                    self.inputs.crop(v.inputs[0], h.inputs[0], v.inputs[1], h.inputs[1])
+                    for v, h in across
+                ]
+            )
+        )
+        x = _channels_last(
+            torch.cat(
+                [self.features[:, :, slice(*v.features), slice(*h.features)] for v, h in across]
+            ).to(pixels.device)
+        )
+        details = [pixels]
+        at = rows.inputs, columns.inputs
+        for (weight, bias), *to in zip(self.details, rows.details, columns.details, strict=True):
+            fine = details[-1]
+            # Outside the picture there are zeros; sides are even, so that is above and left only.
+            if at[0][0] == 0 or at[1][0] == 0:
+                fine = F.pad(fine, (int(at[1][0] == 0), 0, int(at[0][0] == 0), 0))
+            details.append(F.relu_(F.conv2d(fine, weight, bias, stride=2)))
+            at = to[0], to[1]
+        come_from = rows.features, columns.features
+        for stage in reversed(range(self.stages)):
+            of_details, of_coarse, bias = self.fusions[self.stages - 1 - stage]
+            seen = rows.seen[stage], columns.seen[stage]
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = _cut(x, (2 * come_from[0][0], 2 * come_from[1][0]), seen)
+            there = (
+                (rows.inputs, columns.inputs)
+                if stage == 0
+                else (rows.details[stage - 1], columns.details[stage - 1])
+            )
+            fine = _cut(details[stage], (there[0][0], there[1][0]), seen)
+            if stage:
+                details.pop()
+            come_from = rows.fused[stage], columns.fused[stage]
+            pad = _zeros_around(come_from, (size[0] >> stage, size[1] >> stage))
+            x = F.conv2d(_padded(x, pad), of_coarse, bias)
+            x = F.relu_(x.add_(F.conv2d(_padded(fine, pad), of_details)))
+        top, left, bottom, right = group[0]
+        here = ((top, bottom), (left, right))
+        x = _padded(x, _zeros_around(here, size))
+        logits = self.last(F.relu_(F.conv2d(x, *self.head)))
+        return self.decoder.alpha(logits, _cut(pixels, (rows.inputs[0], columns.inputs[0]), here))
+
+
+def decode(
+    decoder: Decoder,
+    features: Tensor,
+    inputs: NetworkInput,
+    *,
+    tile: int | None = None,
+    only_unknown: bool = False,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Alpha of the whole picture as if decoded in one piece.
+
+    Args:
+        decoder: in evaluation mode.
+        features: (B, C, h, w) from the encoder, on any device.
+        inputs: the network input of the same batch.
+        tile: longest side of a piece in pixels, a multiple of 16; None sets no limit.
+        only_unknown: leave out what no unknown pixel needs. Known pixels are the trimap's.
+        progress: called with (pixels done, pixels, "decoder").
+
+    Returns: (B, 1, H, W) float32 of the picture's size, where the trimap is.
+    """
+    pieces = Pieces(decoder, features, inputs)
+    alpha = inputs.trimap.float().clone()
+    if tile is None and not only_unknown:
+        wanted: list[Box] = [(0, 0, *inputs.padded)]
+    else:
+        tokens = unknown_tokens(inputs) if only_unknown else np.ones(inputs.grid, np.bool_)
+        wanted = boxes(tokens, inputs.config, tile, inputs.device.type)
+    total = sum((low - top) * (right - left) for top, left, low, right in wanted)
+    done = 0
+    for group in groups(wanted, inputs.padded, pieces.stages, (tile or LARGEST) ** 2):
+        for box, part in zip(group, pieces(group).chunk(len(group)), strict=True):
+            top, left, bottom, right = box
+            place = alpha[:, :, top:bottom, left:right]
+            found = part[:, :, : place.shape[2], : place.shape[3]].to(place.device)
+            if only_unknown:
+                found = torch.where((place > 0) & (place < 1), found, place)
+            place.copy_(found)
+            done += (bottom - top) * (right - left)
+        if progress is not None:
+            progress(done, total, "decoder")
+    return alpha
+
+
+def unknown_tokens(inputs: NetworkInput) -> NDArray[np.bool_]:
+    """Which tokens (h, w) hold unknown pixels of any image of the batch."""
+    step = inputs.config.patch_size
+    h, w = inputs.grid
+    height, width = inputs.size
+    found = np.zeros((h, w), np.bool_)
+    for row in range(-(-height // step)):
+        strip = inputs.trimap[:, 0, row * step : (row + 1) * step]
+        unknown = ((strip > 0) & (strip < 1)).flatten(0, 1).any(0)
+        tokens = F.pad(unknown, (0, w * step - width)).view(w, step).any(1)
+        found[row] = tokens.cpu().numpy()
+    return found
+
+
+def _folded(conv: ConvNormRelu) -> Folded:
+    return _fold(conv.conv, conv.bn)
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
+    """The convolution that does what this one and the batch norm after it do."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight.float() / (norm.running_var.float() + norm.eps).sqrt()
+    shift = norm.bias.float() - norm.running_mean.float() * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias.float() * scale
+    folded = (conv.weight.float() * scale.view(-1, 1, 1, 1)).to(conv.weight.dtype)
+    return _channels_last(folded), shift.to(conv.weight.dtype)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _cut(x: Tensor, start: tuple[int, int], to: tuple[Span, Span]) -> Tensor:
+    """The part `to` of a map whose upper left corner lies at `start`."""
+    (top, bottom), (left, right) = to
+    return x[:, :, top - start[0] : bottom - start[0], left - start[1] : right - start[1]]
+
+
+def _zeros_around(made: tuple[Span, Span], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """How many zeros a 3×3 convolution that makes this part sees (left, right, top, bottom)."""
+    (top, bottom), (left, right) = made
+    return int(left == 0), int(right == size[1]), int(top == 0), int(bottom == size[0])
+
+
+def _padded(x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
+    return F.pad(x, pad) if any(pad) else x
