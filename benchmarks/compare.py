@@ -23,12 +23,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from mematte_plugin.memory.device import cpu_count
 from mematte_plugin.writing import write_text
 
 from .cases import CLOSED_FORM_PIXELS, QUICK_SIZES, SHARES, SIZES, Case, make_cases
 from .command import main
 from .names import CPU_METHODS, CUDA_METHODS, Method, parse_method
-from .store import Measurement, Store, kind, machine, open_store, usable_cores
+from .store import Measurement, Store, kind, machine, open_store
 from .turns import ROOT, OutOfTime, Player, Setup, Turn
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -85,7 +86,7 @@ def compare(
     here = machine(device)
     setup = Setup(
         device=device,
-        threads=threads or usable_cores(),
+        threads=threads or cpu_count(),
         official=official.resolve() if official else None,
         memory_budget=memory_budget,
         timeout=timeout,

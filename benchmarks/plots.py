@@ -54,6 +54,7 @@ def _plot(
     of: Callable[[Measurement], float],
 ) -> Path:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     axes = figure.add_subplot()
@@ -71,7 +72,11 @@ def _plot(
     axes.set_yscale("log")
     ticks = {one.pixels: f"{one.width}×{one.height}" for one in drawn}
     axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
-    axes.minorticks_off()
+    axes.tick_params(axis="x", which="minor", bottom=False)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("picture, pixels")
     axes.set_ylabel(axis)
     axes.grid(alpha=0.3)

@@ -25,12 +25,13 @@ from mematte_plugin import SettingError
 from mematte_plugin.evaluation.cases import Case, Inputs, cases_of, read
 from mematte_plugin.evaluation.layouts import scan
 from mematte_plugin.evaluation.metrics import errors
+from mematte_plugin.memory.device import cpu_count
 from mematte_plugin.writing import write_text
 
 from .command import main
 from .names import Method
 from .points import AUTO, Point, as_markdown, write_figure
-from .store import Store, kind, machine, open_store, usable_cores
+from .store import Store, kind, machine, open_store
 from .turns import ROOT, OutOfTime, Player, Setup
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -78,7 +79,7 @@ def retention(
     here = machine(device)
     setup = Setup(
         device=device,
-        threads=threads or usable_cores(),
+        threads=threads or cpu_count(),
         deadline=time.monotonic() + 60 * minutes if minutes is not None else None,
     )
     path = out or RESULTS / f"retention-{kind(here)}.json"

@@ -180,13 +180,6 @@ def kind(machine_: dict[str, Any]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", str(words).lower()).strip("-")
 
 
-def usable_cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

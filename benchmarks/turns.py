@@ -55,8 +55,6 @@ class Turn:
     """Mean share of kept tokens."""
     predicted: int | None = None
     """Peak that ours promised before."""
-    how: str = ""
-    """How memory was measured."""
     skipped: str = ""
     """Why it was not even tried."""
     failed: str = ""

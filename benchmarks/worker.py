@@ -6,6 +6,7 @@ behind when the comparing process is killed.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -63,7 +64,7 @@ class _Worker:
         """One run of one case; see `turns.Turn` for the answer."""
         import numpy as np
 
-        from .memory import Peak
+        from mematte_plugin.memory.device import PeakMeter
 
         wanted = (command["image"], command["trimap"])
         if wanted != self.held:
@@ -74,8 +75,9 @@ class _Worker:
         refusal = self._too_large()
         if refusal:
             return {"skipped": refusal}
-        memory = Peak(self.device)
-        with memory:
+        gc.collect()
+        before = self._used()
+        with PeakMeter(self.device) as meter:
             begin = time.perf_counter()
             outcome, seconds = self._timed()
             wall = time.perf_counter() - begin
@@ -83,15 +85,22 @@ class _Worker:
             np.save(command["save"], outcome.alpha)
         reply = {
             "seconds": wall if seconds is None else seconds,
-            "peak": memory.peak - memory.idle,
-            "total": memory.peak,
+            "peak": meter.peak or 0,
+            "total": before + (meter.peak or 0),
             "kept": outcome.kept,
             "predicted": outcome.predicted,
-            "how": memory.how,
         }
         del outcome
         self._make_room()
         return reply
+
+    def _used(self) -> int:
+        import psutil
+        import torch
+
+        if self.device.startswith("cuda"):
+            return torch.cuda.memory_allocated(self.device)
+        return int(psutil.Process().memory_info().rss)
 
     def _timed(self) -> tuple[Any, float | None]:
         if not self.device.startswith("cuda"):
@@ -107,22 +116,25 @@ class _Worker:
         return outcome, first.elapsed_time(last) / 1000
 
     def _make_room(self) -> None:
-        """Others take turns on the same card: keep no cache that they need."""
+        """Others take turns: hold nothing back that they need."""
+        from mematte_plugin.memory.device import release
+
         if self.device.startswith("cuda"):
             import torch
 
             free, total = torch.cuda.mem_get_info(self.device)
-            if free < total / 2:
-                torch.cuda.empty_cache()
+            if free > total / 2:  # else keep the cache: refilling it would cost time
+                return
+        release(self.device)
 
     def _too_large(self) -> str | None:
         """Why the run would only wake the kernel's out-of-memory killer; cards just say so."""
         if self.device != "cpu":
             return None
-        import psutil
+        from mematte_plugin.memory.device import free_memory
 
         need = attention_bytes(self.method, *self.trimap.shape)
-        free = psutil.virtual_memory().available
+        free = free_memory(self.device).free
         if need <= free:
             return None
         return f"its attention alone needs {need / GIB:.0f} GiB, {free / GIB:.0f} are free"
@@ -166,15 +178,12 @@ def _answer(answers: TextIO, reply: dict[str, Any]) -> None:
 
 def _fault(error: Exception) -> dict[str, str]:
     from mematte_plugin import SettingError
+    from mematte_plugin.memory.device import is_out_of_memory
 
     text = " ".join(str(error).split())[:300]
     if isinstance(error, SettingError):
         return {"skipped": text}
-    if (
-        "out of memory" in text.lower()
-        or "can't allocate" in text
-        or isinstance(error, MemoryError)
-    ):
+    if is_out_of_memory(error):
         return {"failed": "out of memory"}
     return {"failed": f"{type(error).__name__}: {text}"}
 
