@@ -16,6 +16,8 @@ from mematte_plugin import MEMatteError
 from .command import main
 
 TOLERANCE = 1e-4
+SPREAD = 0.05
+"""Alphas that differ less among themselves would hide a difference between the two."""
 
 
 def fairness(
@@ -26,7 +28,8 @@ def fairness(
 ) -> None:
     """Compare alphas of both with the same random weights, on the CPU in float32.
 
-    Exit code 0: they agree within 1e-4 and keep the same share of tokens.
+    Exit code 0: they agree within 1e-4 and keep the same share of tokens. On large pictures the
+    cap may cut between tokens whose scores tie but for rounding; then some pixels differ by more.
     """
     from .methods import Context, build
     from .names import Method
@@ -44,6 +47,10 @@ def fairness(
         f"{variant}, {side}x{side}: largest difference of alpha {apart:.1e}, kept {ours.kept:.4f}"
         f" and {theirs.kept:.4f}, alpha spreads over {np.ptp(theirs.alpha[unknown]):.2f}"
     )
+    if np.ptp(theirs.alpha[unknown]) < SPREAD:
+        raise MEMatteError(
+            f"{variant}: these weights give one alpha everywhere, which says nothing"
+        )
     if apart > TOLERANCE or ours.kept != theirs.kept:
         raise MEMatteError(
             f"{official}: does not compute what ours does; it is not the published code, or ours"

@@ -26,7 +26,7 @@ from mematte_plugin.network import VARIANTS
 from .names import DTYPES, Method
 
 WANT_ALL = 20.0
-"""Added to a router's scores for keeping; those of `random_network` lie within ±5."""
+"""Added to a router's scores for keeping; those of `random_network` lie within ±10."""
 WANT_ALL_TRAINED = 100.0
 """The same for trained routers."""
 GLOBAL_BLOCKS = (2, 5, 8, 11)
@@ -77,8 +77,13 @@ def random_network(variant: str, *, seed: int = 0) -> MEMatte:
                 tensor.add_(torch.randn_like(tensor), alpha=0.1)
             elif tensor.ndim == 1 or "rel_pos" in name:
                 tensor.copy_(torch.randn_like(tensor) * 0.05)
+            elif tensor.ndim == 4:  # of unit variance, or the last sigmoid is 0 or 1 everywhere
+                tensor.copy_(torch.randn_like(tensor) / tensor[0].numel() ** 0.5)
             elif ".routers." in name:
                 tensor.copy_(torch.randn_like(tensor) / tensor.shape[1] ** 0.5)
+        routers: Any = network.backbone.routers
+        for router in routers:  # else scores tie, and rounding decides
+            router.out_conv[-1].weight.mul_(10)
         for name, statistic in network.named_buffers():
             if name.endswith("running_mean"):
                 statistic.copy_(torch.randn_like(statistic) * 0.1)

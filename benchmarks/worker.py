@@ -40,6 +40,7 @@ def serve() -> None:
             reply = worker.measure(command)
         except Exception as error:
             reply = _fault(error)
+        worker.make_room()  # not in the except: there the error still holds its tensors
         _answer(answers, reply)
 
 
@@ -53,6 +54,8 @@ class _Worker:
 
         torch.set_num_threads(job["threads"])
         self.device: str = job["device"]
+        if self.device.startswith("cuda"):
+            torch.cuda.set_device(self.device if ":" in self.device else 0)
         self.method = parse_method(job["method"])
         official = Path(job["official"]) if job.get("official") else None
         self.run = build(self.method, Context(self.device, job.get("memory_budget"), official))
@@ -90,8 +93,6 @@ class _Worker:
             "kept": outcome.kept,
             "predicted": outcome.predicted,
         }
-        del outcome
-        self._make_room()
         return reply
 
     def _used(self) -> int:
@@ -115,7 +116,7 @@ class _Worker:
         torch.cuda.synchronize(self.device)
         return outcome, first.elapsed_time(last) / 1000
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Others take turns: hold nothing back that they need."""
         from mematte_plugin.memory.device import release
 
