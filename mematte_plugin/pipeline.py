@@ -1,8 +1,11 @@
-"""From a photo and a trimap to a matte: reading, running the network, putting it together."""
+"""From a photo and a trimap to a matte: reading, running the plan, putting it together."""
 
 from __future__ import annotations
 
+import copy
+import logging
 import math
+from dataclasses import replace
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
@@ -12,23 +15,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .decoded import warn_user
 from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
-from .network import Chunking, MEMatte, Prediction, Progress
+from .memory.backend import HALF, resolve_device
+from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
+from .memory.model import Job
+from .memory.plan import Plan
+from .memory.units import parse_bytes
+from .network import MEMatte, Prediction, Progress
 from .network.config import padded_size
+from .planning import Request, fused_on, resolve_dtype
 from .trimap import INSIDE, OUTSIDE, from_mask, normalise
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-CHUNKING = Chunking(tokens=2048, patches=512, attention=2**26, tile=256)
-"""What a pipeline holds at once: a fixed bound, not yet chosen by what is free."""
 MIN_TOKEN_COUNT = 16
 """Retention from here on is a number of tokens; up to 1 it is a share."""
+STEP_DOWNS = 4
+"""How often a run is tried again with less after running out of memory."""
+WARM_UP = 64
+"""Side in pixels of the empty picture that a new pipeline computes on the CPU."""
 
 Retention = float | int | Literal["auto"]
 DecoderMode = Literal["exact", "official"]
+Budget = int | float | str | None
+
+logger = logging.getLogger(__name__)
 
 
 class MattingPipeline:
@@ -37,10 +51,14 @@ class MattingPipeline:
     Args:
         network: as `load_network` returns it; moved to the device and its precision.
         device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device.
-        dtype: "auto" (float32), "float32", "float16" or "bfloat16".
+        dtype: "auto" (float16 on CUDA, else float32), "float32", "float16" or "bfloat16".
         model: the name that mattes carry.
 
-    Raises SettingError for a device or dtype that is unknown or not there.
+    On a CPU, torch's threads are reduced to the cores that this process may use (affinity mask and
+    control group), never raised.
+
+    Raises SettingError for a device or dtype that is unknown, not there or has no room for the
+    weights.
     """
 
     def __init__(
@@ -51,9 +69,32 @@ class MattingPipeline:
         dtype: str | torch.dtype = "auto",
         model: str = "",
     ) -> None:
-        self.device = _device(device)
-        self.network = network.to(self.device, _dtype(dtype)).eval()
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(dtype, str(self.device))
         self.model = model
+        self._auto_device = str(device) == "auto"
+        self._auto_dtype = str(dtype) == "auto"
+        self.network = self._placed(network)
+        if self.device.type == "cpu":
+            _prepare_cpu()
+
+    def _placed(self, network: MEMatte) -> MEMatte:
+        try:
+            return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the except, so that what was moved already is free again.
+        release(self.device)
+        if not self._auto_device or self.device.type == "cpu":
+            raise SettingError(
+                f"device {str(self.device)!r} has no room for the weights; close other programs or "
+                "use device cpu"
+            )
+        warn_user(f"{self.device} has no room for the weights; the CPU is used, which is slower")
+        self.device = torch.device("cpu")
+        self.dtype = "float32" if self._auto_dtype else self.dtype
+        return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
 
     @classmethod
     def from_pretrained(
@@ -73,6 +114,7 @@ class MattingPipeline:
         trimap: Any,
         *,
         retention: Retention = ...,
+        memory_budget: Budget = ...,
         decoder: DecoderMode = ...,
         progress: Progress | None = ...,
     ) -> list[Matte]: ...
@@ -84,6 +126,7 @@ class MattingPipeline:
         trimap: Any,
         *,
         retention: Retention = ...,
+        memory_budget: Budget = ...,
         decoder: DecoderMode = ...,
         progress: Progress | None = ...,
     ) -> Matte: ...
@@ -95,6 +138,7 @@ class MattingPipeline:
         trimap: Any,
         *,
         retention: Retention = ...,
+        memory_budget: Budget = ...,
         decoder: DecoderMode = ...,
         progress: Progress | None = ...,
     ) -> Any: ...  # one photo or a batch, as its shape says
@@ -105,6 +149,7 @@ class MattingPipeline:
         trimap: Any,
         *,
         retention: Retention = "auto",
+        memory_budget: Budget = None,
         decoder: DecoderMode = "exact",
         progress: Progress | None = None,
     ) -> Matte | list[Matte]:
@@ -118,16 +163,20 @@ class MattingPipeline:
                 another size of the same aspect ratio is resized with a warning.
             retention: share of tokens (0 to 1), or number of tokens (16 or more), that each
                 global-attention block may keep at most; "auto" leaves it to the router.
+            memory_budget: bytes, or text such as "4GB", that a run may take above the loaded, idle
+                process; default: what is free, less headroom. See `Matte.plan` for what it did.
             decoder: "exact", or "official" for the official code's patches.
             progress: called with (done, total, stage).
 
         Returns: the Matte, its alpha of the photo's size, or a list for a list or a batch.
 
-        Raises InputError for a photo or trimap that cannot be used, SettingError for an option.
+        Raises InputError for a photo or trimap that cannot be used; SettingError for an option,
+        also for a budget that is too small; MEMatteError where memory runs out again and again.
         """
         if decoder not in ("exact", "official"):
             raise SettingError(f"decoder {decoder!r}: choose exact or official")
         _check_retention(retention, self.network)
+        budget = None if memory_budget is None else parse_bytes(memory_budget)
         photos, many = split_batch(image)
         trimaps, several = split_batch(trimap, grey=True)
         if several and len(trimaps) not in (1, len(photos)):
@@ -138,56 +187,177 @@ class MattingPipeline:
         for i, one in enumerate(photos):
             photo = one if isinstance(one, Photo) else read_photo(one)
             three = normalise(trimaps[i if len(trimaps) > 1 else 0], photo.size)
-            mattes.append(self.cut_normalised(photo, three, retention, decoder, progress))
+            mattes.append(
+                self.cut_normalised(
+                    photo,
+                    three,
+                    retention=retention,
+                    budget=budget,
+                    decoder=decoder,
+                    progress=progress,
+                )
+            )
         return mattes if many else mattes[0]
 
     def cut_normalised(
         self,
         photo: Photo,
         trimap: NDArray[np.float32],
-        retention: Retention,
-        decoder: DecoderMode,
-        progress: Progress | None,
+        *,
+        retention: Retention = "auto",
+        budget: int | None = None,
+        decoder: DecoderMode = "exact",
+        progress: Progress | None = None,
     ) -> Matte:
         """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already."""
-        unknown = trimap == 0.5
-        if not unknown.any():
+        unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
+        if unknown == 0:
             return _already_known(photo, trimap)
-        found = self._predict(photo, trimap, retention, decoder, progress)
+        release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
+        with PeakMeter(self.device) as meter:
+            request = self._request(photo, trimap, retention, unknown)
+            found, plan = self._run(
+                request, budget, photo, trimap, decoder=decoder, progress=progress
+            )
         alpha = found.alpha[0, 0].numpy()
         if not np.isfinite(alpha.min()):  # NaN if one is: no copy of the picture's size
             raise MEMatteError(
-                f"{photo.name}: the network's result is not finite in {self.network.dtype}; "
+                f"{photo.name}: the network's result is not finite in {plan.dtype}; "
                 "use dtype float32"
             )
+        routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
+        del found
+        if release_after:
+            release(self.device)
+        measured = meter.peak
+        if measured is not None and self.device.type == "cpu":
+            measured += request.held
+        for loss in plan.lost:
+            warn_user(f"{photo.name}: memory is short: {loss}")
         return Matte(
             alpha=alpha,
             photo=photo,
             trimap=trimap,
-            routing=tuple(keep[0].cpu().numpy() for keep in found.keep),
+            routing=routing,
+            plan=replace(plan, measured_peak=measured),
             model=self.model,
         )
 
-    def _predict(
+    def _request(
+        self, photo: Photo, trimap: NDArray[np.float32], retention: Retention, unknown: float
+    ) -> Request:
+        config = self.network.config
+        height, width = photo.size
+        job = Job(
+            height,
+            width,
+            config,
+            itemsize=self.network.dtype.itemsize,
+            backend=self.device.type,
+            depth=photo.pixels.dtype.itemsize,
+            unknown=unknown,
+            max_tokens=_max_tokens(retention, photo.size, self.network),
+        )
+        return Request(
+            job=job,
+            device=str(self.device),
+            dtype=self.dtype,
+            model=self.model,
+            half=HALF.get(self.device.type) if self._auto_dtype else None,
+            fused=fused_on(self.device, self.network.dtype, config),
+            held=photo.pixels.nbytes + trimap.nbytes,
+        )
+
+    def _run(
         self,
+        request: Request,
+        budget: int | None,
         photo: Photo,
         trimap: NDArray[np.float32],
-        retention: Retention,
+        *,
         decoder: DecoderMode,
         progress: Progress | None,
+    ) -> tuple[Prediction, Plan]:
+        """The prediction, stepping down when memory runs out, and the plan that led to it."""
+        plan = request.plan(budget)
+        for attempt in range(STEP_DOWNS + 1):
+            stage = Stage(progress)
+            try:
+                return self._predict(plan, photo, trimap, decoder, stage), plan
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
+            # Outside of the except: the error's frames hold what is to be freed.
+            release(self.device)
+            if attempt == STEP_DOWNS:
+                break
+            logger.warning("%s: out of memory (%s); trying with less", photo.name, reason)
+            request, plan = self._smaller(request, plan, reason)
+        raise MEMatteError(
+            f"{photo.name}: out of memory {STEP_DOWNS + 1} times ({reason}); close other programs, "
+            f"use another device or a smaller picture. The last plan was:\n{plan}"
+        )
+
+    def _smaller(self, request: Request, plan: Plan, reason: str) -> tuple[Request, Plan]:
+        try:
+            return request, request.step_down(plan, reason)
+        except MEMatteError:
+            if not self._auto_device or plan.device == "cpu":
+                raise
+        on_cpu = replace(
+            request,
+            job=replace(request.job, backend="cpu", itemsize=4),
+            device="cpu",
+            dtype="float32",
+            half=None,
+            fused=True,
+        )
+        steps = (*plan.steps, f"out of memory ({reason})", "runs on the CPU")
+        return on_cpu, on_cpu.plan(None, steps=steps)
+
+    def _predict(
+        self,
+        plan: Plan,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        decoder: DecoderMode,
+        progress: Progress,
     ) -> Prediction:
+        network = self.network
+        dtype = getattr(torch, plan.dtype)
+        if dtype != network.dtype or plan.device != str(self.device):
+            network = copy.deepcopy(network).to(plan.device).cast(dtype)
         pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
         with torch.inference_mode():
-            return self.network.predict(
+            return network.predict(
                 pixels.permute(2, 0, 1)[None],
                 torch.from_numpy(trimap)[None, None],
-                max_tokens=_max_tokens(retention, photo.size, self.network),
-                chunking=CHUNKING,
+                max_tokens=plan.max_tokens,
+                chunking=plan.chunking,
                 decoder=decoder,
-                only_unknown=True,
+                only_unknown=decoder == "exact",
                 linear=photo.linear,
                 progress=progress,
             )
+
+
+class Stage:
+    """Hands progress on and remembers which stage it was.
+
+    Args:
+        report: called with (done, total, stage), or None.
+    """
+
+    def __init__(self, report: Progress | None) -> None:
+        self.report = report
+        self.name = "start"
+
+    def __call__(self, done: int, total: int, stage: str) -> None:
+        """Progress: (done, total, stage)."""
+        self.name = stage
+        if self.report is not None:
+            self.report(done, total, stage)
 
 
 def cut(
@@ -202,6 +372,7 @@ def cut(
     device: str = "auto",
     dtype: str = "auto",
     retention: Retention = "auto",
+    memory_budget: Budget = None,
     progress: Progress | None = None,
 ) -> Matte:
     """Cut the subject out of one photo; pipelines stay warm between calls.
@@ -215,7 +386,7 @@ def cut(
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
-        device, dtype, retention, progress: as for `MattingPipeline`.
+        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
@@ -238,7 +409,8 @@ def cut(
         return _already_known(photo, three)
     pipe = _warm(model, device, dtype)
     _check_retention(retention, pipe.network)
-    return pipe.cut_normalised(photo, three, retention, "exact", progress)
+    budget = None if memory_budget is None else parse_bytes(memory_budget)
+    return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
 
 
 def trimap_for(
@@ -299,26 +471,11 @@ def _max_tokens(retention: Retention, size: tuple[int, int], network: MEMatte) -
     return math.ceil(retention * (height // patch) * (width // patch))
 
 
-def _device(device: str | torch.device) -> torch.device:
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen).item()  # computing there is what counts
-    except (RuntimeError, AssertionError, ImportError, TypeError, NotImplementedError) as error:
-        raise SettingError(
-            f"device {str(device)!r} is not available here; use auto or cpu"
-        ) from error
-    return chosen
-
-
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
-        return dtype
-    if dtype == "auto":
-        return torch.float32
-    if dtype not in DTYPES:
-        raise SettingError(f"dtype {str(dtype)!r}: choose auto, {', '.join(DTYPES)}")
-    return DTYPES[str(dtype)]
+@lru_cache(maxsize=1)
+def _prepare_cpu() -> None:
+    """Once a process: no more threads than cores; and a first convolution while memory is there,
+    since oneDNN never recovers from a first one that finds none."""
+    if torch.get_num_threads() > cpu_count():
+        torch.set_num_threads(cpu_count())
+    some = torch.zeros(1, 3, WARM_UP, WARM_UP).contiguous(memory_format=torch.channels_last)
+    torch.nn.functional.conv2d(some, torch.zeros(8, 3, 3, 3), padding=1)

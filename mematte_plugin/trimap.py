@@ -59,8 +59,9 @@ def normalise(trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap
 
         grey = _fitted(grey, size, name, cv2.INTER_NEAREST_EXACT)
     result = np.full(grey.shape, 0.5, np.float32)
-    result[grey <= KNOWN] = 0.0
-    result[grey >= 1 - KNOWN] = 1.0
+    for row, line in zip(grey, result, strict=True):  # by rows: no masks of the picture's size
+        line[row <= KNOWN] = 0.0
+        line[row >= 1 - KNOWN] = 1.0
     _warn_if_odd(result, name)
     return result
 

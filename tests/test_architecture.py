@@ -24,7 +24,9 @@ LAYERS: dict[str, set[str]] = {
     "foreground": PICTURES | {"errors"},
     "matte": PICTURES | {"errors", "foreground"},
     "views": PICTURES | {"errors"},
-    "pipeline": PICTURES | {"errors", "network", "weights", "matte", "trimap"},
+    "planning": {"errors", "memory", "network", "weights"},
+    "pipeline": PICTURES
+    | {"errors", "memory", "network", "weights", "matte", "planning", "trimap"},
     "batch": PICTURES | {"errors", "pipeline", "matte", "trimap", "network"},
     "evaluation": PICTURES | {"errors", "network", "weights", "pipeline", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "writing"},

@@ -178,5 +178,5 @@ def _patched(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int) -> 
 def _plain(pipe: MattingPipeline, pixels: NDArray[Any], trimap: Trimap, name: str) -> NDArray[Any]:
     """The alpha, without a warning where a piece of a trimap has no foreground."""
     photo = Photo(np.ascontiguousarray(pixels), name=name)
-    matte = pipe.cut_normalised(photo, np.ascontiguousarray(trimap), "auto", "exact", None)
+    matte = pipe.cut_normalised(photo, np.ascontiguousarray(trimap))
     return matte.alpha

@@ -8,6 +8,7 @@ so its cost hardly grows with the resolution and its maps are 1/16 of the pictur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,7 @@ CELL = 4
 """Side of a grid cell, in pixels."""
 FARTHEST = 512.0
 """Distances saturate here, in pixels: also the distance to a region that does not exist."""
-STRIP_PIXELS = 2**18
+STRIP_PIXELS = 2**16
 """The picture is pooled about so many pixels at a time."""
 Strip = Callable[[int, int], tuple[Tensor, Tensor]]
 _LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
@@ -37,23 +38,25 @@ class NearestColours:
     """
 
     def __init__(self, strip: Strip, size: tuple[int, int]) -> None:
-        pooled = pool_strips(_pooled, strip, size, CELL)  # (B, 8, h, w)
-        B, _, h, w = pooled.shape
-        # One replicated cell around, so that cutting and upsampling commute at the border.
-        self.cells = pooled.new_empty(B, 8, h + 2, w + 2)
-        self.present = []
-        for side in range(2):
-            weight, colours = pooled[:, 4 * side : 4 * side + 1], pooled[:, 4 * side + 1 :][:, :3]
-            inner = self.cells[:, 4 * side : 4 * side + 4, 1:-1, 1:-1]
-            known = weight[:, 0] > 0
-            colours /= weight.clamp_min(1e-6)
-            index, distance = _nearest_index(known)
-            nearest = colours.flatten(2).gather(2, index.view(B, 1, -1).expand(-1, 3, -1))
-            inner[:, :3] = F.avg_pool2d(
-                nearest.view(B, 3, h, w), _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False
-            )
-            inner[:, 3] = distance
+        # Colour and log distance of either side, with one replicated cell around, so that cutting
+        # and upsampling commute at the border. First it holds what was pooled.
+        self.cells = pool_strips(_pooled, strip, size, CELL, border=1)
+        self.present: list[Tensor] = []
+        inner = self.cells[:, :, 1:-1, 1:-1]
+        for maps in (inner[:, :4], inner[:, 4:]):
+            known = maps[:, 3] > 0
             self.present.append(known.flatten(1).any(1))
+            for image, where in zip(maps, known, strict=True):
+                index, distance = _nearest_index(where)
+                for channel in image[:3]:
+                    mean = (channel / image[3].clamp_min(1e-6)).view(-1)
+                    nearest = mean[index].view(1, 1, *channel.shape)
+                    channel.copy_(
+                        F.avg_pool2d(nearest, _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False)[
+                            0, 0
+                        ]
+                    )
+                image[3] = distance
         self.cells[:, :, 0], self.cells[:, :, -1] = self.cells[:, :, 1], self.cells[:, :, -2]
         self.cells[..., 0], self.cells[..., -1] = self.cells[..., 1], self.cells[..., -2]
 
@@ -93,54 +96,54 @@ def strips_of(image: Tensor, trimap: Tensor) -> Strip:
 
 
 def pool_strips(
-    pool: Callable[[Tensor, Tensor], Tensor], strip: Strip, size: tuple[int, int], cell: int
+    pool: Callable[[Tensor, Tensor], Tensor],
+    strip: Strip,
+    size: tuple[int, int],
+    cell: int,
+    border: int = 0,
 ) -> Tensor:
     """What `pool` makes (B, n, r / cell, w) of a few rows (RGB, trimap) at a time, put together to
-    (B, n, h, w). The last strip need not be a multiple of the cell."""
+    (B, n, h, w) with so many cells around that are left empty. The last strip need not be a
+    multiple of the cell."""
     height, width = size
     step = max(1, STRIP_PIXELS // (width * cell)) * cell
     out: Tensor | None = None
     for top in range(0, height, step):
         part = pool(*strip(top, min(top + step, height)))
         if out is None:
-            out = part.new_empty(*part.shape[:2], -(-height // cell), part.shape[3])
-        out[:, :, top // cell : top // cell + part.shape[2]] = part
+            rows, columns = -(-height // cell) + 2 * border, part.shape[3] + 2 * border
+            out = part.new_empty(*part.shape[:2], rows, columns)
+        first = top // cell + border
+        out[:, :, first : first + part.shape[2], border : border + part.shape[3]] = part
     assert out is not None  # a picture has at least one row
     return out
 
 
 def _pooled(rgb: Tensor, trimap: Tensor) -> Tensor:
-    """For foreground and background, the cells' share of known pixels and the mean over the cell of
-    the known pixels' colours: (B, 8, r / CELL, w)."""
+    """For foreground and background, the mean over each cell of the known pixels' colours (zero for
+    the others) and their share: (B, 8, r / CELL, w)."""
     pad = (0, -rgb.shape[3] % CELL, 0, -rgb.shape[2] % CELL)
     maps = []
     for known in (trimap >= 1, trimap <= 0):
         known = known.to(rgb.dtype)  # noqa: PLW2901
-        maps.append(F.avg_pool2d(F.pad(torch.cat([known, rgb * known], 1), pad), CELL))
+        maps.append(F.avg_pool2d(F.pad(torch.cat([rgb * known, known], 1), pad), CELL))
     return torch.cat(maps, 1)
 
 
 def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
-    """Flat index (B, h·w) int64 of the nearest True cell, and log distance (B, h, w) to it."""
+    """Flat index (h·w,) int64 of the nearest True cell of (h, w), and log distance (h, w) to it."""
     import cv2
 
-    indices, distances = [], []
-    for mask in known.cpu().numpy():
-        if not mask.any():
-            indices.append(np.zeros(mask.size, np.int64))
-            distances.append(np.full(mask.shape, FARTHEST, np.float32))
-            continue
-        distance, labels = cv2.distanceTransformWithLabels(
-            np.where(mask, 0, 255).astype(np.uint8),
-            cv2.DIST_L2,
-            5,
-            labelType=cv2.DIST_LABEL_PIXEL,
-        )
-        # Labels number the known cells; look up which cell each number stands for.
-        cell_of_label = np.zeros(labels.max() + 1, np.int64)
-        cell_of_label[labels[mask]] = np.flatnonzero(mask)
-        indices.append(cell_of_label[labels].ravel())
-        distances.append(np.minimum(distance * CELL, FARTHEST))
-    index = torch.from_numpy(np.stack(indices)).to(known.device)
-    pixels = torch.from_numpy(np.stack(distances)).to(known.device)
-    return index, pixels.log1p() / _LOG_SCALE
+    mask = known.cpu().numpy()
+    if not mask.any():
+        index = torch.zeros(mask.size, dtype=torch.int64, device=known.device)
+        return index, torch.full(mask.shape, math.log1p(FARTHEST) / _LOG_SCALE, device=known.device)
+    distance, labels = cv2.distanceTransformWithLabels(
+        (~mask).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # Labels number the known cells; look up which cell each number stands for.
+    cell_of_label = np.zeros(labels.max() + 1, np.int64)
+    cell_of_label[labels[mask]] = np.flatnonzero(mask)
+    index = torch.from_numpy(cell_of_label[labels].ravel()).to(known.device)
+    pixels = torch.from_numpy(distance).mul_(CELL).clamp_(max=FARTHEST).to(known.device)
+    return index, pixels.log1p_() / _LOG_SCALE

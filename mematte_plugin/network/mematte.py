@@ -68,6 +68,20 @@ class MEMatte(nn.Module):
         """Where the weights are."""
         return self.backbone.patch_embed.proj.weight.device
 
+    def cast(self, dtype: torch.dtype) -> MEMatte:
+        """Change the precision of the computation, in place.
+
+        Batch norms stay in float32: their variances overflow float16, and folding them into the
+        convolutions costs nothing.
+
+        Returns: self.
+        """
+        for module in self.modules():
+            if not isinstance(module, nn.BatchNorm2d):
+                for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                    tensor.data = tensor.data.to(dtype)
+        return self
+
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1], in one piece; with gradient where that is recorded.
 

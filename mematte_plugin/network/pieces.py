@@ -51,19 +51,15 @@ class Pieces:
             for top, left, low, right in group
         ]
         rows, columns = across[0]
-        pixels = _channels_last(
-            torch.cat(
-                [
-                    self.inputs.crop(v.inputs[0], h.inputs[0], v.inputs[1], h.inputs[1])
-                    for v, h in across
-                ]
-            )
+        pixels = _together(
+            [
+                self.inputs.crop(v.inputs[0], h.inputs[0], v.inputs[1], h.inputs[1])
+                for v, h in across
+            ]
         )
-        x = _channels_last(
-            torch.cat(
-                [self.features[:, :, slice(*v.features), slice(*h.features)] for v, h in across]
-            ).to(pixels.device)
-        )
+        x = _together(
+            [self.features[:, :, slice(*v.features), slice(*h.features)] for v, h in across]
+        ).to(pixels.device)
         details = [pixels]
         at = rows.inputs, columns.inputs
         for (weight, bias), *to in zip(self.details, rows.details, columns.details, strict=True):
@@ -78,19 +74,21 @@ class Pieces:
             of_details, of_coarse, bias = self.fusions[self.stages - 1 - stage]
             seen = rows.seen[stage], columns.seen[stage]
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = _cut(x, (2 * come_from[0][0], 2 * come_from[1][0]), seen)
+            # Dense copies: a convolution would make them for itself, and keep the whole besides.
+            x = _channels_last(_cut(x, (2 * come_from[0][0], 2 * come_from[1][0]), seen))
             there = (
                 (rows.inputs, columns.inputs)
                 if stage == 0
                 else (rows.details[stage - 1], columns.details[stage - 1])
             )
-            fine = _cut(details[stage], (there[0][0], there[1][0]), seen)
+            fine = _channels_last(_cut(details[stage], (there[0][0], there[1][0]), seen))
             if stage:
                 details.pop()
             come_from = rows.fused[stage], columns.fused[stage]
             pad = _zeros_around(come_from, (size[0] >> stage, size[1] >> stage))
             x = F.conv2d(_padded(x, pad), of_coarse, bias)
             x = F.relu_(x.add_(F.conv2d(_padded(fine, pad), of_details)))
+            del fine
         top, left, bottom, right = group[0]
         here = ((top, bottom), (left, right))
         x = _padded(x, _zeros_around(here, size))
@@ -128,7 +126,7 @@ def decode(
         wanted = boxes(tokens, inputs.config, tile, inputs.device.type)
     total = sum((low - top) * (right - left) for top, left, low, right in wanted)
     done = 0
-    for group in groups(wanted, inputs.padded, pieces.stages, (tile or LARGEST) ** 2):
+    for group in groups(wanted, inputs.padded, pieces.stages, tile or LARGEST):
         for box, part in zip(group, pieces(group).chunk(len(group)), strict=True):
             top, left, bottom, right = box
             place = alpha[:, :, top:bottom, left:right]
@@ -170,6 +168,11 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
         shift = shift + conv.bias.float() * scale
     folded = (conv.weight.float() * scale.view(-1, 1, 1, 1)).to(conv.weight.dtype)
     return _channels_last(folded), shift.to(conv.weight.dtype)
+
+
+def _together(parts: list[Tensor]) -> Tensor:
+    """Parts of several pieces as one batch; a single one is not copied for that."""
+    return _channels_last(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .guidance import Strip, pool_strips
+from .rows import strips
 
 Array = NDArray[Any]
 
@@ -43,6 +44,7 @@ _EARLY, _LATE = 60, 300  # iterations, from 0.5 everywhere
 _TOLERANCE = 1e-5
 _RADIUS = 2  # of the linear colour model, in cells
 _RIDGE = 1e-4
+_STRIP_ROWS = 64  # of cells
 
 
 class PropagatedAlpha:
@@ -109,52 +111,50 @@ def _propagate(colours: Tensor, start: Tensor) -> Tensor:
         return start.expand(2, -1, -1)
     features = colours.flatten(1).t().cpu().float().numpy()
     solved = np.stack([known, known])
-    solved[:, unknown] = _solve(*_ties(features, unknown, start.shape[1]), known, unknown)
+    solved[:, unknown] = _solve(_ties(features, unknown, start.shape[1]), known, unknown)
     return torch.from_numpy(solved).to(start).view(2, *start.shape)
 
 
-def _ties(colours: Array, unknown: Array, width: int) -> tuple[Array, Array, Array]:
-    """Pairs of cells that should have equal alphas: which unknown cell (counted among the unknown
-    ones), which other cell, and how strongly."""
+def _ties(colours: Array, unknown: Array, width: int) -> Any:
+    """How strongly each unknown cell (row, counted among the unknown ones) and each cell (column)
+    should have equal alphas: a sparse matrix."""
+    from scipy.sparse import csr_array
     from scipy.spatial import cKDTree
 
     row, column = np.divmod(np.arange(len(colours)), width)
     position = np.stack([column, row], 1) / _POSITION_SCALE
-    ones, others, weights = [], [], []
     count = min(_NEIGHBOURS + 1, len(colours))  # a cell is its own nearest neighbour
+    ties: Any = 0
     for nearness in _NEARNESS:
         features = np.concatenate([colours, nearness * position], 1)
         tree = cKDTree(features, leafsize=32, balanced_tree=False, compact_nodes=False)
         distance, index = tree.query(
             features[unknown], count, workers=min(torch.get_num_threads(), 8)
         )
-        ones.append(np.repeat(np.arange(len(index)), count - 1))
-        others.append(index[:, 1:].ravel())
-        weights.append(np.exp(-((distance[:, 1:].ravel() / _LIKENESS) ** 2)) + _LEAST_TIE)
-    return np.concatenate(ones), np.concatenate(others), np.concatenate(weights)
+        others = index[:, 1:].astype(np.int32).ravel()
+        weights = (np.exp(-((distance[:, 1:] / _LIKENESS) ** 2)) + _LEAST_TIE).ravel()
+        ends = np.arange(0, len(others) + 1, count - 1, dtype=np.int32)
+        del tree, features, distance, index
+        ties = ties + csr_array((weights, others, ends), shape=(len(ends) - 1, len(colours)))
+    return ties
 
 
-def _solve(ones: Array, others: Array, weights: Array, known: Array, unknown: Array) -> Array:
+def _solve(ties: Any, known: Array, unknown: Array) -> Array:
     """Early and late alphas (2, unknown cells) on the way to those that minimise the weighted
     squared differences over the ties."""
-    from scipy.sparse import csr_matrix
-
-    count = int(unknown.sum())
-    number = np.cumsum(unknown) - 1
-    inside = unknown[others]
-    ties = csr_matrix(
-        (weights[inside], (ones[inside], number[others[inside]])), shape=(count, count)
-    )
-    ties = ties + ties.T
-    anchored = np.bincount(ones[~inside], weights[~inside], count)
-    pull = np.bincount(ones[~inside], weights[~inside] * known[others[~inside]], count)
-    diagonal = np.asarray(ties.sum(1)).ravel() + anchored + _TO_HALF
+    outside = ties[:, ~unknown]
+    anchored = outside.sum(1)
+    pull = outside @ known[~unknown].astype(outside.dtype)
+    del outside
+    inside = ties[:, unknown]
+    inside = inside + inside.T.tocsr()
+    diagonal = inside.sum(1) + anchored + _TO_HALF
     right = pull + 0.5 * _TO_HALF
 
     # Conjugate gradients, Jacobi-preconditioned: a handful of lines. Sums instead of BLAS products,
     # whose threads cost more than they save on vectors of this length.
-    alpha = np.full(count, 0.5, right.dtype)
-    residual = right - (diagonal * alpha - ties @ alpha)
+    alpha = np.full(len(right), 0.5, right.dtype)
+    residual = right - (diagonal * alpha - inside @ alpha)
     enough = _TOLERANCE**2 * (right * right).sum()
     scaled = residual / diagonal
     direction, energy = scaled.copy(), (residual * scaled).sum()
@@ -164,7 +164,7 @@ def _solve(ones: Array, others: Array, weights: Array, known: Array, unknown: Ar
             early = alpha.copy()
         if (residual * residual).sum() <= enough:
             break
-        image = diagonal * direction - ties @ direction
+        image = diagonal * direction - inside @ direction
         step = energy / (direction * image).sum()
         alpha += step * direction
         residual -= step * image
@@ -176,7 +176,18 @@ def _solve(ones: Array, others: Array, weights: Array, known: Array, unknown: Ar
 
 def _linear_model(colours: Tensor, alphas: Tensor) -> Tensor:
     """Coefficients (B, n, 4, h, w) of alpha ≈ a · colour + b around each cell (guided filter) for n
-    alphas (B, n, h, w)."""
+    alphas (B, n, h, w), in strips: it needs much more than it makes."""
+    h = colours.shape[2]
+    halo = 2 * _RADIUS  # two boxes, one after the other
+    out = colours.new_empty(*alphas.shape[:2], 4, *colours.shape[2:])
+    for top, bottom in strips(h, _STRIP_ROWS):
+        first, last = max(0, top - halo), min(h, bottom + halo)
+        part = _linear_model_of(colours[:, :, first:last], alphas[:, :, first:last])
+        out[..., top:bottom, :] = part[..., top - first : bottom - first, :]
+    return out
+
+
+def _linear_model_of(colours: Tensor, alphas: Tensor) -> Tensor:
     mean, mean_alphas = _box(colours), _box(alphas)
     left, right = torch.triu_indices(3, 3)
     second = _box(colours[:, left] * colours[:, right]) - mean[:, left] * mean[:, right]

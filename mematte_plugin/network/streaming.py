@@ -98,6 +98,7 @@ def add_routed(
         total += refined.sum((1, 2), dtype=total.dtype)
         inside = kept[:, top:bottom]
         made[:, top:bottom] = torch.where(inside, made[:, top:bottom], refined)
+        del refined, hidden  # before the next ones are made
     gate = ltrm.gate((total / (h * w)).to(x.dtype))
     for top, bottom in strips(h, rows):
         part = made[:, top:bottom]
@@ -128,6 +129,7 @@ def attend_kept(
         for start, stop in strips(K, step):
             part = F.linear(norm(tokens.index_select(0, index[start:stop])), *of_group)
             qkv[:, 0, :, start:stop] = part.view(-1, 3, n, d).permute(1, 2, 0, 3)
+            del part  # before the next one is made
         q, k, v = qkv
         for start, stop in strips(K, queries):
             # Queries are not needed a second time: their place takes what they attended to.

@@ -30,6 +30,8 @@ SMALLEST = 3
 LAUNCH = {"cpu": 1e8}
 """Multiplications that starting one piece costs as much time as, by device type."""
 LAUNCH_ELSEWHERE = 2e10
+CONTEXT = 31
+"""How far a decoded pixel looks, in pixels of the network input, with four stages."""
 HEAD_CHANS = 16
 """Channels between the two convolutions of the matting head."""
 
@@ -123,10 +125,9 @@ def _split(
     return whole, [(top, left, bottom, right)]
 
 
-def groups(
-    pieces: list[Box], size: tuple[int, int], stages: int, pixels: int
-) -> Iterator[list[Box]]:
-    """Boxes that are decoded together: alike in every stage, of so many pixels together at most."""
+def groups(pieces: list[Box], size: tuple[int, int], stages: int, side: int) -> Iterator[list[Box]]:
+    """Boxes that are decoded together: alike in every stage, with their context no more than a
+    square piece of `side` pixels with its own."""
 
     def key(box: Box) -> tuple[tuple[int, ...], tuple[int, ...]]:
         top, left, bottom, right = box
@@ -136,7 +137,8 @@ def groups(
     for _, same in groupby(ordered, key=key):
         alike = list(same)
         top, left, bottom, right = alike[0]
-        at_once = max(1, pixels // ((bottom - top) * (right - left)))
+        area = (bottom - top + 2 * CONTEXT) * (right - left + 2 * CONTEXT)
+        at_once = max(1, (side + 2 * CONTEXT) ** 2 // area)
         for start in range(0, len(alike), at_once):
             yield alike[start : start + at_once]
 

@@ -1,0 +1,292 @@
+"""The memory law: what a run holds at once, term by term. Pure arithmetic, nothing is allocated.
+
+The terms follow the code of `network` phase by phase and are checked against the bytes of live
+tensors counted in real runs. Besides the tensors there is what libraries need for themselves
+(packed weights, thread buffers, kernels' workspaces): one constant a backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..network.config import Chunking, NetworkConfig, padded_size
+from ..network.tiling import LARGEST, Span, spans
+
+MIB = 2**20
+UNKNOWN = 0.25
+"""Unknown share of a picture whose trimap is not there yet."""
+WORKSPACE = {"cpu": 24 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
+"""What libraries hold besides the tensors."""
+CROP_FLOATS = {"none": 10, "nearest": 27, "propagated": 41}
+"""Float32 numbers a pixel while network input is prepared, by guidance."""
+CELL = 4
+CELL_BYTES = 80
+"""While nearest colours are searched, besides the maps that stay."""
+GRID_CELLS = 2**18
+GRID_BYTES, GRID_UNKNOWN_BYTES = 160, 760
+"""A cell of the propagation grid, and what an unknown one takes besides."""
+READING = 10
+"""Bytes a pixel while a trimap is read, 4 of which stay."""
+HEAD_CHANS = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for: one picture, one network, one kind of device."""
+
+    height: int
+    """H, in pixels."""
+    width: int
+    """W, in pixels."""
+    config: NetworkConfig
+    """The network's shape."""
+    itemsize: int = 4
+    """Bytes of a number in the network's precision: 4 or 2."""
+    backend: str = "cpu"
+    """Device type: "cpu" (all memory is one), "cuda", "mps"."""
+    depth: int = 1
+    """Bytes of one colour value of the photograph: 1, 2 or 4."""
+    unknown: float = UNKNOWN
+    """Share of unknown pixels."""
+    max_tokens: int | None = None
+    """Cap on kept tokens a block, None for none."""
+    piece: int | None = None
+    """Longest side of what is decoded at once, where the trimap has told; else the tile's."""
+
+    @property
+    def pixels(self) -> int:
+        """H·W."""
+        return self.height * self.width
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of the padded token grid."""
+        patch = self.config.patch_size
+        h, w = padded_size(self.height, self.width, self.config.padding)
+        return h // patch, w // patch
+
+    @property
+    def tokens(self) -> int:
+        """N."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def most_kept(self) -> int:
+        """K: as many tokens as attention may have to hold."""
+        if not self.config.routed or self.max_tokens is None:
+            return self.tokens
+        return min(self.tokens, self.max_tokens)
+
+
+def phases(job: Job, chunking: Chunking) -> dict[str, int]:
+    """Bytes that live at the worst moment of each phase, above the loaded, idle process; on a GPU
+    those in its memory."""
+    shared = job.backend == "cpu"  # picture, trimap, alpha and maps count too
+    photo = 3 * job.depth * job.pixels
+    picture = photo + 4 * job.pixels if shared else 0
+    maps = _maps(job)
+    alpha = 4 * job.pixels if shared else 0
+    fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"])
+    token = job.config.embed_dim * job.itemsize
+    x = job.tokens * token
+    made = picture + maps + fixed
+    found = {
+        "embedding": made + x + _embedding(job, chunking),
+        "windows": made + x + _windows(job, chunking),
+        "mlp": made + x + 9 * _strip(job, chunking) * token,
+        "refinement": made + 2 * x + _refinement(job, chunking),
+        "attention": made + 2 * x + attention_bytes(job, chunking),
+        "decoder": made + alpha + _decoder(job, chunking),
+    }
+    if shared:
+        found["reading"] = fixed + photo + READING * job.pixels
+        found["guidance"] = picture + fixed + _guidance(job)
+    return found
+
+
+def peak(job: Job, chunking: Chunking) -> int:
+    """The most of all phases, in bytes."""
+    return max(phases(job, chunking).values())
+
+
+def weights(config: NetworkConfig, itemsize: int) -> int:
+    """Bytes of a network's weights."""
+    C, heads_width = config.embed_dim, config.head_dim
+    hidden = int(C * config.mlp_ratio)
+    block = 4 * C * C + 4 * C + 2 * hidden * C + hidden + C + 4 * C
+    count = config.depth * block
+    windowed = config.depth - len(config.global_blocks)
+    count += windowed * 2 * (2 * config.window_size - 1) * heads_width
+    residual = C * C + 9 * C * C // 4 + 4 * C
+    ltrm = 4 * C * C + 50 * C + 5 * C + 5
+    router = C * C + C * C // 2 + C * C // 8 + 4 * C
+    of_global = residual
+    if config.routed:
+        of_global += ltrm + router
+    if config.global_rel_pos:
+        of_global += 2 * (2 * config.rel_pos_grid - 1) * heads_width
+    count += len(config.global_blocks) * of_global
+    count += config.in_chans * config.patch_size**2 * C + C
+    if config.abs_pos:
+        count += (config.pos_grid**2 + 1) * C
+    return (count + sum(_convolutions(config)[0])) * itemsize
+
+
+def attention_bytes(job: Job, chunking: Chunking) -> int:
+    """What attention over the kept tokens holds besides the two token maps."""
+    config, kept = job.config, job.most_kept
+    C, s, d = config.embed_dim, job.itemsize, config.head_dim
+    if kept == 0:
+        return 0
+    if config.global_rel_pos:  # keys, values, and a bias of a few rows of queries
+        w = job.grid[1]
+        row = config.num_heads * w * job.tokens * s * (1 if chunking.fused else 3)
+        rows = job.grid[0] * row if chunking.attention is None else max(row, chunking.attention)
+        return (
+            2 * job.tokens * C * s
+            + min(rows, job.grid[0] * row)
+            + 4 * _strip(job, chunking) * C * s
+        )
+    of_head = 3 * kept * d * s
+    heads = config.num_heads
+    if chunking.attention is not None:
+        heads = max(1, min(heads, chunking.attention // of_head))
+    chunk = min(kept, chunking.tokens or kept)
+    most = heads * of_head + chunk * (2 * C + 3 * heads * d) * s
+    if not chunking.fused:
+        of_query = heads * kept * (2 * s + 4)
+        room = max((chunking.attention or kept * of_query) - heads * of_head, 16 * of_query)
+        most = max(most, heads * of_head + min(room, kept * of_query))
+    return most
+
+
+def piece_bytes(config: NetworkConfig, side: int, itemsize: int) -> int:
+    """What decoding a square piece holds, in the middle of a picture."""
+    stages = len(config.fusion_chans)
+    far = 2**16
+    span = spans(far, far + side, 2 * far, stages)
+
+    def area(of: Span) -> int:
+        return (of[1] - of[0]) ** 2
+
+    pixels = config.in_chans * area(span.inputs) * itemsize
+    details = [
+        c * area(a) * itemsize for c, a in zip(config.detail_chans, span.details, strict=True)
+    ]
+    fine = (config.in_chans, *config.detail_chans)
+    coarse = (config.embed_dim, *config.fusion_chans)
+    most = CROP_FLOATS[config.guidance] * 4 * area(span.inputs) + (pixels if itemsize == 2 else 0)
+    for stage in reversed(range(stages)):
+        chans, out = coarse[stages - 1 - stage], config.fusion_chans[stages - 1 - stage]
+        held = pixels + sum(details[:stage])
+        before = span.features if stage == stages - 1 else span.fused[stage + 1]
+        low = chans * area(before)
+        seen = area(span.seen[stage])
+        doubled = 4 * low + max(low, chans * seen)
+        convolved = (chans + fine[stage]) * seen + 2 * out * area(span.fused[stage])
+        most = max(most, held + itemsize * max(doubled, convolved))
+    return most
+
+
+# ---- phases --------------------------------------------------------------------------------------
+
+
+def _rows(job: Job, tokens: int | None) -> int:
+    h, w = job.grid
+    return h if tokens is None else min(h, max(1, tokens // w))
+
+
+def _strip(job: Job, chunking: Chunking) -> int:
+    """Tokens of a strip."""
+    return _rows(job, chunking.tokens) * job.grid[1]
+
+
+def _embedding(job: Job, chunking: Chunking) -> int:
+    patch = job.config.patch_size**2
+    patches = _rows(job, chunking.patches) * job.grid[1]
+    floats = 4 * CROP_FLOATS[job.config.guidance]
+    halves = 2 * job.config.in_chans if job.itemsize == 2 else 0
+    return patches * (patch * (floats + halves) + job.config.embed_dim * job.itemsize)
+
+
+def _windows(job: Job, chunking: Chunking) -> int:
+    side = job.config.window_size
+    h, w = job.grid
+    down, across = -(-h // side), -(-w // side)
+    windows = down * across
+    if chunking.tokens is not None:
+        wanted = max(1, chunking.tokens // side**2)
+        windows = min(windows, wanted // across * across if wanted >= across else wanted)
+    # Tokens, their norm, q, k, v, what they attended to; and the bias of relative position, or on
+    # a GPU wider q, k and v in its place.
+    bias = 6.1 + job.config.num_heads * side**2 / job.config.embed_dim
+    if job.backend != "cpu":
+        bias = 6 + 4 * (1 + 2 * side / job.config.head_dim)
+    return int(windows * side**2 * job.config.embed_dim * job.itemsize * bias)
+
+
+def _refinement(job: Job, chunking: Chunking) -> int:
+    if not job.config.routed:
+        return 0
+    strip, w = _strip(job, chunking), job.grid[1]
+    carried = 2 * (strip + 6 * w) + 5 * (strip + 2 * w)
+    return (carried + strip + 2 * w) * job.config.embed_dim * job.itemsize
+
+
+def _maps(job: Job) -> int:
+    """Guidance maps that stay throughout."""
+    if job.config.guidance == "none":
+        return 0
+    cells = (job.height // CELL + 3) * (job.width // CELL + 3)
+    nearest = 8 * 4 * cells
+    return nearest + (8 * 4 * _grid_cells(job) if job.config.guidance == "propagated" else 0)
+
+
+def _grid_cells(job: Job) -> int:
+    return min(job.pixels // 4, GRID_CELLS)
+
+
+def _guidance(job: Job) -> int:
+    """While the guidance maps are made."""
+    if job.config.guidance == "none":
+        return 0
+    cells = job.pixels // CELL**2
+    nearest = 8 * 4 * cells
+    most = nearest + CELL_BYTES * cells
+    if job.config.guidance == "propagated":
+        grid = _grid_cells(job)
+        most = max(most, nearest + int(grid * (GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)))
+    return most
+
+
+def _convolutions(config: NetworkConfig) -> tuple[list[int], int]:
+    """Numbers of each decoder convolution with its norm, and of the last one."""
+    fine = (config.in_chans, *config.detail_chans)
+    coarse = (config.embed_dim, *config.fusion_chans)
+    stages = len(config.fusion_chans)
+    counts = [9 * a * b + 4 * b for a, b in zip(fine, config.detail_chans, strict=False)]
+    counts += [
+        9 * (coarse[i] + fine[stages - 1 - i]) * out + 4 * out
+        for i, out in enumerate(config.fusion_chans)
+    ]
+    counts.append(9 * coarse[-1] * HEAD_CHANS + 5 * HEAD_CHANS + HEAD_CHANS + 1)
+    return counts, counts[-1]
+
+
+def _decoder(job: Job, chunking: Chunking) -> int:
+    counts = _convolutions(job.config)[0]
+    folded = sum(counts) * job.itemsize
+    tile = job.piece or chunking.tile or LARGEST
+    if chunking.tile is not None:
+        tile = min(tile, chunking.tile)
+    longest = max(job.grid) * job.config.patch_size
+    side = min(tile, longest)
+    features = 0 if chunking.host_features else job.tokens * job.config.embed_dim * job.itemsize
+    # While weights are folded the largest exist three times, in float32.
+    folding = 3 * max(counts) * 4
+    return features + max(folding, folded + piece_bytes(job.config, side, job.itemsize))
+
+
+def halved(job: Job) -> Job:
+    """The same in half precision."""
+    return replace(job, itemsize=2)

@@ -1,0 +1,303 @@
+"""Choosing how a run holds its memory: exact steps first, quality last.
+
+A plan starts with the chunks that are fastest and shrinks whichever phase binds until all fit, so
+that every knob stays as large as it can. What could cost quality comes last and is named in `lost`.
+No torch, nothing is allocated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ..errors import SettingError
+from ..network.config import Chunking
+from .model import Job, attention_bytes, halved, phases
+from .units import show_bytes
+
+FASTEST = {
+    "cpu": Chunking(tokens=2048, patches=512, attention=2**25, tile=256),
+    "": Chunking(),
+}
+"""By device type. On a CPU chunks that fit its caches are fastest; elsewhere the largest are."""
+SMALLEST = Chunking(tokens=196, patches=16, attention=1, tile=48)
+"""Where chunks end: smaller ones save nothing and take long."""
+LARGEST_TILE = 2048
+CARDS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180)
+"""Memory sizes of cards, in GiB."""
+CONTEXT = 450 * 2**20
+"""What the driver takes on a card before the first tensor (CUDA, measured by others)."""
+STEP_DOWN = 0.7
+"""After running out of memory: the share of the prediction that the next plan may have."""
+
+KNOBS = {
+    "embedding": "patches",
+    "windows": "tokens",
+    "mlp": "tokens",
+    "refinement": "tokens",
+    "attention": "attention",
+    "decoder": "tile",
+}
+"""What makes each phase smaller without changing the result. Reading and guidance have none."""
+NAMES = {
+    "tokens": "token chunk",
+    "patches": "input chunk",
+    "attention": "attention share",
+    "tile": "decoder tile",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a picture is going to be computed, or was."""
+
+    size: tuple[int, int]
+    """(H, W) in pixels."""
+    model: str
+    """Name of the weights."""
+    device: str
+    """Where it runs."""
+    dtype: str
+    """Precision of the network."""
+    chunking: Chunking
+    """What is held at once."""
+    tokens: int
+    """N, tokens of the padded picture."""
+    max_tokens: int | None
+    """Cap on kept tokens a block; None leaves it to the router."""
+    budget: int
+    """Bytes that the run may take above the loaded, idle process."""
+    budget_from: str
+    """What set the budget, in words."""
+    predicted_peak: int
+    """Bytes above the loaded, idle process; on a GPU in its memory."""
+    weights: int
+    """Bytes of the weights, which are there already."""
+    phases: dict[str, int] = field(default_factory=dict)
+    """Bytes at the worst moment of each phase."""
+    steps: tuple[str, ...] = ()
+    """What was made smaller to fit, and every step down after running out of memory, in order."""
+    lost: tuple[str, ...] = ()
+    """What the result loses; empty where it is exact."""
+    smaller: str = ""
+    """What the next smaller card would need."""
+    measured_peak: int | None = None
+    """After the run: bytes above the idle process; None before, and where nobody counts them."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the result is the same as with unlimited memory."""
+        return not self.lost
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON-ready values."""
+        return asdict(self) | {"exact": self.exact}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """What the printed table says: (what, value)."""
+        height, width = self.size
+        yield "picture", f"{width}×{height} ({self.tokens} tokens)"
+        yield "model", f"{self.model or 'network'}, weights {show_bytes(self.weights)}"
+        yield "device", f"{self.device}, {self.dtype}"
+        yield "budget", f"{show_bytes(self.budget)} ({self.budget_from})"
+        yield "predicted peak", f"{show_bytes(self.predicted_peak)} ({self.worst})"
+        if self.measured_peak is not None:
+            yield "measured peak", show_bytes(self.measured_peak)
+        yield "chunks", _chunks(self.chunking)
+        if self.max_tokens is not None:
+            yield "retention", f"at most {self.max_tokens} of {self.tokens} tokens a block"
+        yield "made smaller", "; ".join(self.steps) or "nothing"
+        yield "lost", "; ".join(self.lost) or "nothing: the result is exact"
+        if self.smaller:
+            yield "smaller card", self.smaller
+
+    @property
+    def worst(self) -> str:
+        """The phase that needs most."""
+        return max(self.phases, key=self.phases.__getitem__) if self.phases else ""
+
+    def __str__(self) -> str:
+        rows = list(self.rows())
+        width = max(len(what) for what, _ in rows)
+        return "\n".join(f"{what:{width}}  {value}" for what, value in rows)
+
+
+def choose(
+    job: Job,
+    budget: int,
+    *,
+    fused: bool = True,
+    half: str | None = None,
+    capped: bool = False,
+) -> tuple[Job, Chunking, tuple[str, ...], tuple[str, ...]]:
+    """The fastest way that fits a budget.
+
+    Args:
+        job: what is asked for.
+        budget: bytes above the loaded, idle process.
+        fused: whether attention runs in a kernel that never holds the logits.
+        half: name of the half precision that may be resorted to, None for none.
+        capped: whether a cap on the kept tokens may be resorted to.
+
+    Returns: the job (halved or capped if need be), its chunks, the steps taken and what is lost.
+
+    Raises SettingError, naming the least possible budget, where nothing fits.
+    """
+    steps: list[str] = []
+    lost: list[str] = []
+    chunking, taken = shrink(job, budget, fused=fused)
+    if not fits(job, chunking, budget) and half is not None and job.itemsize > 2:
+        smaller = halved(job)
+        in_half, taken_half = shrink(smaller, budget, fused=fused)
+        if fits(smaller, in_half, budget) or capped:
+            job, chunking, taken = smaller, in_half, taken_half
+            steps.append(f"{half} instead of float32")
+            lost.append(f"computed in {half}: alpha may differ slightly from float32")
+    if not fits(job, chunking, budget) and capped:
+        cap = _largest_cap(job, chunking, budget)
+        if cap is not None:
+            lost.append(
+                f"at most {cap} of {job.tokens} tokens go through attention in each block: "
+                "details may be softer"
+            )
+            job = replace(job, max_tokens=cap)
+            steps.append("retention capped")
+    if not fits(job, chunking, budget):
+        least = least_budget(job, fused=fused, half=half is not None, capped=capped)
+        raise SettingError(
+            f"memory budget of {show_bytes(budget)} is too small for {job.width}×{job.height} "
+            f"with this model on {job.backend}: at least {show_bytes(least)} are needed; "
+            "give more, or use another device or a smaller picture"
+        )
+    return job, chunking, (*taken, *steps), tuple(lost)
+
+
+def least_budget(job: Job, *, fused: bool = True, half: bool = False, capped: bool = False) -> int:
+    """The smallest budget in bytes that `choose` takes for this job."""
+    if half:
+        job = halved(job)
+    if capped and job.config.routed:
+        job = replace(job, max_tokens=min(job.most_kept, 16))
+    return _most(job, shrink(job, 0, fused=fused)[0])
+
+
+def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tuple[str, ...]]:
+    """The fastest chunks, those of the binding phase halved until all fit or nothing helps.
+
+    Returns: the chunks, which may still not fit, and in words what was made smaller.
+    """
+    start = replace(FASTEST.get(job.backend, FASTEST[""]), fused=fused)
+    chunking = start
+    while True:
+        found = phases(job, chunking)
+        over = [name for name in sorted(found, key=lambda n: -found[n]) if found[name] > budget]
+        for name in over:
+            smaller = _smaller(job, chunking, name)
+            if smaller is not None:
+                chunking = smaller
+                break
+        else:
+            break
+    taken = [
+        f"{NAMES[knob]} {_amount(knob, getattr(chunking, knob))}"
+        for knob in NAMES
+        if getattr(chunking, knob) != getattr(start, knob)
+    ]
+    if chunking.host_features:
+        taken.append("features wait in the host's memory")
+    return chunking, tuple(taken)
+
+
+def fits(job: Job, chunking: Chunking, budget: int) -> bool:
+    """Whether no phase needs more than the budget."""
+    return _most(job, chunking) <= budget
+
+
+def smaller_card(
+    job: Job, budget: int, plan_for: Callable[[Job, int], tuple[Any, Any, tuple[str, ...], Any]]
+) -> str:
+    """In words what the largest card below this budget would need."""
+    for card in reversed(CARDS):
+        room = room_on_card(card * 2**30, 0)
+        if room < budget:
+            try:
+                chosen, chunking, _, lost = plan_for(job, room)
+            except SettingError:
+                return f"{card} GB: does not fit"
+            peak = show_bytes(_most(chosen, chunking))
+            return f"{card} GB: {peak}, {'exact' if not lost else 'not exact: ' + '; '.join(lost)}"
+    return ""
+
+
+def room_on_card(total: int, weights: int) -> int:
+    """Bytes that a run may plan with on an otherwise empty card of `total` bytes."""
+    return max(0, int(0.85 * (total - CONTEXT - weights)) - 256 * 2**20)
+
+
+def _most(job: Job, chunking: Chunking) -> int:
+    return max(phases(job, chunking).values())
+
+
+def _smaller(job: Job, chunking: Chunking, phase: str) -> Chunking | None:
+    """Chunks with which this phase needs less; None where there are none."""
+    knob = KNOBS.get(phase)
+    if knob is None:
+        return None
+    now = phases(job, chunking)[phase]
+    value = getattr(chunking, knob)
+    least = getattr(SMALLEST, knob)
+    if value is None:
+        value = 2 * _whole(job, knob)
+    while value > least:
+        value = max(least, value // 2 // 16 * 16 if knob == "tile" else value // 2)
+        smaller = replace(chunking, **{knob: value})
+        if phases(job, smaller)[phase] < now:
+            return smaller
+    if phase == "decoder" and job.backend != "cpu" and not chunking.host_features:
+        return replace(chunking, host_features=True)
+    return None
+
+
+def _whole(job: Job, knob: str) -> int:
+    """The value of a knob at which all is held at once."""
+    if knob == "attention":
+        return attention_bytes(job, Chunking())
+    if knob == "tile":
+        longest = max(job.grid) * job.config.patch_size
+        return min(LARGEST_TILE, longest)
+    return job.tokens
+
+
+def _largest_cap(job: Job, chunking: Chunking, budget: int) -> int | None:
+    """The most tokens that may be kept within a budget, at least 16; None where even they are too
+    many, or nothing is routed."""
+    if not job.config.routed:
+        return None
+    low, high = 16, job.most_kept
+    if not fits(replace(job, max_tokens=low), chunking, budget):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(replace(job, max_tokens=middle), chunking, budget):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _amount(knob: str, value: int) -> str:
+    if knob == "attention":
+        return show_bytes(value)
+    return f"{value} px" if knob == "tile" else str(value)
+
+
+def _chunks(chunking: Chunking) -> str:
+    parts = [
+        f"{NAMES[knob]} {'all' if value is None else _amount(knob, value)}"
+        for knob in NAMES
+        for value in [getattr(chunking, knob)]
+    ]
+    if not chunking.fused:
+        parts.append("no fused attention kernel")
+    return ", ".join(parts)

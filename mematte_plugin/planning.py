@@ -1,0 +1,209 @@
+"""Plans for real devices: what is free there, what the network needs, how to hold it.
+
+`memory` has the arithmetic; this asks the device and the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import MEMatteError, SettingError
+from .memory.backend import HALF, fused_attention, resolve_device
+from .memory.device import budget_from, free_memory
+from .memory.model import UNKNOWN, Job, phases, weights
+from .memory.plan import STEP_DOWN, Plan, choose, least_budget, smaller_card
+from .memory.units import parse_bytes, show_bytes
+from .network.config import VARIANTS, NetworkConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from .network import MEMatte
+
+DTYPES = ("float32", "float16", "bfloat16")
+AUTO_DTYPE = {"cuda": "float16"}
+"""What "auto" is, by device type; float32 elsewhere: on the CPUs and with the weights measured so
+far, half precision was slower and not the same."""
+SHARED_BITS = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def resolve_dtype(dtype: str | torch.dtype, device: str) -> str:
+    """Name of the precision asked for; "auto" goes by the device type.
+
+    Raises SettingError for any but auto, float32, float16 and bfloat16.
+    """
+    name = str(dtype).removeprefix("torch.")
+    if name == "auto":
+        return AUTO_DTYPE.get(device.partition(":")[0], "float32")
+    if name not in DTYPES:
+        raise SettingError(f"dtype {name!r}: choose auto, {', '.join(DTYPES)}")
+    return name
+
+
+def plan_memory(
+    size: tuple[int, int],
+    network: str | Path | NetworkConfig | MEMatte = "mematte-tiny",
+    budget: int | float | str | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    *,
+    max_tokens: int | None = None,
+    unknown: float = UNKNOWN,
+) -> Plan:
+    """How a picture of this size would be computed, and what it would take; nothing is run.
+
+    Args:
+        size: (H, W) in pixels.
+        network: weights by catalog name, folder or file, a network, or its config; "small" and
+            "base" stand for official MEMatte networks.
+        budget: bytes, or text such as "4GB", that the run may take above the loaded, idle process;
+            default: what is free there now, less headroom.
+        device: "auto", or a torch device. With a budget given it need not be there.
+        dtype: "auto", "float32", "float16" or "bfloat16".
+        max_tokens: cap on kept tokens a block.
+        unknown: share of unknown pixels to expect, 0 to 1.
+
+    Raises SettingError where not even the smallest steps fit, naming the least budget, and for
+    options that are none of the above; WeightsError for weights that cannot be found.
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise SettingError(f"size {height}×{width}: give height and width of at least 1 pixel")
+    config, model = config_of(network)
+    where = str(device)
+    if where == "auto" or budget is None:
+        where = str(resolve_device(device))
+    kind = where.partition(":")[0]
+    name = resolve_dtype(dtype, where)
+    job = Job(
+        height,
+        width,
+        config,
+        itemsize=SHARED_BITS[name],
+        backend=kind,
+        unknown=unknown,
+        max_tokens=max_tokens,
+    )
+    request = Request(
+        job=job,
+        device=where,
+        dtype=name,
+        model=model,
+        half=HALF.get(kind) if str(dtype) == "auto" else None,
+        fused=kind in ("cpu", "cuda"),
+    )
+    return request.plan(None if budget is None else parse_bytes(budget))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a plan is made for, and what it may resort to."""
+
+    job: Job
+    """Picture, network and kind of device."""
+    device: str
+    """The device's name."""
+    dtype: str
+    """Precision of the network."""
+    model: str = ""
+    """Name of the weights."""
+    half: str | None = None
+    """The half precision that may be resorted to."""
+    fused: bool = True
+    """Whether the device has a fused attention kernel for this precision."""
+    held: int = 0
+    """Bytes of the picture that are in main memory already, and so not free any more."""
+
+    def plan(self, budget: int | None, *, steps: tuple[str, ...] = ()) -> Plan:
+        """The best plan within a budget, by default within what is free on the device now.
+
+        Raises SettingError where nothing fits.
+        """
+        source = "given"
+        if budget is None:
+            free = free_memory(self.device)
+            budget = budget_from(free) + (self.held if self.job.backend == "cpu" else 0)
+            source = f"{free.limit}: {show_bytes(free.free)} free"
+        job, chunking, taken, lost = self._choose(self.job, budget)
+        found = phases(job, chunking)
+        return Plan(
+            size=(job.height, job.width),
+            model=self.model,
+            device=self.device,
+            dtype=self.dtype if job.itemsize == self.job.itemsize else str(self.half),
+            chunking=chunking,
+            tokens=job.tokens,
+            max_tokens=job.max_tokens,
+            budget=budget,
+            budget_from=source,
+            predicted_peak=max(found.values()),
+            weights=weights(job.config, job.itemsize),
+            phases=found,
+            steps=(*steps, *taken),
+            lost=lost,
+            smaller=smaller_card(self.job, budget, self._choose) if steps == () else "",
+        )
+
+    def step_down(self, plan: Plan, why: str) -> Plan:
+        """The next smaller plan after one that ran out of memory.
+
+        Raises MEMatteError, with the plan in words, where there is none.
+        """
+        done = (*plan.steps, f"out of memory at {show_bytes(plan.predicted_peak)} ({why})")
+        targets = [int(STEP_DOWN * plan.predicted_peak)]
+        for half, capped in ((False, False), (True, False), (True, True)):
+            if half <= (self.half is not None):
+                targets.append(least_budget(self.job, fused=self.fused, half=half, capped=capped))
+        for target in targets:
+            if target >= plan.predicted_peak:
+                continue
+            try:
+                smaller = self.plan(target, steps=done)
+            except SettingError:
+                continue
+            return replace(smaller, budget=plan.budget, budget_from=plan.budget_from)
+        raise MEMatteError(
+            f"out of memory, and there is no smaller way left; close other programs, use another "
+            f"device or a smaller picture. What was tried:\n{replace(plan, steps=done)}"
+        )
+
+    def _choose(self, job: Job, budget: int) -> Any:
+        return choose(job, budget, fused=self.fused, half=self.half, capped=self.job.config.routed)
+
+
+def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkConfig, str]:
+    """A network's shape and name, without reading its weights where their config tells.
+
+    Raises WeightsError for weights that cannot be found.
+    """
+    if isinstance(network, NetworkConfig):
+        return network, ""
+    if not isinstance(network, str | Path):
+        return network.config, ""
+    from .weights.catalog import BUNDLE_ROOT, find
+    from .weights.read import read_json
+
+    name = str(network)
+    if name in VARIANTS:
+        return VARIANTS[name], f"mematte {name}"
+    entry = find(name)
+    folder = BUNDLE_ROOT / entry.name if entry and entry.where == "bundled" else Path(name)
+    if (folder / "config.json").is_file():
+        shape = read_json(folder / "config.json").get("network")
+        if isinstance(shape, dict):
+            return NetworkConfig.from_dict(shape), name
+    if entry is not None and entry.where == "hub":
+        unrouted = replace(
+            VARIANTS[entry.variant], routed=False, global_rel_pos=True, padding="each"
+        )
+        return unrouted, entry.name
+    from .weights.load import load_network
+
+    return load_network(name).config, name
+
+
+def fused_on(device: torch.device, dtype: torch.dtype, config: NetworkConfig) -> bool:
+    """Whether the device has a fused attention kernel for this network; see `fused_attention`."""
+    return fused_attention(device, dtype, config.head_dim)
