@@ -20,9 +20,11 @@ from typing import Literal
 
 import numpy as np
 
-from .errors import InputError, MEMatteError, OutputError, SettingError
+from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import read_photo
-from .pipeline import MattingPipeline, Retention, trimap_for
+from .memory.units import parse_bytes
+from .pipeline import Budget, MattingPipeline, trimap_for
+from .retention import Retention
 from .writing import FORMATS, check_writable, write_image
 
 READABLE = frozenset(
@@ -105,10 +107,14 @@ class BatchOptions:
     """Depth of the output, as for `Matte.save`."""
     retention: Retention = "auto"
     """As for `MattingPipeline`."""
+    memory_budget: Budget = None
+    """As for `MattingPipeline`; a photo for which it is too small fails."""
     overwrite: bool = False
     """Do photos again whose output is there already."""
 
     def __post_init__(self) -> None:
+        if self.memory_budget is not None:
+            parse_bytes(self.memory_budget)
         formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
         if self.suffix not in formats:
             what = "cut-outs" if self.kind == "cutout" else "alphas"
@@ -225,6 +231,8 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
     """Why the photo could not be cut; empty when its result has been written."""
     try:
         _cut_one(pipeline, job, options, began)
+    except BudgetError as error:  # the next photo may be smaller
+        return str(error)
     except (SettingError, _FolderError):
         raise
     except MEMatteError as error:
@@ -246,7 +254,7 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
         )
     if job.output.parent.exists():
         check_writable(job.output, overwrite=options.overwrite)
-    matte = pipeline(photo, guide, retention=options.retention)
+    matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
     # Only now, so that a batch of which nothing comes leaves no empty folder.
     try:
         job.output.parent.mkdir(exist_ok=True)

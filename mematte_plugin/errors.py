@@ -17,6 +17,17 @@ class SettingError(MEMatteError):
     """An option outside its range or of an unknown name (retention, device, dtype, unit, ...)."""
 
 
+class BudgetError(SettingError):
+    """A memory budget that is too small for what is asked.
+
+    least: bytes of the smallest budget that would do.
+    """
+
+    def __init__(self, message: str, least: int = 0) -> None:
+        super().__init__(message)
+        self.least = least
+
+
 class WeightsError(MEMatteError):
     """A checkpoint that cannot be found, read, trusted or matched to a network."""
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from dataclasses import replace
 from functools import lru_cache
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -25,20 +23,17 @@ from .memory.model import Job
 from .memory.plan import Plan
 from .memory.units import parse_bytes
 from .network import MEMatte, Prediction, Progress
-from .network.config import padded_size
 from .planning import Request, fused_on, resolve_dtype
+from .retention import Retention, check_retention, max_tokens
 from .trimap import INSIDE, OUTSIDE, from_mask, normalise
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
-MIN_TOKEN_COUNT = 16
-"""Retention from here on is a number of tokens; up to 1 it is a share."""
 STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
 WARM_UP = 64
 """Side in pixels of the empty picture that a new pipeline computes on the CPU."""
 
-Retention = float | int | Literal["auto"]
 DecoderMode = Literal["exact", "official"]
 Budget = int | float | str | None
 
@@ -175,7 +170,7 @@ class MattingPipeline:
         """
         if decoder not in ("exact", "official"):
             raise SettingError(f"decoder {decoder!r}: choose exact or official")
-        _check_retention(retention, self.network)
+        check_retention(retention, self.network.config)
         budget = None if memory_budget is None else parse_bytes(memory_budget)
         photos, many = split_batch(image)
         trimaps, several = split_batch(trimap, grey=True)
@@ -256,7 +251,7 @@ class MattingPipeline:
             backend=self.device.type,
             depth=photo.pixels.dtype.itemsize,
             unknown=unknown,
-            max_tokens=_max_tokens(retention, photo.size, self.network),
+            max_tokens=max_tokens(retention, photo.size, config),
         )
         return Request(
             job=job,
@@ -408,7 +403,7 @@ def cut(
     if not (three == 0.5).any():  # do not even load, or download, a model
         return _already_known(photo, three)
     pipe = _warm(model, device, dtype)
-    _check_retention(retention, pipe.network)
+    check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
     return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
 
@@ -443,32 +438,6 @@ def _already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
 @lru_cache(maxsize=2)
 def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
     return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
-
-
-def _check_retention(retention: Any, network: MEMatte) -> None:
-    if isinstance(retention, str) and retention == "auto":
-        return
-    share = float(retention) if isinstance(retention, Real) else math.nan
-    if not (0 <= share <= 1 or (share >= MIN_TOKEN_COUNT and share.is_integer())):
-        raise SettingError(
-            f"retention {retention!r}: give auto, a share of tokens from 0 to 1, or a number of "
-            f"tokens of at least {MIN_TOKEN_COUNT}"
-        )
-    if not network.config.routed and retention != 1:
-        raise SettingError(
-            f"retention {retention!r}: this model has no router and keeps all tokens; "
-            "use auto, or a MEMatte model"
-        )
-
-
-def _max_tokens(retention: Retention, size: tuple[int, int], network: MEMatte) -> int | None:
-    if retention == "auto" or not network.config.routed:
-        return None
-    if retention > 1:
-        return int(retention)
-    height, width = padded_size(*size, network.config.padding)
-    patch = network.config.patch_size
-    return math.ceil(retention * (height // patch) * (width // patch))
 
 
 @lru_cache(maxsize=1)

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import MEMatteError, SettingError
+from .errors import BudgetError, MEMatteError, SettingError
 from .memory.backend import HALF, fused_attention, resolve_device
-from .memory.device import budget_from, free_memory
+from .memory.device import Free, budget_from, free_memory
 from .memory.model import UNKNOWN, Job, phases, weights
 from .memory.plan import STEP_DOWN, Plan, choose, least_budget, smaller_card
 from .memory.units import parse_bytes, show_bytes
@@ -26,6 +27,8 @@ DTYPES = ("float32", "float16", "bfloat16")
 AUTO_DTYPE = {"cuda": "float16"}
 """What "auto" is, by device type; float32 elsewhere: on the CPUs and with the weights measured so
 far, half precision was slower and not the same."""
+NAMED = re.compile(rf"({'|'.join(HALF)})(:\d+)?")
+"""Devices whose law is known, so that they need not be there."""
 SHARED_BITS = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -65,15 +68,42 @@ def plan_memory(
         max_tokens: cap on kept tokens a block.
         unknown: share of unknown pixels to expect, 0 to 1.
 
-    Raises SettingError where not even the smallest steps fit, naming the least budget, and for
-    options that are none of the above; WeightsError for weights that cannot be found.
+    Raises BudgetError where not even the smallest steps fit a given budget, naming the least;
+    MEMatteError where they do not fit what is free; SettingError for options that are none of the
+    above; WeightsError for weights that cannot be found.
     """
+    given = None if budget is None else parse_bytes(budget)
+    request = request_for(
+        size,
+        network,
+        device,
+        dtype,
+        max_tokens=max_tokens,
+        unknown=unknown,
+        present=given is None,
+    )
+    return request.plan(given)
+
+
+def request_for(
+    size: tuple[int, int],
+    network: str | Path | NetworkConfig | MEMatte = "mematte-tiny",
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    *,
+    max_tokens: int | None = None,
+    unknown: float = UNKNOWN,
+    present: bool = False,
+) -> Request:
+    """What plans are made for; see `plan_memory`. The device need not be there unless `present`."""
     height, width = size
     if height < 1 or width < 1:
         raise SettingError(f"size {height}×{width}: give height and width of at least 1 pixel")
+    if not 0 <= unknown <= 1:
+        raise SettingError(f"unknown {unknown}: give a share of the pixels from 0 to 1")
     config, model = config_of(network)
     where = str(device)
-    if where == "auto" or budget is None:
+    if present or NAMED.fullmatch(where) is None:
         where = str(resolve_device(device))
     kind = where.partition(":")[0]
     name = resolve_dtype(dtype, where)
@@ -86,7 +116,7 @@ def plan_memory(
         unknown=unknown,
         max_tokens=max_tokens,
     )
-    request = Request(
+    return Request(
         job=job,
         device=where,
         dtype=name,
@@ -94,7 +124,6 @@ def plan_memory(
         half=HALF.get(kind) if str(dtype) == "auto" else None,
         fused=kind in ("cpu", "cuda"),
     )
-    return request.plan(None if budget is None else parse_bytes(budget))
 
 
 @dataclass(frozen=True)
@@ -119,14 +148,26 @@ class Request:
     def plan(self, budget: int | None, *, steps: tuple[str, ...] = ()) -> Plan:
         """The best plan within a budget, by default within what is free on the device now.
 
-        Raises SettingError where nothing fits.
+        Raises BudgetError where nothing fits a given budget, MEMatteError where nothing fits what
+        is free.
         """
+        free: Free | None = None
         source = "given"
         if budget is None:
             free = free_memory(self.device)
             budget = budget_from(free) + (self.held if self.job.backend == "cpu" else 0)
             source = f"{free.limit}: {show_bytes(free.free)} free"
-        job, chunking, taken, lost = self._choose(self.job, budget)
+        try:
+            job, chunking, taken, lost = self._choose(self.job, budget)
+        except BudgetError as error:
+            if free is None:
+                raise
+            raise MEMatteError(
+                f"of {show_bytes(free.free)} that are free on {self.device} ({free.limit}) "
+                f"{show_bytes(budget)} may be used, and {self.job.width}×{self.job.height} with "
+                f"this model needs at least {show_bytes(error.least)}; close other programs, set a "
+                "memory budget yourself, or use another device or a smaller picture"
+            ) from error
         found = phases(job, chunking)
         return Plan(
             size=(job.height, job.width),
@@ -144,6 +185,12 @@ class Request:
             steps=(*steps, *taken),
             lost=lost,
             smaller=smaller_card(self.job, budget, self._choose) if steps == () else "",
+        )
+
+    def least(self) -> int:
+        """The smallest budget in bytes for which there is a plan."""
+        return least_budget(
+            self.job, fused=self.fused, half=self.half is not None, capped=self.job.config.routed
         )
 
     def step_down(self, plan: Plan, why: str) -> Plan:
@@ -183,7 +230,7 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
     if not isinstance(network, str | Path):
         return network.config, ""
     from .weights.catalog import BUNDLE_ROOT, find
-    from .weights.read import read_json
+    from .weights.json_file import read_json
 
     name = str(network)
     if name in VARIANTS:

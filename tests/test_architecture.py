@@ -24,11 +24,13 @@ LAYERS: dict[str, set[str]] = {
     "foreground": PICTURES | {"errors"},
     "matte": PICTURES | {"errors", "foreground"},
     "views": PICTURES | {"errors"},
+    "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
     "pipeline": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "planning", "trimap"},
-    "batch": PICTURES | {"errors", "pipeline", "matte", "trimap", "network"},
-    "evaluation": PICTURES | {"errors", "network", "weights", "pipeline", "trimap", "foreground"},
+    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
+    "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    "evaluation": PICTURES
+    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "writing"},
 }
 

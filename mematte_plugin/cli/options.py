@@ -10,7 +10,7 @@ import typer
 from ..errors import SettingError
 
 if TYPE_CHECKING:
-    from ..pipeline import Retention
+    from ..retention import Retention
 
 DEFAULT_MODEL = "mematte-tiny"
 

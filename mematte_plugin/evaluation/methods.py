@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..errors import SettingError
 from ..images import Photo
-from ..pipeline import MattingPipeline, Retention
+from ..pipeline import MattingPipeline
+from ..retention import Retention
 from ..weights.load import resolve
 from .baselines import closed_form, distance_ratio, knn, load_pymatting, propagated
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import BudgetError
 from ..network.config import Chunking
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
@@ -142,7 +142,7 @@ def choose(
 
     Returns: the job (halved or capped if need be), its chunks, the steps taken and what is lost.
 
-    Raises SettingError, naming the least possible budget, where nothing fits.
+    Raises BudgetError, naming the least possible budget, where nothing fits.
     """
     steps: list[str] = []
     lost: list[str] = []
@@ -165,10 +165,11 @@ def choose(
             steps.append("retention capped")
     if not fits(job, chunking, budget):
         least = least_budget(job, fused=fused, half=half is not None, capped=capped)
-        raise SettingError(
+        raise BudgetError(
             f"memory budget of {show_bytes(budget)} is too small for {job.width}×{job.height} "
             f"with this model on {job.backend}: at least {show_bytes(least)} are needed; "
-            "give more, or use another device or a smaller picture"
+            "give more, or use another device or a smaller picture",
+            least,
         )
     return job, chunking, (*taken, *steps), tuple(lost)
 
@@ -223,7 +224,7 @@ def smaller_card(
         if room < budget:
             try:
                 chosen, chunking, _, lost = plan_for(job, room)
-            except SettingError:
+            except BudgetError:
                 return f"{card} GB: does not fit"
             peak = show_bytes(_most(chosen, chunking))
             return f"{card} GB: {peak}, {'exact' if not lost else 'not exact: ' + '; '.join(lost)}"

@@ -86,7 +86,7 @@ def download(
     Raises:
         WeightsError: no such repository or file, no permission, no connection, no space.
     """
-    from .read import read_json
+    from .json_file import read_json
 
     source = _Source(repo_id, revision, entry)
     config = _get(source, _CONFIG, progress)

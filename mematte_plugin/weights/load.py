@@ -27,7 +27,8 @@ from .formats import (
     shapes_of,
     unwrap,
 )
-from .read import SUFFIXES, read_json, read_tensors
+from .json_file import read_json
+from .read import SUFFIXES, read_tensors
 
 Where = Literal["bundled", "hub", "local"]
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import pickletools
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from .json_file import MAX_JSON
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 
 _HEAD = 512
-_MAX_JSON = 1 << 22
 _MAX_EXPANSION = 3
 """Checkpoints are stored uncompressed; what unpacks to more than this many times its size is not
 one."""
@@ -29,27 +27,6 @@ _NOT_WEIGHTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights; run `git lfs pull`"),
     (b"<", "a web page, not the weights; open its address in a browser and download the file"),
 )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        WeightsError: missing, unreadable, too large or not an object.
-    """
-    try:
-        if path.stat().st_size > _MAX_JSON:
-            raise ValueError("too large")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"{path} is not valid JSON ({error}); take the file that came with the weights"
-        ) from None
-    if not isinstance(values, dict):
-        raise WeightsError(f"{path} is not a JSON object; take the file that came with the weights")
-    return values
 
 
 def read_tensors(path: Path) -> tuple[object, dict[str, str]]:
@@ -159,7 +136,7 @@ def _unsafe_global(path: Path, message: str) -> str | None:
 def _pickle_bytes(path: Path) -> bytes:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            return file.read(_MAX_JSON)
+            return file.read(MAX_JSON)
     with zipfile.ZipFile(path) as archive:
         name = next((n for n in archive.namelist() if n.endswith("data.pkl")), "data.pkl")
         return archive.read(name)
