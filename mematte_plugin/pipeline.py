@@ -20,7 +20,7 @@ from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
 from .memory.model import Job
-from .memory.plan import Plan
+from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import MEMatte, Prediction, Progress
 from .planning import Request, fused_on, resolve_dtype
@@ -308,7 +308,7 @@ class MattingPipeline:
             half=None,
             fused=True,
         )
-        steps = (*plan.steps, f"out of memory ({reason})", "runs on the CPU")
+        steps = (*plan.steps, f"{RAN_OUT} ({reason})", "runs on the CPU")
         return on_cpu, on_cpu.plan(None, steps=steps)
 
     def _predict(

@@ -14,7 +14,7 @@ from .errors import BudgetError, MEMatteError, SettingError
 from .memory.backend import HALF, fused_attention, resolve_device
 from .memory.device import Free, budget_from, free_memory
 from .memory.model import UNKNOWN, Job, phases, weights
-from .memory.plan import STEP_DOWN, Plan, choose, least_budget, smaller_card
+from .memory.plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget, smaller_card
 from .memory.units import parse_bytes, show_bytes
 from .network.config import VARIANTS, NetworkConfig
 
@@ -198,7 +198,7 @@ class Request:
 
         Raises MEMatteError, with the plan in words, where there is none.
         """
-        done = (*plan.steps, f"out of memory at {show_bytes(plan.predicted_peak)} ({why})")
+        done = (*plan.steps, f"{RAN_OUT} at {show_bytes(plan.predicted_peak)} ({why})")
         targets = [int(STEP_DOWN * plan.predicted_peak)]
         for half, capped in ((False, False), (True, False), (True, True)):
             if half <= (self.half is not None):

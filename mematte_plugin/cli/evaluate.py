@@ -10,7 +10,16 @@ import typer
 
 from ..errors import SettingError
 from . import console
-from .options import DEFAULT_MODEL, AsJson, Device, Dtype, Overwrite, retention_of
+from .options import (
+    DEFAULT_MODEL,
+    AsJson,
+    Device,
+    Dtype,
+    MemoryBudget,
+    Overwrite,
+    budget_of,
+    retention_of,
+)
 from .signals import import_torch
 
 if TYPE_CHECKING:
@@ -101,6 +110,7 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    memory_budget: MemoryBudget = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -116,6 +126,7 @@ def evaluate(
     """
     pixels = _numbers(widths)
     retentions = [retention_of(one.strip()) for one in retention.split(",")]
+    budget = budget_of(memory_budget)
     if shortcuts is not None and shortcuts < 32:
         raise SettingError(f"--shortcuts {shortcuts}: give 32 pixels or more")
     outputs = output or []
@@ -136,6 +147,7 @@ def evaluate(
                 shortcut=shortcuts,
                 device=device,
                 dtype=dtype,
+                memory_budget=budget,
                 progress=show,
             )
         rows = list({row.name: row for row in rows}.values())

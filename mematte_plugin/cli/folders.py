@@ -17,10 +17,12 @@ from .options import (
     Device,
     Dtype,
     Inside,
+    MemoryBudget,
     Model,
     Outside,
     RetentionText,
     Unit,
+    budget_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -71,6 +73,7 @@ def batch(
     device: Device = "auto",
     dtype: Dtype = "auto",
     retention: RetentionText = "auto",
+    memory_budget: MemoryBudget = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do photos again whose result is there already.")
     ] = False,
@@ -92,6 +95,7 @@ def batch(
     if masks is None:
         refuse_band(inside, outside, unit)
     kept = retention_of(retention)
+    budget = budget_of(memory_budget)
     import_torch()
     from ..batch import BatchOptions, BatchReport, cut_all, plan_batch
     from ..pipeline import MattingPipeline
@@ -106,6 +110,7 @@ def batch(
         suffix="." + suffix.lower().lstrip("."),
         bits=bits,
         retention=kept,
+        memory_budget=budget,
         overwrite=overwrite,
     )
     jobs = plan_batch(folder, cast(Path, trimaps or masks), output, options)

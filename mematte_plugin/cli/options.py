@@ -39,6 +39,16 @@ RetentionText = Annotated[
         " each block, 4096 at most so many.",
     ),
 ]
+MemoryBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-budget",
+        "--budget",
+        metavar="BYTES|4GB|1.5GiB",
+        help="How much memory the computation may take, besides the program and the weights; on a"
+        " GPU, of its memory. Default: what is free, less headroom.",
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist, even an input.")
 ]
@@ -85,6 +95,15 @@ def retention_of(text: str) -> Retention:
             f"--retention {text}: give auto, a share of tokens from 0 to 1, or a number of tokens"
         )
     return int(number) if number == int(number) else number
+
+
+def budget_of(text: str | None) -> int | None:
+    """--memory-budget in bytes. Raises SettingError for what is no amount of memory."""
+    if text is None:
+        return None
+    from ..memory.units import parse_bytes
+
+    return parse_bytes(text)
 
 
 def unit_of(text: str | None) -> Any:

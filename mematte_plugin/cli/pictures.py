@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, SettingError
+from ..memory.units import show_bytes
 from . import console
 from .console import PIPE
 from .options import (
@@ -19,11 +20,13 @@ from .options import (
     Device,
     Dtype,
     Inside,
+    MemoryBudget,
     Model,
     Outside,
     Overwrite,
     RetentionText,
     Unit,
+    budget_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -92,6 +95,7 @@ def cut(
     device: Device = "auto",
     dtype: Dtype = "auto",
     retention: RetentionText = "auto",
+    memory_budget: MemoryBudget = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -110,6 +114,7 @@ def cut(
     kind = _kind(output, alpha, background)
     target = _target(image, output, kind)
     kept = retention_of(retention)
+    budget = budget_of(memory_budget)
     _check_inputs(image, trimap, mask)
     if trimap is not None:
         refuse_band(inside, outside, unit)
@@ -139,6 +144,7 @@ def cut(
             device=device,
             dtype=dtype,
             retention=kept,
+            memory_budget=budget,
             progress=report,
         )
         report(0, 0, "colours" if kind != "alpha" else "writing")
@@ -148,7 +154,8 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        console.say(f"{target}: {width}×{height}, {seconds:.1f} s, {_kept_in_words(matte)}")
+        facts = (f"{width}×{height}", f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
+        console.say(f"{target}: {', '.join(facts)}")
 
 
 def trimap(
@@ -229,6 +236,7 @@ def routing(
     device: Device = "auto",
     dtype: Dtype = "auto",
     retention: RetentionText = "auto",
+    memory_budget: MemoryBudget = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -244,6 +252,7 @@ def routing(
     start = perf_counter()
     target = output or _target(image, None, "routing")
     kept = retention_of(retention)
+    budget = budget_of(memory_budget)
     _check_inputs(image, trimap, mask)
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
@@ -270,7 +279,7 @@ def routing(
                 f"--model {model}: has no router, it computes everything exactly; use a MEMatte"
                 " model"
             )
-        matte = pipeline(photo, guide, retention=kept, progress=report)
+        matte = pipeline(photo, guide, retention=kept, memory_budget=budget, progress=report)
         if not matte.routing:
             raise InputError(
                 f"{photo.name}: its trimap leaves nothing unknown, so that nothing is computed;"
@@ -286,7 +295,8 @@ def routing(
     if as_json:
         console.say_json({"output": target, **_facts(matte, seconds)})
     elif target != PIPE:
-        console.say(f"{target}: {', '.join(captions)}, {seconds:.1f} s")
+        facts = (*captions, f"{seconds:.1f} s", *_memory(matte))
+        console.say(f"{target}: {', '.join(facts)}")
 
 
 # ---- inputs --------------------------------------------------------------------------------------
@@ -344,6 +354,7 @@ def _facts(matte: Matte, seconds: float) -> dict[str, Any]:
         "model": matte.model,
         "unknown": float((matte.trimap == 0.5).mean()),
         "kept": [float(keep.mean()) for keep in matte.routing],
+        "plan": None if matte.plan is None else matte.plan.to_dict(),
         "warnings": console.warned,
     }
 
@@ -355,3 +366,13 @@ def _kept_in_words(matte: Matte) -> str:
     if (matte.trimap == 0.5).any():
         return "all tokens kept"
     return "nothing was unknown, the trimap is the alpha"
+
+
+def _memory(matte: Matte) -> list[str]:
+    """What it took, where that was not simply enough."""
+    plan = matte.plan
+    if plan is None or (plan.exact and not plan.ran_out):
+        return []
+    peak = plan.predicted_peak if plan.measured_peak is None else plan.measured_peak
+    fallen = f" after running out {plan.ran_out} times" if plan.ran_out else ""
+    return [f"memory was short: peak {show_bytes(peak)}{fallen}"]

@@ -81,6 +81,7 @@ def networks(
     shortcut: int | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    memory_budget: int | None = None,
     progress: Progress | None = None,
 ) -> list[Method]:
     """The rows of one model.
@@ -92,6 +93,7 @@ def networks(
             the photograph to this longest side in pixels and enlarges the alpha, +P cuts it into
             tiles of this side that know nothing of each other.
         device, dtype: as for `MattingPipeline`.
+        memory_budget: bytes that each run may take; None for what is free.
         progress: told of a download.
 
     Raises WeightsError where the model is not to be had.
@@ -102,6 +104,7 @@ def networks(
         "device": device,
         "dtype": dtype,
         "version": __version__,
+        **({} if memory_budget is None else {"memory_budget": memory_budget}),
     }
 
     def row(name: str, way: _Way, value: Any, **more: Any) -> Method:
@@ -109,7 +112,7 @@ def networks(
             return _loaded(model, device, dtype)
 
         def estimate(photo: Photo, trimap: Trimap) -> Estimate:
-            return way(load(), photo, trimap, value)
+            return way(load(), photo, trimap, value, memory_budget)
 
         return Method(name, {**settings, **more}, estimate, load)
 
@@ -124,7 +127,7 @@ def networks(
     return rows
 
 
-_Way: TypeAlias = Callable[[MattingPipeline, Photo, Trimap, Any], Estimate]
+_Way: TypeAlias = Callable[[MattingPipeline, Photo, Trimap, Any, int | None], Estimate]
 
 
 @lru_cache(maxsize=1)
@@ -140,8 +143,10 @@ def _sha256(path: Path) -> str:
 # ---- ways to run a network -----------------------------------------------------------------------
 
 
-def _whole(pipe: MattingPipeline, photo: Photo, trimap: Trimap, retention: Retention) -> Estimate:
-    matte = pipe(photo, trimap, retention=retention)
+def _whole(
+    pipe: MattingPipeline, photo: Photo, trimap: Trimap, retention: Retention, budget: int | None
+) -> Estimate:
+    matte = pipe(photo, trimap, retention=retention, memory_budget=budget)
     config = pipe.network.config
     blocks = [block + 1 for block in config.global_blocks]
     return Estimate(
@@ -151,7 +156,9 @@ def _whole(pipe: MattingPipeline, photo: Photo, trimap: Trimap, retention: Reten
     )
 
 
-def _downsampled(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int) -> Estimate:
+def _downsampled(
+    pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int, budget: int | None
+) -> Estimate:
     import cv2
 
     height, width = trimap.shape
@@ -161,23 +168,27 @@ def _downsampled(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int)
     # What is averaged of different values is unknown; sums of equal ones may be off by a rounding.
     mean = cv2.resize(trimap, size, interpolation=cv2.INTER_AREA)
     guide = np.where(mean < 1e-4, 0, np.where(mean > 1 - 1e-4, 1, 0.5)).astype(np.float32)
-    alpha = _plain(pipe, np.asarray(small), guide, photo.name)
+    alpha = _plain(pipe, np.asarray(small), guide, photo.name, budget)
     return Estimate(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _patched(pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int) -> Estimate:
+def _patched(
+    pipe: MattingPipeline, photo: Photo, trimap: Trimap, side: int, budget: int | None
+) -> Estimate:
     pixels = photo.for_network()
     alpha = trimap.copy()
     for top in range(0, trimap.shape[0], side):
         for left in range(0, trimap.shape[1], side):
             box = np.s_[top : top + side, left : left + side]
             if (trimap[box] == 0.5).any():
-                alpha[box] = _plain(pipe, pixels[box], trimap[box], photo.name)
+                alpha[box] = _plain(pipe, pixels[box], trimap[box], photo.name, budget)
     return Estimate(alpha)
 
 
-def _plain(pipe: MattingPipeline, pixels: NDArray[Any], trimap: Trimap, name: str) -> NDArray[Any]:
+def _plain(
+    pipe: MattingPipeline, pixels: NDArray[Any], trimap: Trimap, name: str, budget: int | None
+) -> NDArray[Any]:
     """The alpha, without a warning where a piece of a trimap has no foreground."""
     photo = Photo(np.ascontiguousarray(pixels), name=name)
-    matte = pipe.cut_normalised(photo, np.ascontiguousarray(trimap))
+    matte = pipe.cut_normalised(photo, np.ascontiguousarray(trimap), budget=budget)
     return matte.alpha

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, MEMatteError, OutputError, SettingError
+from ..errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from ..images import write_image
 from .cases import Case, checksum, read
 from .methods import Estimate, Method, Progress
@@ -210,6 +210,8 @@ def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> 
     start = perf_counter()
     try:
         found = method.estimate(read_in.photo, read_in.trimap)
+    except BudgetError as error:  # another picture may be smaller
+        raise MEMatteError(str(error)) from error
     except SettingError as error:  # a retention that this network cannot keep to
         raise _BrokenMethodError(str(error)) from error
     seconds = perf_counter() - start

@@ -30,16 +30,19 @@ CONTEXT = 450 * 2**20
 """What the driver takes on a card before the first tensor (CUDA, measured by others)."""
 STEP_DOWN = 0.7
 """After running out of memory: the share of the prediction that the next plan may have."""
+RAN_OUT = "out of memory"
+"""How those steps begin that were taken after running out of memory."""
 
 KNOBS = {
-    "embedding": "patches",
-    "windows": "tokens",
-    "mlp": "tokens",
-    "refinement": "tokens",
-    "attention": "attention",
-    "decoder": "tile",
+    "embedding": ("patches",),
+    "windows": ("tokens",),
+    "mlp": ("tokens",),
+    "refinement": ("tokens",),
+    "attention": ("attention", "tokens"),
+    "decoder": ("tile",),
 }
-"""What makes each phase smaller without changing the result. Reading and guidance have none."""
+"""What makes each phase smaller without changing the result, in the order of use. Reading and
+guidance have none."""
 NAMES = {
     "tokens": "token chunk",
     "patches": "input chunk",
@@ -89,6 +92,11 @@ class Plan:
     def exact(self) -> bool:
         """Whether the result is the same as with unlimited memory."""
         return not self.lost
+
+    @property
+    def ran_out(self) -> int:
+        """How often memory ran out on the way."""
+        return sum(step.startswith(RAN_OUT) for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON-ready values."""
@@ -242,19 +250,17 @@ def _most(job: Job, chunking: Chunking) -> int:
 
 def _smaller(job: Job, chunking: Chunking, phase: str) -> Chunking | None:
     """Chunks with which this phase needs less; None where there are none."""
-    knob = KNOBS.get(phase)
-    if knob is None:
-        return None
     now = phases(job, chunking)[phase]
-    value = getattr(chunking, knob)
-    least = getattr(SMALLEST, knob)
-    if value is None:
-        value = 2 * _whole(job, knob)
-    while value > least:
-        value = max(least, value // 2 // 16 * 16 if knob == "tile" else value // 2)
-        smaller = replace(chunking, **{knob: value})
-        if phases(job, smaller)[phase] < now:
-            return smaller
+    for knob in KNOBS.get(phase, ()):
+        value = getattr(chunking, knob)
+        least = getattr(SMALLEST, knob)
+        if value is None:
+            value = 2 * _whole(job, knob)
+        while value > least:
+            value = max(least, value // 2 // 16 * 16 if knob == "tile" else value // 2)
+            smaller = replace(chunking, **{knob: value})
+            if phases(job, smaller)[phase] < now:
+                return smaller
     if phase == "decoder" and job.backend != "cpu" and not chunking.host_features:
         return replace(chunking, host_features=True)
     return None
