@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .errors import (
+        BudgetError,
         InputError,
         MEMatteError,
         MEMatteWarning,
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     )
     from .images import Photo, read_photo
     from .matte import Matte
+    from .memory.plan import Plan
     from .network import MEMatte, NetworkConfig
     from .pipeline import MattingPipeline, cut
+    from .planning import plan_memory
     from .trimap import from_alpha, from_mask, from_strokes
     from .weights.load import load_network
 
 _HOMES = {
+    "BudgetError": ".errors",
     "InputError": ".errors",
     "MEMatte": ".network",
     "MEMatteError": ".errors",
@@ -39,6 +43,7 @@ _HOMES = {
     "NetworkConfig": ".network",
     "OutputError": ".errors",
     "Photo": ".images",
+    "Plan": ".memory.plan",
     "SettingError": ".errors",
     "WeightsError": ".errors",
     "cut": ".pipeline",
@@ -46,10 +51,12 @@ _HOMES = {
     "from_mask": ".trimap",
     "from_strokes": ".trimap",
     "load_network": ".weights.load",
+    "plan_memory": ".planning",
     "read_photo": ".images",
 }
 
 __all__ = [
+    "BudgetError",
     "InputError",
     "MEMatte",
     "MEMatteError",
@@ -59,6 +66,7 @@ __all__ = [
     "NetworkConfig",
     "OutputError",
     "Photo",
+    "Plan",
     "SettingError",
     "WeightsError",
     "__version__",
@@ -67,6 +75,7 @@ __all__ = [
     "from_mask",
     "from_strokes",
     "load_network",
+    "plan_memory",
     "read_photo",
 ]
 

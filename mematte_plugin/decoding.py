@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -43,7 +44,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decoded:
 
     Raises InputError, naming the input, when it is no readable picture.
     """
-    fmt = _sniff(data, name)
+    fmt = sniff(data, name)
     try:
         decoded = _DECODERS[fmt](data, name, max_pixels) if fmt in _DECODERS else None
         return decoded if decoded is not None else _decode_pil(fmt, data, name, max_pixels)
@@ -69,7 +70,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
         raise InputError(
             f"{name}: the file is damaged or cut off ({_short(error)}); copy or export it again"
         ) from error
-    orientation = _orientation(im)
+    orientation = orientation_of(im)
     icc = im.info.get("icc_profile") or None
     dpi = clean_dpi(im.info.get("dpi")) or _exif_dpi(im)
     if im.mode.startswith(("I", "F")):
@@ -83,7 +84,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
 # ---- formats -------------------------------------------------------------------------------------
 
 
-def _sniff(data: bytes, name: str) -> str:
+def sniff(data: bytes, name: str) -> str:
     """The format by its magic bytes; InputError saying what the file is instead."""
     if not data:
         raise InputError(f"{name}: the file is empty; copy or export it again")
@@ -118,7 +119,7 @@ def _sniff(data: bytes, name: str) -> str:
 
 
 def _decode_pil(fmt: str, data: bytes, name: str, max_pixels: int) -> Decoded:
-    im = _open_pil(fmt, data, name)
+    im = open_pil(fmt, io.BytesIO(data), name)
     check_size(im.height, im.width, name, max_pixels)
     # MPO (two-lens JPEG) also counts frames, but its first one simply is the photograph.
     if im.format in ("GIF", "WEBP", "PNG", "AVIF") and getattr(im, "is_animated", False):
@@ -126,13 +127,14 @@ def _decode_pil(fmt: str, data: bytes, name: str, max_pixels: int) -> Decoded:
     return from_pil(im, name)
 
 
-def _open_pil(fmt: str, data: bytes, name: str) -> Image.Image:
+def open_pil(fmt: str, file: BinaryIO, name: str) -> Image.Image:
+    """A Pillow image of a format that `sniff` named; its pixels are not decoded yet."""
     # Image.open would apply Pillow's own, lower, global bomb limits (and warn); ours come first.
     Image.init()
     if fmt not in Image.OPEN:
         raise InputError(f"{name}: this Pillow cannot read {fmt}; convert it to PNG")
     factory = Image.OPEN[fmt][0]
-    im = factory(io.BytesIO(data), name)
+    im = factory(file, name)
     if not isinstance(im, Image.Image):
         raise InputError(f"{name}: is not a valid {fmt} file; export it again")
     return im
@@ -181,7 +183,8 @@ def _icc_to_srgb(im: Image.Image, icc: bytes) -> Image.Image:
     return converted if converted is not None else im.convert("RGB")
 
 
-def _orientation(im: Image.Image) -> int:
+def orientation_of(im: Image.Image) -> int:
+    """How the picture is to be turned, as EXIF numbers it; 1, not at all, where nothing is said."""
     try:
         return int(im.getexif().get(ORIENTATION_TAG, 1) or 1)
     except Exception:  # broken EXIF must not cost the photograph

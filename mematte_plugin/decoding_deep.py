@@ -87,13 +87,7 @@ def decode_tiff(data: bytes, name: str, max_pixels: int) -> Decoded | None:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as tif:
-        if not len(tif.pages):
-            raise InputError(f"{name}: the TIFF is cut off; copy or export it again")
-        page: Any = tif.pages[0]
-        if data[8:10] == b"CR" or 50706 in page.tags or page.photometric in (32803, 34892):
-            raise InputError(f"{name}: is a camera raw file; develop it to TIFF or PNG first")
-        if page.subfiletype & 1 and 330 in page.tags:  # a thumbnail in front: NEF, ARW, ...
-            raise InputError(f"{name}: starts with a thumbnail (camera raw?); export it as TIFF")
+        page = first_page(tif, data, name)
         check_size(page.imagelength, page.imagewidth, name, max_pixels)
         if any(_is_further_picture(other, page) for other in list(tif.pages)[1:]):
             warn_user(f"{name}: has several pages; its first one is used")
@@ -120,6 +114,18 @@ def decode_tiff(data: bytes, name: str, max_pixels: int) -> Decoded | None:
     return upright(
         drop_foreign_icc(Decoded(_tiff_channels(pixels, extra, name), icc, dpi), name), orientation
     )
+
+
+def first_page(tif: Any, head: bytes, name: str) -> Any:
+    """A TIFF's first page, from its header alone. Raises InputError for camera raw files."""
+    if not len(tif.pages):
+        raise InputError(f"{name}: the TIFF is cut off; copy or export it again")
+    page: Any = tif.pages[0]
+    if head[8:10] == b"CR" or 50706 in page.tags or page.photometric in (32803, 34892):
+        raise InputError(f"{name}: is a camera raw file; develop it to TIFF or PNG first")
+    if page.subfiletype & 1 and 330 in page.tags:  # a thumbnail in front: NEF, ARW, ...
+        raise InputError(f"{name}: starts with a thumbnail (camera raw?); export it as TIFF")
+    return page
 
 
 def _is_further_picture(page: Any, first: Any) -> bool:

@@ -54,6 +54,7 @@ def plan_memory(
     *,
     max_tokens: int | None = None,
     unknown: float = UNKNOWN,
+    depth: int = 1,
 ) -> Plan:
     """How a picture of this size would be computed, and what it would take; nothing is run.
 
@@ -67,6 +68,7 @@ def plan_memory(
         dtype: "auto", "float32", "float16" or "bfloat16".
         max_tokens: cap on kept tokens a block.
         unknown: share of unknown pixels to expect, 0 to 1.
+        depth: bytes of one colour value of the photograph: 1, 2 or 4.
 
     Raises BudgetError where not even the smallest steps fit a given budget, naming the least;
     MEMatteError where they do not fit what is free; SettingError for options that are none of the
@@ -80,6 +82,7 @@ def plan_memory(
         dtype,
         max_tokens=max_tokens,
         unknown=unknown,
+        depth=depth,
         present=given is None,
     )
     return request.plan(given)
@@ -93,6 +96,7 @@ def request_for(
     *,
     max_tokens: int | None = None,
     unknown: float = UNKNOWN,
+    depth: int = 1,
     present: bool = False,
 ) -> Request:
     """What plans are made for; see `plan_memory`. The device need not be there unless `present`."""
@@ -113,6 +117,7 @@ def request_for(
         config,
         itemsize=SHARED_BITS[name],
         backend=kind,
+        depth=depth,
         unknown=unknown,
         max_tokens=max_tokens,
     )
@@ -199,18 +204,14 @@ class Request:
         Raises MEMatteError, with the plan in words, where there is none.
         """
         done = (*plan.steps, f"{RAN_OUT} at {show_bytes(plan.predicted_peak)} ({why})")
-        targets = [int(STEP_DOWN * plan.predicted_peak)]
-        for half, capped in ((False, False), (True, False), (True, True)):
-            if half <= (self.half is not None):
-                targets.append(least_budget(self.job, fused=self.fused, half=half, capped=capped))
-        for target in targets:
-            if target >= plan.predicted_peak:
-                continue
-            try:
+        half = self.half is not None
+        # What is exact comes first, be the step ever so small.
+        for lossy in ({}, {"half": half}, {"half": half, "capped": True}):
+            least = least_budget(self.job, fused=self.fused, **lossy)
+            target = max(int(STEP_DOWN * plan.predicted_peak), least)
+            if target < plan.predicted_peak:
                 smaller = self.plan(target, steps=done)
-            except SettingError:
-                continue
-            return replace(smaller, budget=plan.budget, budget_from=plan.budget_from)
+                return replace(smaller, budget=plan.budget, budget_from=plan.budget_from)
         raise MEMatteError(
             f"out of memory, and there is no smaller way left; close other programs, use another "
             f"device or a smaller picture. What was tried:\n{replace(plan, steps=done)}"

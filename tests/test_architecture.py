@@ -12,7 +12,7 @@ import mematte_plugin
 
 PACKAGE = Path(mematte_plugin.__file__).parent
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "writing"}
+PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "writing"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -26,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "views": PICTURES | {"errors"},
     "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
+    "cards": {"errors", "memory", "network", "planning", "retention"},
     "pipeline": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},

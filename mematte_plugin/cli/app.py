@@ -13,6 +13,7 @@ from .folders import batch
 from .info import info
 from .models import convert, models
 from .pictures import cut, routing, trimap
+from .plan import plan
 from .train import train
 
 # Plain help: the same in a terminal and a pipe, and examples stay as they are typed.
@@ -21,6 +22,7 @@ app.command()(cut)
 app.command()(trimap)
 app.command()(batch)
 app.command()(routing)
+app.command()(plan)
 app.add_typer(models, name="models")
 app.command()(convert)
 app.command("eval")(evaluate)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,9 @@ from ..errors import InputError, OutputError, SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+NARROW = 20
+"""Columns that are too few to wrap text into."""
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """progress(done, total, stage), as the library calls it."""
@@ -44,6 +49,18 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         _write_text("  ".join(cells).rstrip() + "\n")
+
+
+def say_facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Lines `name  value` on stdout; on a terminal long values are wrapped into their column."""
+    width = max(len(name) for name, _ in rows) + 2
+    room = 0
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - width
+    for name, value in rows:
+        lines = textwrap.wrap(_printable(value), room) if room >= NARROW else [_printable(value)]
+        for i, line in enumerate(lines):
+            _write_text(f"{'' if i else name:{width}}{line}\n")
 
 
 def tell(label: str, text: str, style: str = "") -> None:
@@ -93,8 +110,6 @@ def check_stdout() -> None:
 
 def write_stdout(path: Path) -> None:
     """Copy a file's bytes to stdout."""
-    import shutil
-
     with _reported(), path.open("rb") as file:
         shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()

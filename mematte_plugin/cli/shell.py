@@ -16,12 +16,11 @@ from typing import Any
 import typer
 
 from ..errors import MEMatteError, MEMatteWarning, SettingError
+from ..memory.exhaustion import is_out_of_memory
 from . import console, signals
 from .app import app
 
 OK, FAILURE, USAGE, STOPPED = 0, 1, 2, 130
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -77,11 +76,11 @@ def _explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str, str]:
         if files and type(error).__name__ == "NoSuchOption":
             remedy = f"for the file of that name write ./{files[0]}"
         return USAGE, "error", f"{error.format_message().rstrip('.')}; {remedy}"
-    if isinstance(error, MemoryError) or any(m in str(error).lower() for m in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return (
             FAILURE,
             "error",
-            "not enough memory; close other programs, use a smaller picture or a lower --retention",
+            "not enough memory; close other programs, or use a smaller picture",
         )
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return (
