@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import SettingError
+from ..errors import InputError, SettingError
 from . import console
 from .options import (
     DEFAULT_MODEL,
@@ -23,6 +23,7 @@ from .options import (
     budget_of,
     retention_of,
 )
+from .signals import import_torch
 
 if TYPE_CHECKING:
     from ..cards import Outlook
@@ -96,9 +97,9 @@ def plan(
     if header is None:
         raise SettingError("plan: give WIDTHxHEIGHT, a photograph, or --table")
     if budget is None or device == "auto":
-        from .signals import import_torch
-
         import_torch()
+    if budget is None:
+        _check_present(device)
     from ..planning import config_of, plan_memory
     from ..retention import check_retention, max_tokens
 
@@ -123,6 +124,18 @@ def plan(
     console.say_facts([rows[0], ("unknown", f"{unknown:.0%} of the pixels, assumed"), *rows[1:]])
 
 
+def _check_present(device: str) -> None:
+    """Raises SettingError for a device that is not here, where its free memory is asked for."""
+    from ..memory.backend import resolve_device
+
+    try:
+        resolve_device(device)
+    except SettingError as error:
+        raise SettingError(
+            f"{error}, or give a --memory-budget, for which the device need not be here"
+        ) from None
+
+
 def _picture(text: str) -> Header:
     """What the argument stands for."""
     from ..cards import SIZES
@@ -138,7 +151,10 @@ def _picture(text: str) -> Header:
         return read_header(text)
     else:
         raise SettingError(f"{text}: is neither a size, such as 7680x4320 or 8K, nor a file")
-    check_size(height, width, text, MAX_PIXELS)
+    try:
+        check_size(height, width, text, MAX_PIXELS)
+    except InputError as error:
+        raise SettingError(str(error)) from None
     return Header(height, width, 1)
 
 
