@@ -53,7 +53,15 @@ class Peak:
     def key(self) -> tuple[Any, ...]:
         """What tells it from others."""
         size = (self.width, self.height)
-        return (self.variant, *size, self.unknown, self.retention, self.budget, self.dtype, self.way)
+        return (
+            self.variant,
+            *size,
+            self.unknown,
+            self.retention,
+            self.budget,
+            self.dtype,
+            self.way,
+        )
 
     @property
     def ratio(self) -> float | None:

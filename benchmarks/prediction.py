@@ -65,9 +65,7 @@ def prediction(
         str,
         typer.Option(help="fresh: a process for each; shared: one for all of a network's; both."),
     ] = "fresh",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only up to 2.5 megapixels.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only up to 2.5 megapixels.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many combinations.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: the usable cores.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
@@ -110,7 +108,14 @@ def combinations(device: str) -> list[Peak]:
     """What is measured, small pictures first."""
     half = "bfloat16" if device == "cpu" else "float16"
     found = [
-        Peak(variant, *size, max(unknown, _least_unknown(size)), kept, budget, half if low else "float32")
+        Peak(
+            variant,
+            *size,
+            max(unknown, _least_unknown(size)),
+            kept,
+            budget,
+            half if low else "float32",
+        )
         for size in SIZES
         for variant in VARIANTS
         for unknown, kept, budget, low in SETTINGS
@@ -125,9 +130,7 @@ def _least_unknown(size: tuple[int, int]) -> float:
 
 def _processes(cases: list[Peak]) -> Iterator[list[Peak]]:
     """Which combinations one process measures."""
-    for (way, *_), same in groupby(
-        sorted(cases, key=_group), key=_group
-    ):
+    for (way, *_), same in groupby(sorted(cases, key=_group), key=_group):
         if way == "shared":
             yield list(same)
         else:
@@ -190,8 +193,8 @@ def as_markdown(store: Store[Peak]) -> str:
         "# Predicted peak memory",
         "",
         f"{store.machine['processor']}, {store.machine['device']}, {store.settings['threads']} "
-        f"threads, torch {store.machine['torch']}. Peak: above the loaded, idle process, the picture "
-        "included. Ratio: measured over predicted. Whole: with reading the files.",
+        f"threads, torch {store.machine['torch']}. Peak: above the loaded, idle process, the "
+        "picture included. Ratio: measured over predicted. Whole: with reading the files.",
         "",
         f"| | combinations | min | median | max | in {LOW}–{HIGH} |",
         "|---|---|---|---|---|---|",
