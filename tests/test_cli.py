@@ -315,7 +315,16 @@ def test_version(scene):
 
 # ---- help and progress ---------------------------------------------------------------------------
 
-COMMANDS = ["cut", "trimap", "batch", "routing", "models list", "models download", "models where"]
+COMMANDS = [
+    "cut",
+    "trimap",
+    "batch",
+    "routing",
+    "plan",
+    "models list",
+    "models download",
+    "models where",
+]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "convert", "info"])
