@@ -18,20 +18,17 @@ from mematte_plugin import MattingPipeline, MEMatteError, SettingError
 from mematte_plugin.errors import BudgetError
 from mematte_plugin.memory import model
 from mematte_plugin.memory.plan import least_budget
-from mematte_plugin.network import MEMatte, encoder, inputs, pieces, streaming
+from mematte_plugin.network import MEMatte, encoder, pieces, streaming
 from mematte_plugin.network.encoder import PatchEmbed
+from mematte_plugin.network.guidance import NearestColours
 from mematte_plugin.planning import Request
 
-from .memory.live import LiveTensors
+from .memory.live import NO_MEMORY, LiveTensors
 from .networks import random_network
 
 SIZE = 512
-NO_MEMORY = (
-    "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: "
-    "you tried to allocate 1073741824 bytes. Error code 12 (Cannot allocate memory)"
-)
 STAGES: dict[str, tuple[Any, str]] = {
-    "guidance": (inputs.NearestColours, "__init__"),
+    "guidance": (NearestColours, "__init__"),
     "embedding": (PatchEmbed, "forward"),
     "router": (encoder, "route"),
     "windows": (encoder, "add_windows"),
@@ -124,25 +121,10 @@ def test_any_stage_may_run_out_of_memory(
 def test_memory_that_is_really_short_is_made_do_with(
     pipe: MattingPipeline, pair: Pair, undisturbed: NDArray[np.float32]
 ) -> None:
-    class Limited(LiveTensors):
-        """An allocator with so much and no more."""
-
-        def __init__(self, room: int) -> None:
-            super().__init__()
-            self.room = room
-
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-        ) -> Any:
-            out = super().__torch_dispatch__(func, types, args, kwargs)
-            if self.now > self.room:
-                raise RuntimeError(NO_MEMORY)
-            return out
-
     free = LiveTensors()
     with free:
         pipe(*pair)
-    with Limited(int(0.55 * free.peak)) as limited:
+    with LiveTensors(room=0.55 * free.peak) as limited:
         matte = pipe(*pair)
     assert limited.peak > limited.room  # it did run out
     assert any(step.startswith("out of memory") for step in matte.plan.steps)
