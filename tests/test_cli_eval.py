@@ -49,6 +49,19 @@ def test_methods_are_compared_in_one_run(scene: Scene) -> None:
     assert len(list((scene.folder / "alphas").rglob("*.png"))) == 2 * 2 * len(expected)
 
 
+def test_a_budget_that_is_too_small_is_named_for_each_photograph(scene: Scene) -> None:
+    command = ("eval", "data", "--model", scene.model, "--device", "cpu", "--json")
+    done = scene.run(*command, "--method", "distance-ratio", "--memory-budget", "1kB")
+    assert done.code == FAILURE
+    report = json.loads(done.out)
+    assert {one["method"] for one in report["results"]} == {"distance-ratio"}
+    assert len(report["problems"]) == 2 * 2
+    assert all("at least" in problem for problem in report["problems"])
+    enough = scene.run(*command, "--memory-budget", "1GB", "--limit", 1)
+    assert enough.code == 0, enough.err
+    assert json.loads(enough.out)["results"][0]["settings"]["memory_budget"] == 10**9
+
+
 def test_json_goes_to_stdout(scene: Scene) -> None:
     done = scene.run("eval", "data", "--method", "distance-ratio", "--limit", 1, "--json")
     assert done.code == 0, done.err

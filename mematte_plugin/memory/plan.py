@@ -84,7 +84,7 @@ class Plan:
     lost: tuple[str, ...] = ()
     """What the result loses; empty where it is exact."""
     smaller: str = ""
-    """What the next smaller card would need."""
+    """What the next smaller card, or machine, would need."""
     measured_peak: int | None = None
     """After the run: bytes above the idle process; None before, and where nobody counts them."""
 
@@ -118,7 +118,7 @@ class Plan:
         yield "made smaller", "; ".join(self.steps) or "nothing"
         yield "lost", "; ".join(self.lost) or "nothing: the result is exact"
         if self.smaller:
-            yield "smaller card", self.smaller
+            yield "less memory" if self.device == "cpu" else "smaller card", self.smaller
 
     @property
     def worst(self) -> str:
