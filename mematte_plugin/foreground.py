@@ -5,6 +5,7 @@ Estimation", ICPR 2020), as in pymatting, computed in tiles around the unknown b
 stays bounded, and used only there.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -20,14 +21,23 @@ from typing import TypeVar
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, MEMatteError
 from .images import to_unit
 
 WHOLE_PIXELS = 8_000_000
-"""Up to this size the picture is one tile; pymatting needs about 100 bytes a pixel."""
+"""Up to this size the picture is one tile."""
 
 TILE, OVERLAP = 1024, 128
 """Side of a tile and how far it looks beyond; over that overlap neighbours are faded together."""
+
+SMALLEST_TILE = 128
+"""Where tiles stop becoming smaller when memory is short."""
+
+TILE_BYTES, PIXEL_BYTES = 64, 32
+"""Memory for a pixel of a tile (pymatting and what it is given), and for one of the picture."""
+
+STRIP = 256
+"""Rows of the picture that are finished at a time."""
 
 BLEED = 16
 """Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
@@ -47,6 +57,7 @@ def estimate_foreground(
     whole_pixels: int = WHOLE_PIXELS,
     tile: int = TILE,
     overlap: int = OVERLAP,
+    room: int | None = None,
 ) -> np.ndarray:
     """The colours of the foreground alone, F in image = alpha * F + (1 - alpha) * B.
 
@@ -56,12 +67,15 @@ def estimate_foreground(
         alpha says.
     whole_pixels, tile, overlap: a larger picture is computed in tiles of this side in pixels, each
         with so much around it; only tiles that hold partly transparent pixels are computed.
+    room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
+        also get smaller each time that memory runs out.
 
     Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
     is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
     cut-out drags in no background; black elsewhere, so that no file hands on what was cut away.
 
-    Raises InputError when the shapes do not agree.
+    Raises InputError when the shapes do not agree, MEMatteError where memory runs out even with
+    the smallest tiles.
     """
     image = np.asarray(image)
     alpha = np.asarray(alpha, np.float32)
@@ -70,22 +84,50 @@ def estimate_foreground(
             f"foreground: image {image.shape} and alpha {alpha.shape} do not agree; give (H, W, 3)"
             " and (H, W) of one size"
         )
+    if trimap is not None and trimap.shape != alpha.shape:
+        raise InputError(
+            f"foreground: trimap {trimap.shape} and alpha {alpha.shape} do not agree; give both"
+            " in one size"
+        )
+    height, width = alpha.shape
+    for side in _sides(alpha.shape, whole_pixels, tile, overlap, room):
+        try:
+            return _in_tiles(image, alpha, trimap, side, overlap)
+        except MemoryError:
+            logger.warning("foreground: out of memory in tiles of %d pixels", side)
+        gc.collect()  # not in the except: there the error still holds its arrays
+    raise MEMatteError(
+        f"foreground of {width}×{height}: out of memory even in small tiles; close other programs, "
+        "or keep the old background's tint in the colours (decontaminate off), or save the alpha"
+    )
+
+
+def _sides(
+    size: tuple[int, int], whole_pixels: int, tile: int, overlap: int, room: int | None
+) -> Iterator[int]:
+    """Sides of tiles to try, the largest that there is room for first."""
+    height, width = size
+    side = max(height, width) if height * width <= whole_pixels else tile
+    if room is not None:
+        left = max(0, room - PIXEL_BYTES * height * width) // TILE_BYTES
+        fits = int(left**0.5) - 2 * overlap
+        if min(height, side + 2 * overlap) * min(width, side + 2 * overlap) > left:
+            side = min(side, max(SMALLEST_TILE, fits))
+    yield side
+    while side > SMALLEST_TILE:
+        side = max(SMALLEST_TILE, min(side, TILE * 2) // 2)
+        yield side
+
+
+def _in_tiles(
+    image: np.ndarray, alpha: np.ndarray, trimap: np.ndarray | None, tile: int, overlap: int
+) -> np.ndarray:
     if trimap is not None:
-        if trimap.shape != alpha.shape:
-            raise InputError(
-                f"foreground: trimap {trimap.shape} and alpha {alpha.shape} do not agree; give both"
-                " in one size"
-            )
         alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
     opaque = alpha >= 1
     wanted = _near(alpha > 0, BLEED) & ~opaque
-    result = np.zeros(image.shape, np.float32)
-    result[opaque] = to_unit(image[opaque])
-    if not wanted.any():
-        return result
     height, width = alpha.shape
-    if height * width <= whole_pixels:
-        tile = max(height, width)
+    result = np.zeros(image.shape, np.float32)
     weight = np.zeros(alpha.shape, np.float32)
     for core, box in _tiles(height, width, tile, overlap):
         inside = wanted[box]
@@ -95,7 +137,11 @@ def estimate_foreground(
         share = _fade(core, box)
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
-    result[wanted] /= weight[wanted][:, None]
+    for top in range(0, height, STRIP):
+        rows = slice(top, top + STRIP)
+        here, made, solid = wanted[rows], result[rows], opaque[rows]
+        made[here] /= weight[rows][here][:, None]
+        made[solid] = to_unit(image[rows][solid])
     return result
 
 

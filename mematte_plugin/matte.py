@@ -53,9 +53,11 @@ class Matte:
         """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
 
         In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
-        see `foreground.estimate_foreground`. Computed on first use.
+        see `foreground.estimate_foreground`. Computed on first use, within the plan's budget where
+        there is one and it is the main memory's. Raises MEMatteError where memory runs out.
         """
-        return estimate_foreground(self.photo.pixels, self.alpha)
+        room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
+        return estimate_foreground(self.photo.pixels, self.alpha, room=room)
 
     def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
         """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.

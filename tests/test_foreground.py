@@ -4,13 +4,18 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mematte_plugin.errors import InputError
+from mematte_plugin import Matte, foreground
+from mematte_plugin.errors import InputError, MEMatteError
 from mematte_plugin.foreground import BLEED, estimate_foreground
+from mematte_plugin.images import read_photo
+from mematte_plugin.planning import plan_memory
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -195,3 +200,64 @@ def test_an_interrupt_during_the_estimation_is_an_interrupt() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
+
+
+# ---- little memory -------------------------------------------------------------------------------
+
+
+class _Short:
+    """The estimator, with memory for so many pixels and no more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pixels: int) -> None:
+        real = foreground._estimator
+        self.sizes: list[int] = []
+
+        def estimator() -> Callable[..., np.ndarray]:
+            def estimate(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+                self.sizes.append(alpha.size)
+                if alpha.size > pixels:
+                    raise MemoryError(f"Unable to allocate for {alpha.shape}")
+                return real()(image, alpha)
+
+            return estimate
+
+        monkeypatch.setattr(foreground, "_estimator", estimator)
+
+
+def test_short_of_memory_the_tiles_become_smaller(
+    whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = _Short(monkeypatch, 600 * 600)
+    colours = estimate_foreground(IMAGE, ALPHA)
+    assert short.sizes[0] > 600 * 600 >= short.sizes[-1]
+    errors = [float(np.abs(one - TRUE)[BAND].mean()) for one in (whole, colours)]
+    assert errors[1] < 1.1 * errors[0]
+    np.testing.assert_array_equal(colours[ALPHA == 1], IMAGE[ALPHA == 1])
+
+
+def test_with_no_memory_at_all_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = _Short(monkeypatch, 0)
+    with pytest.raises(MEMatteError, match=r"1500×1400: out of memory.*close other programs"):
+        estimate_foreground(IMAGE, ALPHA)
+    assert 2 < len(short.sizes) < 10
+
+
+def test_tiles_fit_the_room_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = _Short(monkeypatch, 10**9)
+    pixels = ALPHA.size
+    for room, most in [(10**10, pixels), (120_000_000, 900_000), (0, 400 * 400)]:
+        short.sizes.clear()
+        estimate_foreground(IMAGE, ALPHA, room=room)
+        assert max(short.sizes) <= most
+    assert max(short.sizes) > 300 * 300  # and not smaller than makes sense
+
+
+def test_a_matte_keeps_its_foreground_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = _Short(monkeypatch, 10**9)
+    photo = read_photo((IMAGE * 255).astype(np.uint8))
+    plan = replace(plan_memory(ALPHA.shape, "tiny", "1GB", "cpu"), budget=120_000_000)
+    for chosen, tiled in ((None, False), (plan, True)):
+        short.sizes.clear()
+        matte = Matte(alpha=ALPHA, photo=photo, trimap=ALPHA, plan=chosen)
+        assert matte.foreground.shape == IMAGE.shape
+        assert (max(short.sizes) < ALPHA.size) == tiled
