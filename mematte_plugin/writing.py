@@ -45,6 +45,10 @@ class _Job:
     dpi: tuple[float, float] | None
 
 
+_STRIP = 256
+"""Rows that are converted at a time."""
+
+
 def write_image(
     target: str | os.PathLike[str] | BinaryIO,
     array: np.ndarray,
@@ -241,8 +245,10 @@ def _steps(array: np.ndarray, bits: int) -> np.ndarray:
     dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bits == 8 else np.uint16
     if array.dtype == dtype:
         return array
-    unit = np.nan_to_num(to_unit(array)).clip(0, 1)
-    steps: np.ndarray = np.rint(unit * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    steps: np.ndarray = np.empty(array.shape, dtype)
+    for top in range(0, len(array), _STRIP):  # floats of a large picture would take gigabytes
+        unit = np.nan_to_num(to_unit(array[top : top + _STRIP])).clip(0, 1)
+        steps[top : top + _STRIP] = np.rint(unit * np.float32(np.iinfo(dtype).max))
     return steps
 
 
