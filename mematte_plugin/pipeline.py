@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +18,7 @@ from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
+from .memory.exhaustion import trim
 from .memory.model import Job
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
@@ -72,6 +72,16 @@ class MattingPipeline:
         self.network = self._placed(network)
         if self.device.type == "cpu":
             _prepare_cpu()
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """A first small run: what libraries load and keep belongs to the idle pipeline, and oneDNN
+        never recovers from a first convolution that finds no memory."""
+        pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
+        trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5)
+        trimap[..., :24], trimap[..., -24:] = 0, 1
+        with torch.inference_mode():
+            self.network.predict(pixels, trimap)
 
     def _placed(self, network: MEMatte) -> MEMatte:
         try:
@@ -276,7 +286,7 @@ class MattingPipeline:
         """The prediction, stepping down when memory runs out, and the plan that led to it."""
         plan = request.plan(budget)
         for attempt in range(STEP_DOWNS + 1):
-            stage = Stage(progress)
+            stage = Stage(progress, trims=plan.device == "cpu")
             try:
                 return self._predict(plan, photo, trimap, decoder, stage), plan
             except Exception as error:
@@ -322,7 +332,7 @@ class MattingPipeline:
         network = self.network
         dtype = getattr(torch, plan.dtype)
         if dtype != network.dtype or plan.device != str(self.device):
-            network = copy.deepcopy(network).to(plan.device).cast(dtype)
+            network = network.copied(torch.device(plan.device), dtype)
         pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
         with torch.inference_mode():
             return network.predict(
@@ -342,15 +352,20 @@ class Stage:
 
     Args:
         report: called with (done, total, stage), or None.
+        trims: give freed memory back to the system after each step. Otherwise the C library's heap
+            grows to the sum of what the steps need in their turn, and no prediction holds.
     """
 
-    def __init__(self, report: Progress | None) -> None:
+    def __init__(self, report: Progress | None, *, trims: bool) -> None:
         self.report = report
+        self.trims = trims
         self.name = "start"
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         """Progress: (done, total, stage)."""
         self.name = stage
+        if self.trims:
+            trim()
         if self.report is not None:
             self.report(done, total, stage)
 
@@ -442,9 +457,6 @@ def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
 
 @lru_cache(maxsize=1)
 def _prepare_cpu() -> None:
-    """Once a process: no more threads than cores; and a first convolution while memory is there,
-    since oneDNN never recovers from a first one that finds none."""
+    """Once a process: no more threads than cores."""
     if torch.get_num_threads() > cpu_count():
         torch.set_num_threads(cpu_count())
-    some = torch.zeros(1, 3, WARM_UP, WARM_UP).contiguous(memory_format=torch.channels_last)
-    torch.nn.functional.conv2d(some, torch.zeros(8, 3, 3, 3), padding=1)

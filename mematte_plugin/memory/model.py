@@ -15,9 +15,13 @@ from ..network.tiling import LARGEST, Span, spans
 MIB = 2**20
 UNKNOWN = 0.25
 """Unknown share of a picture whose trimap is not there yet."""
-WORKSPACE = {"cpu": 24 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
+WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
 """What libraries hold besides the tensors."""
-CROP_FLOATS = {"none": 10, "nearest": 27, "propagated": 41}
+HEAP, HEAP_SHARE, HEAP_MOST = 24 * MIB, 0.4, 64 * MIB
+"""On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
+network runs: a constant, and a share of them up to a most, since large ones are mapped apart.
+Measured with glibc and one or two threads."""
+CROP_FLOATS = {"none": 10, "nearest": 36, "propagated": 41}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
 CELL_BYTES = 80
@@ -50,6 +54,10 @@ class Job:
     """Share of unknown pixels."""
     max_tokens: int | None = None
     """Cap on kept tokens a block, None for none."""
+    threads: int = 2
+    """Threads of a CPU that compute."""
+    copied: int = 0
+    """Bytes of a second copy of the weights, in another precision."""
     piece: int | None = None
     """Longest side of what is decoded at once, where the trimap has told; else the tile's."""
 
@@ -86,22 +94,28 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     picture = photo + 4 * job.pixels if shared else 0
     maps = _maps(job)
     alpha = 4 * job.pixels if shared else 0
-    fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"])
+    fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
     token = job.config.embed_dim * job.itemsize
     x = job.tokens * token
-    made = picture + maps + fixed
-    found = {
+    made = maps + fixed
+    network = {
         "embedding": made + x + _embedding(job, chunking),
         "windows": made + x + _windows(job, chunking),
         "mlp": made + x + 9 * _strip(job, chunking) * token,
         "refinement": made + 2 * x + _refinement(job, chunking),
         "attention": made + 2 * x + attention_bytes(job, chunking),
-        "decoder": made + alpha + _decoder(job, chunking),
+        "decoder": made + _decoder(job, chunking),
     }
     if shared:
+        found = {
+            name: size + picture + HEAP + min(int(HEAP_SHARE * size), HEAP_MOST)
+            for name, size in network.items()
+        }
+        found["decoder"] += alpha
         found["reading"] = fixed + photo + READING * job.pixels
         found["guidance"] = picture + fixed + _guidance(job)
-    return found
+        return found
+    return network
 
 
 def peak(job: Job, chunking: Chunking) -> int:
@@ -288,5 +302,5 @@ def _decoder(job: Job, chunking: Chunking) -> int:
 
 
 def halved(job: Job) -> Job:
-    """The same in half precision."""
-    return replace(job, itemsize=2)
+    """The same in half precision, for which the weights are copied."""
+    return replace(job, itemsize=2, copied=weights(job.config, 2))

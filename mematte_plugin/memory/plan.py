@@ -16,11 +16,10 @@ from ..network.config import Chunking
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
-FASTEST = {
-    "cpu": Chunking(tokens=2048, patches=512, attention=2**25, tile=256),
-    "": Chunking(),
-}
-"""By device type. On a CPU chunks that fit its caches are fastest; elsewhere the largest are."""
+ELSEWHERE = Chunking()
+"""What is fastest on a GPU: all at once."""
+TOKENS_PER_THREAD, TOKENS_AT_LEAST = 256, 512
+"""On a CPU chunks that stay in its caches are fastest, and memory small and easy to foresee."""
 SMALLEST = Chunking(tokens=196, patches=16, attention=1, tile=48)
 """Where chunks end: smaller ones save nothing and take long."""
 LARGEST_TILE = 2048
@@ -196,7 +195,7 @@ def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tupl
 
     Returns: the chunks, which may still not fit, and in words what was made smaller.
     """
-    start = replace(FASTEST.get(job.backend, FASTEST[""]), fused=fused)
+    start = replace(fastest(job), fused=fused)
     chunking = start
     while True:
         found = phases(job, chunking)
@@ -216,6 +215,15 @@ def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tupl
     if chunking.host_features:
         taken.append("features wait in the host's memory")
     return chunking, tuple(taken)
+
+
+def fastest(job: Job) -> Chunking:
+    """Chunks to begin with."""
+    if job.backend != "cpu":
+        return ELSEWHERE
+    tokens = max(TOKENS_AT_LEAST, TOKENS_PER_THREAD * job.threads)
+    tile = 128 if job.threads <= 4 else 256  # enough work for every thread in each convolution
+    return Chunking(tokens=tokens, patches=tokens // 2, attention=2**23 * job.threads, tile=tile)
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:

@@ -100,6 +100,7 @@ class NetworkInput:
         whole = torch.cat(channels, dim=1).to(self.dtype)
         if (inner_bottom, inner_right) == (bottom, right):
             return whole
+        del channels, rgb  # before there is another copy
         return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))
 
 

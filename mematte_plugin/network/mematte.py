@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,11 +78,26 @@ class MEMatte(nn.Module):
 
         Returns: self.
         """
-        for module in self.modules():
-            if not isinstance(module, nn.BatchNorm2d):
-                for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-                    tensor.data = tensor.data.to(dtype)
+        for tensor, kind in self._precisions(dtype):
+            tensor.data = tensor.data.to(kind)
         return self
+
+    def copied(self, device: torch.device, dtype: torch.dtype) -> MEMatte:
+        """A copy on a device in a precision, made weight by weight, for inference."""
+        made = {
+            id(tensor): tensor.detach().to(device, kind, copy=True)
+            for tensor, kind in self._precisions(dtype)
+        }
+        for parameter in self.parameters():
+            made[id(parameter)] = nn.Parameter(made[id(parameter)], requires_grad=False)
+        return copy.deepcopy(self, made)
+
+    def _precisions(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, torch.dtype]]:
+        """Every weight, and the precision that it has in a network of this precision."""
+        for module in self.modules():
+            fixed = isinstance(module, nn.BatchNorm2d)
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                yield tensor, tensor.dtype if fixed else dtype
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1], in one piece; with gradient where that is recorded.

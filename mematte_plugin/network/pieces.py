@@ -86,8 +86,10 @@ class Pieces:
                 details.pop()
             come_from = rows.fused[stage], columns.fused[stage]
             pad = _zeros_around(come_from, (size[0] >> stage, size[1] >> stage))
-            x = F.conv2d(_padded(x, pad), of_coarse, bias)
-            x = F.relu_(x.add_(F.conv2d(_padded(fine, pad), of_details)))
+            x = _padded(x, pad)  # by name, so that what it is made of is free again
+            x = F.conv2d(x, of_coarse, bias)
+            fine = _padded(fine, pad)
+            x = F.relu_(x.add_(F.conv2d(fine, of_details)))
             del fine
         top, left, bottom, right = group[0]
         here = ((top, bottom), (left, right))

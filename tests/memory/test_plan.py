@@ -10,10 +10,10 @@ import pytest
 from mematte_plugin import SettingError
 from mematte_plugin.memory.model import Job, peak, phases
 from mematte_plugin.memory.plan import (
-    FASTEST,
     KNOBS,
     Plan,
     choose,
+    fastest,
     least_budget,
     room_on_card,
     smaller_card,
@@ -39,7 +39,7 @@ JOBS = [
 
 def budgets(job: Job, least: int) -> list[int]:
     """From the least possible to more than can be used."""
-    most = 2 * peak(job, FASTEST.get(job.backend, FASTEST[""]))
+    most = 2 * peak(job, fastest(job))
     return [int(least * (most / least) ** (i / 12)) for i in range(13)] if most > least else [least]
 
 
