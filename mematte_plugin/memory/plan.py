@@ -16,8 +16,8 @@ from ..network.config import Chunking
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
-ELSEWHERE = Chunking()
-"""What is fastest on a GPU: all at once."""
+ELSEWHERE = Chunking(tokens=16384, patches=4096, attention=2**27, tile=512)
+"""On a GPU: large enough that starting kernels does not count; more would only take memory."""
 TOKENS_PER_THREAD, TOKENS_AT_LEAST = 256, 512
 """On a CPU chunks that stay in its caches are fastest, and memory small and easy to foresee."""
 SMALLEST = Chunking(tokens=196, patches=16, attention=1, tile=48)
