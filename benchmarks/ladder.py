@@ -34,7 +34,7 @@ from .turns import ROOT, OutOfTime
 
 RESULTS = ROOT / "benchmarks" / "results"
 BUDGETS = (150e6, 8e9)
-PIXELS = (64 * 64, 7680 * 4320)
+PIXELS = (200 * 200, 7680 * 4320)
 ASPECTS = (1 / 3, 3.0)
 UNKNOWN = (0.05, 0.4)
 OVER = 1.05

@@ -76,12 +76,23 @@ class MattingPipeline:
 
     def _warm_up(self) -> None:
         """A first small run: what libraries load and keep belongs to the idle pipeline, and oneDNN
-        never recovers from a first convolution that finds no memory."""
+        never recovers from a first convolution that finds no memory.
+
+        Raises MEMatteError where there is not even memory for that.
+        """
         pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
         trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5)
         trimap[..., :24], trimap[..., -24:] = 0, 1
-        with torch.inference_mode():
-            self.network.predict(pixels, trimap)
+        try:
+            with torch.inference_mode():
+                self.network.predict(pixels, trimap)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MEMatteError(
+                f"out of memory already for {WARM_UP}×{WARM_UP} pixels; close other programs, or "
+                "use a smaller model"
+            ) from error
 
     def _placed(self, network: MEMatte) -> MEMatte:
         try:

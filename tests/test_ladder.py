@@ -18,7 +18,7 @@ from mematte_plugin import MattingPipeline, MEMatteError, SettingError
 from mematte_plugin.errors import BudgetError
 from mematte_plugin.memory import model
 from mematte_plugin.memory.plan import least_budget
-from mematte_plugin.network import MEMatte, encoder, pieces, streaming
+from mematte_plugin.network import VARIANTS, MEMatte, encoder, pieces, streaming
 from mematte_plugin.network.encoder import PatchEmbed
 from mematte_plugin.network.guidance import NearestColours
 from mematte_plugin.planning import Request
@@ -46,6 +46,7 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def _no_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     # It would be most of what such small networks need, and there would be little to step down to.
     monkeypatch.setitem(model.WORKSPACE, "cpu", 0)
+    monkeypatch.setattr(model, "HEAP", 0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def undisturbed(pipe: MattingPipeline, pair: Pair) -> NDArray[np.float32]:
 
 
 class _Failing:
-    """Patches one function so that its first `times` calls fail."""
+    """Patches one function so that `times` calls fail, after some that do not."""
 
     def __init__(
         self,
@@ -81,13 +82,19 @@ class _Failing:
         stage: str,
         times: int,
         error: Callable[[], BaseException] = lambda: RuntimeError(NO_MEMORY),
+        *,
+        after: int = 0,
     ) -> None:
         owner, name = STAGES[stage]
         real = getattr(owner, name)
         self.left = times
 
+        self.spared = after
+
         def run(*args: Any, **kwargs: Any) -> Any:
-            if self.left:
+            if self.spared:
+                self.spared -= 1
+            elif self.left:
                 self.left -= 1
                 raise error()
             return real(*args, **kwargs)
@@ -133,8 +140,7 @@ def test_memory_that_is_really_short_is_made_do_with(
 
 
 def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
-    config = random_network().config
-    job = model.Job(SIZE, SIZE, config)
+    job = model.Job(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
     request = Request(job, "cpu", "float32", half="bfloat16")
     seen = [request.plan(1 << 40)]
 
@@ -144,7 +150,7 @@ def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
 
     with pytest.raises(MEMatteError, match="no smaller way") as caught:
         go_down()
-    assert f"{SIZE}×{SIZE}" in str(caught.value)
+    assert "7680×4320" in str(caught.value)
     assert all(plan.budget == seen[0].budget for plan in seen)
     peaks = [plan.predicted_peak for plan in seen]
     assert peaks == sorted(set(peaks), reverse=True)
@@ -186,7 +192,7 @@ def test_nothing_is_written_where_the_command_gives_up(
     network = save_network(random_network(guidance="nearest"), tmp_path / "model")
     Image.fromarray(pair[0]).save(tmp_path / "photo.png")
     Image.fromarray(pair[1]).save(tmp_path / "trimap.png")
-    _Failing(monkeypatch, "decoder", 1000)
+    _Failing(monkeypatch, "decoder", 1000, after=1)  # a new pipeline warms up
     before = sorted(path.name for path in tmp_path.iterdir())
     arguments = ["cut", str(tmp_path / "photo.png"), str(tmp_path / "trimap.png")]
     arguments += ["--model", str(network), "--device", "cpu", "-o", str(tmp_path / "out.png")]
@@ -204,6 +210,12 @@ def test_a_device_without_room_for_the_weights_is_named(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(MEMatte, "to", refuse)
     with pytest.raises(SettingError, match="'cpu' has no room for the weights"):
+        MattingPipeline(random_network(), device="cpu")
+
+
+def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    _Failing(monkeypatch, "embedding", 1)
+    with pytest.raises(MEMatteError, match="out of memory already"):
         MattingPipeline(random_network(), device="cpu")
 
 

@@ -27,6 +27,8 @@ CARDS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 141, 180)
 """Memory sizes of cards, in GiB."""
 CONTEXT = 450 * 2**20
 """What the driver takes on a card before the first tensor (CUDA, measured by others)."""
+FEWEST_KEPT = 16
+"""Tokens that a cap leaves at least."""
 STEP_DOWN = 0.7
 """After running out of memory: the share of the prediction that the next plan may have."""
 RAN_OUT = "out of memory"
@@ -151,26 +153,18 @@ def choose(
 
     Raises BudgetError, naming the least possible budget, where nothing fits.
     """
-    steps: list[str] = []
-    lost: list[str] = []
-    chunking, taken = shrink(job, budget, fused=fused)
-    if not fits(job, chunking, budget) and half is not None and job.itemsize > 2:
-        smaller = halved(job)
-        in_half, taken_half = shrink(smaller, budget, fused=fused)
-        if fits(smaller, in_half, budget) or capped:
-            job, chunking, taken = smaller, in_half, taken_half
-            steps.append(f"{half} instead of float32")
-            lost.append(f"computed in {half}: alpha may differ slightly from float32")
-    if not fits(job, chunking, budget) and capped:
-        cap = _largest_cap(job, chunking, budget)
-        if cap is not None:
-            lost.append(
-                f"at most {cap} of {job.tokens} tokens go through attention in each block: "
-                "details may be softer"
-            )
-            job = replace(job, max_tokens=cap)
-            steps.append("retention capped")
-    if not fits(job, chunking, budget):
+    ways = _precisions(job, half is not None)
+    shrunk = [shrink(way, budget, fused=fused) for way in ways]
+    for way, (chunking, taken) in zip(ways, shrunk, strict=True):
+        if fits(way, chunking, budget):
+            steps, lost = _of_precision(way, job, half)
+            return way, chunking, (*taken, *steps), lost
+    caps = [
+        _largest_cap(way, chunking, budget) if capped else None
+        for way, (chunking, _) in zip(ways, shrunk, strict=True)
+    ]
+    cap = max((cap for cap in caps if cap is not None), default=None)
+    if cap is None:
         least = least_budget(job, fused=fused, half=half is not None, capped=capped)
         raise BudgetError(
             f"memory budget of {show_bytes(budget)} is too small for {job.width}×{job.height} "
@@ -178,16 +172,36 @@ def choose(
             "give more, or use another device or a smaller picture",
             least,
         )
-    return job, chunking, (*taken, *steps), tuple(lost)
+    best = caps.index(cap)
+    steps, lost = _of_precision(ways[best], job, half)
+    chunking, taken = shrunk[best]
+    softer = (
+        f"at most {cap} of {job.tokens} tokens go through attention in each block: "
+        "details may be softer"
+    )
+    found = replace(ways[best], max_tokens=cap)
+    return found, chunking, (*taken, *steps, "retention capped"), (*lost, softer)
+
+
+def _precisions(job: Job, half: bool) -> list[Job]:
+    """The job, and the job in half precision where that may be resorted to."""
+    return [job, halved(job)] if half and job.itemsize > 2 else [job]
+
+
+def _of_precision(way: Job, job: Job, half: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The step to another precision and what it loses; nothing where there is none."""
+    if way.itemsize == job.itemsize:
+        return (), ()
+    loss = f"computed in {half}: alpha may differ slightly from float32"
+    return (f"{half} instead of float32",), (loss,)
 
 
 def least_budget(job: Job, *, fused: bool = True, half: bool = False, capped: bool = False) -> int:
     """The smallest budget in bytes that `choose` takes for this job."""
-    if half:
-        job = halved(job)
+    ways = _precisions(job, half)
     if capped and job.config.routed:
-        job = replace(job, max_tokens=min(job.most_kept, 16))
-    return _most(job, shrink(job, 0, fused=fused)[0])
+        ways += [replace(way, max_tokens=min(way.most_kept, FEWEST_KEPT)) for way in ways]
+    return min(_most(way, shrink(way, 0, fused=fused)[0]) for way in ways)
 
 
 def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tuple[str, ...]]:
@@ -289,7 +303,7 @@ def _largest_cap(job: Job, chunking: Chunking, budget: int) -> int | None:
     many, or nothing is routed."""
     if not job.config.routed:
         return None
-    low, high = 16, job.most_kept
+    low, high = FEWEST_KEPT, job.most_kept
     if not fits(replace(job, max_tokens=low), chunking, budget):
         return None
     while high - low > 1:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin.memory.model import WORKSPACE, Job, peak, phases, weights
+from mematte_plugin.memory import model
+from mematte_plugin.memory.model import Job, peak, phases, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
 from mematte_plugin.network.inputs import NetworkInput
 from mematte_plugin.network.pieces import unknown_tokens
@@ -45,6 +46,16 @@ CHUNKS = {
 SIZES = ((320, 320), (200, 620))
 TIGHT = 0.75
 """What the count should at least be of the law, in most cases."""
+SCALARS = 2**16
+"""Bytes of the small tensors that the law passes over."""
+
+
+@pytest.fixture
+def tensors_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The law without what libraries and the C library's heap take besides."""
+    monkeypatch.setitem(model.WORKSPACE, "cpu", 0)
+    monkeypatch.setattr(model, "HEAP", 0)
+    monkeypatch.setattr(model, "HEAP_SHARE", 0)
 
 
 def counted(
@@ -54,8 +65,8 @@ def counted(
     dtype: torch.dtype = torch.float32,
     *,
     only_unknown: bool = False,
-) -> tuple[int, int]:
-    """Most bytes of tensors that lived at once in a real run, and what the law says."""
+) -> tuple[int, dict[str, int]]:
+    """Most bytes of tensors that lived at once in a real run, and what the law says by phase."""
     network = MEMatte(config).eval().initialise().cast(dtype)
     if config.routed:  # every token wants to be kept, so that the cap decides
         with torch.no_grad():
@@ -83,11 +94,10 @@ def counted(
             chunking=chunking,
             only_unknown=only_unknown,
         )
-    # The picture was there before; nothing was read; libraries' own memory is not in tensors.
-    before = WORKSPACE["cpu"] + 7 * job.pixels
+    before = 7 * job.pixels  # the picture was there, and nothing was read
     law = {name: most - before for name, most in phases(job, chunking).items()}
     del law["reading"]
-    return live.peak, max(law.values())
+    return live.peak, law
 
 
 def _piece(
@@ -117,26 +127,28 @@ def _piece(
     return max(16, math.ceil(max(areas) ** 0.5) - 2 * CONTEXT)
 
 
+@pytest.mark.usefixtures("tensors_only")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_run_holds_more_than_the_law_says_and_most_hold_nearly_that(name: str) -> None:
     config = CONFIGS[name]
     sizes = SIZES if config.embed_dim < 200 else ((200, 300),)
-    shares = {}
+    shares = []
     for size, chunks in product(sizes, CHUNKS):
         dtypes = (torch.float32, torch.bfloat16) if chunks == "smaller" else (torch.float32,)
         for dtype in dtypes:
             count, law = counted(config, size, CHUNKS[chunks], dtype)
-            shares[size, chunks, str(dtype)] = count / law
-    assert max(shares.values()) <= 1, {case: share for case, share in shares.items() if share > 1}
-    tight = [share for share in shares.values() if share >= TIGHT]
-    assert len(tight) >= 0.6 * len(shares), shares
+            assert count <= max(law.values()) + SCALARS, (size, chunks, dtype)
+            del law["guidance"]  # most of it is numpy's and scipy's
+            shares.append(count / max(law.values()))
+    assert sum(share >= TIGHT for share in shares) >= 0.6 * len(shares), shares
 
 
+@pytest.mark.usefixtures("tensors_only")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_decoding_only_what_is_unknown_stays_below_the_law(dtype: torch.dtype) -> None:
     for chunks in ("a CPU's", "smaller", "everything"):
         count, law = counted(CONFIGS["tiny"], (384, 500), CHUNKS[chunks], dtype, only_unknown=True)
-        assert count <= law, chunks
+        assert count <= max(law.values()) + SCALARS, chunks
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_features_wait_in_the_hosts_memory_where_a_card_is_too_small() -> None:
 
 def test_a_printed_plan_says_what_matters() -> None:
     free = plan_memory((4320, 7680), "small", "20GB", "cpu")
-    least = least_budget(Job(4320, 7680, VARIANTS["small"], itemsize=2), half=True, capped=True)
+    least = least_budget(Job(4320, 7680, VARIANTS["small"]), half=True, capped=True)
     tight = plan_memory((4320, 7680), "small", int(1.02 * least), "cpu")
     for plan in (free, tight):
         text = str(plan)
