@@ -1,6 +1,7 @@
 """The result of matting: alpha, decontaminated colours, and what one makes of them."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +19,10 @@ from .images import (
     linear_to_srgb,
     read_photo,
     srgb_to_linear,
+    to_unit,
     write_image,
 )
-from .writing import FORMATS
+from .writing import FORMATS, STRIP, to_steps
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 Background: TypeAlias = "str | tuple[float, ...] | ImageSource"
@@ -138,12 +140,13 @@ class Matte:
                 f"{os.fspath(path)}: JPEG has no transparency; save as .png, .tif, .webp or .exr,"
                 " or the alpha alone (a name ending in _alpha)"
             )
+        depth = bits if bits is not None else self._depth(fmt)
         write_image(
             path,
-            self._saved(kind, fmt, decontaminate),
+            self._saved(kind, fmt, depth, decontaminate),
             icc_profile=self.photo.icc_profile,
             dpi=self.photo.dpi,
-            bits=bits if bits is not None else self._depth(fmt),
+            bits=depth,
             overwrite=overwrite,
         )
 
@@ -152,20 +155,26 @@ class Matte:
         """What `save` writes under this name unless told otherwise."""
         return "alpha" if Path(path).stem.lower().endswith("_alpha") else "cutout"
 
-    def _saved(self, kind: Kind, fmt: str | None, decontaminate: bool) -> np.ndarray:
+    def _saved(
+        self, kind: Kind, fmt: str | None, bits: int | None, decontaminate: bool
+    ) -> np.ndarray:
+        """What goes into the file, in its depth: strip by strip, for all of it as floats would be
+        half a gigabyte for a cut-out of 8K."""
         if kind == "alpha":
             return self.alpha
-        if kind == "cutout":
-            array = self.cutout_array(decontaminate=decontaminate)
-        elif kind == "foreground":
-            array = self.foreground.copy() if decontaminate else self.photo.as_float()
-        else:
+        if kind not in ("cutout", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
-        if fmt == "exr" and not self.photo.linear:
-            array[..., :3] = srgb_to_linear(array[..., :3])
-        elif fmt != "exr" and self.photo.linear:
-            array[..., :3] = linear_to_srgb(array[..., :3])
-        return array
+        colours = self.foreground if decontaminate else self.photo.pixels
+        curve = _curve(to_linear=fmt == "exr", linear=self.photo.linear)
+        dtype = None if fmt == "exr" else {8: np.uint8, 16: np.uint16}.get(bits or 0)
+        out = np.empty((*self.alpha.shape, 4 if kind == "cutout" else 3), dtype or np.float32)
+        for top in range(0, len(out), STRIP):
+            rows = slice(top, top + STRIP)
+            part = curve(to_unit(colours[rows]))
+            if kind == "cutout":
+                part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
+            out[rows] = part if dtype is None else to_steps(part, bits or 8)
+        return out
 
     def _depth(self, fmt: str | None) -> int | None:
         """The photo's depth, or the nearest one that the format has."""
@@ -192,6 +201,13 @@ class Matte:
         if self.photo.dpi:
             im.info["dpi"] = self.photo.dpi
         return im
+
+
+def _curve(*, to_linear: bool, linear: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """From the photo's encoding to the file's."""
+    if to_linear == linear:
+        return lambda colours: colours
+    return srgb_to_linear if to_linear else linear_to_srgb
 
 
 def _colour(background: Any) -> np.ndarray | None:

@@ -45,7 +45,7 @@ class _Job:
     dpi: tuple[float, float] | None
 
 
-_STRIP = 256
+STRIP = 256
 """Rows that are converted at a time."""
 
 
@@ -240,15 +240,15 @@ def _bits(array: np.ndarray) -> int:
     return 8 if array.dtype in (np.uint8, np.bool_) else 16 if array.dtype == np.uint16 else 32
 
 
-def _steps(array: np.ndarray, bits: int) -> np.ndarray:
-    """The nearest integers of that depth; from integers of the same depth, the very same."""
+def to_steps(array: np.ndarray, bits: int) -> np.ndarray:
+    """The nearest integers of 8 or 16 bits to numbers in [0, 1]; integers of that depth stay."""
     dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bits == 8 else np.uint16
     if array.dtype == dtype:
         return array
     steps: np.ndarray = np.empty(array.shape, dtype)
-    for top in range(0, len(array), _STRIP):  # floats of a large picture would take gigabytes
-        unit = np.nan_to_num(to_unit(array[top : top + _STRIP])).clip(0, 1)
-        steps[top : top + _STRIP] = np.rint(unit * np.float32(np.iinfo(dtype).max))
+    for top in range(0, len(array), STRIP):  # floats of a large picture would take gigabytes
+        unit = np.nan_to_num(to_unit(array[top : top + STRIP])).clip(0, 1)
+        steps[top : top + STRIP] = np.rint(unit * np.float32(np.iinfo(dtype).max))
     return steps
 
 
@@ -262,7 +262,7 @@ def _fitting_icc(icc: bytes | None, array: np.ndarray) -> bytes | None:
 
 
 def _png(array: np.ndarray, bits: int, job: _Job) -> None:
-    values = _steps(array, bits)
+    values = to_steps(array, bits)
     if bits == 8:
         _pillow(values, job, "PNG", dpi=job.dpi)
         return
@@ -291,7 +291,7 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _webp(array: np.ndarray, bits: int, job: _Job) -> None:
-    values = _steps(array, bits)
+    values = to_steps(array, bits)
     # exact: keep the colours under alpha 0, they matter when the cut-out is scaled
     lossless = values.ndim == 3 and values.shape[2] == 4
     options: dict[str, Any] = {"lossless": lossless, "quality": 80 if lossless else 95}
@@ -306,7 +306,7 @@ def _jpeg(array: np.ndarray, bits: int, job: _Job) -> None:
     if array.ndim == 3 and array.shape[2] == 4:
         raise OutputError(f"{job.name}: JPEG has no transparency; use {_WITH_ALPHA}")
     more = {"dpi": tuple(round(value) for value in job.dpi)} if job.dpi else {}
-    _pillow(_steps(array, bits), job, "JPEG", quality=95, subsampling=0, **more)
+    _pillow(to_steps(array, bits), job, "JPEG", quality=95, subsampling=0, **more)
 
 
 def _pillow(values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
@@ -319,7 +319,7 @@ def _pillow(values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
 def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
     import tifffile
 
-    values = to_unit(array) if bits == 32 else _steps(array, bits)
+    values = to_unit(array) if bits == 32 else to_steps(array, bits)
     options: dict[str, Any] = {"photometric": "minisblack" if values.ndim == 2 else "rgb"}
     if values.ndim == 3 and values.shape[2] == 4:
         options["extrasamples"] = ["unassalpha"]
