@@ -8,10 +8,17 @@ The names below are loaded when they are first used, so that importing the packa
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# On a CPU torch keeps kernels of 1024 convolutions, one for each shape, in either of two caches:
+# some 30 MB where pictures of many sizes are computed. Few do as well. It reads this when it is
+# loaded, so where torch is imported first, its own numbers stay.
+for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "64")
 
 if TYPE_CHECKING:
     from .errors import (

@@ -1,0 +1,29 @@
+"""A pipeline that is kept for many pictures does not grow."""
+
+from __future__ import annotations
+
+from .memory.processes import run_python
+
+CODE = """
+from mematte_plugin import MattingPipeline  # before torch, whose caches it limits
+import numpy as np, psutil, torch
+from tests.networks import random_network
+from tests.test_ladder import subject
+
+torch.set_num_threads(1)
+pipe = MattingPipeline(random_network(guidance="propagated"), device="cpu")
+rng = np.random.default_rng(0)
+
+def run(count):
+    for _ in range(count):
+        height, width = rng.integers(40, 301, 2)
+        pipe(*subject(height, width, seed=1))
+    return psutil.Process().memory_info().rss
+
+early = run(40)
+print(run(160) - early)
+"""
+
+
+def test_two_hundred_mattes_of_any_size_leave_nothing_behind() -> None:
+    assert int(run_python(CODE, timeout=600)) < 10_000_000
