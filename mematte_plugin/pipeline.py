@@ -31,6 +31,8 @@ from .weights.load import load_network
 DEFAULT_MODEL = "mematte-tiny"
 STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
+LARGE = 8192
+"""Tokens of a picture from which giving memory back after each block costs next to nothing."""
 WARM_UP = 64
 """Side in pixels of the empty picture that a new pipeline computes on the CPU."""
 
@@ -297,7 +299,7 @@ class MattingPipeline:
         """The prediction, stepping down when memory runs out, and the plan that led to it."""
         plan = request.plan(budget)
         for attempt in range(STEP_DOWNS + 1):
-            stage = Stage(progress, trims=plan.device == "cpu")
+            stage = Stage(progress, plan)
             try:
                 return self._predict(plan, photo, trimap, decoder, stage), plan
             except Exception as error:
@@ -363,19 +365,21 @@ class Stage:
 
     Args:
         report: called with (done, total, stage), or None.
-        trims: give freed memory back to the system after each step. Otherwise the C library's heap
-            grows to the sum of what the steps need in their turn, and no prediction holds.
+        plan: on the CPU, freed memory goes back to the system after each step of a large picture's
+            encoder, and after a small one's. Otherwise the C library's heap would grow to the sum
+            of what the steps need in their turn, and no prediction would hold.
     """
 
-    def __init__(self, report: Progress | None, *, trims: bool) -> None:
+    def __init__(self, report: Progress | None, plan: Plan) -> None:
         self.report = report
-        self.trims = trims
         self.name = "start"
+        self._on_cpu = plan.device == "cpu"
+        self._large = plan.tokens >= LARGE
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         """Progress: (done, total, stage)."""
         self.name = stage
-        if self.trims:
+        if self._on_cpu and stage == "encoder" and (self._large or done == total):
             trim()
         if self.report is not None:
             self.report(done, total, stage)

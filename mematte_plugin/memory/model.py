@@ -10,20 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..network.config import Chunking, NetworkConfig, padded_size
-from ..network.tiling import LARGEST, Span, spans
+from ..network.tiling import LARGEST, Span, Spans, spans
 
 MIB = 2**20
 UNKNOWN = 0.25
 """Unknown share of a picture whose trimap is not there yet."""
 WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
 """What libraries hold besides the tensors."""
-HEAP, HEAP_SHARE, HEAP_MOST = 24 * MIB, 0.4, 64 * MIB
+HEAP, HEAP_SHARE, HEAP_MOST = 16 * MIB, 0.65, 112 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
-network runs: a constant, and a share of them up to a most, since large ones are mapped apart.
-Measured with glibc and one or two threads."""
+network runs: a constant, and a share of them up to a most, since large ones are mapped apart."""
+HEAP_SMALL, HEAP_PIXEL = 14 * MIB, 38
+"""Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
+glibc and one or two threads."""
 CROP_FLOATS = {"none": 10, "nearest": 36, "propagated": 41}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
+POOLING = 2**16 * 50
+"""While a strip of the picture is pooled to cells."""
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
 GRID_CELLS = 2**18
@@ -107,8 +111,9 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
         "decoder": made + _decoder(job, chunking),
     }
     if shared:
+        grown = HEAP_SMALL + HEAP_PIXEL * job.pixels
         found = {
-            name: size + picture + HEAP + min(int(HEAP_SHARE * size), HEAP_MOST)
+            name: size + picture + min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
             for name, size in network.items()
         }
         found["decoder"] += alpha
@@ -133,7 +138,7 @@ def weights(config: NetworkConfig, itemsize: int) -> int:
     count += windowed * 2 * (2 * config.window_size - 1) * heads_width
     residual = C * C + 9 * C * C // 4 + 4 * C
     ltrm = 4 * C * C + 50 * C + 5 * C + 5
-    router = C * C + C * C // 2 + C * C // 8 + 4 * C
+    router = C * C + C * C // 2 + C * C // 8 + 4 * C + C // 4 + 2
     of_global = residual
     if config.routed:
         of_global += ltrm + router
@@ -174,32 +179,43 @@ def attention_bytes(job: Job, chunking: Chunking) -> int:
     return most
 
 
-def piece_bytes(config: NetworkConfig, side: int, itemsize: int) -> int:
-    """What decoding a square piece holds, in the middle of a picture."""
+def piece_bytes(
+    config: NetworkConfig, side: int, itemsize: int, size: tuple[int, int] | None = None
+) -> int:
+    """What decoding a square piece holds: in the middle of a picture, or of one of (h, w) pixels
+    that may be no larger than the piece."""
     stages = len(config.fusion_chans)
     far = 2**16
-    span = spans(far, far + side, 2 * far, stages)
+    inner = spans(far, far + side, 2 * far, stages)
+    rows, columns = (
+        spans(0, whole, whole, stages) if side >= whole else inner for whole in size or (far, far)
+    )
 
-    def area(of: Span) -> int:
-        return (of[1] - of[0]) ** 2
+    def area(part: str, i: int = 0) -> int:
+        (top, bottom), (left, right) = (_span(axis, part, i) for axis in (rows, columns))
+        return (bottom - top) * (right - left)
 
-    pixels = config.in_chans * area(span.inputs) * itemsize
-    details = [
-        c * area(a) * itemsize for c, a in zip(config.detail_chans, span.details, strict=True)
-    ]
+    whole = area("inputs")
+    pixels = config.in_chans * whole * itemsize
+    details = [chans * area("details", i) * itemsize for i, chans in enumerate(config.detail_chans)]
     fine = (config.in_chans, *config.detail_chans)
     coarse = (config.embed_dim, *config.fusion_chans)
-    most = CROP_FLOATS[config.guidance] * 4 * area(span.inputs) + (pixels if itemsize == 2 else 0)
+    most = CROP_FLOATS[config.guidance] * 4 * whole + (pixels if itemsize == 2 else 0)
     for stage in reversed(range(stages)):
         chans, out = coarse[stages - 1 - stage], config.fusion_chans[stages - 1 - stage]
         held = pixels + sum(details[:stage])
-        before = span.features if stage == stages - 1 else span.fused[stage + 1]
-        low = chans * area(before)
-        seen = area(span.seen[stage])
+        last = stage == stages - 1
+        low = chans * (area("features") if last else area("fused", stage + 1))
+        seen = area("seen", stage)
         doubled = 4 * low + max(low, chans * seen)
-        convolved = (chans + fine[stage]) * seen + 2 * out * area(span.fused[stage])
+        convolved = (chans + fine[stage]) * seen + 2 * out * area("fused", stage)
         most = max(most, held + itemsize * max(doubled, convolved))
     return most
+
+
+def _span(axis: Spans, part: str, i: int) -> Span:
+    found = getattr(axis, part)
+    return found if isinstance(found[0], int) else found[i]
 
 
 # ---- phases --------------------------------------------------------------------------------------
@@ -266,7 +282,7 @@ def _guidance(job: Job) -> int:
         return 0
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
-    most = nearest + CELL_BYTES * cells
+    most = nearest + max(CELL_BYTES * cells, POOLING)
     if job.config.guidance == "propagated":
         grid = _grid_cells(job)
         most = max(most, nearest + int(grid * (GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)))
@@ -293,12 +309,13 @@ def _decoder(job: Job, chunking: Chunking) -> int:
     tile = job.piece or chunking.tile or LARGEST
     if chunking.tile is not None:
         tile = min(tile, chunking.tile)
-    longest = max(job.grid) * job.config.patch_size
-    side = min(tile, longest)
+    patch = job.config.patch_size
+    padded = (job.grid[0] * patch, job.grid[1] * patch)
+    side = min(tile, max(padded))
     features = 0 if chunking.host_features else job.tokens * job.config.embed_dim * job.itemsize
     # While weights are folded the largest exist three times, in float32.
     folding = 3 * max(counts) * 4
-    return features + max(folding, folded + piece_bytes(job.config, side, job.itemsize))
+    return features + max(folding, folded + piece_bytes(job.config, side, job.itemsize, padded))
 
 
 def halved(job: Job) -> Job:

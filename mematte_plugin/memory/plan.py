@@ -18,7 +18,7 @@ from .units import show_bytes
 
 ELSEWHERE = Chunking(tokens=16384, patches=4096, attention=2**27, tile=512)
 """On a GPU: large enough that starting kernels does not count; more would only take memory."""
-TOKENS_PER_THREAD, TOKENS_AT_LEAST = 256, 512
+TOKENS_PER_THREAD, TOKENS_AT_LEAST = 512, 1024
 """On a CPU chunks that stay in its caches are fastest, and memory small and easy to foresee."""
 SMALLEST = Chunking(tokens=196, patches=16, attention=1, tile=48)
 """Where chunks end: smaller ones save nothing and take long."""
@@ -236,8 +236,7 @@ def fastest(job: Job) -> Chunking:
     if job.backend != "cpu":
         return ELSEWHERE
     tokens = max(TOKENS_AT_LEAST, TOKENS_PER_THREAD * job.threads)
-    tile = 128 if job.threads <= 4 else 256  # enough work for every thread in each convolution
-    return Chunking(tokens=tokens, patches=tokens // 2, attention=2**23 * job.threads, tile=tile)
+    return Chunking(tokens=tokens, patches=256, attention=2**23 * job.threads, tile=256)
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:

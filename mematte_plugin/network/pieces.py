@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .config import NetworkConfig, padded_size
 from .decoder import ConvNormRelu, Decoder, Fusion
 from .inputs import NetworkInput, Progress
-from .tiling import LARGEST, Box, Span, boxes, groups, spans
+from .tiling import CONTEXT, LARGEST, Box, Span, boxes, groups, spans
 
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution with its batch norm folded in."""
@@ -124,7 +126,11 @@ def decode(
     if tile is None and not only_unknown:
         wanted: list[Box] = [(0, 0, *inputs.padded)]
     else:
-        tokens = unknown_tokens(inputs) if only_unknown else np.ones(inputs.grid, np.bool_)
+        tokens = (
+            unknown_tokens(inputs.trimap, inputs.config)
+            if only_unknown
+            else np.ones(inputs.grid, np.bool_)
+        )
         wanted = boxes(tokens, inputs.config, tile, inputs.device.type)
     total = sum((low - top) * (right - left) for top, left, low, right in wanted)
     done = 0
@@ -142,18 +148,38 @@ def decode(
     return alpha
 
 
-def unknown_tokens(inputs: NetworkInput) -> NDArray[np.bool_]:
-    """Which tokens (h, w) hold unknown pixels of any image of the batch."""
-    step = inputs.config.patch_size
-    h, w = inputs.grid
-    height, width = inputs.size
-    found = np.zeros((h, w), np.bool_)
+def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
+    """Which tokens (h, w) of the padded picture hold unknown pixels of any image of the batch
+    (B, 1, H, W)."""
+    step = config.patch_size
+    height, width = trimap.shape[2:]
+    padded = padded_size(height, width, config.padding)
+    found = np.zeros((padded[0] // step, padded[1] // step), np.bool_)
     for row in range(-(-height // step)):
-        strip = inputs.trimap[:, 0, row * step : (row + 1) * step]
+        strip = trimap[:, 0, row * step : (row + 1) * step]
         unknown = ((strip > 0) & (strip < 1)).flatten(0, 1).any(0)
-        tokens = F.pad(unknown, (0, w * step - width)).view(w, step).any(1)
+        tokens = F.pad(unknown, (0, padded[1] - width)).view(-1, step).any(1)
         found[row] = tokens.cpu().numpy()
     return found
+
+
+def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str) -> int:
+    """Side in pixels of the square that takes as much as the most that is decoded at once.
+
+    Args:
+        trimap: (B, 1, H, W).
+        config: the network's shape.
+        tile: longest side of a piece.
+        device: its type.
+    """
+    size = padded_size(trimap.shape[2], trimap.shape[3], config.padding)
+    wanted = boxes(unknown_tokens(trimap, config), config, tile, device)
+    areas = [
+        len(group) * (low - top + 2 * CONTEXT) * (right - left + 2 * CONTEXT)
+        for group in groups(wanted, size, len(config.fusion_chans), tile)
+        for top, left, low, right in group[:1]
+    ]
+    return math.ceil(math.sqrt(max(areas, default=0))) - 2 * CONTEXT
 
 
 def _folded(conv: ConvNormRelu) -> Folded:
