@@ -187,9 +187,9 @@ def piece_bytes(
     stages = len(config.fusion_chans)
     far = 2**16
     inner = spans(far, far + side, 2 * far, stages)
-    rows, columns = (
-        spans(0, whole, whole, stages) if side >= whole else inner for whole in size or (far, far)
-    )
+    rows = columns = inner
+    if size is not None and side >= max(size):
+        rows, columns = (spans(0, whole, whole, stages) for whole in size)
 
     def area(part: str, i: int = 0) -> int:
         (top, bottom), (left, right) = (_span(axis, part, i) for axis in (rows, columns))

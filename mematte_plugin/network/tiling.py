@@ -95,16 +95,16 @@ def boxes(
     found = [
         (*rows, *columns)
         for top, left, low, right in _split(wanted, (0, 0, height, width), limit, cost)[1]
-        for rows in [_even(top, low, height)]
-        for columns in [_even(left, right, width)]
+        for rows in [_even(top, low, min(height, limit), height)]
+        for columns in [_even(left, right, min(width, limit), width)]
     ]
     return [(top * step, left * step, low * step, right * step) for top, low, left, right in found]
 
 
-def _even(low: int, high: int, size: int) -> Span:
-    """The span, one longer where its length is odd: kernels are made, and kept, for every shape
-    there is, so there should be few."""
-    if (high - low) % 2 == 0 or high - low == size:
+def _even(low: int, high: int, most: int, size: int) -> Span:
+    """The span, one longer where its length is odd and below the most there may be: kernels are
+    made, and kept, for every shape there is, so there should be few."""
+    if (high - low) % 2 == 0 or high - low >= most:
         return low, high
     return (low, high + 1) if high < size else (low - 1, high)
 

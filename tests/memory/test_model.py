@@ -8,16 +8,15 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from mematte_plugin.memory import model
 from mematte_plugin.memory.model import Job, peak, phases, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
-from mematte_plugin.network.inputs import NetworkInput
-from mematte_plugin.network.pieces import unknown_tokens
-from mematte_plugin.network.tiling import CONTEXT, LARGEST, boxes, groups
+from mematte_plugin.network.config import padded_size
+from mematte_plugin.network.pieces import largest_piece
+from mematte_plugin.network.tiling import LARGEST
 from tests.networks import SMALL, random_input
 
 from .live import LiveTensors
@@ -46,8 +45,8 @@ CHUNKS = {
 SIZES = ((320, 320), (200, 620))
 TIGHT = 0.75
 """What the count should at least be of the law, in most cases."""
-SCALARS = 2**16
-"""Bytes of the small tensors that the law passes over."""
+SCALARS = 2**18
+"""Bytes that the law passes over: indices, masks, pieces of features."""
 
 
 @pytest.fixture
@@ -56,6 +55,8 @@ def tensors_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(model.WORKSPACE, "cpu", 0)
     monkeypatch.setattr(model, "HEAP", 0)
     monkeypatch.setattr(model, "HEAP_SHARE", 0)
+    monkeypatch.setattr(model, "HEAP_SMALL", 0)
+    monkeypatch.setattr(model, "HEAP_PIXEL", 0)
 
 
 def counted(
@@ -81,7 +82,7 @@ def counted(
         config,
         itemsize=dtype.itemsize,
         unknown=float((trimap == 0.5).float().mean()),
-        piece=_piece(config, image, trimap, chunking, only_unknown=only_unknown),
+        piece=_piece(config, trimap, chunking, only_unknown=only_unknown),
     )
     if config.routed:
         job = replace(job, max_tokens=math.ceil(KEPT * job.tokens))
@@ -101,30 +102,14 @@ def counted(
 
 
 def _piece(
-    config: NetworkConfig,
-    image: torch.Tensor,
-    trimap: torch.Tensor,
-    chunking: Chunking,
-    *,
-    only_unknown: bool,
+    config: NetworkConfig, trimap: torch.Tensor, chunking: Chunking, *, only_unknown: bool
 ) -> int:
     """Side in pixels of a square as large as what is decoded at once."""
-    inputs = NetworkInput(image, trimap, replace(config, guidance="none"), torch.float32)
+    longest = max(padded_size(*trimap.shape[2:], config.padding))
     if chunking.tile is None and not only_unknown:
-        found = [(0, 0, *inputs.padded)]
-    else:
-        wanted = unknown_tokens(inputs) if only_unknown else np.ones(inputs.grid, np.bool_)
-        found = boxes(wanted, config, chunking.tile, "cpu")
-    areas = [
-        sum(
-            (low - top + 2 * CONTEXT) * (right - left + 2 * CONTEXT)
-            for top, left, low, right in group
-        )
-        for group in groups(
-            found, inputs.padded, len(config.fusion_chans), chunking.tile or LARGEST
-        )
-    ]
-    return max(16, math.ceil(max(areas) ** 0.5) - 2 * CONTEXT)
+        return longest
+    known = trimap if only_unknown else torch.full_like(trimap, 0.5)
+    return max(16, largest_piece(known, config, chunking.tile or LARGEST, "cpu"))
 
 
 @pytest.mark.usefixtures("tensors_only")
