@@ -29,7 +29,8 @@ AUTO_DTYPE = {"cuda": "float16"}
 far, half precision was slower and not the same."""
 NAMED = re.compile(rf"({'|'.join(HALF)})(:\d+)?")
 """Devices whose law is known, so that they need not be there."""
-SHARED_BITS = {"float32": 4, "float16": 2, "bfloat16": 2}
+ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
+"""Bytes of a number in each precision."""
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: str) -> str:
@@ -115,7 +116,7 @@ def request_for(
         height,
         width,
         config,
-        itemsize=SHARED_BITS[name],
+        itemsize=ITEMSIZE[name],
         backend=kind,
         depth=depth,
         unknown=unknown,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..network.config import Chunking, NetworkConfig, padded_size
-from ..network.tiling import LARGEST, Span, Spans, spans
+from ..network.tiling import HEAD_CHANS, LARGEST, Span, Spans, spans
 
 MIB = 2**20
 UNKNOWN = 0.25
@@ -26,16 +26,17 @@ glibc and one or two threads."""
 CROP_FLOATS = {"none": 10, "nearest": 36, "propagated": 41}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
+"""Side in pixels of a cell of `network.guidance`, which needs torch."""
 POOLING = 2**16 * 50
 """While a strip of the picture is pooled to cells."""
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
 GRID_CELLS = 2**18
+"""Most cells of `network.propagation`, which needs torch."""
 GRID_BYTES, GRID_UNKNOWN_BYTES = 160, 760
 """A cell of the propagation grid, and what an unknown one takes besides."""
 READING = 10
 """Bytes a pixel while a trimap is read, 4 of which stay."""
-HEAD_CHANS = 16
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def weights(config: NetworkConfig, itemsize: int) -> int:
     count += config.in_chans * config.patch_size**2 * C + C
     if config.abs_pos:
         count += (config.pos_grid**2 + 1) * C
-    return (count + sum(_convolutions(config)[0])) * itemsize
+    return (count + sum(_convolutions(config))) * itemsize
 
 
 def attention_bytes(job: Job, chunking: Chunking) -> int:
@@ -289,8 +290,8 @@ def _guidance(job: Job) -> int:
     return most
 
 
-def _convolutions(config: NetworkConfig) -> tuple[list[int], int]:
-    """Numbers of each decoder convolution with its norm, and of the last one."""
+def _convolutions(config: NetworkConfig) -> list[int]:
+    """How many numbers each decoder convolution has, with its norm."""
     fine = (config.in_chans, *config.detail_chans)
     coarse = (config.embed_dim, *config.fusion_chans)
     stages = len(config.fusion_chans)
@@ -300,11 +301,11 @@ def _convolutions(config: NetworkConfig) -> tuple[list[int], int]:
         for i, out in enumerate(config.fusion_chans)
     ]
     counts.append(9 * coarse[-1] * HEAD_CHANS + 5 * HEAD_CHANS + HEAD_CHANS + 1)
-    return counts, counts[-1]
+    return counts
 
 
 def _decoder(job: Job, chunking: Chunking) -> int:
-    counts = _convolutions(job.config)[0]
+    counts = _convolutions(job.config)
     folded = sum(counts) * job.itemsize
     tile = job.piece or chunking.tile or LARGEST
     if chunking.tile is not None:
