@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .network import MEMatte, NetworkConfig
     from .pipeline import MattingPipeline, cut
     from .planning import plan_memory
-    from .trimap import from_alpha, from_mask, from_strokes
+    from .trimap import from_alpha, from_mask, from_strokes, normalise_trimap
     from .weights.load import load_network
 
 _HOMES = {
@@ -58,6 +58,7 @@ _HOMES = {
     "from_mask": ".trimap",
     "from_strokes": ".trimap",
     "load_network": ".weights.load",
+    "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
 }
@@ -82,6 +83,7 @@ __all__ = [
     "from_mask",
     "from_strokes",
     "load_network",
+    "normalise_trimap",
     "plan_memory",
     "read_photo",
 ]

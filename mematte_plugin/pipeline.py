@@ -25,7 +25,7 @@ from .memory.units import parse_bytes
 from .network import MEMatte, Prediction, Progress
 from .planning import Request, fused_on, resolve_dtype
 from .retention import Retention, check_retention, max_tokens
-from .trimap import INSIDE, OUTSIDE, from_mask, normalise
+from .trimap import INSIDE, OUTSIDE, from_mask, normalise_trimap
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -204,7 +204,7 @@ class MattingPipeline:
         mattes = []
         for i, one in enumerate(photos):
             photo = one if isinstance(one, Photo) else read_photo(one)
-            three = normalise(trimaps[i if len(trimaps) > 1 else 0], photo.size)
+            three = normalise_trimap(trimaps[i if len(trimaps) > 1 else 0], photo.size)
             mattes.append(
                 self.cut_normalised(
                     photo,
@@ -429,7 +429,7 @@ def cut(
                 )
             mask = to_unit(photo.alpha)
         trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
-    three = normalise(trimap, photo.size)
+    three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
         return _already_known(photo, three)
     pipe = _warm(model, device, dtype)

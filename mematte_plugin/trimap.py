@@ -41,7 +41,9 @@ class Stroke(IntEnum):
     FOREGROUND = 3
 
 
-def normalise(trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap") -> np.ndarray:
+def normalise_trimap(
+    trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap"
+) -> np.ndarray:
     """A trimap as the networks were trained on it: (H, W) float32 of exactly 0, 0.5 and 1.
 
     trimap: anything `images.read_gray` reads. Values within 2% of black or white are known, all

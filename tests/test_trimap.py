@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mematte_plugin.errors import InputError, MEMatteWarning, SettingError
-from mematte_plugin.trimap import Stroke, from_alpha, from_mask, from_strokes, normalise
+from mematte_plugin.trimap import Stroke, from_alpha, from_mask, from_strokes, normalise_trimap
 
 
 def subject(size: int = 60, margin: int = 20, unknown: int = 5) -> np.ndarray:
@@ -41,26 +41,26 @@ def levels(low: float, middle: float, high: float) -> np.ndarray:
     ],
 )
 def test_every_encoding_means_the_same(source: Any) -> None:
-    found = normalise(source, (60, 60))
+    found = normalise_trimap(source, (60, 60))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, THREE)
 
 
 def test_all_known_is_fine() -> None:
-    np.testing.assert_array_equal(normalise(THREE > 0, (60, 60)), THREE > 0)
+    np.testing.assert_array_equal(normalise_trimap(THREE > 0, (60, 60)), THREE > 0)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
 def test_a_smaller_trimap_of_the_same_picture_is_resized_with_a_warning(factor: int) -> None:
     size = (60 * factor, 60 * factor)
     with pytest.warns(MEMatteWarning, match=rf"is 60×60 and is resized to the photo's {size[0]}×"):
-        found = normalise(THREE, size)
+        found = normalise_trimap(THREE, size)
     np.testing.assert_array_equal(found, THREE.repeat(factor, 0).repeat(factor, 1))
 
 
 def test_rounding_of_a_thumbnail_is_the_same_aspect() -> None:
     with pytest.warns(MEMatteWarning, match="is resized"):
-        assert normalise(THREE[:, :40], (1000, 667)).shape == (1000, 667)
+        assert normalise_trimap(THREE[:, :40], (1000, 667)).shape == (1000, 667)
 
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60), (600, 620)])
@@ -68,7 +68,7 @@ def test_another_aspect_is_refused_with_both_sizes(tmp_path: Path, size: tuple[i
     path = tmp_path / "hair.png"
     Image.fromarray((THREE * 255).astype(np.uint8)).save(path)
     with pytest.raises(InputError, match=rf"trimap .*hair\.png: is 60×60, .*{size[1]}×{size[0]}"):
-        normalise(path, size)
+        normalise_trimap(path, size)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_another_aspect_is_refused_with_both_sizes(tmp_path: Path, size: tuple[i
 )
 def test_odd_trimaps_work_with_a_warning(trimap: np.ndarray, warning: str) -> None:
     with pytest.warns(MEMatteWarning, match=warning) as caught:
-        found = normalise(trimap, trimap.shape)
+        found = normalise_trimap(trimap, trimap.shape)
     np.testing.assert_array_equal(found, trimap)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -108,23 +108,25 @@ def test_inverted_portraits_are_noticed_although_they_touch_the_frame(
     head: float, shoulders: float, top: float
 ) -> None:
     upright = portrait(head, shoulders, top)
-    np.testing.assert_array_equal(normalise(upright, upright.shape), upright)  # without a warning
+    np.testing.assert_array_equal(
+        normalise_trimap(upright, upright.shape), upright
+    )  # without a warning
     with pytest.warns(MEMatteWarning, match="looks inverted"):
-        normalise(1 - upright, upright.shape)
+        normalise_trimap(1 - upright, upright.shape)
 
 
 def test_a_few_strokes_are_not_called_inverted() -> None:
     trimap = np.full((90, 90), 0.5, np.float32)
     trimap[-1, 40:50] = 1  # the only known pixels of the border
     trimap[40:50, 40:50] = 0
-    normalise(trimap, trimap.shape)
+    normalise_trimap(trimap, trimap.shape)
 
 
 def test_a_subject_that_fills_the_frame_is_not_called_inverted() -> None:
     trimap = np.ones((60, 60), np.float32)
     trimap[:10, :10] = 0  # background in a corner only
     trimap[25:30, 25:30] = 0  # and a small hole
-    normalise(trimap, (60, 60))
+    normalise_trimap(trimap, (60, 60))
 
 
 # ---- from a mask ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..images import Photo, read_gray, read_photo
-from ..trimap import from_alpha, normalise
+from ..trimap import from_alpha, normalise_trimap
 from .layouts import Dataset
 
 
@@ -104,7 +104,7 @@ def read(case: Case) -> Inputs:
         drawn = read_gray(case.trimap, name="trimap")
         _check_size(case.trimap, drawn, photo)
     name = f"trimap of {case.name} ({case.trimap_name})"
-    trimap = normalise(drawn, photo.size, name=name)
+    trimap = normalise_trimap(drawn, photo.size, name=name)
     if not (trimap == 0.5).any():
         raise InputError(f"{name}: leaves nothing unknown to measure over")
     return Inputs(photo, truth, trimap)
