@@ -21,6 +21,7 @@ for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "64")
 
 if TYPE_CHECKING:
+    from .compositing import composite
     from .errors import (
         BudgetError,
         InputError,
@@ -53,6 +54,7 @@ _HOMES = {
     "Plan": ".memory.plan",
     "SettingError": ".errors",
     "WeightsError": ".errors",
+    "composite": ".compositing",
     "cut": ".pipeline",
     "from_alpha": ".trimap",
     "from_mask": ".trimap",
@@ -78,6 +80,7 @@ __all__ = [
     "SettingError",
     "WeightsError",
     "__version__",
+    "composite",
     "cut",
     "from_alpha",
     "from_mask",

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
-from .errors import InputError, OutputError, SettingError
+from .compositing import Background, composite
+from .errors import OutputError, SettingError
 from .foreground import estimate_foreground
 from .images import (
-    ImageSource,
     Photo,
     check_writable,
     linear_to_srgb,
-    read_photo,
     srgb_to_linear,
     to_unit,
     write_image,
@@ -25,7 +24,6 @@ from .images import (
 from .writing import FORMATS, STRIP, to_steps
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
-Background: TypeAlias = "str | tuple[float, ...] | ImageSource"
 
 
 @dataclass(eq=False)
@@ -98,17 +96,12 @@ class Matte:
     def composite_array(self, background: Background) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1], the photo's own encoding: the subject before a background.
 
-        background: as for `composite`; a picture's own depth is kept.
+        background: as for `composite`; a picture's own depth is kept. See `compositing.composite`
+            for how it is blended.
 
-        Blended in the photo's own encoding, as image editors do; linear light is blended as such.
-        The background's numbers are taken as they are: no ICC conversion, its transparency ignored.
         Raises InputError for what is neither a colour nor an image.
         """
-        behind = self._background(background)
-        alpha = self.alpha[..., None]
-        mixed = self.foreground * alpha
-        mixed += behind * (1 - alpha)
-        return np.asarray(mixed.clip(0, 1, out=mixed), np.float32)
+        return composite(self.foreground, self.alpha, background, linear=self.photo.linear)
 
     def save(
         self,
@@ -181,18 +174,6 @@ class Matte:
         bits = self.photo.bits
         return {"png": min(bits, 16), "tiff": bits, "exr": 16 if bits == 8 else 32}.get(fmt or "")
 
-    def _background(self, background: Background) -> np.ndarray:
-        """(3,) or (H, W, 3) float32 in the photo's encoding."""
-        colour = _colour(background)
-        if colour is not None:
-            return srgb_to_linear(colour) if self.photo.linear else colour
-        name = None if isinstance(background, str | os.PathLike) else "background"
-        photo = background if isinstance(background, Photo) else read_photo(background, name=name)
-        pixels = _cover(photo.as_float(), self.photo.size)
-        if photo.linear == self.photo.linear:
-            return pixels
-        return linear_to_srgb(pixels) if photo.linear else srgb_to_linear(pixels)
-
     def _pillow(self, array: np.ndarray) -> Image.Image:
         im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
         # Where Pillow looks when it saves; dpi it takes from there for some formats only.
@@ -208,46 +189,3 @@ def _curve(*, to_linear: bool, linear: bool) -> Callable[[np.ndarray], np.ndarra
     if to_linear == linear:
         return lambda colours: colours
     return srgb_to_linear if to_linear else linear_to_srgb
-
-
-def _colour(background: Any) -> np.ndarray | None:
-    """(3,) float32 in [0, 1] of a colour name or tuple; None for what may be an image."""
-    if isinstance(background, str):
-        try:
-            numbers: tuple[float, ...] = ImageColor.getrgb(background)
-        except ValueError:
-            if not os.path.exists(background):
-                raise InputError(
-                    f"background {background!r}: neither a colour (white, #20c0ff) nor a file"
-                ) from None
-            return None
-    elif isinstance(background, tuple | list):
-        numbers = tuple(background)
-        if not numbers or not all(isinstance(n, int | float | np.number) for n in numbers):
-            raise InputError("background: give one colour or one image, not a list of them")
-        if any(isinstance(n, float | np.floating) for n in numbers) and max(numbers) <= 1:
-            numbers = tuple(n * 255 for n in numbers)
-    else:
-        return None
-    opaque = len(numbers) == 3 or (len(numbers) == 4 and numbers[3] == 255)
-    if not opaque or not all(0 <= n <= 255 for n in numbers):
-        raise InputError(f"background {background!r}: give three numbers, 0–255 or floats 0–1")
-    return np.asarray(np.array(numbers[:3], np.float32) / np.float32(255))
-
-
-def _cover(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scaled to cover (H, W), keeping its aspect ratio, and cropped in the middle."""
-    height, width = size
-    if pixels.shape[:2] == size:
-        return pixels
-    import cv2
-
-    scale = max(height / pixels.shape[0], width / pixels.shape[1])
-    grown = (
-        max(width, round(pixels.shape[1] * scale)),
-        max(height, round(pixels.shape[0] * scale)),
-    )
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    scaled = np.asarray(cv2.resize(pixels, grown, interpolation=way)).clip(0, 1)
-    top, left = (grown[1] - height) // 2, (grown[0] - width) // 2
-    return scaled[top : top + height, left : left + width]
