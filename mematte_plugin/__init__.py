@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SettingError,
         WeightsError,
     )
+    from .foreground import estimate_foreground
     from .images import Photo, read_photo
     from .matte import Matte
     from .memory.plan import Plan
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .pipeline import MattingPipeline, cut
     from .planning import plan_memory
     from .trimap import from_alpha, from_mask, from_strokes, normalise_trimap
+    from .views import routing_overlay, trimap_overlay
     from .weights.load import load_network
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "WeightsError": ".errors",
     "composite": ".compositing",
     "cut": ".pipeline",
+    "estimate_foreground": ".foreground",
     "from_alpha": ".trimap",
     "from_mask": ".trimap",
     "from_strokes": ".trimap",
@@ -63,6 +66,8 @@ _HOMES = {
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
+    "routing_overlay": ".views",
+    "trimap_overlay": ".views",
 }
 
 __all__ = [
@@ -82,6 +87,7 @@ __all__ = [
     "__version__",
     "composite",
     "cut",
+    "estimate_foreground",
     "from_alpha",
     "from_mask",
     "from_strokes",
@@ -89,6 +95,8 @@ __all__ = [
     "normalise_trimap",
     "plan_memory",
     "read_photo",
+    "routing_overlay",
+    "trimap_overlay",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures for looking at: checkerboards, routing maps, contact sheets."""
+"""Pictures for looking at: checkerboards, trimaps, routing maps, contact sheets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .errors import InputError
 from .images import to_unit
+from .writing import STRIP
 
 KEPT_TINT = (255, 150, 30)
 """Colour washed over the tokens that took the exact path."""
@@ -19,6 +20,15 @@ SKIPPED_LIGHT = 0.45
 SHEET_COLOUR = 24
 """Grey of a contact sheet between and below its panels."""
 LUMA = (0.299, 0.587, 0.114)
+
+BACKGROUND_LIGHT = 0.3
+"""Brightness of a trimap's background."""
+WASH, WASH_SHARE = 128, 0.65
+"""Grey over a trimap's unknown band, and how much of it."""
+OUTLINE = 240
+"""Grey of the band's edges: lighter than anything under the wash."""
+OUTLINE_SIDE = 1000
+"""Pixels of a picture's shorter side for each pixel of the outline's width."""
 
 
 def checkerboard(
@@ -34,6 +44,48 @@ def checkerboard(
     odd = (rows[:, None] + columns[None, :]) % 2 == 1
     grey = np.where(odd, np.uint8(dark), np.uint8(light))
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def trimap_overlay(pixels: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """A photo with its trimap: subject as it is, background dark, the unknown band grey.
+
+    The band shows a third of the picture, and a thin light line on both of its edges, so that it
+    is seen in front of a grey picture too.
+
+    pixels: (H, W, 3) uint8, uint16 or float in [0, 1].
+    trimap: (H, W) float of 0, 0.5 and 1, or uint8 of 0, 128 and 255; anything in between is
+        unknown.
+
+    Returns (H, W, 3) uint8. Raises InputError where the shapes do not agree.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or trimap.shape != pixels.shape[:2]:
+        raise InputError(
+            f"trimap overlay: photo {pixels.shape} and trimap {trimap.shape} do not agree; give"
+            " (H, W, 3) and (H, W) of one size"
+        )
+    top = 1 if trimap.dtype.kind == "f" else np.iinfo(trimap.dtype).max
+    background = trimap <= 0
+    unknown = ~background & (trimap < top)
+    outline = _inner_edge(unknown, max(1, round(min(trimap.shape) / OUTLINE_SIDE)))
+    overlay = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(overlay), STRIP):  # no floats of a large picture
+        rows = slice(start, start + STRIP)
+        colour = to_unit(pixels[rows]) * np.float32(255)
+        colour[background[rows]] *= np.float32(BACKGROUND_LIGHT)
+        colour[unknown[rows]] *= np.float32(1 - WASH_SHARE)
+        colour[unknown[rows]] += np.float32(WASH_SHARE * WASH)
+        colour[outline[rows]] = OUTLINE
+        overlay[rows] = np.rint(colour)
+    return overlay
+
+
+def _inner_edge(region: np.ndarray, width: int) -> np.ndarray:
+    """The pixels of a region that are at most so many away from outside; the frame is no edge."""
+    import cv2
+
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    inner = cv2.erode(region.view(np.uint8), cross, iterations=width)
+    return region & ~np.asarray(inner).view(np.bool_)
 
 
 def routing_overlay(pixels: np.ndarray, keep: np.ndarray, *, patch: float = 16) -> np.ndarray:

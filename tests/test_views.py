@@ -1,10 +1,17 @@
-"""Checkerboards, routing overlays and contact sheets."""
+"""Checkerboards, trimap and routing overlays and contact sheets."""
 
 import numpy as np
 import pytest
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.views import checkerboard, contact_sheet, routing_overlay, routing_sheet
+from mematte_plugin.trimap import normalise_trimap
+from mematte_plugin.views import (
+    checkerboard,
+    contact_sheet,
+    routing_overlay,
+    routing_sheet,
+    trimap_overlay,
+)
 
 
 def test_checkerboard_alternates_and_is_cut_off_at_the_border():
@@ -14,6 +21,54 @@ def test_checkerboard_alternates_and_is_cut_off_at_the_border():
     assert board[:, :, 0].tolist()[0] == [200, 200, 100, 100, 200, 200, 100]
     assert board[2, 0, 0] == 100
     assert board[4, 0, 0] == 200
+
+
+# Background, a band of ten columns, foreground; more rows than are painted at a time.
+BAND = np.full((600, 30), 128, np.uint8)
+BAND[:, :10], BAND[:, 20:] = 0, 255
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("light", [0.0, 0.5, 1.0])
+def test_trimap_overlay_tells_the_three_regions_apart(dtype, light):
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    photo = np.full((*BAND.shape, 3), light * top, dtype)
+    overlay = trimap_overlay(photo, BAND)
+    assert (overlay.dtype, overlay.shape) == (np.uint8, photo.shape)
+    assert (overlay == overlay[0]).all()  # every row is the same
+    assert (overlay[..., 0] == overlay[..., 2]).all()  # and nothing is coloured
+    line = overlay[0, :, 0].astype(int)
+    assert abs(line[20:] - light * 255).max() <= 1  # the subject as it is
+    assert line[:10].max() < 90  # the background dark
+    # One light pixel on each edge, also where wash and picture are the same grey.
+    for edge, inside, outside in ((10, 11, 9), (19, 18, 20)):
+        assert line[edge] - line[inside] > 40
+        assert line[edge] - line[outside] > 40 or light == 1
+    assert len(set(line[11:19])) == 1
+
+
+def test_trimap_overlay_lets_the_picture_through_the_band():
+    photo = np.zeros((*BAND.shape, 3), np.uint8)
+    photo[:300, :, 0] = 255
+    shown = trimap_overlay(photo, BAND)[:, 15].astype(int)
+    assert shown[0, 0] - shown[0, 1] > 50  # its colour
+    assert shown[0, 0] - shown[-1, 0] > 50  # and its light
+
+
+def test_trimap_overlay_takes_floats_as_they_come_from_normalise():
+    photo = np.random.default_rng(0).integers(0, 256, (*BAND.shape, 3), dtype=np.uint8)
+    three = normalise_trimap(BAND, BAND.shape)
+    np.testing.assert_array_equal(trimap_overlay(photo, three), trimap_overlay(photo, BAND))
+
+
+def test_trimap_overlay_draws_no_line_along_the_frame():
+    photo = np.full((40, 40, 3), 200, np.uint8)
+    assert len(np.unique(trimap_overlay(photo, np.full((40, 40), 0.5, np.float32)))) == 1
+
+
+def test_trimap_overlay_refuses_another_size():
+    with pytest.raises(InputError, match="do not agree"):
+        trimap_overlay(np.zeros((33, 16, 3), np.uint8), np.zeros((16, 33), np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
