@@ -1,0 +1,126 @@
+"""The nodes that need no network: the subject's own colours, and a new background."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from . import frames, host
+from .core import core
+from .schema import colours, schema
+
+
+class EstimateForeground(io.ComfyNode):
+    """The subject's colours without the old background's tint, for any alpha."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteForeground",
+            display_name="Estimate Foreground",
+            description="Takes the old background's colour out of hair and soft edges, for an "
+            "alpha from anywhere: no more green or grey halos over a new background.",
+            search_aliases=["decontaminate", "halo", "despill", "defringe", "foreground colour"],
+            inputs=[
+                io.Image.Input("image"),
+                io.Mask.Input("alpha", tooltip="One for all pictures, or one each."),
+            ],
+            outputs=colours(),
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, alpha: torch.Tensor) -> io.NodeOutput:
+        """Foreground (B, H, W, 3) and cut-out (B, H, W, 4)."""
+        pictures = frames.images(image)
+        alphas = frames.masks(alpha, len(pictures), "alpha")
+        check_size(alphas, pictures, "alpha", "the image")
+        count, height, width = pictures.shape[:3]
+        foreground = host.new_output(count, height, width, 3)
+        cutout = host.new_output(count, height, width, 4)
+        progress = host.FrameProgress(count)
+        notes = frames.Notes(count)
+        for i in range(count):
+            progress.frame = i
+            opacity = frames.grey(alphas, i, "alpha")
+            found = core.estimate_foreground(
+                frames.pixels(pictures, i, "image", notes), opacity, progress=progress
+            )
+            foreground[i] = torch.from_numpy(found)
+            cutout[i, ..., :3] = foreground[i]
+            cutout[i, ..., 3] = torch.from_numpy(opacity)
+        return io.NodeOutput(foreground, cutout)
+
+
+class Composite(io.ComfyNode):
+    """The subject before a colour or another picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteComposite",
+            display_name="Matte over Background",
+            description="Puts the subject before a colour or another picture. Connect foreground, "
+            "not the photo: its edges still have the old background's colour.",
+            search_aliases=["composite", "replace background", "over", "new background"],
+            inputs=[
+                io.Image.Input("foreground"),
+                io.Mask.Input("alpha"),
+                io.String.Input(
+                    "color",
+                    default="white",
+                    tooltip="A name (white, teal) or #rrggbb; used where no background is "
+                    "connected.",
+                ),
+                io.Image.Input(
+                    "background",
+                    optional=True,
+                    tooltip="Scaled to cover the picture and cropped in the middle. One for all "
+                    "pictures, or one each.",
+                ),
+            ],
+            outputs=[io.Image.Output("image")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        foreground: torch.Tensor,
+        alpha: torch.Tensor,
+        color: str = "white",
+        background: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Pictures (B, H, W, 3)."""
+        pictures = frames.images(foreground, "foreground")
+        count = len(pictures)
+        alphas = frames.masks(alpha, count, "alpha")
+        check_size(alphas, pictures, "alpha", "the foreground")
+        if background is not None:
+            frames.check_count(len(frames.images(background, "background")), count, "background")
+        result = host.new_output(*pictures.shape[:3], 3)
+        progress = host.FrameProgress(count)
+        notes = frames.Notes(count)
+        for i in range(count):
+            progress.frame = i
+            progress(0, 1, "encoder")
+            behind = (
+                color if background is None else frames.pixels(background, i, "background", notes)
+            )
+            mixed = core.composite(
+                frames.pixels(pictures, i, "foreground", notes),
+                frames.grey(alphas, i, "alpha"),
+                behind,
+            )
+            result[i] = torch.from_numpy(mixed)
+        return io.NodeOutput(result)
+
+
+def check_size(masks: torch.Tensor, pictures: torch.Tensor, name: str, other: str) -> None:
+    """Raises core.InputError where masks (B, H, W) and pictures (B, H, W, C) differ in size."""
+    found, wanted = tuple(masks.shape[1:]), tuple(pictures.shape[1:3])
+    if found != wanted:
+        raise core.InputError(
+            f"{name}: is {found[1]}×{found[0]}, but {other} is {wanted[1]}×{wanted[0]}; connect "
+            "the two of the same picture"
+        )

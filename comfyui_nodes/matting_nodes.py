@@ -1,0 +1,284 @@
+"""The nodes that run the network: matting with a trimap, with a mask alone, and routing maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+from numpy.typing import NDArray
+
+from . import frames, host, model_node
+from .core import core
+from .schema import ModelType, memory_budget, results, retention, schema
+from .trimap_node import check_painted, trimap_from
+
+Trimaps = Callable[[int], NDArray[np.float32]]
+"""The trimap (H, W) of 0, 0.5 and 1 of a frame."""
+
+
+class Matting(io.ComfyNode):
+    """Alpha and colours of the subject, from a trimap."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteMatting",
+            display_name="MEMatte Matting",
+            description="Cuts hair, fur and lace out of a photo at its full size. Memory is "
+            "planned before the run and never costs resolution.",
+            search_aliases=["matting", "alpha matte", "cut out", "hair", "remove background"],
+            inputs=[
+                ModelType.Input("model"),
+                io.Image.Input("image"),
+                io.Mask.Input(
+                    "trimap",
+                    tooltip="Black: background. White: subject. Grey: unknown. One for all "
+                    "pictures, or one each.",
+                ),
+                retention(),
+                memory_budget(),
+            ],
+            outputs=results(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        model: host.Model,
+        image: torch.Tensor,
+        trimap: torch.Tensor,
+        retention: float = 0.0,
+        memory_budget_gb: float = 0.0,
+    ) -> io.NodeOutput:
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
+        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut()
+
+
+class MaskToAlpha(io.ComfyNode):
+    """Alpha and colours of the subject, from a rough mask alone."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteMaskToAlpha",
+            display_name="Mask to Alpha (one node)",
+            description="From a photo and a rough mask (painted, from background removal or from "
+            "SAM) to a clean cut-out with hair. Nothing else needs to be connected.",
+            search_aliases=["refine mask", "mask refine", "cut out", "remove background", "hair"],
+            inputs=[
+                io.Image.Input("image"),
+                io.Mask.Input("mask", tooltip="The subject in white, however roughly."),
+                ModelType.Input(
+                    "model",
+                    optional=True,
+                    tooltip="Without one, the built-in model is used.",
+                ),
+                io.Float.Input(
+                    "edge_width",
+                    default=4.0,
+                    min=0.5,
+                    max=100.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="How far beyond the mask hair may reach, in % of the subject's size. "
+                    "More for long loose hair and sloppy masks, less where other things are near.",
+                ),
+            ],
+            outputs=results(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        model: host.Model | None = None,
+        edge_width: float = 4.0,
+    ) -> io.NodeOutput:
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
+        pictures = frames.images(image)
+        masks = frames.masks(mask, len(pictures), "mask")
+        check_painted(masks)
+        size = tuple(pictures.shape[1:3])
+
+        def trimap(frame: int) -> NDArray[np.float32]:
+            return trimap_from(
+                frames.grey(masks, frame, "mask"),
+                size,
+                inside=edge_width / 2,
+                outside=edge_width,
+            )
+
+        return Run(model or model_node.load(), pictures, len(masks), trimap).cut()
+
+
+class RoutingMap(io.ComfyNode):
+    """Pictures of what went through attention."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteRouting",
+            display_name="MEMatte Routing Map",
+            description="Shows for each routed block which parts of the picture the network gave "
+            "its full attention (tinted), and which took the short cut (dark).",
+            search_aliases=["routing", "attention map", "token map"],
+            inputs=[
+                ModelType.Input("model"),
+                io.Image.Input("image"),
+                io.Mask.Input("trimap"),
+                retention(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "maps", tooltip="For each picture one map per routed block, in their order."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: host.Model,
+        image: torch.Tensor,
+        trimap: torch.Tensor,
+        retention: float = 0.0,
+    ) -> io.NodeOutput:
+        """Maps (B * blocks, H, W, 3)."""
+        config = model.network.config
+        blocks = len(config.global_blocks)
+        if not config.routed:
+            raise core.SettingError(
+                f"model: {model.name} has no router, everything goes through attention; load a "
+                "MEMatte model"
+            )
+        run = Run.of_trimaps(model, image, trimap, retention)
+        maps = host.new_output(len(run.pictures) * blocks, *run.size, 3)
+        for i, matte in run.mattes():
+            for block, keep in enumerate(matte.routing):
+                overlay = core.routing_overlay(matte.photo.pixels, keep, patch=config.patch_size)
+                maps[i * blocks + block] = torch.from_numpy(overlay) / 255
+            if not matte.routing:  # nothing was unknown in this frame of several
+                maps[i * blocks : (i + 1) * blocks] = torch.from_numpy(matte.photo.pixels)
+        return io.NodeOutput(maps)
+
+
+@dataclass
+class Run:
+    """The mattes of a batch, one frame after the other."""
+
+    model: host.Model
+    pictures: torch.Tensor
+    """(B, H, W, 3)"""
+    several: int
+    """Number of trimaps or masks: with more than one, a frame may do without a subject."""
+    trimap: Trimaps
+    retention: float = 0.0
+    """0 for automatic, or a share of the tokens."""
+    budget: int | None = None
+    """Bytes that the user allows for a frame; None for what is free."""
+
+    def __post_init__(self) -> None:
+        self.size: tuple[int, int] = tuple(self.pictures.shape[1:3])
+        self.notes = frames.Notes(len(self.pictures))
+        self.progress = host.FrameProgress(len(self.pictures))
+
+    @classmethod
+    def of_trimaps(
+        cls,
+        model: host.Model,
+        image: torch.Tensor,
+        trimap: torch.Tensor,
+        retention: float,
+        budget_gb: float = 0.0,
+    ) -> Run:
+        """A run over an IMAGE and a MASK that holds trimaps, checked as far as it costs nothing."""
+        pictures = frames.images(image)
+        trimaps = frames.masks(trimap, len(pictures), "trimap")
+        size = tuple(pictures.shape[1:3])
+
+        def normalised(frame: int) -> NDArray[np.float32]:
+            return core.normalise_trimap(frames.grey(trimaps, frame, "trimap"), size)
+
+        budget = int(budget_gb * 1e9) if budget_gb > 0 else None
+        return cls(model, pictures, len(trimaps), normalised, retention, budget)
+
+    def cut(self) -> io.NodeOutput:
+        """The outputs of `schema.results`."""
+        count, (height, width) = len(self.pictures), self.size
+        alpha = host.new_output(count, height, width)
+        foreground = host.new_output(count, height, width, 3)
+        cutout = host.new_output(count, height, width, 4)
+        plans = []
+        for i, matte in self.mattes():
+            alpha[i] = torch.from_numpy(matte.alpha)
+            foreground[i] = torch.from_numpy(matte.compute_foreground(self.progress))
+            cutout[i, ..., :3] = foreground[i]
+            cutout[i, ..., 3] = alpha[i]
+            if matte.plan is not None:
+                plans.append(matte.plan)
+        return io.NodeOutput(alpha, foreground, cutout, self._report(plans))
+
+    def mattes(self) -> Iterator[tuple[int, core.Matte]]:
+        """Each frame's index and matte.
+
+        Raises core.InputError for pictures and trimaps that cannot be used, and where no frame has
+        anything to compute; core.MEMatteError where memory does not do.
+        """
+        pipe: core.MattingPipeline | None = None
+        for i in range(len(self.pictures)):
+            self.progress.frame = i
+            self.progress(0, 1, "encoder")
+            colours = frames.pixels(self.pictures, i, "image", self.notes)
+            with self.notes.catching(i):
+                trimap = self.trimap(i)
+                unknown = self._unknown(trimap, i)
+                device = host.loaded(self.model, self.size, unknown, self.budget)
+                pipe = pipe or core.MattingPipeline(
+                    self.model.network,
+                    device=device,
+                    dtype=self.model.network.dtype,
+                    model=self.model.name,
+                )
+                matte = pipe.cut_normalised(
+                    core.Photo(colours),
+                    trimap,
+                    retention=self.retention or "auto",
+                    budget=host.budget(device, self.budget),
+                    progress=self.progress,
+                )
+            yield i, matte
+
+    def _unknown(self, trimap: NDArray[np.float32], frame: int) -> float:
+        """The share of unknown pixels; raises where there is nothing to compute from."""
+        unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
+        if unknown == 0:
+            if self.several == 1:
+                raise core.InputError(
+                    "trimap: has no unknown pixels (grey), so that there is nothing to compute; "
+                    "make it with Trimap from Mask, or paint the edge of the subject grey"
+                )
+            self.notes.add(frame, "the trimap has no unknown pixels and is the alpha itself")
+        elif self.several == 1 and not (trimap == 1).any():
+            raise core.InputError(
+                "trimap: has no foreground (white); mark a part that surely belongs to the subject "
+                "(with Trimap from Mask: make unknown_inside smaller)"
+            )
+        return unknown
+
+    def _report(self, plans: list[core.Plan]) -> str:
+        height, width = self.size
+        count = len(self.pictures)
+        lines = [f"{count} picture{'s' * (count > 1)} of {width}×{height}"]
+        if plans:
+            worst = max(plans, key=lambda plan: (plan.measured_peak or 0, plan.predicted_peak))
+            lines = [str(worst)] if count == 1 else [*lines, "the one that took most:", str(worst)]
+        remarks = [*self.notes.lines(), *([self.model.terms] if self.model.terms else [])]
+        return "\n".join([*lines, *(f"note: {remark}" for remark in remarks)])

@@ -1,0 +1,143 @@
+"""The node that makes a trimap from a mask, and a preview of it."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+from numpy.typing import NDArray
+
+from . import frames, host
+from .core import core
+from .schema import schema
+
+UNITS = {"% of subject": "%", "px": "px"}
+"""What the units widget offers, in the core's terms."""
+INSIDE, OUTSIDE = 2.0, 4.0
+"""The core's own defaults, in % of the subject's size."""
+
+logger = logging.getLogger(__name__)
+
+
+class TrimapFromMask(io.ComfyNode):
+    """A band along the mask's edge becomes unknown."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="MEMatteTrimapFromMask",
+            display_name="Trimap from Mask",
+            description="Marks a band along the edge of a rough mask as unknown: that is where "
+            "matting looks for hair. The preview shows the band over the picture.",
+            search_aliases=["trimap", "unknown band", "mask edge", "dilate erode trimap"],
+            inputs=[
+                io.Mask.Input("mask", tooltip="The subject in white, however roughly."),
+                io.Float.Input(
+                    "unknown_inside",
+                    default=INSIDE,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.5,
+                    tooltip="How far the unknown band reaches into the subject.",
+                ),
+                io.Float.Input(
+                    "unknown_outside",
+                    default=OUTSIDE,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.5,
+                    tooltip="How far it reaches out of the subject: as far as hair may.",
+                ),
+                io.Combo.Input(
+                    "units",
+                    options=list(UNITS),
+                    default=next(iter(UNITS)),
+                    tooltip="% of subject follows its size: the same numbers do for a thumbnail "
+                    "and for 8K.",
+                ),
+                io.Boolean.Input(
+                    "keep_soft",
+                    default=True,
+                    tooltip="Where the mask is already soft (grey), it stays unknown.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="For the preview. A mask of another size is fitted to it.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output("trimap", tooltip="0 background, 0.5 unknown, 1 subject."),
+                io.Image.Output("preview", tooltip="The unknown band in grey."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        mask: torch.Tensor,
+        unknown_inside: float,
+        unknown_outside: float,
+        units: str,
+        keep_soft: bool,
+        image: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Trimaps (B, H, W) of 0, 0.5 and 1, and their previews (B, H, W, 3)."""
+        pictures = None if image is None else frames.images(image)
+        masks = frames.masks(mask, None if pictures is None else len(pictures), "mask")
+        count = len(masks) if pictures is None else len(pictures)
+        height, width = masks.shape[1:] if pictures is None else pictures.shape[1:3]
+        check_painted(masks)
+        trimaps = host.new_output(count, height, width)
+        previews = host.new_output(count, height, width, 3)
+        notes = frames.Notes(count)
+        for i in range(count):
+            with notes.catching(i):
+                trimap = trimap_from(
+                    frames.grey(masks, i, "mask"),
+                    (height, width),
+                    inside=unknown_inside,
+                    outside=unknown_outside,
+                    unit=UNITS[units],
+                    keep_soft=keep_soft,
+                )
+            trimaps[i] = torch.from_numpy(trimap)
+            if pictures is None:
+                previews[i] = trimaps[i][..., None]
+            else:
+                colours = frames.pixels(pictures, i, "image", notes)
+                previews[i] = torch.from_numpy(core.trimap_overlay(colours, trimap)) / 255
+        for line in notes.lines():
+            logger.warning("Trimap from Mask: %s", line)
+        return io.NodeOutput(trimaps, previews)
+
+
+def check_painted(masks: torch.Tensor) -> None:
+    """Raises core.InputError where there is no subject in any of the masks (B, H, W)."""
+    if not (masks >= 0.5).any():
+        raise core.InputError(
+            "mask: is empty, nothing is white; paint the subject (right click on Load Image, Open "
+            "in MaskEditor), or connect the mask of a background removal or of SAM"
+        )
+
+
+def trimap_from(
+    mask: NDArray[np.float32],
+    size: tuple[int, int],
+    *,
+    inside: float,
+    outside: float,
+    unit: str = "%",
+    keep_soft: bool = True,
+) -> NDArray[np.float32]:
+    """Trimap (H, W) float32 of 0, 0.5 and 1; all background where a frame has no subject."""
+    if mask.max() < 0.5:  # one frame of several: the subject has left the picture
+        return np.zeros(size, np.float32)
+    trimap = core.from_mask(
+        mask, size=size, inside=inside, outside=outside, unit=unit, keep_soft=keep_soft
+    )
+    return core.normalise_trimap(trimap, size)
