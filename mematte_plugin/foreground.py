@@ -11,8 +11,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +44,15 @@ BLEED = 16
 
 ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
 
+TICK = 0.2
+"""Seconds between two looks at whether somebody wants the wait for a tile to end."""
+
+STAGE = "foreground"
+"""What this is called in reports of progress."""
+
+Progress = Callable[[int, int, str], None]
+"""progress(done, total, stage)"""
+
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
@@ -58,6 +67,7 @@ def estimate_foreground(
     tile: int = TILE,
     overlap: int = OVERLAP,
     room: int | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """The colours of the foreground alone, F in image = alpha * F + (1 - alpha) * B.
 
@@ -69,6 +79,9 @@ def estimate_foreground(
         with so much around it; only tiles that hold partly transparent pixels are computed.
     room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
         also get smaller each time that memory runs out.
+    progress: called with (tiles done, tiles, "foreground") before, between and after the tiles, and
+        about every 0.2 seconds during one. What it raises ends the wait at once and is passed on;
+        the tile is finished by the thread that computes it, and its result thrown away.
 
     Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
     is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
@@ -92,7 +105,7 @@ def estimate_foreground(
     height, width = alpha.shape
     for side in _sides(alpha.shape, whole_pixels, tile, overlap, room):
         try:
-            return _in_tiles(image, alpha, trimap, side, overlap)
+            return _in_tiles(image, alpha, trimap, side, overlap, progress=progress)
         except MemoryError:
             logger.warning("foreground: out of memory in tiles of %d pixels", side)
         gc.collect()  # not in the except: there the error still holds its arrays
@@ -120,7 +133,13 @@ def _sides(
 
 
 def _in_tiles(
-    image: np.ndarray, alpha: np.ndarray, trimap: np.ndarray | None, tile: int, overlap: int
+    image: np.ndarray,
+    alpha: np.ndarray,
+    trimap: np.ndarray | None,
+    tile: int,
+    overlap: int,
+    *,
+    progress: Progress | None,
 ) -> np.ndarray:
     if trimap is not None:
         alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
@@ -129,12 +148,11 @@ def _in_tiles(
     height, width = alpha.shape
     result = np.zeros(image.shape, np.float32)
     weight = np.zeros(alpha.shape, np.float32)
-    for core, box in _tiles(height, width, tile, overlap):
-        inside = wanted[box]
-        if not inside.any():
-            continue
-        colours = _estimated(to_unit(image[box]), alpha[box])
-        share = _fade(core, box)
+    tiles = [both for both in _tiles(height, width, tile, overlap) if wanted[both[1]].any()]
+    for done, (core, box) in enumerate(tiles):
+        tick = None if progress is None else partial(progress, done, len(tiles), STAGE)
+        colours = _estimated(to_unit(image[box]), alpha[box], tick)
+        share, inside = _fade(core, box), wanted[box]
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
     for top in range(0, height, STRIP):
@@ -142,13 +160,15 @@ def _in_tiles(
         here, made, solid = wanted[rows], result[rows], opaque[rows]
         made[here] /= weight[rows][here][:, None]
         made[solid] = to_unit(image[rows][solid])
+    if progress is not None:
+        progress(len(tiles), len(tiles), STAGE)
     return result
 
 
-def _estimated(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _estimated(image: np.ndarray, alpha: np.ndarray, tick: Callable[[], None] | None) -> np.ndarray:
     if max(alpha.shape) < 2:  # the pyramid of a single pixel has no levels
         return image
-    result = in_worker(lambda: _estimator()(image, np.ascontiguousarray(alpha)))
+    result = in_worker(lambda: _estimator()(image, np.ascontiguousarray(alpha)), tick)
     return np.asarray(result, np.float32)
 
 
@@ -198,9 +218,24 @@ def _near(region: np.ndarray, pixels: int) -> np.ndarray:
 # ---- pymatting -----------------------------------------------------------------------------------
 
 
-def in_worker(call: Callable[[], T]) -> T:
-    """What the call returns, made in the one thread of this process that may run numba's code."""
-    return _worker().submit(call).result()
+def in_worker(call: Callable[[], T], tick: Callable[[], None] | None = None) -> T:
+    """What the call returns, made in the one thread of this process that may run numba's code.
+
+    tick: called before and about every 0.2 seconds while this waits, in the caller's thread. What
+        it raises ends the wait at once. A call that runs already cannot be stopped: it goes on in
+        its thread, and the next one waits until it is done; one that has not begun never will.
+    """
+    if tick is None:
+        return _worker().submit(call).result()
+    tick()
+    future = _worker().submit(call)
+    try:
+        while not wait([future], TICK).done:
+            tick()
+    except BaseException:
+        future.cancel()
+        raise
+    return future.result()
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .compositing import Background, composite
 from .errors import OutputError, SettingError
-from .foreground import estimate_foreground
+from .foreground import Progress, estimate_foreground
 from .images import (
     Photo,
     check_writable,
@@ -53,11 +53,26 @@ class Matte:
         """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
 
         In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
-        see `foreground.estimate_foreground`. Computed on first use, within the plan's budget where
-        there is one and it is the main memory's. Raises MEMatteError where memory runs out.
+        see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`.
         """
-        room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
-        return estimate_foreground(self.photo.pixels, self.alpha, room=room)
+        return self.compute_foreground()
+
+    def compute_foreground(self, progress: Progress | None = None) -> np.ndarray:
+        """The `foreground`, computed now unless it was before.
+
+        progress: called with (tiles done, tiles, "foreground") and at least a few times a second,
+            so that what it raises ends the computation; a later call starts again.
+
+        Stays within the plan's budget where there is one and it is the main memory's. Raises
+        MEMatteError where memory runs out.
+        """
+        kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
+        if kept is None:
+            room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
+            pixels, alpha = self.photo.pixels, self.alpha
+            kept = estimate_foreground(pixels, alpha, room=room, progress=progress)
+            self.__dict__["foreground"] = kept
+        return kept
 
     def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
         """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from mematte_plugin import Matte, foreground
 from mematte_plugin.errors import InputError, MEMatteError
-from mematte_plugin.foreground import BLEED, estimate_foreground
+from mematte_plugin.foreground import BLEED, estimate_foreground, in_worker
 from mematte_plugin.images import read_photo
 from mematte_plugin.planning import plan_memory
 
@@ -200,6 +201,99 @@ def test_an_interrupt_during_the_estimation_is_an_interrupt() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
+
+
+# ---- progress and interrupts ---------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """As a front end raises it from its callback."""
+
+
+def test_progress_counts_the_tiles_that_are_computed() -> None:
+    told: list[tuple[int, int, str]] = []
+    estimate_foreground(
+        IMAGE, ALPHA, whole_pixels=1, tile=256, progress=lambda *one: told.append(one)
+    )
+    totals, stages = {total for _, total, _ in told}, {stage for *_, stage in told}
+    assert len(totals) == 1
+    assert stages == {"foreground"}
+    (total,) = totals
+    assert 4 < total < 36  # some of the 6 × 6 tiles hold no edge
+    done = [one for one, *_ in told]
+    assert sorted(set(done)) == list(range(total + 1))
+    assert done == sorted(done)
+
+
+def test_an_interrupt_between_tiles_and_within_one_leaves_the_next_call_right(
+    whole: np.ndarray,
+) -> None:
+    for options in ({"whole_pixels": 1, "tile": 256}, {}):
+        for fatal in (0, 1, 2):
+            calls = 0
+
+            def stop(*_: object, fatal: int = fatal) -> None:
+                nonlocal calls
+                calls += 1
+                if calls > fatal:
+                    raise Stop
+
+            with pytest.raises(Stop):
+                estimate_foreground(IMAGE, ALPHA, progress=stop, **options)
+            assert calls == fatal + 1
+    np.testing.assert_array_equal(estimate_foreground(IMAGE, ALPHA), whole)
+
+
+def test_an_interrupt_while_it_compiles_ends_the_wait_at_once(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from mematte_plugin import foreground\n"
+        "from tests.test_foreground import IMAGE, ALPHA, Stop\n"
+        "calls = []\n"
+        "def stop(*one):\n"
+        "    calls.append(one)\n"
+        "    if len(calls) == 3: raise Stop\n"
+        "try: foreground.estimate_foreground(IMAGE, ALPHA, progress=stop)\n"
+        "except Stop: print('stopped', calls[-1][:2])\n"
+        "print(foreground._worker().submit(str).done())\n"  # the thread still compiles
+        "found = foreground.estimate_foreground(IMAGE, ALPHA)\n"
+        "print(np.array_equal(found[ALPHA == 1], IMAGE[ALPHA == 1]), found.max() > 0.5)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[1],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["stopped (0, 1)", "False", "True True"]
+
+
+def test_a_call_that_waits_behind_an_abandoned_one_can_be_given_up_too() -> None:
+    release, ran = threading.Event(), []
+
+    def given_up(call: Callable[[], object]) -> None:
+        ticks = iter((None, None, Stop()))
+
+        def tick() -> None:
+            if (error := next(ticks)) is not None:
+                raise error
+
+        with pytest.raises(Stop):
+            in_worker(call, tick)
+
+    given_up(lambda: release.wait(60))
+    given_up(lambda: ran.append("given up"))
+    release.set()
+    assert in_worker(lambda: "next", lambda: None) == "next"
+    assert not ran
+
+
+def test_what_a_call_raises_arrives_also_where_it_is_watched() -> None:
+    def fail() -> None:
+        raise TimeoutError("its own")
+
+    with pytest.raises(TimeoutError, match="its own"):
+        in_worker(fail, lambda: None)
 
 
 # ---- little memory -------------------------------------------------------------------------------

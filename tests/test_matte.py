@@ -42,6 +42,21 @@ def test_foreground_is_decontaminated_and_computed_once() -> None:
     assert np.abs(matte.photo.as_float() - RED)[visible].max() > 0.3
 
 
+def test_foreground_is_computed_with_progress_and_once() -> None:
+    matte, told = make(), []
+
+    def stop(*_: object) -> None:
+        raise RuntimeError("cancelled")
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        matte.compute_foreground(stop)
+    made = matte.compute_foreground(progress=lambda *one: told.append(one))
+    assert told[-1] == (1, 1, "foreground")
+    assert matte.foreground is made
+    assert matte.compute_foreground(stop) is made  # nothing is left to cancel
+    np.testing.assert_array_equal(make().foreground, made)
+
+
 def test_cutout() -> None:
     matte = make()
     im = matte.cutout()
