@@ -36,8 +36,7 @@ class EstimateForeground(io.ComfyNode):
         alphas = frames.masks(alpha, len(pictures), "alpha")
         check_size(alphas, pictures, "alpha", "the image")
         count, height, width = pictures.shape[:3]
-        foreground = host.new_output(count, height, width, 3)
-        cutout = host.new_output(count, height, width, 4)
+        foreground, cutout = host.new_outputs((count, height, width, 3), (count, height, width, 4))
         progress = host.FrameProgress(count)
         notes = frames.Notes(count)
         for i in range(count):
@@ -98,7 +97,7 @@ class Composite(io.ComfyNode):
         check_size(alphas, pictures, "alpha", "the foreground")
         if background is not None:
             frames.check_count(len(frames.images(background, "background")), count, "background")
-        result = host.new_output(*pictures.shape[:3], 3)
+        (result,) = host.new_outputs((*pictures.shape[:3], 3))
         progress = host.FrameProgress(count)
         notes = frames.Notes(count)
         for i in range(count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,11 @@ STEPS = 100
 logger = logging.getLogger(__name__)
 
 
-class Managed(torch.nn.Module):
-    """A network as ComfyUI's memory manager wants it: with attributes that it may set."""
+class MEMatteModel(torch.nn.Module):
+    """A network as ComfyUI's memory manager wants it: with attributes that it may set.
+
+    ComfyUI's log calls it by the name of this class.
+    """
 
     def __init__(self, network: core.MEMatte) -> None:
         super().__init__()
@@ -50,7 +54,7 @@ class Model:
     name: str
     """As it was chosen."""
     patcher: Any
-    """ComfyUI's ModelPatcher around a `Managed`: it decides where the weights are and when."""
+    """ComfyUI's ModelPatcher around a `MEMatteModel`: it decides where the weights are and when."""
     terms: str = ""
     """What to know about the licence; empty where there is nothing to heed."""
 
@@ -75,7 +79,7 @@ def precision(choice: str) -> torch.dtype:
 def managed(network: core.MEMatte, name: str, choice: str, terms: str = "") -> Model:
     """A network handed over to ComfyUI's memory manager."""
     patcher = comfy.model_patcher.ModelPatcher(
-        Managed(network.cast(precision(choice))),
+        MEMatteModel(network.cast(precision(choice))),
         load_device=management.get_torch_device(),
         offload_device=management.unet_offload_device(),
     )
@@ -124,11 +128,23 @@ def budget(device: torch.device, asked: int | None) -> int | None:
     return core.budget_for(max(0, int(free)))
 
 
-def new_output(*shape: int) -> torch.Tensor:
-    """Memory for a result, where and in the precision in which ComfyUI passes pictures on."""
+def new_outputs(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+    """Memory for results, where and in the precision in which ComfyUI passes pictures on.
+
+    Raises core.MEMatteError where there is not so much: the system would promise it all the same,
+    and stop ComfyUI when it is used.
+    """
     find = getattr(management, "intermediate_dtype", None)  # newer versions: --fp16-intermediates
     dtype = find() if find is not None else torch.float32
-    return torch.empty(shape, dtype=dtype, device=management.intermediate_device())
+    device = management.intermediate_device()
+    needed = sum(math.prod(shape) for shape in shapes) * dtype.itemsize
+    free = management.get_free_memory(device)
+    if needed > free:
+        raise core.MEMatteError(
+            f"the results for {shapes[0][0]} pictures take {needed / 1e9:.1f} GB and "
+            f"{free / 1e9:.1f} GB are free on {device}; take fewer frames at a time"
+        )
+    return [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
 
 
 # ---- folders -------------------------------------------------------------------------------------

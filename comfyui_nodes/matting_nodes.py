@@ -160,7 +160,7 @@ class RoutingMap(io.ComfyNode):
                 "MEMatte model"
             )
         run = Run.of_trimaps(model, image, trimap, retention)
-        maps = host.new_output(len(run.pictures) * blocks, *run.size, 3)
+        (maps,) = host.new_outputs((len(run.pictures) * blocks, *run.size, 3))
         for i, matte in run.mattes():
             for block, keep in enumerate(matte.routing):
                 overlay = core.routing_overlay(matte.photo.pixels, keep, patch=config.patch_size)
@@ -213,9 +213,9 @@ class Run:
     def cut(self) -> io.NodeOutput:
         """The outputs of `schema.results`."""
         count, (height, width) = len(self.pictures), self.size
-        alpha = host.new_output(count, height, width)
-        foreground = host.new_output(count, height, width, 3)
-        cutout = host.new_output(count, height, width, 4)
+        alpha, foreground, cutout = host.new_outputs(
+            (count, height, width), (count, height, width, 3), (count, height, width, 4)
+        )
         plans = []
         for i, matte in self.mattes():
             alpha[i] = torch.from_numpy(matte.alpha)

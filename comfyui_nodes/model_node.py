@@ -98,12 +98,9 @@ def load(name: str = BUILT_IN, precision: str = "auto") -> host.Model:
     path = known[name]
     if path is not None:
         return host.managed(core.load_network(path), name, precision)
+    entry = next(model.entry for model in core.list_models() if model.entry.name == name)
     network = core.load_network(
         name, folder=host.model_folders()[0], progress=host.download_progress
     )
-    terms = next(
-        f"model {name}: trained on {model.entry.trained_on}"
-        for model in core.list_models()
-        if model.entry.name == name
-    )
+    terms = "" if entry.commercial else f"model {name}: trained on {entry.trained_on}"
     return host.managed(network, name, precision, terms)

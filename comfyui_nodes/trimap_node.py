@@ -92,8 +92,7 @@ class TrimapFromMask(io.ComfyNode):
         count = len(masks) if pictures is None else len(pictures)
         height, width = masks.shape[1:] if pictures is None else pictures.shape[1:3]
         check_painted(masks)
-        trimaps = host.new_output(count, height, width)
-        previews = host.new_output(count, height, width, 3)
+        trimaps, previews = host.new_outputs((count, height, width), (count, height, width, 3))
         notes = frames.Notes(count)
         for i in range(count):
             with notes.catching(i):
