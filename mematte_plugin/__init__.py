@@ -9,6 +9,7 @@ The names below are loaded when they are first used, so that importing the packa
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ __version__ = "0.1.0"
 
 # On a CPU torch keeps kernels of 1024 convolutions, one for each shape, in either of two caches:
 # some 30 MB where pictures of many sizes are computed. Few do as well. It reads this when it is
-# loaded, so where torch is imported first, its own numbers stay.
-for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-    os.environ.setdefault(_cache, "64")
+# loaded; a program that has loaded it already (ComfyUI) keeps its environment as it is.
+if "torch" not in sys.modules:
+    for _cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(_cache, "64")
 
 if TYPE_CHECKING:
     from .compositing import composite
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .foreground import estimate_foreground
     from .images import Photo, read_photo
     from .matte import Matte
+    from .memory.device import budget_for
     from .memory.plan import Plan
     from .network import MEMatte, NetworkConfig
     from .pipeline import MattingPipeline, cut
@@ -56,6 +59,7 @@ _HOMES = {
     "Plan": ".memory.plan",
     "SettingError": ".errors",
     "WeightsError": ".errors",
+    "budget_for": ".memory.device",
     "composite": ".compositing",
     "cut": ".pipeline",
     "estimate_foreground": ".foreground",
@@ -85,6 +89,7 @@ __all__ = [
     "SettingError",
     "WeightsError",
     "__version__",
+    "budget_for",
     "composite",
     "cut",
     "estimate_foreground",

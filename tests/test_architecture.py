@@ -11,6 +11,7 @@ from pathlib import Path
 import mematte_plugin
 
 PACKAGE = Path(mematte_plugin.__file__).parent
+NODES = Path(__file__).parents[1] / "comfyui_nodes"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "writing"}
 LAYERS: dict[str, set[str]] = {
@@ -88,3 +89,23 @@ def test_every_public_name_is_there() -> None:
     for name in mematte_plugin.__all__:
         assert getattr(mematte_plugin, name) is not None
     assert set(mematte_plugin.__all__) <= set(dir(mematte_plugin))
+
+
+def test_the_comfyui_nodes_use_public_names_and_meet_comfyui_in_one_file() -> None:
+    for path in NODES.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "core":
+                assert node.attr in mematte_plugin.__all__, f"{path.name}: core.{node.attr}"
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""] * (node.level == 0)
+            )
+        }
+        assert path.name == "core.py" or "mematte_plugin" not in imported, path.name
+        assert path.name == "host.py" or not imported & {"comfy", "folder_paths"}, path.name
