@@ -3,7 +3,10 @@
 The Python package is `mematte_plugin`, the nodes are in `comfyui_nodes`.
 """
 
-if __package__:  # not where pytest or a linter meets this file without a package around it
+import sys
+
+# pytest comes through here too: to it, a checkout whose folder has a Python name is a package.
+if __package__ and "comfy_api" in sys.modules:
     from .comfyui_nodes import WEB_DIRECTORY, comfy_entrypoint
 
     __all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
