@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Free",
     "PeakMeter",
+    "budget_for",
     "budget_from",
     "cpu_count",
     "free_memory",
@@ -71,13 +72,18 @@ def free_memory(device: torch.device | str) -> Free:
 
 
 def budget_from(free: Free) -> int:
-    """Bytes of the free memory that a run may plan with; 0 where there are too few.
+    """Bytes that a run on that device may plan with; see `budget_for`."""
+    return budget_for(free.free)
+
+
+def budget_for(free: int) -> int:
+    """Bytes that a run may plan with where so many are free; 0 where they are too few.
 
     15% and 256 MiB stay for what cannot be foreseen: other programs, fragmentation, workspaces of
     libraries. Windows pages instead of failing, and slows down long before: 20% and 600 MiB.
     """
     share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
-    return max(0, int(share * free.free) - margin)
+    return max(0, int(share * free) - margin)
 
 
 def cpu_count() -> int:

@@ -11,6 +11,7 @@ from mematte_plugin.memory.device import (
     Free,
     _cores,
     _cuda_limit,
+    budget_for,
     budget_from,
     cpu_count,
     free_memory,
@@ -93,6 +94,7 @@ def test_a_quota_of_cpu_time_is_rounded_up(usable, quota, cores):
 def test_a_part_of_what_is_free_stays_free(monkeypatch, platform, free, budget):
     monkeypatch.setattr("sys.platform", platform)
     assert budget_from(Free(device="cpu", free=free, total=8 * GB, limit="RAM")) == budget
+    assert budget_for(free) == budget
 
 
 def test_on_cuda_what_torch_keeps_for_later_is_free():
