@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _INLINE = 1024
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Hub:
     """Tokens that may create repositories and commit."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     """By file content hash: after how many bytes to hang up, one entry for every attempt."""
+    pace: float = math.inf
+    """Bytes a second at which large files are sent."""
     requests: list[Request] = field(default_factory=list)
     """Everything asked so far."""
     port: int = 0
@@ -150,7 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         cuts = self.hub.cuts.get(digest)
         end = cuts.pop(0) if cuts else len(body)
-        self.wfile.write(body[start:end])
+        with suppress(ConnectionError):  # the client may hang up, too
+            for at in range(start, end, _PIECE):
+                self.wfile.write(body[at : min(at + _PIECE, end)])
+                time.sleep(_PIECE / self.hub.pace)
         self.close_connection = end < len(body)
 
     def do_POST(self) -> None:
