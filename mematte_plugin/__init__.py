@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from .planning import plan_memory
     from .trimap import from_alpha, from_mask, from_strokes, normalise_trimap
     from .views import routing_overlay, trimap_overlay
-    from .weights.load import load_network
+    from .weights.folder import models_in
+    from .weights.load import list_models, load_network
 
 _HOMES = {
     "BudgetError": ".errors",
@@ -66,7 +67,9 @@ _HOMES = {
     "from_alpha": ".trimap",
     "from_mask": ".trimap",
     "from_strokes": ".trimap",
+    "list_models": ".weights.load",
     "load_network": ".weights.load",
+    "models_in": ".weights.folder",
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
@@ -96,7 +99,9 @@ __all__ = [
     "from_alpha",
     "from_mask",
     "from_strokes",
+    "list_models",
     "load_network",
+    "models_in",
     "normalise_trimap",
     "plan_memory",
     "read_photo",

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ import numpy as np
 
 from .errors import InputError, MEMatteError
 from .images import to_unit
+from .waiting import watched
 
 WHOLE_PIXELS = 8_000_000
 """Up to this size the picture is one tile."""
@@ -43,9 +44,6 @@ BLEED = 16
 """Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
 
 ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
-
-TICK = 0.2
-"""Seconds between two looks at whether somebody wants the wait for a tile to end."""
 
 STAGE = "foreground"
 """What this is called in reports of progress."""
@@ -228,14 +226,7 @@ def in_worker(call: Callable[[], T], tick: Callable[[], None] | None = None) -> 
     if tick is None:
         return _worker().submit(call).result()
     tick()
-    future = _worker().submit(call)
-    try:
-        while not wait([future], TICK).done:
-            tick()
-    except BaseException:
-        future.cancel()
-        raise
-    return future.result()
+    return watched(_worker().submit(call), tick)
 
 
 @lru_cache(maxsize=1)

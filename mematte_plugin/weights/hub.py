@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, WeightsError
+from ..waiting import in_thread, watched
 from .catalog import Entry
+from .json_file import read_json
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-"""progress(bytes done, bytes in all, what is downloaded)"""
+"""progress(bytes done, bytes in all or 0 while unknown, what is downloaded)"""
 
 _CONFIG = "config.json"
 _PREPROCESSOR = "preprocessor_config.json"
@@ -47,6 +49,8 @@ class _Source:
     repo_id: str
     revision: str
     entry: Entry | None
+    target: Path | None = None
+    """Folder for the files; None: the Hub's cache."""
 
     @property
     def name(self) -> str:
@@ -57,10 +61,20 @@ class _Source:
         """How to do without the connection."""
         base = f"{endpoint()}/{self.repo_id}/resolve/{self.revision}"
         condition = "" if self.entry else " (if it exists)"
-        return (
+        files = (
             f"download {base}/{_CONFIG}, {base}/{_PREPROCESSOR}{condition} and "
-            f"{base}/{_WEIGHTS[0]} into one folder and give that folder instead of the name"
+            f"{base}/{_WEIGHTS[0]} into"
         )
+        if self.target is not None:
+            return f"{files} {self.target}"
+        return f"{files} one folder and give that folder instead of the name"
+
+    def find(self, filename: str) -> Path | None:
+        """The file where it is to be; None where it is not there yet. No connection."""
+        if self.target is None:
+            return cached(self.repo_id, filename, self.revision)
+        path = self.target / filename
+        return path if path.is_file() else None
 
 
 def endpoint() -> str:
@@ -78,35 +92,84 @@ def cached(repo_id: str, filename: str, revision: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def place(folder: Path, repo_id: str, revision: str, entry: Entry | None) -> Path:
+    """Where a model from the Hub is kept in a folder of models.
+
+    NAME for one of the catalog, else OWNER--NAME; with @REVISION where that is not the usual one.
+    """
+    usual = entry.revision if entry else "main"
+    name = entry.name if entry else repo_id.replace("/", "--")
+    return folder / (name if revision == usual else f"{name}@{revision.replace('/', '--')}")
+
+
 def download(
-    repo_id: str, *, revision: str, progress: Progress | None = None, entry: Entry | None = None
+    repo_id: str,
+    *,
+    revision: str,
+    progress: Progress | None = None,
+    entry: Entry | None = None,
+    folder: Path | None = None,
 ) -> HubFiles:
-    """The files of a repository, from the cache where they are there, else from the Hub.
+    """The files of a repository, from where they are already, else from the Hub.
+
+    Args:
+        repo_id: ``owner/name``.
+        revision: branch, tag or commit.
+        progress: called in this thread, before the first byte and then about every 0.2 seconds.
+            What it raises ends the wait at once; what has been loaded is kept for the next time.
+        entry: what the catalog knows about it.
+        folder: files that are not in the Hub's cache are stored in a folder of their own in here,
+            see `place`, and found there again.
 
     Raises:
         WeightsError: no such repository or file, no permission, no connection, no space.
     """
-    from .json_file import read_json
-
-    source = _Source(repo_id, revision, entry)
+    target = None if folder is None else place(folder, repo_id, revision, entry)
+    source = _Source(repo_id, revision, entry, target)
+    if target is not None:
+        for kept in (source, _Source(repo_id, revision, entry)):
+            if files := _complete(kept):
+                return files
     config = _get(source, _CONFIG, progress)
-    preprocessor = None
-    if read_json(config).get("model_type") == "vitmatte":
-        preprocessor = _get(source, _PREPROCESSOR, progress)
-    weights = download_weights(repo_id, revision=revision, progress=progress, entry=entry)
-    return HubFiles(weights, config, preprocessor)
+    preprocessor = _get(source, _PREPROCESSOR, progress) if _is_vitmatte(config) else None
+    return HubFiles(_get_weights(source, progress), config, preprocessor)
 
 
-def download_weights(
-    repo_id: str, *, revision: str, progress: Progress | None = None, entry: Entry | None = None
-) -> Path:
+def present(repo_id: str, revision: str, entry: Entry | None, folder: Path | None) -> Path | None:
+    """The weights of a repository where they are on this machine; see `download`."""
+    target = None if folder is None else place(folder, repo_id, revision, entry)
+    for source in (_Source(repo_id, revision, entry, target), _Source(repo_id, revision, entry)):
+        if path := next((p for n in _WEIGHTS if (p := source.find(n))), None):
+            return path
+    return None
+
+
+def download_weights(repo_id: str, *, revision: str, progress: Progress | None = None) -> Path:
     """A repository's model.safetensors, or its pytorch_model.bin, cached or from the Hub.
 
     Raises WeightsError as `download`.
     """
-    source = _Source(repo_id, revision, entry)
+    return _get_weights(_Source(repo_id, revision, None), progress)
+
+
+def _is_vitmatte(config: Path) -> bool:
+    return read_json(config).get("model_type") == "vitmatte"
+
+
+def _complete(source: _Source) -> HubFiles | None:
+    """All files of the model; None where one is missing."""
+    config, preprocessor = source.find(_CONFIG), source.find(_PREPROCESSOR)
+    weights = next((path for name in _WEIGHTS if (path := source.find(name))), None)
+    if config is None or weights is None:
+        return None
+    if not _is_vitmatte(config):
+        return HubFiles(weights, config, None)
+    return None if preprocessor is None else HubFiles(weights, config, preprocessor)
+
+
+def _get_weights(source: _Source, progress: Progress | None) -> Path:
     for name in _WEIGHTS:
-        if weights := cached(repo_id, name, revision):
+        if weights := source.find(name):
             return weights
     try:
         return _get(source, _WEIGHTS[0], progress)
@@ -119,25 +182,66 @@ class MissingFileError(WeightsError):
 
 
 def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
+    if path := source.find(filename):
+        return path
+    logger.info("downloading %s of %s from %s", filename, source.repo_id, endpoint())
+    stage, transfer = f"{source.name}: {filename}", _Transfer()
+
+    def tick() -> None:
+        if progress is not None:
+            progress(transfer.done, transfer.total, stage)
+
+    try:
+        tick()
+        # In another thread: connecting may take long, and data may stop coming.
+        future = in_thread(lambda: _fetch(source, filename, transfer))
+        path = watched(future, tick)
+    except _hub_errors() as error:
+        if error is not transfer.failure:
+            raise  # the callback's own, an interrupt for example
+        raise _explained(error, source, filename) from error
+    finally:
+        transfer.given_up = True
+    transfer.done = transfer.total = path.stat().st_size
+    tick()
+    return path
+
+
+class _Transfer:
+    """How far a download is: written by the thread that loads, read by the one that waits."""
+
+    done = 0
+    """Bytes."""
+    total = 0
+    """Bytes in all, 0 while unknown."""
+    failure: BaseException | None = None
+    """What ended it."""
+    given_up = False
+    """Nobody waits any more."""
+
+
+class _GivenUpError(Exception):
+    """Ends a download that nobody waits for."""
+
+
+def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
-    if path := cached(source.repo_id, filename, source.revision):
-        return path
-    logger.info("downloading %s of %s from %s", filename, source.repo_id, endpoint())
-    bar = None if progress is None else _bar_class(progress, f"{source.name}: {filename}")
-    known = inspect.signature(hf_hub_download).parameters
-    options: dict[str, Any] = {"tqdm_class": bar} if bar and "tqdm_class" in known else {}
+    options: dict[str, Any] = {} if source.target is None else {"local_dir": source.target}
+    if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
+        options["tqdm_class"] = _bar_class(transfer)
     try:
         # Without a connection the download would retry for half a minute before it says so. Where
         # the Hub answers, whatever it says, the download deals with it.
         with suppress(HfHubHTTPError):
             get_hf_file_metadata(hf_hub_url(source.repo_id, filename, revision=source.revision))
+        if transfer.given_up:
+            raise _GivenUpError
         return Path(hf_hub_download(source.repo_id, filename, revision=source.revision, **options))
-    except _hub_errors() as error:
-        if bar is not None and bar.failure is error:
-            raise  # the callback's own, an interrupt for example
-        raise _explained(error, source, filename) from error
+    except BaseException as error:
+        transfer.failure = error
+        raise
 
 
 def _hub_errors() -> tuple[type[Exception], ...]:
@@ -148,23 +252,21 @@ def _hub_errors() -> tuple[type[Exception], ...]:
     return (OSError, EntryNotFoundError, HFValidationError, *transport)
 
 
-def _bar_class(progress: Progress, stage: str) -> Any:
-    """A stand-in for tqdm that reports to `progress`, with what huggingface_hub uses of tqdm."""
+def _bar_class(transfer: _Transfer) -> Any:
+    """A stand-in for tqdm that notes how far it is, with what huggingface_hub uses of tqdm."""
 
     class Bar:
-        failure: BaseException | None = None
-
         def __init__(self, *_: Any, total: float | None = None, initial: float = 0, **__: Any):
             self.n = initial
             self.total = total
+            transfer.total = int(total or 0)
 
         def update(self, n: float | None = 1) -> None:
             self.n += n or 0
-            try:
-                progress(int(self.n), int(max(self.total or 0, self.n)), stage)
-            except BaseException as error:
-                Bar.failure = error
-                raise
+            transfer.total = int(max(self.total or 0, self.n))
+            transfer.done = int(self.n)
+            if transfer.given_up:
+                raise _GivenUpError
 
         def _nothing(self, *_: Any, **__: Any) -> None:
             pass
@@ -192,7 +294,8 @@ def _explained(error: Exception, source: _Source, filename: str) -> WeightsError
             "repository (config.json with model.safetensors or pytorch_model.bin)"
         )
     cause = error.__cause__ if local and error.__cause__ is not None else error
-    disk = _disk_problem(error)
+    disk = _disk_problem(error, source.target)
+    missing = f"{filename} is not in {source.target or 'the cache'}"
     answers = (  # the first that applies
         (
             isinstance(error, errors.GatedRepoError),
@@ -217,27 +320,28 @@ def _explained(error: Exception, source: _Source, filename: str) -> WeightsError
         ),
         (
             isinstance(cause, errors.OfflineModeIsEnabled),
-            f"{filename} is not in the cache and HF_HUB_OFFLINE forbids downloading; unset it, or "
-            f"{source.by_hand}",
+            f"{missing} and HF_HUB_OFFLINE forbids downloading; unset it, or {source.by_hand}",
         ),
         (disk is not None, f"{filename} cannot be stored: {disk}"),
         (
             True,
-            f"{filename} is not in the cache and downloading it from {endpoint()} failed "
-            f"({_one_line(cause)}); try again, or {source.by_hand}",
+            f"{missing} and downloading it from {endpoint()} failed ({_one_line(cause)}); try "
+            f"again, or {source.by_hand}",
         ),
     )
     return WeightsError(f"{name}: {next(text for applies, text in answers if applies)}")
 
 
-def _disk_problem(error: Exception) -> str | None:
+def _disk_problem(error: Exception, target: Path | None) -> str | None:
     from huggingface_hub import constants
 
     number = getattr(error, "errno", None)
+    place = target or constants.HF_HUB_CACHE
     if number in {errno.ENOSPC, errno.EDQUOT}:
-        return f"no space left below {constants.HF_HUB_CACHE}; free some, or set HF_HOME elsewhere"
+        return f"no space left below {place}; free some{'' if target else ', or move HF_HOME'}"
     if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"{constants.HF_HUB_CACHE} is not writable; set HF_HOME to a folder that is"
+        remedy = "change its rights" if target else "set HF_HOME to a folder that is"
+        return f"{place} is not writable; {remedy}"
     return None
 
 

@@ -41,7 +41,7 @@ _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revi
 _MAX_GROWTH = 8
 """From the smallest dtype to float32, and once more for shared storage."""
 _LONGEST_SHOWN = 200
-_WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def load_network(
     *,
     revision: str | None = None,
     progress: hub.Progress | None = None,
+    folder: Path | None = None,
 ) -> MEMatte:
     """A network in eval mode, float32, on the CPU.
 
@@ -84,12 +85,16 @@ def load_network(
         name_or_path: catalog name (``mematte-tiny``), Hub id (``owner/name`` or
             ``owner/name@revision``), folder, or .safetensors / .pth / .pt / .ckpt / .bin file.
         revision: branch, tag or commit of a Hub repository.
-        progress: called with (bytes done, bytes in all, what is downloaded).
+        progress: called with (bytes done, bytes in all or 0 while unknown, what is downloaded), a
+            few times a second while something is; what it raises ends the download and is passed
+            on. The next one goes on where that stopped.
+        folder: where downloads go instead of the Hub's cache: into a folder of their own in here,
+            in which they are found again without a connection.
 
     Raises:
         WeightsError: not found, not reachable, not trusted, damaged, or not this network.
     """
-    return read_network(resolve(name_or_path, revision=revision, progress=progress))
+    return read_network(resolve(name_or_path, revision=revision, progress=progress, folder=folder))
 
 
 def resolve(
@@ -97,12 +102,13 @@ def resolve(
     *,
     revision: str | None = None,
     progress: hub.Progress | None = None,
+    folder: Path | None = None,
 ) -> ResolvedWeights:
     """Find the files of a model, downloading them where they are not on this machine yet.
 
     A catalog name wins over a folder of the same name in the current directory; write ``./name``
-    for the folder. Files from the Hub are looked for in its cache first, and then no connection is
-    made.
+    for the folder. Files from the Hub are looked for in `folder` and in its cache first, and then
+    no connection is made. See `load_network` for the arguments.
 
     Raises:
         WeightsError: as `load_network`, without looking inside the weights file.
@@ -112,7 +118,7 @@ def resolve(
     if isinstance(name_or_path, str):
         base, _, pinned = name.partition("@")
         if entry := find(base):
-            return _resolve_entry(entry, name, revision or pinned or None, progress)
+            return _resolve_entry(entry, name, revision or pinned or None, progress, folder)
     if not name.strip():
         raise WeightsError(
             f"a model without a name: give one such as {next(iter(CATALOG))}, a Hub id or a path"
@@ -141,7 +147,10 @@ def resolve(
             "A Hub id (owner/name), a folder or a checkpoint file works as well"
         )
     files = hub.download(
-        match["repo"], revision=revision or match["revision"] or "main", progress=progress
+        match["repo"],
+        revision=revision or match["revision"] or "main",
+        progress=progress,
+        folder=folder,
     )
     return ResolvedWeights(name, "hub", files.weights, files.config, files.preprocessor, None)
 
@@ -161,20 +170,28 @@ def _looks_like_path(name: str, match: re.Match[str] | None) -> bool:
 
 
 def _resolve_entry(
-    entry: Entry, name: str, revision: str | None, progress: hub.Progress | None
+    entry: Entry,
+    name: str,
+    revision: str | None,
+    progress: hub.Progress | None,
+    folder: Path | None,
 ) -> ResolvedWeights:
     if entry.where == "bundled":
         if revision is not None:
             raise WeightsError(f"{name} comes with the package, it has no revisions")
-        folder = BUNDLE_ROOT / entry.name
-        files = hub.HubFiles(folder / entry.filename, folder / CONFIG, None)
+        home = BUNDLE_ROOT / entry.name
+        files = hub.HubFiles(home / entry.filename, home / CONFIG, None)
         if not files.weights.is_file() or not files.config.is_file():
             raise WeightsError(
-                f"{name} should lie in {folder} but does not; install mematte-plugin again"
+                f"{name} should lie in {home} but does not; install mematte-plugin again"
             )
     else:
         files = hub.download(
-            entry.repo_id, revision=revision or entry.revision, progress=progress, entry=entry
+            entry.repo_id,
+            revision=revision or entry.revision,
+            progress=progress,
+            entry=entry,
+            folder=folder,
         )
     if entry.sha256 is not None and revision in {None, entry.revision}:
         _verify(files.weights, entry)
@@ -198,9 +215,9 @@ def _verify(path: Path, entry: Entry) -> None:
 
 def _resolve_path(path: Path, name: str) -> ResolvedWeights:
     if path.is_file():
-        beside = path.parent if path.name in _WEIGHT_NAMES else None
+        beside = path.parent if path.name in WEIGHT_NAMES else None
         return _with_companions(name, path, beside)
-    found = [path / n for n in _WEIGHT_NAMES if (path / n).is_file()]
+    found = [path / n for n in WEIGHT_NAMES if (path / n).is_file()]
     if not found:
         try:
             found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
@@ -316,15 +333,20 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
         ) from None
 
 
-def available() -> list[Availability]:
-    """Every model of the catalog, with its file where that is on this machine. No connection."""
-    return [Availability(entry, _present(entry)) for entry in CATALOG.values()]
+def available(folder: Path | None = None) -> list[Availability]:
+    """Every model of the catalog, with its file where that is on this machine. No connection.
+
+    folder: downloads may also be here, see `load_network`.
+    """
+    return [Availability(entry, _present(entry, folder)) for entry in CATALOG.values()]
 
 
-def _present(entry: Entry) -> Path | None:
+list_models = available
+"""Its public name."""
+
+
+def _present(entry: Entry, folder: Path | None) -> Path | None:
     if entry.where == "bundled":
         path = BUNDLE_ROOT / entry.name / entry.filename
         return path if path.is_file() else None
-    return next(
-        (p for n in _WEIGHT_NAMES if (p := hub.cached(entry.repo_id, n, entry.revision))), None
-    )
+    return hub.present(entry.repo_id, entry.revision, entry, folder)
