@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from comfy_api.latest import io
+from PIL import ImageColor
 
 from . import frames, host
 from .core import core
-from .schema import colours, schema
+from .schema import colours, output, schema
 
 
 class EstimateForeground(io.ComfyNode):
@@ -79,7 +80,7 @@ class Composite(io.ComfyNode):
                     "pictures, or one each.",
                 ),
             ],
-            outputs=[io.Image.Output("image")],
+            outputs=[output(io.Image, "image")],
         )
 
     @classmethod
@@ -95,7 +96,9 @@ class Composite(io.ComfyNode):
         count = len(pictures)
         alphas = frames.masks(alpha, count, "alpha")
         check_size(alphas, pictures, "alpha", "the foreground")
-        if background is not None:
+        if background is None:
+            plain = named_colour(color)
+        else:
             frames.check_count(len(frames.images(background, "background")), count, "background")
         (result,) = host.new_outputs((*pictures.shape[:3], 3))
         progress = host.FrameProgress(count)
@@ -104,7 +107,7 @@ class Composite(io.ComfyNode):
             progress.frame = i
             progress(0, 1, "encoder")
             behind = (
-                color if background is None else frames.pixels(background, i, "background", notes)
+                plain if background is None else frames.pixels(background, i, "background", notes)
             )
             mixed = core.composite(
                 frames.pixels(pictures, i, "foreground", notes),
@@ -113,6 +116,24 @@ class Composite(io.ComfyNode):
             )
             result[i] = torch.from_numpy(mixed)
         return io.NodeOutput(result)
+
+
+def named_colour(color: str) -> tuple[int, ...]:
+    """Red, green and blue, 0 to 255, of a colour's name or number.
+
+    Not left to the core, which takes a file's name as well: graphs come from strangers.
+
+    Raises core.InputError for what is no opaque colour.
+    """
+    try:
+        found = ImageColor.getrgb(color.strip())
+    except ValueError:
+        found = ()
+    if len(found) != 3:
+        raise core.InputError(
+            f"color: {color!r} is no colour; give a name (white, teal) or a number such as #20c0ff"
+        )
+    return found
 
 
 def check_size(masks: torch.Tensor, pictures: torch.Tensor, name: str, other: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import frames, host, model_node
 from .core import core
-from .schema import ModelType, memory_budget, results, retention, schema
+from .schema import ModelType, memory_budget, output, results, retention, schema
 from .trimap_node import check_painted, trimap_from
 
 Trimaps = Callable[[int], NDArray[np.float32]]
@@ -137,8 +139,8 @@ class RoutingMap(io.ComfyNode):
                 retention(),
             ],
             outputs=[
-                io.Image.Output(
-                    "maps", tooltip="For each picture one map per routed block, in their order."
+                output(
+                    io.Image, "maps", "For each picture one map per routed block, in their order."
                 )
             ],
         )
@@ -237,7 +239,7 @@ class Run:
             self.progress.frame = i
             self.progress(0, 1, "encoder")
             colours = frames.pixels(self.pictures, i, "image", self.notes)
-            with self.notes.catching(i):
+            with self.notes.catching(i), self._naming_the_budget():
                 trimap = self.trimap(i)
                 unknown = self._unknown(trimap, i)
                 device = host.loaded(self.model, self.size, unknown, self.budget)
@@ -255,6 +257,22 @@ class Run:
                     progress=self.progress,
                 )
             yield i, matte
+
+    @contextmanager
+    def _naming_the_budget(self) -> Iterator[None]:
+        """The core's error on a budget that is too small, in the terms of the node."""
+        try:
+            yield
+        except core.BudgetError as error:
+            if self.budget is None:
+                raise
+            enough = math.ceil(error.least / 1e8) / 10
+            raise core.BudgetError(
+                f"memory_budget_gb: {self.budget / 1e9:g} is too small for {self.size[1]}×"
+                f"{self.size[0]} with this model; set it to {enough:g} or more, or to 0 for what "
+                "is free",
+                error.least,
+            ) from error
 
     def _unknown(self, trimap: NDArray[np.float32], frame: int) -> float:
         """The share of unknown pixels; raises where there is nothing to compute from."""

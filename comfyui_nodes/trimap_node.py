@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import frames, host
 from .core import core
-from .schema import schema
+from .schema import output, schema
 
 UNITS = {"% of subject": "%", "px": "px"}
 """What the units widget offers, in the core's terms."""
@@ -70,8 +70,8 @@ class TrimapFromMask(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Mask.Output("trimap", tooltip="0 background, 0.5 unknown, 1 subject."),
-                io.Image.Output("preview", tooltip="The unknown band in grey."),
+                output(io.Mask, "trimap", "0 background, 0.5 unknown, 1 subject."),
+                output(io.Image, "preview", "The unknown band in grey."),
             ],
         )
 
