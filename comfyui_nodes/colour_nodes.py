@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from comfy_api.latest import io
 from PIL import ImageColor
@@ -125,10 +127,9 @@ def named_colour(color: str) -> tuple[int, ...]:
 
     Raises core.InputError for what is no opaque colour.
     """
-    try:
+    found: tuple[int, ...] = ()
+    with suppress(ValueError):
         found = ImageColor.getrgb(color.strip())
-    except ValueError:
-        found = ()
     if len(found) != 3:
         raise core.InputError(
             f"color: {color!r} is no colour; give a name (white, teal) or a number such as #20c0ff"

@@ -80,6 +80,11 @@ def images(batch: torch.Tensor, name: str = "image") -> torch.Tensor:
     return batch
 
 
+def size_of(pictures: torch.Tensor) -> tuple[int, int]:
+    """(H, W) of an IMAGE (B, H, W, C)."""
+    return int(pictures.shape[1]), int(pictures.shape[2])
+
+
 def masks(batch: torch.Tensor, frames: int | None, name: str) -> torch.Tensor:
     """A MASK (B, H, W) with one mask for all frames, or one each; any number for None.
 

@@ -107,7 +107,7 @@ class MaskToAlpha(io.ComfyNode):
         pictures = frames.images(image)
         masks = frames.masks(mask, len(pictures), "mask")
         check_painted(masks)
-        size = tuple(pictures.shape[1:3])
+        size = frames.size_of(pictures)
 
         def trimap(frame: int) -> NDArray[np.float32]:
             return trimap_from(
@@ -188,7 +188,7 @@ class Run:
     """Bytes that the user allows for a frame; None for what is free."""
 
     def __post_init__(self) -> None:
-        self.size: tuple[int, int] = tuple(self.pictures.shape[1:3])
+        self.size = frames.size_of(self.pictures)
         self.notes = frames.Notes(len(self.pictures))
         self.progress = host.FrameProgress(len(self.pictures))
 
@@ -204,7 +204,7 @@ class Run:
         """A run over an IMAGE and a MASK that holds trimaps, checked as far as it costs nothing."""
         pictures = frames.images(image)
         trimaps = frames.masks(trimap, len(pictures), "trimap")
-        size = tuple(pictures.shape[1:3])
+        size = frames.size_of(pictures)
 
         def normalised(frame: int) -> NDArray[np.float32]:
             return core.normalise_trimap(frames.grey(trimaps, frame, "trimap"), size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from . import frames, host
 from .core import core
 from .schema import output, schema
 
-UNITS = {"% of subject": "%", "px": "px"}
+Unit = Literal["%", "px"]
+
+UNITS: dict[str, Unit] = {"% of subject": "%", "px": "px"}
 """What the units widget offers, in the core's terms."""
 INSIDE, OUTSIDE = 2.0, 4.0
 """The core's own defaults, in % of the subject's size."""
@@ -90,7 +93,7 @@ class TrimapFromMask(io.ComfyNode):
         pictures = None if image is None else frames.images(image)
         masks = frames.masks(mask, None if pictures is None else len(pictures), "mask")
         count = len(masks) if pictures is None else len(pictures)
-        height, width = masks.shape[1:] if pictures is None else pictures.shape[1:3]
+        height, width = masks.shape[1:] if pictures is None else frames.size_of(pictures)
         check_painted(masks)
         trimaps, previews = host.new_outputs((count, height, width), (count, height, width, 3))
         notes = frames.Notes(count)
@@ -130,7 +133,7 @@ def trimap_from(
     *,
     inside: float,
     outside: float,
-    unit: str = "%",
+    unit: Unit = "%",
     keep_soft: bool = True,
 ) -> NDArray[np.float32]:
     """Trimap (H, W) float32 of 0, 0.5 and 1; all background where a frame has no subject."""
