@@ -43,7 +43,8 @@ def memory_budget() -> io.Float.Input:
         step=0.1,
         optional=True,
         tooltip="0 = what ComfyUI has free. Otherwise the gigabytes that computing a picture may "
-        "take beside the loaded model. Less memory takes more time; the matte stays the same.",
+        "take beside the loaded model. Less memory takes more time; if ever the matte loses by "
+        "it, the report says so.",
     )
 
 
