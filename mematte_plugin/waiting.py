@@ -27,7 +27,7 @@ def watched(future: "Future[T]", tick: Callable[[], None]) -> T:
 
 
 def in_thread(call: Callable[[], T]) -> "Future[T]":
-    """The call's result to be, made in a thread of its own, which no exit of Python waits for."""
+    """The call's result to be, made in a thread of its own, for which no exit of Python waits."""
     future: Future[T] = Future()
 
     def run() -> None:

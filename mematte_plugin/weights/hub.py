@@ -5,11 +5,12 @@ What this file adds is the choice of files and errors that say what to do.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import inspect
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ Progress = Callable[[int, int, str], None]
 _CONFIG = "config.json"
 _PREPROCESSOR = "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+LINGER = 3
+"""Seconds that the end of the program waits for a download that was given up to tidy up."""
 _UPLOADED = ["config.json", "model.safetensors", "README.md"]
 
 
@@ -116,7 +119,7 @@ def download(
         repo_id: ``owner/name``.
         revision: branch, tag or commit.
         progress: called in this thread, before the first byte and then about every 0.2 seconds.
-            What it raises ends the wait at once; what has been loaded is kept for the next time.
+            What it raises ends the wait at once; whole files are kept for the next time.
         entry: what the catalog knows about it.
         folder: files that are not in the Hub's cache are stored in a folder of their own in here,
             see `place`, and found there again.
@@ -191,17 +194,18 @@ def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
         if progress is not None:
             progress(transfer.done, transfer.total, stage)
 
+    tick()
+    # In another thread: connecting may take long, and data may stop coming.
+    future = in_thread(lambda: _fetch(source, filename, transfer))
     try:
-        tick()
-        # In another thread: connecting may take long, and data may stop coming.
-        future = in_thread(lambda: _fetch(source, filename, transfer))
         path = watched(future, tick)
-    except _hub_errors() as error:
-        if error is not transfer.failure:
-            raise  # the callback's own, an interrupt for example
-        raise _explained(error, source, filename) from error
-    finally:
+    except BaseException as error:
         transfer.given_up = True
+        if not future.done():
+            atexit.register(wait, [future], LINGER)
+        if error is transfer.failure and isinstance(error, _hub_errors()):
+            raise _explained(error, source, filename) from error
+        raise  # also the callback's own, an interrupt for example
     transfer.done = transfer.total = path.stat().st_size
     tick()
     return path
@@ -225,17 +229,25 @@ class _GivenUpError(Exception):
 
 
 def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     options: dict[str, Any] = {} if source.target is None else {"local_dir": source.target}
     if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
         options["tqdm_class"] = _bar_class(transfer)
+    absent = (
+        errors.RepositoryNotFoundError,
+        errors.RevisionNotFoundError,
+        errors.EntryNotFoundError,
+    )
     try:
-        # Without a connection the download would retry for half a minute before it says so. Where
-        # the Hub answers, whatever it says, the download deals with it.
-        with suppress(HfHubHTTPError):
+        # Without a connection the download would retry for half a minute before it says so, and
+        # for what is not there it would leave an empty folder.
+        try:
             get_hf_file_metadata(hf_hub_url(source.repo_id, filename, revision=source.revision))
+        except absent:
+            raise
+        except errors.HfHubHTTPError:
+            pass  # some other answer: the download deals with it
         if transfer.given_up:
             raise _GivenUpError
         return Path(hf_hub_download(source.repo_id, filename, revision=source.revision, **options))

@@ -87,7 +87,7 @@ def load_network(
         revision: branch, tag or commit of a Hub repository.
         progress: called with (bytes done, bytes in all or 0 while unknown, what is downloaded), a
             few times a second while something is; what it raises ends the download and is passed
-            on. The next one goes on where that stopped.
+            on.
         folder: where downloads go instead of the Hub's cache: into a folder of their own in here,
             in which they are found again without a connection.
 

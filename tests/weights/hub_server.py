@@ -46,6 +46,8 @@ class Hub:
     """By file content hash: after how many bytes to hang up, one entry for every attempt."""
     pace: float = math.inf
     """Bytes a second at which large files are sent."""
+    holds: dict[str, threading.Event] = field(default_factory=dict)
+    """By file content hash: what to wait for in the middle of it."""
     requests: list[Request] = field(default_factory=list)
     """Everything asked so far."""
     port: int = 0
@@ -158,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         end = cuts.pop(0) if cuts else len(body)
         with suppress(ConnectionError):  # the client may hang up, too
             for at in range(start, end, _PIECE):
+                if at > len(body) // 2 and digest in self.hub.holds:
+                    self.hub.holds[digest].wait(60)
                 self.wfile.write(body[at : min(at + _PIECE, end)])
                 time.sleep(_PIECE / self.hub.pace)
         self.close_connection = end < len(body)
