@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from . import console
+from .comfyui import comfyui
 from .evaluate import evaluate
 from .folders import batch
 from .info import info
@@ -27,6 +28,7 @@ app.add_typer(models, name="models")
 app.command()(convert)
 app.command("eval")(evaluate)
 app.add_typer(train, name="train")
+app.add_typer(comfyui, name="comfyui")
 app.command()(info)
 
 
