@@ -77,8 +77,8 @@ def estimate_foreground(
         with so much around it; only tiles that hold partly transparent pixels are computed.
     room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
         also get smaller each time that memory runs out.
-    progress: called with (tiles done, tiles, "foreground") before, between and after the tiles, and
-        about every 0.2 seconds during one. What it raises ends the wait at once and is passed on;
+    progress: called with (tiles done, tiles, "foreground") before (with 0 of 1, until they are
+        counted), between and after the tiles, and about every 0.2 seconds during one. What it raises ends the wait at once and is passed on;
         the tile is finished by the thread that computes it, and its result thrown away.
 
     Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
@@ -141,9 +141,13 @@ def _in_tiles(
 ) -> np.ndarray:
     if trimap is not None:
         alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
-    opaque = alpha >= 1
-    wanted = _near(alpha > 0, BLEED) & ~opaque
     height, width = alpha.shape
+    say = progress or _silence
+    opaque = alpha >= 1
+    wanted = np.empty(alpha.shape, np.bool_)
+    for top in range(0, height, STRIP):
+        say(0, 1, STAGE)
+        _wanted(alpha, top, out=wanted[top : top + STRIP])
     result = np.zeros(image.shape, np.float32)
     weight = np.zeros(alpha.shape, np.float32)
     tiles = [both for both in _tiles(height, width, tile, overlap) if wanted[both[1]].any()]
@@ -154,13 +158,25 @@ def _in_tiles(
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
     for top in range(0, height, STRIP):
+        say(len(tiles), len(tiles), STAGE)
         rows = slice(top, top + STRIP)
         here, made, solid = wanted[rows], result[rows], opaque[rows]
         made[here] /= weight[rows][here][:, None]
         made[solid] = to_unit(image[rows][solid])
-    if progress is not None:
-        progress(len(tiles), len(tiles), STAGE)
+    say(len(tiles), len(tiles), STAGE)
     return result
+
+
+def _silence(done: int, total: int, stage: str) -> None:
+    """Progress that nobody wants to hear of."""
+
+
+def _wanted(alpha: np.ndarray, top: int, out: np.ndarray) -> None:
+    """Which pixels of a strip from this row on get an estimate: partly transparent, or near."""
+    above = max(0, top - BLEED)
+    strip = alpha[above : top + len(out) + BLEED]
+    grown = _near(strip > 0, BLEED)[top - above :][: len(out)]
+    np.logical_and(grown, alpha[top : top + len(out)] < 1, out=out)
 
 
 def _estimated(image: np.ndarray, alpha: np.ndarray, tick: Callable[[], None] | None) -> np.ndarray:
