@@ -78,8 +78,9 @@ def estimate_foreground(
     room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
         also get smaller each time that memory runs out.
     progress: called with (tiles done, tiles, "foreground") before (with 0 of 1, until they are
-        counted), between and after the tiles, and about every 0.2 seconds during one. What it raises ends the wait at once and is passed on;
-        the tile is finished by the thread that computes it, and its result thrown away.
+        counted), between and after the tiles, and about every 0.2 seconds during one. What it
+        raises ends the wait at once and is passed on; the tile is finished by the thread that
+        computes it, and its result thrown away.
 
     Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
     is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
