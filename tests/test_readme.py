@@ -45,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]:
         (tmp_path / "data" / name).parent.mkdir(parents=True)
         shutil.copy(EXAMPLES / example, tmp_path / "data" / name)
+    (tmp_path / "ComfyUI" / "custom_nodes").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
