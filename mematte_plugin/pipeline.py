@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -23,6 +24,7 @@ from .memory.model import Job
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import MEMatte, Prediction, Progress
+from .network.rows import idle
 from .planning import Request, fused_on, resolve_dtype
 from .retention import Retention, check_retention, max_tokens
 from .trimap import INSIDE, OUTSIDE, from_mask, normalise_trimap
@@ -33,6 +35,8 @@ STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
 LARGE = 8192
 """Tokens of a picture from which giving memory back after each block costs next to nothing."""
+TELL_SECONDS = 0.1
+"""Between two reports of the same progress."""
 WARM_UP = 64
 """Side in pixels of the empty picture that a new pipeline computes on the CPU."""
 
@@ -184,7 +188,9 @@ class MattingPipeline:
             memory_budget: bytes, or text such as "4GB", that a run may take above the loaded, idle
                 process; default: what is free, less headroom. See `Matte.plan` for what it did.
             decoder: "exact", or "official" for the official code's patches.
-            progress: called with (done, total, stage).
+            progress: called with (done, total, stage); the stages are "reading", "encoder" and
+                "decoder". On a CPU it is called at least a few times a second, mostly with the same
+                numbers; what it raises ends the run and is passed on.
 
         Returns: the Matte, its alpha of the photo's size, or a list for a list or a batch.
 
@@ -202,8 +208,11 @@ class MattingPipeline:
                 f"{len(photos)} photo(s) but {len(trimaps)} trimaps: give one for all or one each"
             )
         mattes = []
+        reading = partial(progress, 0, 1, "reading") if progress is not None else idle
         for i, one in enumerate(photos):
+            reading()
             photo = one if isinstance(one, Photo) else read_photo(one)
+            reading()
             three = normalise_trimap(trimaps[i if len(trimaps) > 1 else 0], photo.size)
             mattes.append(
                 self.cut_normalised(
@@ -231,6 +240,8 @@ class MattingPipeline:
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
             return _already_known(photo, trimap)
+        if progress is not None:
+            progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
         with PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown)
@@ -363,6 +374,9 @@ class MattingPipeline:
 class Stage:
     """Hands progress on and remembers which stage it was.
 
+    The network reports before every strip, some thousand times for a large picture; what is nothing
+    new is handed on ten times a second, enough for an interrupt.
+
     Args:
         report: called with (done, total, stage), or None.
         plan: on the CPU, freed memory goes back to the system after each step of a large picture's
@@ -375,12 +389,19 @@ class Stage:
         self.name = "start"
         self._on_cpu = plan.device == "cpu"
         self._large = plan.tokens >= LARGE
+        self._last: tuple[int, int, str] | None = None
+        self._told = 0.0
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         """Progress: (done, total, stage)."""
         self.name = stage
-        if self._on_cpu and stage == "encoder" and (self._large or done == total):
+        now, new = monotonic(), self._last != (done, total, stage)
+        if not new and now < self._told + TELL_SECONDS:
+            return
+        if new and done and self._on_cpu and stage == "encoder" and (self._large or done == total):
             trim()
+        self._last = done, total, stage
+        self._told = now
         if self.report is not None:
             self.report(done, total, stage)
 

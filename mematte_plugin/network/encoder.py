@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -14,7 +15,7 @@ from .attention import Attention, windowed
 from .config import Chunking, NetworkConfig
 from .inputs import NetworkInput, Progress
 from .routing import LTRM, Router, keep_decision
-from .rows import sliding, strips
+from .rows import Tick, idle, sliding, strips
 from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of
 
 NORM_EPS = 1e-6
@@ -125,25 +126,28 @@ class Block(nn.Module):
         refined = self.efficient_block(x).view(B, h * w, C)
         return (attended * keep + refined * (1 - keep)).view(B, h, w, C)
 
-    def stream(self, x: Tensor, keep: Tensor | None, chunking: Chunking) -> None:
+    def stream(self, x: Tensor, keep: Tensor | None, chunking: Chunking, tick: Tick = idle) -> None:
         """`forward` in place, in strips, without gradient.
 
         Args:
             x: (B, h, w, C), overwritten.
             keep: routed blocks only: bool (B, N).
             chunking: how much is held at once.
+            tick: called before each strip.
         """
         rows = rows_of(chunking, x.shape[2])
+        attn, norm = self.attn, self.norm1
         if not self.is_global:
-            add_windows(self.attn, self.norm1, x, self.window, chunking.tokens)
+            add_windows(attn, norm, x, self.window, tokens=chunking.tokens, tick=tick)
         elif keep is None:
-            add_dense(self.attn, self.norm1, x, chunking)
+            add_dense(attn, norm, x, chunking, tick)
         else:
-            add_routed(self.attn, self.norm1, self.efficient_block, x, keep=keep, chunking=chunking)
-        add_mlp(self.mlp, self.norm2, x, rows)
+            ltrm = self.efficient_block
+            add_routed(attn, norm, ltrm, x, keep=keep, chunking=chunking, tick=tick)
+        add_mlp(self.mlp, self.norm2, x, rows, tick)
         if self.is_global:
             residual = self.residual
-            for top, bottom, hidden in sliding(residual.narrow, x, rows, Residual.HALO):
+            for top, bottom, hidden in sliding(residual.narrow, x, rows, Residual.HALO, tick):
                 x[:, top:bottom] += residual.widen(hidden)
 
 
@@ -156,7 +160,7 @@ class PatchEmbed(nn.Module):
         self.patch_size = size
         self.proj = nn.Conv2d(config.in_chans, config.embed_dim, size, size)
 
-    def forward(self, inputs: NetworkInput, tokens: int | None = None) -> Tensor:
+    def forward(self, inputs: NetworkInput, tokens: int | None = None, tick: Tick = idle) -> Tensor:
         """Tokens (B, h, w, C), from so many patches at a time, the input made strip by strip."""
         h, w = inputs.grid
         size = self.patch_size
@@ -164,7 +168,7 @@ class PatchEmbed(nn.Module):
         if rows is None or rows >= h:
             return self.proj(inputs.crop(0, 0, h * size, w * size)).permute(0, 2, 3, 1).contiguous()
         out: Tensor | None = None
-        for top, bottom in strips(h, rows):
+        for top, bottom in strips(h, rows, tick):
             part = self.proj(inputs.crop(top * size, 0, bottom * size, w * size))
             if out is None:
                 out = part.new_empty(part.shape[0], h, w, part.shape[1])
@@ -232,9 +236,11 @@ class Encoder(nn.Module):
             inputs: the padded network input.
             chunking: how much is held at once; the result does not depend on it.
             max_tokens: cap on kept tokens, per image and block.
-            progress: called with (blocks done, blocks, "encoder").
+            progress: called with (blocks done, blocks, "encoder"), before every strip.
         """
-        x = self.patch_embed(inputs, chunking.patches)
+        depth = self.config.depth
+        tick = ticking(progress, 0, depth)
+        x = self.patch_embed(inputs, chunking.patches, tick)
         _, h, w, _ = x.shape
         rows = rows_of(chunking, w)
         if self.config.abs_pos:
@@ -246,13 +252,13 @@ class Encoder(nn.Module):
         for i, (block, router) in enumerate(self._steps()):
             keep: Tensor | None = None
             if router is not None:
-                logits = route(router, x, rows)
+                logits = route(router, x, rows, tick)
                 keep = keep_decision(logits, max_tokens)
                 keeps.append(keep.view(-1, h, w))
                 margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
-            block.stream(x, keep, chunking)
-            if progress is not None:
-                progress(i + 1, self.config.depth, "encoder")
+            block.stream(x, keep, chunking, tick)
+            tick = ticking(progress, i + 1, depth)
+            tick()
         return Encoded(x.permute(0, 3, 1, 2), tuple(keeps), tuple(margins))
 
     def _steps(self) -> Iterator[tuple[Block, Router | None]]:
@@ -271,6 +277,11 @@ class Encoder(nn.Module):
         to_h, to_w = (_resizing(side, n, grid) for n in (h, w))
         wide = torch.einsum("wx,yxc->ywc", to_w, grid)
         return lambda top, bottom: torch.einsum("hy,ywc->hwc", to_h[top:bottom], wide)[None]
+
+
+def ticking(progress: Progress | None, done: int, total: int) -> Tick:
+    """Reports of so many blocks done."""
+    return idle if progress is None else partial(progress, done, total, "encoder")
 
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .rows import Tick, idle, strips
+
 CELL = 4
 """Side of a grid cell, in pixels."""
 FARTHEST = 512.0
@@ -35,20 +37,23 @@ class NearestColours:
             1 foreground, anything between unknown) of the rows from the first number up to the
             second.
         size: (H, W) of the picture.
+        tick: called often while the grid is made.
     """
 
-    def __init__(self, strip: Strip, size: tuple[int, int]) -> None:
+    def __init__(self, strip: Strip, size: tuple[int, int], tick: Tick = idle) -> None:
         # Colour and log distance of either side, with one replicated cell around, so that cutting
         # and upsampling commute at the border. First it holds what was pooled.
-        self.cells = pool_strips(_pooled, strip, size, CELL, border=1)
+        self.cells = pool_strips(_pooled, strip, size, CELL, border=1, tick=tick)
         self.present: list[Tensor] = []
         inner = self.cells[:, :, 1:-1, 1:-1]
         for maps in (inner[:, :4], inner[:, 4:]):
             known = maps[:, 3] > 0
             self.present.append(known.flatten(1).any(1))
             for image, where in zip(maps, known, strict=True):
+                tick()
                 index, distance = _nearest_index(where)
                 for channel in image[:3]:
+                    tick()
                     mean = (channel / image[3].clamp_min(1e-6)).view(-1)
                     nearest = mean[index].view(1, 1, *channel.shape)
                     channel.copy_(
@@ -100,16 +105,18 @@ def pool_strips(
     strip: Strip,
     size: tuple[int, int],
     cell: int,
+    *,
     border: int = 0,
+    tick: Tick = idle,
 ) -> Tensor:
     """What `pool` makes (B, n, r / cell, w) of a few rows (RGB, trimap) at a time, put together to
     (B, n, h, w) with so many cells around that are left empty. The last strip need not be a
-    multiple of the cell."""
+    multiple of the cell. There is a tick before each."""
     height, width = size
     step = max(1, STRIP_PIXELS // (width * cell)) * cell
     out: Tensor | None = None
-    for top in range(0, height, step):
-        part = pool(*strip(top, min(top + step, height)))
+    for top, bottom in strips(height, step, tick):
+        part = pool(*strip(top, bottom))
         if out is None:
             rows, columns = -(-height // cell) + 2 * border, part.shape[3] + 2 * border
             out = part.new_empty(*part.shape[:2], rows, columns)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .config import NetworkConfig, padded_size
 from .guidance import NearestColours
 from .propagation import PropagatedAlpha
+from .rows import Tick, idle
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, stage)."""
@@ -32,6 +33,7 @@ class NetworkInput:
         linear: the image is linear light and is display-encoded on the way.
         cell: side of the grid cells of the propagated alphas, in pixels; by default what the size
             asks for. Training crops stand for pieces of larger pictures and vary it.
+        tick: called often while the guidance is made.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class NetworkInput:
         device: torch.device | None = None,
         linear: bool = False,
         cell: int | None = None,
+        tick: Tick = idle,
     ) -> None:
+        tick()
         self.dtype = dtype
         self.image = image
         self.trimap = trimap
@@ -61,9 +65,10 @@ class NetworkInput:
         self._nearest: NearestColours | None = None
         self._propagated: PropagatedAlpha | None = None
         if config.guidance != "none":
-            self._nearest = NearestColours(self.strip, self.size).to(self.device)
+            self._nearest = NearestColours(self.strip, self.size, tick).to(self.device)
         if config.guidance == "propagated":
-            self._propagated = PropagatedAlpha(self.strip, self.size, cell).to(self.device)
+            propagated = PropagatedAlpha(self.strip, self.size, cell, tick)
+            self._propagated = propagated.to(self.device)
 
     def strip(self, top: int, bottom: int) -> tuple[Tensor, Tensor]:
         """RGB (B, 3, r, W) in [0, 1] and trimap (B, 1, r, W) of some rows, where the image is."""

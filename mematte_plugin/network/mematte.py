@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
-from .encoder import Encoder, Residual
+from .encoder import Encoder, Residual, ticking
 from .inputs import NetworkInput, Progress
 from .pieces import decode
 
@@ -136,10 +136,16 @@ class MEMatte(nn.Module):
             only_unknown: spend nothing on what no unknown pixel needs; known pixels are the
                 trimap's.
             linear: the image is linear light, as in EXR.
-            progress: called with (done, total, stage).
+            progress: called with (done, total, stage) at least a few times a second on a CPU.
         """
         inputs = NetworkInput(
-            image, trimap, self.config, self.dtype, device=self.device, linear=linear
+            image,
+            trimap,
+            self.config,
+            self.dtype,
+            device=self.device,
+            linear=linear,
+            tick=ticking(progress, 0, self.config.depth),
         )
         with torch.no_grad():
             encoded = self.backbone.stream(

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .guidance import Strip, pool_strips
-from .rows import strips
+from .rows import Tick, idle, strips
 
 Array = NDArray[Any]
 
@@ -45,6 +45,7 @@ _TOLERANCE = 1e-5
 _RADIUS = 2  # of the linear colour model, in cells
 _RIDGE = 1e-4
 _STRIP_ROWS = 64  # of cells
+_QUERIES = 2**13  # cells whose neighbours are searched at a time
 
 
 class PropagatedAlpha:
@@ -56,15 +57,22 @@ class PropagatedAlpha:
             second.
         size: (H, W) of the picture.
         cell: side of a grid cell in pixels; by default what keeps the grid below MAX_CELLS.
+        tick: called often while the alphas are made.
     """
 
-    def __init__(self, strip: Strip, size: tuple[int, int], cell: int | None = None) -> None:
+    def __init__(
+        self,
+        strip: Strip,
+        size: tuple[int, int],
+        cell: int | None = None,
+        tick: Tick = idle,
+    ) -> None:
         self.cell = cell or cell_size(*size)
-        pooled = pool_strips(self._pooled, strip, size, self.cell)
+        pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
         colours, start = pooled[:, :3], pooled[:, 3]
-        alphas = torch.stack([_propagate(c, a) for c, a in zip(colours, start, strict=True)])
+        alphas = torch.stack([_propagate(c, a, tick) for c, a in zip(colours, start, strict=True)])
         # One replicated cell around, so that cutting and upsampling commute at the border.
-        model = _linear_model(colours, alphas).flatten(1, 2)
+        model = _linear_model(colours, alphas, tick).flatten(1, 2)
         self.model = F.pad(model, (1, 1, 1, 1), mode="replicate")
 
     def _pooled(self, rgb: Tensor, trimap: Tensor) -> Tensor:
@@ -100,7 +108,7 @@ def cell_size(height: int, width: int) -> int:
     return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
 
 
-def _propagate(colours: Tensor, start: Tensor) -> Tensor:
+def _propagate(colours: Tensor, start: Tensor, tick: Tick) -> Tensor:
     """Early and late alpha (2, h, w) of the cells from their colours (3, h, w) and `start` (h, w)
     of 0, 0.5 and 1."""
     if not (start == 0).any() or not (start == 1).any():
@@ -111,11 +119,12 @@ def _propagate(colours: Tensor, start: Tensor) -> Tensor:
         return start.expand(2, -1, -1)
     features = colours.flatten(1).t().cpu().float().numpy()
     solved = np.stack([known, known])
-    solved[:, unknown] = _solve(_ties(features, unknown, start.shape[1]), known, unknown)
+    ties = _ties(features, unknown, start.shape[1], tick)
+    solved[:, unknown] = _solve(ties, known, unknown, tick)
     return torch.from_numpy(solved).to(start).view(2, *start.shape)
 
 
-def _ties(colours: Array, unknown: Array, width: int) -> Any:
+def _ties(colours: Array, unknown: Array, width: int, tick: Tick) -> Any:
     """How strongly each unknown cell (row, counted among the unknown ones) and each cell (column)
     should have equal alphas: a sparse matrix."""
     from scipy.sparse import csr_array
@@ -126,20 +135,27 @@ def _ties(colours: Array, unknown: Array, width: int) -> Any:
     count = min(_NEIGHBOURS + 1, len(colours))  # a cell is its own nearest neighbour
     ties: Any = 0
     for nearness in _NEARNESS:
+        tick()
         features = np.concatenate([colours, nearness * position], 1)
         tree = cKDTree(features, leafsize=32, balanced_tree=False, compact_nodes=False)
-        distance, index = tree.query(
-            features[unknown], count, workers=min(torch.get_num_threads(), 8)
+        wanted = features[unknown]
+        others = np.empty((len(wanted), count - 1), np.int32)
+        weights = np.empty(others.shape, features.dtype)
+        for first, last in strips(len(wanted), _QUERIES, tick):
+            distance, index = tree.query(
+                wanted[first:last], count, workers=min(torch.get_num_threads(), 8)
+            )
+            others[first:last] = index[:, 1:]
+            weights[first:last] = np.exp(-((distance[:, 1:] / _LIKENESS) ** 2)) + _LEAST_TIE
+        ends = np.arange(0, others.size + 1, count - 1, dtype=np.int32)
+        del tree, features, wanted
+        ties = ties + csr_array(
+            (weights.ravel(), others.ravel(), ends), shape=(len(ends) - 1, len(colours))
         )
-        others = index[:, 1:].astype(np.int32).ravel()
-        weights = (np.exp(-((distance[:, 1:] / _LIKENESS) ** 2)) + _LEAST_TIE).ravel()
-        ends = np.arange(0, len(others) + 1, count - 1, dtype=np.int32)
-        del tree, features, distance, index
-        ties = ties + csr_array((weights, others, ends), shape=(len(ends) - 1, len(colours)))
     return ties
 
 
-def _solve(ties: Any, known: Array, unknown: Array) -> Array:
+def _solve(ties: Any, known: Array, unknown: Array, tick: Tick) -> Array:
     """Early and late alphas (2, unknown cells) on the way to those that minimise the weighted
     squared differences over the ties."""
     outside = ties[:, ~unknown]
@@ -160,6 +176,7 @@ def _solve(ties: Any, known: Array, unknown: Array) -> Array:
     direction, energy = scaled.copy(), (residual * scaled).sum()
     early = None
     for iteration in range(_LATE):
+        tick()
         if iteration == _EARLY:
             early = alpha.copy()
         if (residual * residual).sum() <= enough:
@@ -174,13 +191,13 @@ def _solve(ties: Any, known: Array, unknown: Array) -> Array:
     return np.stack([alpha if early is None else early, alpha]).clip(0, 1)
 
 
-def _linear_model(colours: Tensor, alphas: Tensor) -> Tensor:
+def _linear_model(colours: Tensor, alphas: Tensor, tick: Tick) -> Tensor:
     """Coefficients (B, n, 4, h, w) of alpha ≈ a · colour + b around each cell (guided filter) for n
     alphas (B, n, h, w), in strips: it needs much more than it makes."""
     h = colours.shape[2]
     halo = 2 * _RADIUS  # two boxes, one after the other
     out = colours.new_empty(*alphas.shape[:2], 4, *colours.shape[2:])
-    for top, bottom in strips(h, _STRIP_ROWS):
+    for top, bottom in strips(h, _STRIP_ROWS, tick):
         first, last = max(0, top - halo), min(h, bottom + halo)
         part = _linear_model_of(colours[:, :, first:last], alphas[:, :, first:last])
         out[..., top:bottom, :] = part[..., top - first : bottom - first, :]

@@ -7,16 +7,27 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+Tick = Callable[[], None]
+"""Called often during long work, so that whatever it raises (an interrupt) ends that soon."""
 
-def strips(height: int, rows: int | None) -> Iterator[tuple[int, int]]:
-    """(top, bottom) of consecutive strips of `rows` rows; one strip where rows is None."""
+
+def idle() -> None:
+    """The tick of work that nobody watches."""
+
+
+def strips(height: int, rows: int | None, tick: Tick = idle) -> Iterator[tuple[int, int]]:
+    """(top, bottom) of consecutive strips of `rows` rows; one strip where rows is None.
+
+    tick: called before each.
+    """
     step = height if rows is None else max(1, rows)
     for top in range(0, height, step):
+        tick()
         yield top, min(top + step, height)
 
 
 def sliding(
-    first: Callable[[Tensor], Tensor], x: Tensor, rows: int | None, halo: int
+    first: Callable[[Tensor], Tensor], x: Tensor, rows: int | None, halo: int, tick: Tick = idle
 ) -> Iterator[tuple[int, int, Tensor]]:
     """first(x) strip by strip, each row computed once, with context for a convolution after it.
 
@@ -28,6 +39,7 @@ def sliding(
         x: (B, h, w, C).
         rows: rows of a strip, None for all at once.
         halo: rows of context above and below; zeros beyond the map, as a convolution pads.
+        tick: called before each strip.
 
     Yields: (top, bottom, context): first(x) of the rows top - halo to bottom + halo. The strips
         cover all rows in order.
@@ -35,7 +47,7 @@ def sliding(
     h = x.shape[1]
     held: Tensor | None = None
     done = 0
-    for top, bottom in strips(h, rows):
+    for top, bottom in strips(h, rows, tick):
         part = first(x[:, top:bottom])
         edge = part.new_zeros(part.shape[0], halo, *part.shape[2:])
         pieces = [edge if held is None else held, part]

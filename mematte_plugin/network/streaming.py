@@ -2,7 +2,8 @@
 
 Besides the tokens themselves (one map of them, two inside a routed block) only a strip of
 intermediates lives, and the attention over the kept tokens is computed for as many heads at once
-as its share of memory allows. The plain forward of `encoder` is what this is compared with.
+as its share of memory allows. The plain forward of `encoder` is what this is compared with. Before
+each strip there is a tick, at which an interrupt may be raised.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from .attention import Attention, windowed
 from .config import Chunking
 from .routing import LTRM, Router
-from .rows import sliding, strips, sum_dtype
+from .rows import Tick, idle, sliding, strips, sum_dtype
 
 Norm = torch.nn.LayerNorm
 
@@ -24,7 +25,9 @@ def rows_of(chunking: Chunking, width: int) -> int | None:
     return None if chunking.tokens is None else max(1, chunking.tokens // width)
 
 
-def add_windows(attn: Attention, norm: Norm, x: Tensor, window: int, tokens: int | None) -> None:
+def add_windows(
+    attn: Attention, norm: Norm, x: Tensor, window: int, *, tokens: int | None, tick: Tick = idle
+) -> None:
     """x += windowed attention of norm(x), a few rows of windows or a part of one row at a time.
 
     Args:
@@ -40,37 +43,46 @@ def add_windows(attn: Attention, norm: Norm, x: Tensor, window: int, tokens: int
         rows = max(1, windows // of_row) * window
         columns = min(windows, of_row) * window
     for top, bottom in strips(h, rows):
-        for left, right in strips(w, columns):
+        for left, right in strips(w, columns, tick):
             part = x[:, top:bottom, left:right]
             part += windowed(attn, norm(part), window)
 
 
-def add_mlp(mlp: torch.nn.Module, norm: Norm, x: Tensor, rows: int | None) -> None:
+def add_mlp(
+    mlp: torch.nn.Module, norm: Norm, x: Tensor, rows: int | None, tick: Tick = idle
+) -> None:
     """x += mlp(norm(x)); x (B, h, w, C)."""
-    for top, bottom in strips(x.shape[1], rows):
+    for top, bottom in strips(x.shape[1], rows, tick):
         part = x[:, top:bottom]
         part += mlp(norm(part))
 
 
-def route(router: Router, x: Tensor, rows: int | None) -> Tensor:
+def route(router: Router, x: Tensor, rows: int | None, tick: Tick = idle) -> Tensor:
     """What `Router.forward` returns: logits (B, h·w, 2) float32."""
     B, h, w, C = x.shape
     half = C // 2
     # The second half of the channels is only needed as a mean, so it is never held whole.
     total = torch.zeros(B, C - half, dtype=sum_dtype(x), device=x.device)
-    for top, bottom in strips(h, rows):
+    for top, bottom in strips(h, rows, tick):
         part = router.local(x[:, top:bottom], slice(half, C))
         total += part.sum((1, 2), dtype=total.dtype)
     mean = (total / (h * w)).to(x.dtype)
     logits = [
         router.score(router.local(x[:, top:bottom], slice(0, half)), mean)
-        for top, bottom in strips(h, rows)
+        for top, bottom in strips(h, rows, tick)
     ]
     return torch.cat(logits, dim=1).view(B, h * w, 2)
 
 
 def add_routed(
-    attn: Attention, norm: Norm, ltrm: LTRM, x: Tensor, *, keep: Tensor, chunking: Chunking
+    attn: Attention,
+    norm: Norm,
+    ltrm: LTRM,
+    x: Tensor,
+    *,
+    keep: Tensor,
+    chunking: Chunking,
+    tick: Tick = idle,
 ) -> None:
     """x += what attention makes of the kept tokens and the LTRM of the others.
 
@@ -87,26 +99,34 @@ def add_routed(
         index = keep[b].nonzero()[:, 0]  # waits for the device, once a block and image
         some_left |= len(index) < h * w
         if len(index):
-            attend_kept(attn, norm, x[b].view(-1, C), index, made[b].view(-1, C), chunking=chunking)
+            of_image = x[b].view(-1, C), index, made[b].view(-1, C)
+            attend_kept(attn, norm, *of_image, chunking=chunking, tick=tick)
     if not some_left:
         x += made
         return
     kept = keep.view(B, h, w, 1)
     total = torch.zeros(B, C, dtype=sum_dtype(x), device=x.device)
-    for top, bottom, hidden in sliding(ltrm.widen, x, rows, LTRM.HALO):
+    for top, bottom, hidden in sliding(ltrm.widen, x, rows, LTRM.HALO, tick):
         refined = ltrm.narrow(hidden)
         total += refined.sum((1, 2), dtype=total.dtype)
         inside = kept[:, top:bottom]
         made[:, top:bottom] = torch.where(inside, made[:, top:bottom], refined)
         del refined, hidden  # before the next ones are made
     gate = ltrm.gate((total / (h * w)).to(x.dtype))
-    for top, bottom in strips(h, rows):
+    for top, bottom in strips(h, rows, tick):
         part = made[:, top:bottom]
         x[:, top:bottom] += torch.where(kept[:, top:bottom], part, part * gate)
 
 
 def attend_kept(
-    attn: Attention, norm: Norm, tokens: Tensor, index: Tensor, out: Tensor, *, chunking: Chunking
+    attn: Attention,
+    norm: Norm,
+    tokens: Tensor,
+    index: Tensor,
+    out: Tensor,
+    *,
+    chunking: Chunking,
+    tick: Tick = idle,
 ) -> None:
     """Attention among some tokens, into their rows of `out`.
 
@@ -126,16 +146,16 @@ def attend_kept(
         n = group.stop - first
         of_group = weight[:, group].reshape(-1, C), bias[:, group].reshape(-1)
         qkv = tokens.new_empty(3, 1, n, K, d)
-        for start, stop in strips(K, step):
+        for start, stop in strips(K, step, tick):
             part = F.linear(norm(tokens.index_select(0, index[start:stop])), *of_group)
             qkv[:, 0, :, start:stop] = part.view(-1, 3, n, d).permute(1, 2, 0, 3)
             del part  # before the next one is made
         q, k, v = qkv
-        for start, stop in strips(K, queries):
+        for start, stop in strips(K, queries, tick):
             # Queries are not needed a second time: their place takes what they attended to.
             q[:, :, start:stop] = F.scaled_dot_product_attention(q[:, :, start:stop], k, v)
         columns = attn.proj.weight[:, first * d : group.stop * d]
-        for start, stop in strips(K, step):
+        for start, stop in strips(K, step, tick):
             heard = q[0, :, start:stop].transpose(0, 1).reshape(-1, n * d)
             if first == 0:
                 out.index_copy_(0, index[start:stop], F.linear(heard, columns, attn.proj.bias))
@@ -161,7 +181,9 @@ def attention_split(
     return heads, max(16, min(K, room // (heads * K * (2 * itemsize + 4))))
 
 
-def add_dense(attn: Attention, norm: Norm, x: Tensor, chunking: Chunking) -> None:
+def add_dense(
+    attn: Attention, norm: Norm, x: Tensor, chunking: Chunking, tick: Tick = idle
+) -> None:
     """x += global attention among all tokens (ViTMatte), with relative position where it has one.
 
     Relative positions enter as a bias of a few rows of queries at a time; x (B, h, w, C).
@@ -170,27 +192,30 @@ def add_dense(attn: Attention, norm: Norm, x: Tensor, chunking: Chunking) -> Non
     made = torch.empty_like(x)
     for b in range(B):
         if attn.has_rel_pos:
-            _attend_all(attn, norm, x[b], made[b], chunking)
+            _attend_all(attn, norm, x[b], made[b], chunking=chunking, tick=tick)
         else:
             tokens = x[b].view(-1, C)
             everyone = torch.arange(len(tokens), device=x.device)
-            attend_kept(attn, norm, tokens, everyone, made[b].view(-1, C), chunking=chunking)
+            of_image = tokens, everyone, made[b].view(-1, C)
+            attend_kept(attn, norm, *of_image, chunking=chunking, tick=tick)
     x += made
 
 
-def _attend_all(attn: Attention, norm: Norm, x: Tensor, out: Tensor, chunking: Chunking) -> None:
+def _attend_all(
+    attn: Attention, norm: Norm, x: Tensor, out: Tensor, *, chunking: Chunking, tick: Tick
+) -> None:
     """Attention with relative position among all tokens of one image; x and out (h, w, C)."""
     h, w, C = x.shape
     heads, d = attn.num_heads, C // attn.num_heads
     weight, bias = attn.qkv.weight, attn.qkv.bias
     kv = x.new_empty(2, heads, h, w, d)
-    for top, bottom in strips(h, rows_of(chunking, w)):
+    for top, bottom in strips(h, rows_of(chunking, w), tick):
         part = F.linear(norm(x[top:bottom]), weight[C:], bias[C:])
         kv[:, :, top:bottom] = part.view(-1, w, 2, heads, d).permute(2, 3, 0, 1, 4)
     keys, values = kv.view(2, 1, heads, h * w, d)
     of_row = heads * w * h * w * x.element_size() * (1 if chunking.fused else 3)
     step = None if chunking.attention is None else max(1, chunking.attention // of_row)
-    for top, bottom in strips(h, step):
+    for top, bottom in strips(h, step, tick):
         q = F.linear(norm(x[top:bottom]), weight[:C], bias[:C])
         q = q.view(1, -1, heads, d).transpose(1, 2)
         position = attn.position_bias(q, (h, w), top)

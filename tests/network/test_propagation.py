@@ -93,3 +93,28 @@ def test_the_grid_is_bounded() -> None:
     for height, width in ((100, 100), (3000, 4000), (4320, 7680), (20000, 30000)):
         cell = cell_size(height, width)
         assert (height // cell) * (width // cell) <= MAX_CELLS
+
+
+def test_it_can_be_interrupted_all_along() -> None:
+    image, trimap, _ = scene(300, 400)
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    watched = PropagatedAlpha(strips_of(image, trimap), (300, 400), tick=tick)
+    assert ticks > 30  # searching neighbours, each iteration, the linear model
+    for fatal in (0, 5, ticks - 1):
+        left = fatal
+
+        def stop() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            PropagatedAlpha(strips_of(image, trimap), (300, 400), tick=stop)
+    again = PropagatedAlpha(strips_of(image, trimap), (300, 400))
+    assert torch.equal(watched.model, again.model)
