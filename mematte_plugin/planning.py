@@ -65,7 +65,8 @@ def plan_memory(
             "base" stand for official MEMatte networks.
         budget: bytes, or text such as "4GB", that the run may take above the loaded, idle process;
             default: what is free there now, less headroom.
-        device: "auto", or a torch device. With a budget given it need not be there.
+        device: "auto", or a torch device. With a budget given it need not be there. One that is
+            neither CPU, CUDA nor MPS is taken for a GPU without a fused attention kernel.
         dtype: "auto", "float32", "float16" or "bfloat16".
         max_tokens: cap on kept tokens a block.
         unknown: share of unknown pixels to expect, 0 to 1.
@@ -108,7 +109,7 @@ def request_for(
         raise SettingError(f"unknown {unknown}: give a share of the pixels from 0 to 1")
     config, model = config_of(network)
     where = str(device)
-    if present or NAMED.fullmatch(where) is None:
+    if present or not _plannable(where):
         where = str(resolve_device(device))
     kind = where.partition(":")[0]
     name = resolve_dtype(dtype, where)
@@ -131,6 +132,18 @@ def request_for(
         half=HALF.get(kind) if str(dtype) == "auto" else None,
         fused=kind in ("cpu", "cuda"),
     )
+
+
+def _plannable(device: str) -> bool:
+    """Whether plans can be made for a device of this name without having it."""
+    if NAMED.fullmatch(device):
+        return True
+    import torch
+
+    try:
+        return torch.device(device).type not in (*HALF, "meta")
+    except RuntimeError:
+        return False
 
 
 @dataclass(frozen=True)

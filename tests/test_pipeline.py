@@ -67,6 +67,19 @@ def test_every_kind_of_input_gives_the_same_matte(
         assert np.abs(pipe(photo, guide).alpha - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_tensors_are_taken_as_they_are(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], dtype: torch.dtype
+) -> None:
+    images = (torch.from_numpy(pair[0]).float() / 255).to(dtype)[None].repeat(2, 1, 1, 1)
+    trimap = (torch.from_numpy(pair[1]).float() / 255).to(dtype)[None]
+    first, second = pipe(images, trimap)
+    expected = pipe(images[0].float(), trimap[0].float())
+    for matte in (first, second):
+        np.testing.assert_array_equal(matte.alpha, expected.alpha)
+        assert matte.photo.pixels.dtype == np.float32
+
+
 @pytest.mark.parametrize("unknown", [20, 100, 128, 214, 240])
 def test_any_grey_means_unknown(
     pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], unknown: int
@@ -222,6 +235,24 @@ def test_unchanged_progress_is_told_only_now_and_then(pair: tuple[np.ndarray, np
             stage(done, 2, "encoder")
     assert len(told) < 20  # a slow machine may tell a few more than two
     assert [*dict.fromkeys(told)] == [(0, 2, "encoder"), (1, 2, "encoder")]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_network_that_is_in_place_is_not_touched(
+    pair: tuple[np.ndarray, np.ndarray], dtype: str
+) -> None:
+    """Its weights may belong to somebody who moves them on his own."""
+    network = random_network().cast(getattr(torch, dtype))
+
+    def weights() -> list[tuple[int, int, torch.dtype, int]]:
+        tensors = (*network.parameters(), *network.buffers())
+        return [(id(one), one.data_ptr(), one.dtype, one._version) for one in tensors]
+
+    before = weights()
+    pipe = MattingPipeline(network, device="cpu", dtype=dtype)
+    assert pipe.network is network
+    pipe(*pair)
+    assert weights() == before
 
 
 def test_overflowing_weights_are_an_error_not_a_wrong_matte(

@@ -23,6 +23,7 @@ _PHRASES = re.compile(
             r"\bDefaultCPUAllocator: (can't allocate memory|not enough memory)\b",
             r"^std::bad_alloc\b",
             r"^Invalid buffer size: [\d.]+ \w?i?B",  # MPS: one array beyond what Metal can hold
+            r"\bThere is not enough GPU video memory available\b",  # DirectML
             r"\bAvailable memory of \S+ is smaller than requested\b",  # ONNX Runtime
         )
     ),
@@ -77,15 +78,15 @@ def _says_so(error: Exception) -> bool:
 def release(device: torch.device | str) -> None:
     """Give back what is no longer referenced: to the device, and to the system.
 
-    Frees cycles, empties torch's cache on CUDA or MPS, and lets glibc return the memory that it
+    Frees cycles, empties torch's cache on a GPU, and lets glibc return the memory that it
     keeps for later (`malloc_trim`); other C libraries have nothing of the kind.
     """
     gc.collect()
     kind = str(device).partition(":")[0]
-    if kind in ("cuda", "mps"):
-        import torch
-
-        getattr(torch, kind).empty_cache()
+    if kind != "cpu" and "torch" in sys.modules:
+        # torch.cuda, torch.mps, torch.xpu, …; some kinds of device have nothing of the kind.
+        backend = getattr(sys.modules["torch"], kind, None)
+        getattr(backend, "empty_cache", lambda: None)()
     trim()
 
 

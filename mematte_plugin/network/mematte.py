@@ -71,7 +71,7 @@ class MEMatte(nn.Module):
         return self.backbone.patch_embed.proj.weight.device
 
     def cast(self, dtype: torch.dtype) -> MEMatte:
-        """Change the precision of the computation, in place.
+        """Change the precision of the computation, in place; what has it already is not touched.
 
         Batch norms stay in float32: their variances overflow float16, and folding them into the
         convolutions costs nothing.
@@ -79,7 +79,8 @@ class MEMatte(nn.Module):
         Returns: self.
         """
         for tensor, kind in self._precisions(dtype):
-            tensor.data = tensor.data.to(kind)
+            if tensor.dtype != kind:
+                tensor.data = tensor.data.to(kind)
         return self
 
     def copied(self, device: torch.device, dtype: torch.dtype) -> MEMatte:

@@ -65,6 +65,7 @@ def sliding(
 def sum_dtype(x: Tensor) -> torch.dtype:
     """What sums over all tokens are taken in: the mean must not depend on the strips' order.
 
-    float64, or float32 where the backend has no float64 (Apple's MPS).
+    float64, or float32 on other backends than those that are sure to have it: Apple's MPS, DirectML
+    and some of Intel's GPUs have none.
     """
-    return torch.float32 if x.device.type == "mps" else torch.float64
+    return torch.float64 if x.device.type in ("cpu", "cuda", "meta") else torch.float32

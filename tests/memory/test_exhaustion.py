@@ -45,6 +45,7 @@ PHRASES = [
     "[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to "
     "allocate 4294967296 bytes.",
     "std::bad_alloc",
+    "Could not allocate tensor with 4915840 bytes. There is not enough GPU video memory available!",
     "Available memory of 1048576 is smaller than requested bytes of 4194304",
 ]
 MENTIONED = [

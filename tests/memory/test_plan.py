@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+import torch
 
-from mematte_plugin import SettingError
+from mematte_plugin import BudgetError, SettingError
 from mematte_plugin.memory.model import Job, peak, phases
 from mematte_plugin.memory.plan import (
     KNOBS,
@@ -19,7 +20,7 @@ from mematte_plugin.memory.plan import (
     smaller_card,
 )
 from mematte_plugin.network.config import VARIANTS
-from mematte_plugin.planning import plan_memory
+from mematte_plugin.planning import plan_memory, request_for
 
 from .processes import run_python
 
@@ -157,6 +158,30 @@ def test_the_next_smaller_card_is_described() -> None:
     large = replace(job, height=40_000, width=40_000)
     assert smaller_card(large, room_on_card(3 * 2**30, 0), plan_for) == "2 GB: does not fit"
     assert "GB" in plan_memory((4320, 7680), "small", "4GB", "cuda").smaller
+
+
+@pytest.mark.parametrize("device", ["xpu", "xpu:1", "privateuseone:0"])
+def test_other_gpus_are_planned_for_without_a_fused_kernel(device: str) -> None:
+    for size, budget in (((1080, 1920), "1GB"), ((4320, 7680), "6GB")):
+        plan = plan_memory(size, "small", budget, device, torch.float16)
+        assert plan.predicted_peak <= plan.budget
+        assert not plan.chunking.fused
+        # Metal is the one of that kind whose law has been looked at.
+        on_mps = plan_memory(size, "small", budget, "mps", "float16")
+        assert plan == replace(on_mps, device=device)
+    request = request_for((4320, 7680), "small", device, "float16")
+    again = request.step_down(plan, "out of memory")
+    assert again.predicted_peak < plan.predicted_peak
+    with pytest.raises(BudgetError, match="at least"):
+        plan_memory((4320, 7680), "small", "1MB", device)
+    with pytest.raises(SettingError, match=device):  # nobody knows what is free there
+        plan_memory((1080, 1920), "small", None, device)
+
+
+@pytest.mark.parametrize("device", ["toaster", "meta", "cuda:x", ""])
+def test_no_plans_for_what_is_no_device(device: str) -> None:
+    with pytest.raises(SettingError, match="not available"):
+        plan_memory((1080, 1920), "small", "1GB", device)
 
 
 def test_plans_are_json_ready() -> None:
