@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ class MEMatteModel(torch.nn.Module):
     def __init__(self, network: core.MEMatte) -> None:
         super().__init__()
         self.network = network
+
+    def __del__(self) -> None:
+        # Whoever lets ComfyUI unload models wants the memory back, on a CPU too, where the C library
+        # would keep it for later.
+        if not sys.is_finalizing():
+            self._modules.clear()
+            core.trim_memory()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .images import Photo, read_photo
     from .matte import Matte
     from .memory.device import budget_for
+    from .memory.exhaustion import trim_memory
     from .memory.plan import Plan
     from .network import MEMatte, NetworkConfig
     from .pipeline import MattingPipeline, cut
@@ -73,6 +74,7 @@ _HOMES = {
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
+    "trim_memory": ".memory.exhaustion",
     "routing_overlay": ".views",
     "trimap_overlay": ".views",
 }
@@ -106,6 +108,7 @@ __all__ = [
     "plan_memory",
     "read_photo",
     "routing_overlay",
+    "trim_memory",
     "trimap_overlay",
 ]
 

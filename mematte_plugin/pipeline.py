@@ -19,7 +19,7 @@ from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
-from .memory.exhaustion import trim
+from .memory.exhaustion import trim_memory
 from .memory.model import Job
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
@@ -399,7 +399,7 @@ class Stage:
         if not new and now < self._told + TELL_SECONDS:
             return
         if new and done and self._on_cpu and stage == "encoder" and (self._large or done == total):
-            trim()
+            trim_memory()
         self._last = done, total, stage
         self._told = now
         if self.report is not None:

@@ -87,10 +87,10 @@ def release(device: torch.device | str) -> None:
         # torch.cuda, torch.mps, torch.xpu, …; some kinds of device have nothing of the kind.
         backend = getattr(sys.modules["torch"], kind, None)
         getattr(backend, "empty_cache", lambda: None)()
-    trim()
+    trim_memory()
 
 
-def trim() -> None:
+def trim_memory() -> None:
     """Return freed memory to the system, where it is glibc that keeps it."""
     if sys.platform == "linux":
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .exhaustion import trim
+from .exhaustion import trim_memory
 from .limits import MIB, resident
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PeakMeter:
             for other in _open:  # before the reset below takes their peak away
                 other._look()
             if kind == "cpu":
-                trim()
+                trim_memory()
             self._counter = _resettable(self._counter)
             self._start = self._top = self._counter.now()
             _open.append(self)
