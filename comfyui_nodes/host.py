@@ -48,8 +48,8 @@ class MEMatteModel(torch.nn.Module):
         self.network = network
 
     def __del__(self) -> None:
-        # Whoever lets ComfyUI unload models wants the memory back, on a CPU too, where the C library
-        # would keep it for later.
+        # Whoever lets ComfyUI unload models wants the memory back, on a CPU too, where the C
+        # library would keep it for later.
         if not sys.is_finalizing():
             self._modules.clear()
             core.trim_memory()
