@@ -71,12 +71,23 @@ def test_every_node_has_a_page_that_names_its_inputs_and_outputs(nodes: dict[str
         assert bold(page, "Outputs") == list(declared["outputs"]), node
 
 
+def test_chinese_pages_name_the_same_in_chinese(nodes: dict[str, Any]) -> None:
+    chinese = json.loads((LOCALES / "zh" / "nodeDefs.json").read_text())
+    for node in nodes:
+        page, names = (PAGES / node / "zh.md").read_text(), chinese[node]
+        assert page.startswith(f"# {names['display_name']}\n")
+        for section, key in (("输入", "inputs"), ("输出", "outputs")):
+            assert sorted(bold(page, section)) == sorted(n["name"] for n in names[key].values())
+
+
 def test_every_page_has_a_small_picture(nodes: dict[str, Any]) -> None:
     for node in nodes:
         # The page looks for pictures in the folder of the pages, whatever the language.
-        pictures = re.findall(r"!\[(.+?)\]\(([^/)]+)\)", (PAGES / f"{node}.md").read_text())
-        assert pictures, node
-        for _, name in pictures:
+        pages = [(PAGES / f"{node}.md").read_text(), (PAGES / node / "zh.md").read_text()]
+        pictures = [re.findall(r"!\[.+?\]\(([^/)]+)\)", page) for page in pages]
+        assert len(pictures[0]) > 0
+        assert pictures[0] == pictures[1], node
+        for name in pictures[0]:
             assert (PAGES / name).stat().st_size < LARGEST_PICTURE
             with Image.open(PAGES / name) as picture:
                 assert picture.width >= 600, name

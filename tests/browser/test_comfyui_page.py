@@ -66,6 +66,11 @@ def ids_of(name: str, kind: str) -> list[int]:
     return [node["id"] for node in workflow(name)["nodes"] if node["type"] == kind]
 
 
+def make(node: str) -> str:
+    """JavaScript that puts a node into the graph, as n."""
+    return f"const n = LiteGraph.createNode('{node}'); app.graph.add(n)"
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_opens_from_the_template_browser(page: Editor, name: str) -> None:
     page.open_template(name)
@@ -97,10 +102,7 @@ def test_example_runs_and_shows_its_results(page: Editor, server: Server, name: 
 
 def test_help_pages_come_with_their_pictures(page: Editor) -> None:
     for node in NODES:
-        made = page.ask(
-            f"{{ const n = LiteGraph.createNode('{node}'); app.graph.clear(); app.graph.add(n);"
-            " n.pos = [0, 0]; return [n.id, n.title] }"
-        )
+        made = page.ask(f"{{ app.graph.clear(); {make(node)}; return [n.id, n.title] }}")
         panel = page.help_of(made[0])
         panel.get_by_role("heading", name=made[1], exact=True).wait_for()
         panel.get_by_role("heading", name="Outputs").wait_for()
@@ -127,5 +129,8 @@ def test_chinese_page_shows_chinese_names(page: Editor) -> None:
             assert told[0] == names["display_name"]
             assert sorted(told[1]) == sorted(one["name"] for one in names["inputs"].values())
             assert told[2] == [one["name"] for one in names["outputs"].values()]
+        node = page.ask(f"{{ app.graph.clear(); {make(NODES[0])}; return n.id }}")
+        heading = chinese[NODES[0]]["display_name"]
+        page.help_of(node).get_by_role("heading", name=heading, exact=True).wait_for()
     finally:
         page.ask("app.extensionManager.setting.set('Comfy.Locale', 'en')")
