@@ -59,6 +59,14 @@ def _paths(variable: str) -> list[Path]:
     return [Path(p) for p in os.environ.get(variable, "").split(os.pathsep) if p]
 
 
+def skip_without_checkout() -> None:
+    """For the head of a test module: one line for all of it where there is nothing to test with."""
+    import pytest
+
+    if not checkouts():
+        pytest.skip("COMFYUI_PATH names no checkout of ComfyUI", allow_module_level=True)
+
+
 class RefusedError(Exception):
     """ComfyUI found a graph invalid before running it.
 

@@ -12,10 +12,11 @@ import torch
 from mematte_plugin.weights.save import save_network
 from tests.comfyui.graphs import Sketch, kept
 from tests.comfyui.pictures import EXAMPLES, mask, photo, trimap
-from tests.comfyui.server import Graph, RefusedError, Run, Server
+from tests.comfyui.server import Graph, RefusedError, Run, Server, skip_without_checkout
 from tests.weights.samples import random_network
 
 pytestmark = pytest.mark.comfyui
+skip_without_checkout()
 
 H, W = 96, 128
 

@@ -13,9 +13,10 @@ from mematte_plugin.network import VARIANTS, MEMatte
 from mematte_plugin.weights.save import save_network
 from tests.comfyui.graphs import Node, Sketch, kept
 from tests.comfyui.pictures import photo, trimap
-from tests.comfyui.server import Run, Server
+from tests.comfyui.server import Run, Server, skip_without_checkout
 
 pytestmark = pytest.mark.comfyui
+skip_without_checkout()
 
 
 def matting(

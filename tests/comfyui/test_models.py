@@ -8,15 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from mematte_plugin.weights.save import save_network
+from tests import networks
 from tests.comfyui.graphs import Sketch, kept
 from tests.comfyui.pictures import photo, trimap
-from tests.comfyui.server import HERE, REPOSITORY, Checkout, Run, Server, prepare, running
+from tests.comfyui.server import (
+    HERE,
+    REPOSITORY,
+    Checkout,
+    Run,
+    Server,
+    prepare,
+    running,
+    skip_without_checkout,
+)
 from tests.weights import hub_server
 from tests.weights.samples import UNROUTED, random_network, write_transformers
 
 pytestmark = pytest.mark.comfyui
+skip_without_checkout()
 
 NAME = "vitmatte-small-composition-1k"
 LARGE = replace(UNROUTED, embed_dim=512, num_heads=8)  # 40 MB
@@ -154,6 +166,20 @@ def test_offline_says_which_file_goes_where(server: Server, sketch: Sketch) -> N
     assert "HF_HUB_OFFLINE" in message
     assert "/hustvl/vitmatte-base-composition-1k/resolve/main/model.safetensors" in message
     assert str(server.base / "models" / "mematte" / "vitmatte-base-composition-1k") in message
+
+
+def test_a_model_that_was_replaced_is_read_again(server: Server, sketch: Sketch) -> None:
+    folder = server.base / "models" / "mematte" / "replaced"
+    loader, path = cut_with(sketch, "replaced")
+    alphas = []
+    for seed in range(2):
+        save_network(networks.random_network(seed), folder)
+        run = server.run(sketch.graph)
+        assert run.error is None
+        assert loader not in run.cached
+        alphas.append(kept(path)["alpha"])
+    assert not torch.equal(*alphas)
+    assert loader in server.run(sketch.graph).cached
 
 
 def test_half_precision_between_nodes(checkout: Checkout, tmp_path: Path, sketch: Sketch) -> None:

@@ -14,9 +14,10 @@ import torch
 import mematte_plugin
 from tests.comfyui.graphs import Sketch, kept
 from tests.comfyui.pictures import mask, photo, trimap
-from tests.comfyui.server import HERE, REPOSITORY, Checkout, Server
+from tests.comfyui.server import HERE, REPOSITORY, Checkout, Server, skip_without_checkout
 
 pytestmark = pytest.mark.comfyui
+skip_without_checkout()
 
 # Saved graphs hold these names: whatever changes here breaks them. Per input: its type and whether
 # it must be connected or set; widgets in the order in which graphs store their values.
