@@ -18,8 +18,8 @@ from tests.comfyui.server import REPOSITORY, checkouts, prepare, running
 
 EXAMPLE = "Hair over a new background"
 PICTURE = REPOSITORY / "docs" / "comfyui.jpg"
-WIDTH, HEIGHT = 1560, 780
-DENSITY = 1.25
+WIDTH, HEIGHT = 1480, 860
+DENSITY = 1.4
 
 
 def main() -> None:
@@ -33,6 +33,7 @@ def main() -> None:
             running(checkouts()[-1], base) as server,
             editor(browser, server, WIDTH, HEIGHT, DENSITY) as page,
         ):
+            page.page.wait_for_timeout(3000)  # it still complains of its default graph's models
             page.load(REPOSITORY / "example_workflows" / f"{example}.json")
             page.run(server, timeout=600)
             page.ask("app.extensionManager.command.execute('Workspace.ToggleFocusMode')")
