@@ -17,6 +17,11 @@ from .core import core
 from .schema import ModelType, memory_budget, output, results, retention, schema
 from .trimap_node import check_painted, trimap_from
 
+NOTHING_UNKNOWN = (
+    "trimap: has no unknown pixels (grey), so that there is nothing to compute; make it with "
+    "Trimap from Mask, or paint the edge of the subject grey"
+)
+
 Trimaps = Callable[[int], NDArray[np.float32]]
 """The trimap (H, W) of 0, 0.5 and 1 of a frame."""
 
@@ -113,6 +118,7 @@ class MaskToAlpha(io.ComfyNode):
             return trimap_from(
                 frames.grey(masks, frame, "mask"),
                 size,
+                several=len(masks) > 1,
                 inside=edge_width / 2,
                 outside=edge_width,
             )
@@ -235,6 +241,7 @@ class Run:
         anything to compute; core.MEMatteError where memory does not do.
         """
         pipe: core.MattingPipeline | None = None
+        computed = 0
         for i in range(len(self.pictures)):
             self.progress.frame = i
             self.progress(0, 1, "encoder")
@@ -242,6 +249,7 @@ class Run:
             with self.notes.catching(i), self._naming_the_budget():
                 trimap = self.trimap(i)
                 unknown = self._unknown(trimap, i)
+                computed += unknown > 0
                 device = host.loaded(self.model, self.size, unknown, self.budget)
                 pipe = pipe or core.MattingPipeline(
                     self.model.network,
@@ -257,6 +265,8 @@ class Run:
                     progress=self.progress,
                 )
             yield i, matte
+        if not computed:
+            raise core.InputError(NOTHING_UNKNOWN)
 
     @contextmanager
     def _naming_the_budget(self) -> Iterator[None]:
@@ -279,10 +289,7 @@ class Run:
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
             if self.several == 1:
-                raise core.InputError(
-                    "trimap: has no unknown pixels (grey), so that there is nothing to compute; "
-                    "make it with Trimap from Mask, or paint the edge of the subject grey"
-                )
+                raise core.InputError(NOTHING_UNKNOWN)
             self.notes.add(frame, "the trimap has no unknown pixels and is the alpha itself")
         elif self.several == 1 and not (trimap == 1).any():
             raise core.InputError(

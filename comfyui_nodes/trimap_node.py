@@ -102,6 +102,7 @@ class TrimapFromMask(io.ComfyNode):
                 trimap = trimap_from(
                     frames.grey(masks, i, "mask"),
                     (height, width),
+                    several=len(masks) > 1,
                     inside=unknown_inside,
                     outside=unknown_outside,
                     unit=UNITS[units],
@@ -119,8 +120,14 @@ class TrimapFromMask(io.ComfyNode):
 
 
 def check_painted(masks: torch.Tensor) -> None:
-    """Raises core.InputError where there is no subject in any of the masks (B, H, W)."""
-    if not (masks >= 0.5).any():
+    """Raises core.InputError where all masks (B, H, W) are empty, or all of them full."""
+    painted = masks >= 0.5
+    if painted.all():
+        raise core.InputError(
+            "mask: is full, everything is white; the background must be black (Invert Mask turns "
+            "it round)"
+        )
+    if not painted.any():
         raise core.InputError(
             "mask: is empty, nothing is white; paint the subject (right click on Load Image, Open "
             "in MaskEditor), or connect the mask of a background removal or of SAM"
@@ -131,14 +138,18 @@ def trimap_from(
     mask: NDArray[np.float32],
     size: tuple[int, int],
     *,
+    several: bool,
     inside: float,
     outside: float,
     unit: Unit = "%",
     keep_soft: bool = True,
 ) -> NDArray[np.float32]:
-    """Trimap (H, W) float32 of 0, 0.5 and 1; all background where a frame has no subject."""
-    if mask.max() < 0.5:  # one frame of several: the subject has left the picture
-        return np.zeros(size, np.float32)
+    """Trimap (H, W) float32 of 0, 0.5 and 1.
+
+    several: the mask is that of one frame of several, which the subject may have left, or fill.
+    """
+    if several and (mask.max() < 0.5 or mask.min() >= 0.5):
+        return np.full(size, np.float32(mask.min() >= 0.5))
     trimap = core.from_mask(
         mask, size=size, inside=inside, outside=outside, unit=unit, keep_soft=keep_soft
     )

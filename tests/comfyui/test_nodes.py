@@ -159,6 +159,17 @@ def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
     assert torch.equal(each[1:], alone)
 
 
+def test_the_subject_may_leave_a_frame_or_fill_it(pack: SimpleNamespace) -> None:
+    masks = torch.cat([mask(H, W), torch.zeros(1, H, W), torch.ones(1, H, W)])
+    pictures = photo(H, W, count=3)
+    alpha, *_, report = pack.run("MEMatteMaskToAlpha", image=pictures, mask=masks)
+    assert [float(alpha[i].mean()) for i in (1, 2)] == [0, 1]
+    assert 0 < float(alpha[0].mean()) < 1
+    assert "frames 2, 3: the trimap has no unknown pixels" in report
+    three = pack.run("MEMatteTrimapFromMask", mask=masks, image=pictures, **BAND)[0]
+    assert [three[i].unique().tolist() for i in range(3)] == [[0, 0.5, 1], [0], [1]]
+
+
 def test_colours_of_any_alpha(pack: SimpleNamespace) -> None:
     picture, alpha = photo(H, W), mask(H, W)
     foreground, cutout = pack.run("MEMatteForeground", image=picture, alpha=alpha)
@@ -217,6 +228,12 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "aspect": ("MEMatteMaskToAlpha", {"mask": mask(W, H)}, "mask: is 97×131"),
     "empty": ("MEMatteMaskToAlpha", {"mask": torch.zeros(1, H, W)}, "mask: is empty"),
     "known": ("MEMatteMatting", {"trimap": mask(H, W)}, "trimap: has no unknown pixels"),
+    "all known": (
+        "MEMatteMatting",
+        {"image": photo(H, W, 2), "trimap": mask(H, W).repeat(2, 1, 1)},
+        "trimap: has no unknown pixels",
+    ),
+    "full": ("MEMatteMaskToAlpha", {"mask": torch.ones(1, H, W)}, "mask: is full"),
     "no foreground": (
         "MEMatteMatting",
         {"trimap": mask(H, W) / 2},
