@@ -46,13 +46,14 @@ class MEMatteModel(torch.nn.Module):
     def __init__(self, network: core.MEMatte) -> None:
         super().__init__()
         self.network = network
+        self._trim = core.trim_memory  # not looked up at the end: modules may be gone by then
 
     def __del__(self) -> None:
         # Whoever lets ComfyUI unload models wants the memory back, on a CPU too, where the C
         # library would keep it for later.
         if not sys.is_finalizing():
             self._modules.clear()
-            core.trim_memory()
+            self._trim()
 
 
 @dataclass(frozen=True)
