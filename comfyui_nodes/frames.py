@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,16 +32,10 @@ class Notes:
     @contextmanager
     def catching(self, frame: int) -> Iterator[None]:
         """Take the core's warnings down as remarks on this frame."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", core.MEMatteWarning)
+        with core.collect_notes() as found:
             yield
-        for warning in caught:
-            if issubclass(warning.category, core.MEMatteWarning):
-                self.add(frame, str(warning.message))
-            else:
-                warnings.warn_explicit(
-                    warning.message, warning.category, warning.filename, warning.lineno
-                )
+        for note in found:
+            self.add(frame, note)
 
     def lines(self) -> list[str]:
         """One line for each remark, with the frames that it is about."""

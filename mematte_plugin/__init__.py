@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from .memory.exhaustion import trim_memory
     from .memory.plan import Plan
     from .network import MEMatte, NetworkConfig
+    from .notes import collect_notes
     from .pipeline import MattingPipeline, cut
     from .planning import plan_memory
-    from .trimap import from_alpha, from_mask, from_strokes, normalise_trimap
-    from .views import routing_overlay, trimap_overlay
+    from .trimap import Stroke, from_alpha, from_mask, from_strokes, normalise_trimap
+    from .views import checkerboard, routing_overlay, trimap_overlay
     from .weights.folder import models_in
     from .weights.load import list_models, load_network
+    from .writing import write_image
 
 _HOMES = {
     "BudgetError": ".errors",
@@ -60,8 +62,11 @@ _HOMES = {
     "Photo": ".images",
     "Plan": ".memory.plan",
     "SettingError": ".errors",
+    "Stroke": ".trimap",
     "WeightsError": ".errors",
     "budget_for": ".memory.device",
+    "checkerboard": ".views",
+    "collect_notes": ".notes",
     "composite": ".compositing",
     "cut": ".pipeline",
     "estimate_foreground": ".foreground",
@@ -77,6 +82,7 @@ _HOMES = {
     "trim_memory": ".memory.exhaustion",
     "routing_overlay": ".views",
     "trimap_overlay": ".views",
+    "write_image": ".writing",
 }
 
 __all__ = [
@@ -92,9 +98,12 @@ __all__ = [
     "Photo",
     "Plan",
     "SettingError",
+    "Stroke",
     "WeightsError",
     "__version__",
     "budget_for",
+    "checkerboard",
+    "collect_notes",
     "composite",
     "cut",
     "estimate_foreground",
@@ -110,6 +119,7 @@ __all__ = [
     "routing_overlay",
     "trim_memory",
     "trimap_overlay",
+    "write_image",
 ]
 
 

@@ -1,25 +1,19 @@
-"""What every decoder needs: the result type, size limit, orientation, straight alpha, warnings."""
+"""What every decoder needs: the result type, size limit, orientation, straight alpha."""
 
 import logging
-import os
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError, MEMatteWarning
+from .errors import InputError
 
 MAX_PIXELS = 300_000_000
 """Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
 
 ORIENTATION_TAG = 0x0112
 """The EXIF and TIFF tag."""
-
-_PACKAGE = str(Path(__file__).parent) + os.sep
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +34,6 @@ class Decoded:
     dpi: tuple[float, float] | None = None
     linear: bool = False
     borrowed: bool = False
-
-
-def warn_user(message: str) -> None:
-    """A MEMatteWarning that points at the line outside this package that led here."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, MEMatteWarning, stacklevel=level)
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:

@@ -20,10 +20,10 @@ from .decoded import (
     check_size,
     clean_dpi,
     upright,
-    warn_user,
 )
 from .decoding_deep import decode_exr, decode_png16, decode_tiff
 from .errors import InputError, MEMatteWarning
+from .notes import warn_user
 
 _READABLE = "PNG, JPEG, TIFF, WebP, EXR, GIF, BMP and AVIF"
 

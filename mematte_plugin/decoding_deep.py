@@ -20,9 +20,9 @@ from .decoded import (
     rgb_order,
     unpremultiply,
     upright,
-    warn_user,
 )
 from .errors import InputError
+from .notes import warn_user
 
 EXR_PIP = 'pip install "mematte-plugin[exr]"'
 

@@ -48,6 +48,22 @@ class Matte:
     plan: Any = None
     model: str = ""
 
+    def facts(self) -> dict[str, Any]:
+        """What a report tells, as plain JSON-ready values.
+
+        width, height in pixels; model; unknown, the share of unknown pixels; kept, the share of
+        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None.
+        """
+        height, width = self.photo.size
+        return {
+            "width": width,
+            "height": height,
+            "model": self.model,
+            "unknown": float((self.trimap == 0.5).mean()),
+            "kept": [float(keep.mean()) for keep in self.routing],
+            "plan": None if self.plan is None else self.plan.to_dict(),
+        }
+
     @cached_property
     def foreground(self) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.

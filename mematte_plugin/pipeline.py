@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .decoded import warn_user
 from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
@@ -25,6 +24,7 @@ from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import MEMatte, Prediction, Progress
 from .network.rows import idle
+from .notes import warn_user
 from .planning import Request, fused_on, resolve_dtype
 from .retention import Retention, check_retention, max_tokens
 from .trimap import INSIDE, OUTSIDE, from_mask, normalise_trimap

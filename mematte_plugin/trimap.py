@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from .decoded import warn_user
 from .errors import InputError, SettingError
 from .images import ImageSource, grey_name, read_gray
+from .notes import warn_user
 
 KNOWN = 0.02
 """How near to 0 or 1 a value counts as known: JPEG noise and studio-swing black and white do."""

@@ -13,7 +13,7 @@ import mematte_plugin
 PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "writing"}
+PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),

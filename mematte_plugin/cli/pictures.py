@@ -346,17 +346,7 @@ def _target(image: str, output: str | None, kind: str) -> str:
 
 
 def _facts(matte: Matte, seconds: float) -> dict[str, Any]:
-    height, width = matte.photo.size
-    return {
-        "width": width,
-        "height": height,
-        "seconds": round(seconds, 3),
-        "model": matte.model,
-        "unknown": float((matte.trimap == 0.5).mean()),
-        "kept": [float(keep.mean()) for keep in matte.routing],
-        "plan": None if matte.plan is None else matte.plan.to_dict(),
-        "warnings": console.warned,
-    }
+    return {**matte.facts(), "seconds": round(seconds, 3), "warnings": console.warned}
 
 
 def _kept_in_words(matte: Matte) -> str:
