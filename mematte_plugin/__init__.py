@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .foreground import estimate_foreground
-    from .images import Photo, read_photo
+    from .images import Photo, read_photo, scaled_down
     from .matte import Matte
     from .memory.device import budget_for
     from .memory.exhaustion import trim_memory
@@ -79,6 +79,7 @@ _HOMES = {
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
+    "scaled_down": ".images",
     "trim_memory": ".memory.exhaustion",
     "routing_overlay": ".views",
     "trimap_overlay": ".views",
@@ -117,6 +118,7 @@ __all__ = [
     "plan_memory",
     "read_photo",
     "routing_overlay",
+    "scaled_down",
     "trim_memory",
     "trimap_overlay",
     "write_image",

@@ -16,7 +16,7 @@ from PIL import Image
 from .decoded import MAX_PIXELS, Decoded, check_size, to_unit
 from .decoding import decode, from_pil
 from .errors import InputError
-from .writing import check_writable, write_image
+from .writing import check_writable, to_steps, write_image
 
 __all__ = [
     "MAX_PIXELS",
@@ -26,6 +26,7 @@ __all__ = [
     "linear_to_srgb",
     "read_gray",
     "read_photo",
+    "scaled_down",
     "split_batch",
     "srgb_to_linear",
     "to_unit",
@@ -78,6 +79,16 @@ class Photo:
     def for_network(self) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1], display-encoded as the networks were trained."""
         return linear_to_srgb(self.as_float()) if self.linear else self.as_float()
+
+    def proxy(self, longest: int) -> np.ndarray:
+        """(h, w, 3) uint8, display-encoded, its longer side at most so many pixels: to look at.
+
+        The colours stay those of the photo's ICC profile.
+        """
+        small = scaled_down(self.pixels, longest)
+        if self.linear:
+            small = linear_to_srgb(to_unit(small))
+        return small if small.dtype == np.uint8 else to_steps(small, 8)
 
 
 def read_photo(
@@ -183,6 +194,21 @@ def split_batch(source: Any, *, grey: bool = False) -> tuple[list[Any], bool]:
     if grey and len(shape) == 3 and shape[0] > 1 and shape[2] not in (1, 3, 4):
         return [source[i] for i in range(shape[0])], True
     return [source], False
+
+
+def scaled_down(values: np.ndarray, longest: int) -> np.ndarray:
+    """(H, W) or (H, W, C) of any depth with its longer side at most so many pixels, never larger.
+
+    Every pixel of the result is the mean of those that it stands for.
+    """
+    height, width = values.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return values
+    import cv2
+
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
 
 
 # ---- values --------------------------------------------------------------------------------------

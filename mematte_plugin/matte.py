@@ -17,6 +17,7 @@ from .images import (
     Photo,
     check_writable,
     linear_to_srgb,
+    scaled_down,
     srgb_to_linear,
     to_unit,
     write_image,
@@ -110,6 +111,14 @@ class Matte:
         if self.photo.linear:
             array[..., :3] = linear_to_srgb(array[..., :3])
         return self._pillow(array)
+
+    def cutout_proxy(self, longest: int) -> np.ndarray:
+        """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`."""
+        colours = scaled_down(self.foreground, longest)
+        if self.photo.linear:
+            colours = linear_to_srgb(colours)
+        alpha = scaled_down(self.alpha, longest)[..., None]
+        return to_steps(np.concatenate([colours, alpha], axis=2), 8)
 
     def composite(self, background: Background) -> Image.Image:
         """The subject before another background, as an RGB Pillow image of the photo's size.

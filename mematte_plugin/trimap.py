@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import InputError, SettingError
-from .images import ImageSource, grey_name, read_gray
+from .images import MAX_PIXELS, ImageSource, grey_name, read_gray
 from .notes import warn_user
 
 KNOWN = 0.02
@@ -42,7 +42,11 @@ class Stroke(IntEnum):
 
 
 def normalise_trimap(
-    trimap: ImageSource, size: tuple[int, int], *, name: str = "trimap"
+    trimap: ImageSource,
+    size: tuple[int, int],
+    *,
+    name: str = "trimap",
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """A trimap as the networks were trained on it: (H, W) float32 of exactly 0, 0.5 and 1.
 
@@ -50,11 +54,13 @@ def normalise_trimap(
         others unknown, so 128/255, 0.5 and linear mid-grey mean the same.
     size: (H, W) of the photo. A trimap of another size and the same aspect ratio (within 1%) is
         resized to the nearest pixel, with a warning.
+    name: what messages call it, next to its path.
+    max_pixels: larger files are refused by their header, before decoding.
 
     Warns (MEMatteWarning) when everything is unknown, nothing is foreground, or foreground and
     background look swapped. Raises InputError for another aspect ratio, and as `read_gray` does.
     """
-    grey = read_gray(trimap, name=name)
+    grey = read_gray(trimap, name=name, max_pixels=max_pixels)
     name = grey_name(trimap, name)
     if grey.shape != tuple(size):
         import cv2
@@ -76,6 +82,7 @@ def from_mask(
     outside: float = OUTSIDE,
     unit: Literal["%", "px"] = "%",
     keep_soft: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """A trimap from a rough mask: a band along its edge becomes unknown.
 
@@ -87,6 +94,7 @@ def from_mask(
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
+    max_pixels: larger files are refused by their header, before decoding.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
     the band leaves no sure foreground. Raises InputError for an empty or full mask and for
@@ -100,7 +108,7 @@ def from_mask(
     import cv2
 
     name = grey_name(mask, "mask")
-    soft = read_gray(mask, name="mask", use_alpha=True)
+    soft = read_gray(mask, name="mask", use_alpha=True, max_pixels=max_pixels)
     if size is not None and soft.shape != tuple(size):
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5

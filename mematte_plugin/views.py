@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .errors import InputError
-from .images import to_unit
+from .images import scaled_down, to_unit
 from .writing import STRIP
 
 KEPT_TINT = (255, 150, 30)
@@ -176,13 +176,7 @@ def routing_sheet(
     longest: longer side of a panel in pixels at most; the photo is scaled down to it, never up.
     """
     height, width = pixels.shape[:2]
-    scale = min(1.0, longest / max(height, width))
-    small = pixels
-    if scale < 1:
-        import cv2
-
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    small = scaled_down(pixels, longest)
     # The larger of both factors keeps the last row and column inside the grid after rounding.
     patch_here = patch * max(small.shape[0] / height, small.shape[1] / width)
     panels = [routing_overlay(small, keep, patch=patch_here) for keep in routing]

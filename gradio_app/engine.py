@@ -1,0 +1,335 @@
+"""One job: from an uploaded photo and a rough subject to the files of its matte.
+
+Everything that runs the network is here, in one function that a queue calls. It takes and gives
+paths and plain values only, since on ZeroGPU it runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Event
+from time import monotonic, perf_counter
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mematte_plugin import (
+    InputError,
+    Matte,
+    MattingPipeline,
+    NetworkConfig,
+    Photo,
+    SettingError,
+    collect_notes,
+    estimate_foreground,
+    from_mask,
+    from_strokes,
+    load_network,
+    normalise_trimap,
+    read_photo,
+    trim_memory,
+)
+
+from .gpu import gpu
+from .models import chosen
+from .settings import Settings
+from .views import View, make_view
+
+TICK = 0.1
+"""Seconds between two looks at a running job."""
+STILL_THERE = 1.0
+"""Seconds after which a step is given again although nothing is new, so that a caller who has left
+is noticed."""
+logger = logging.getLogger(__name__)
+
+
+class Stopped(BaseException):
+    """The job is not wanted any more. No Exception, so that nobody takes it for a fault."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """Where the subject is, roughly."""
+
+    kind: Literal["trimap", "mask", "strokes"]
+    """What the source is."""
+    source: Path | NDArray[np.uint8]
+    """An uploaded file, or an array: a mask (h, w) of 0 and 255, or labels (h, w) of `Stroke`."""
+    inside: float = 2.0
+    """How far the band reaches into a mask, in % of the subject's size."""
+    outside: float = 4.0
+    """How far it reaches out of it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done."""
+
+    photo: Path
+    """The uploaded file, as it came."""
+    guide: Guide
+    """The rough subject."""
+    folder: Path
+    """Where the results go: an empty folder of the job's own, which goes with the job if that fails
+    or is given up."""
+    model: str | None = None
+    """Name of an offered model; None for the operator's."""
+    retention: float = 0.0
+    """Share of tokens that each block may keep, 0 to 1; 0 leaves it to the router."""
+    memory_budget_gb: float = 0.0
+    """Memory that the run may take; 0 for what is free."""
+    for_page: bool = False
+    """Also make a TIFF and what the page shows."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a job is."""
+
+    done: int
+    """Parts of this stage that are done."""
+    total: int
+    """Parts of this stage, 0 where they are not known."""
+    stage: str
+    """reading, model, encoder, decoder, foreground or writing."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job has made."""
+
+    cutout: Path
+    """RGBA PNG with the subject's own colours, in the photo's depth."""
+    alpha: Path
+    """Grey PNG of 16 bits."""
+    report: dict[str, Any] = field(default_factory=dict)
+    """JSON-ready: `Matte.facts`, the seconds it took, the photo's name, and the notes."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
+    tiff: Path | None = None
+    """The cut-out as TIFF, for the page."""
+    view: View | None = None
+    """What the page shows."""
+
+
+@gpu
+def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
+    """Do a job: steps several times a second, at least one a second, and at last the result.
+
+    Whoever closes the iterator ends the job, within some tenths of a second where the network runs.
+
+    Raises MEMatteError for input, options, a model or memory that will not do.
+    """
+    now: list[Step] = [Step(0, 1, "reading")]
+    stop = Event()
+
+    def report(done: int, total: int, stage: str) -> None:
+        if stop.is_set() or _closing.is_set():
+            raise Stopped
+        now[0] = Step(done, total, stage)
+
+    future = _worker(os.getpid()).submit(_work, task, settings, report)
+    delivered = False
+    try:
+        last, told = None, -math.inf
+        while not wait([future], TICK).done:
+            step = now[0]
+            if step != last or monotonic() - told >= STILL_THERE:
+                last, told = step, monotonic()
+                yield step
+        result = future.result()
+        delivered = True
+        yield result
+    finally:
+        if not delivered:
+            stop.set()
+            future.cancel()
+            # Now, or as soon as the thread has let go of it.
+            future.add_done_callback(lambda _: shutil.rmtree(task.folder, ignore_errors=True))
+
+
+def warm_up(settings: Settings) -> Future[None]:
+    """Have the first job find its model loaded and everything compiled. Does not wait for it."""
+    return _worker(os.getpid()).submit(_prepare, settings)
+
+
+def shut_down() -> None:
+    """End what is running, for good: the process is about to end."""
+    _closing.set()
+
+
+def read_upload(path: Path, settings: Settings) -> Photo:
+    """An uploaded photograph; messages call it by its file name.
+
+    Raises InputError for what is no picture or larger than the settings allow.
+    """
+    return read_photo(_bytes(path, path.name), name=path.name, max_pixels=settings.max_pixels)
+
+
+def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArray[np.uint8]:
+    """The trimap (H, W) uint8 of 0, 128 and 255 that a rough subject stands for.
+
+    size: (H, W) of the photo.
+
+    Raises InputError for a guide that does not fit the photo or says nothing.
+    """
+    source = guide.source
+    given = _bytes(source, guide.kind) if isinstance(source, Path) else source
+    if guide.kind == "strokes":
+        if isinstance(given, bytes):
+            raise InputError("strokes: are a file; hand in labels, or a trimap instead")
+        return from_strokes(given, size)
+    if guide.kind == "mask":
+        return from_mask(
+            given,
+            size=size,
+            inside=guide.inside,
+            outside=guide.outside,
+            max_pixels=settings.max_pixels,
+        )
+    three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
+    return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
+
+
+# ---- the job -------------------------------------------------------------------------------------
+
+Report = Callable[[int, int, str], None]
+_closing = Event()
+
+
+@lru_cache(maxsize=1)
+def _worker(process: int) -> ThreadPoolExecutor:
+    """The one thread that computes: one job at a time, and torch's threads are made once.
+
+    process: its id; a fork has none of its parent's threads.
+    """
+    del process
+    return ThreadPoolExecutor(1, thread_name_prefix="mematte")
+
+
+@lru_cache(maxsize=2)
+def _pipeline(source: str, name: str, device: str, report: _Ignored) -> MattingPipeline:
+    network = load_network(source, progress=report.call)
+    return MattingPipeline(network, device=device, model=name)
+
+
+@dataclass(frozen=True)
+class _Ignored:
+    """An argument by which a cache does not tell calls apart."""
+
+    call: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Ignored)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+def _ready(name: str | None, settings: Settings, report: Report) -> MattingPipeline:
+    offer = chosen(name, settings)
+    report(0, 1, "model")
+
+    def downloading(done: int, total: int, what: str) -> None:
+        del what
+        report(done, total, "model")
+
+    return _pipeline(offer.source, offer.name, settings.device, _Ignored(downloading))
+
+
+def _prepare(settings: Settings) -> None:
+    try:
+        _ready(None, settings, lambda done, total, stage: None)
+        # The estimator is compiled when it first runs.
+        estimate_foreground(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5, np.float32))
+    except Exception:
+        logger.exception("the demo could not be prepared; the first job will say why")
+
+
+def _work(task: Task, settings: Settings, report: Report) -> Result:
+    start = perf_counter()
+    retention = _retention(task.retention)
+    budget = _budget(task.memory_budget_gb)
+    try:
+        with collect_notes() as notes:
+            report(0, 1, "reading")
+            photo = read_upload(task.photo, settings)
+            report(0, 1, "reading")
+            trimap = trimap_of(task.guide, photo.size, settings)
+            if not ((trimap > 0) & (trimap < 255)).any():
+                raise InputError(
+                    f"{task.guide.kind}: leaves nothing unknown, so that there is nothing to "
+                    "compute; mark the subject's edge grey, or widen the band"
+                )
+            pipeline = _ready(task.model, settings, report)
+            matte = pipeline(
+                photo, trimap, retention=retention, memory_budget=budget, progress=report
+            )
+            matte.compute_foreground(progress=report)
+            result = _written(task, matte, pipeline.network.config, report)
+        facts = {
+            "photo": photo.name,
+            **matte.facts(),
+            "seconds": round(perf_counter() - start, 3),
+            "notes": notes,
+        }
+        return replace(result, report=facts, notes=tuple(notes))
+    finally:
+        trim_memory()
+
+
+def _written(task: Task, matte: Matte, config: NetworkConfig, report: Report) -> Result:
+    stem = task.photo.stem or "photo"
+    cutout, alpha, tiff = (
+        task.folder / f"{stem}{end}" for end in ("_cutout.png", "_alpha.png", "_cutout.tif")
+    )
+    parts = 4 if task.for_page else 2
+    report(0, parts, "writing")
+    matte.save(cutout, kind="cutout")
+    report(1, parts, "writing")
+    matte.save(alpha, kind="alpha", bits=16)
+    view = None
+    if task.for_page:
+        report(2, parts, "writing")
+        matte.save(tiff, kind="cutout")
+        report(3, parts, "writing")
+        view = make_view(matte, config, task.folder / "view")
+    report(parts, parts, "writing")
+    return Result(cutout=cutout, alpha=alpha, tiff=tiff if task.for_page else None, view=view)
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    """A file's content, so that messages do not show where uploads lie."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{name}: the uploaded file is not there any more; upload it again"
+        ) from error
+
+
+def _retention(share: float) -> float | Literal["auto"]:
+    if not _is_number(share) or not 0 <= share <= 1:
+        raise SettingError(f"retention {share!r}: give a share from 0 to 1, or 0 for automatic")
+    return "auto" if share == 0 else float(share)
+
+
+def _budget(gigabytes: float) -> str | None:
+    if not _is_number(gigabytes) or not (gigabytes == 0 or 1e-3 <= gigabytes <= 1e6):
+        raise SettingError(
+            f"memory_budget_gb {gigabytes!r}: give gigabytes such as 2.5, or 0 for what is free"
+        )
+    return None if gigabytes == 0 else f"{gigabytes:.6f}GB"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
