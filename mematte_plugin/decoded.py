@@ -41,10 +41,11 @@ def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
     if height < 1 or width < 1:
         raise InputError(f"{name}: is {width}×{height}, without a single pixel; give a picture")
     if height * width > max_pixels:
+        # Whoever set another limit knows how; those who meet it in a front end cannot.
+        hint = " (or in Python: read_photo(…, max_pixels=…))" if max_pixels == MAX_PIXELS else ""
         raise InputError(
             f"{name}: claims {width}×{height} pixels, {height * width / 1e6:.0f} megapixels; the"
-            f" limit is {max_pixels / 1e6:.0f}: crop it or scale it down first (or in Python:"
-            " read_photo(…, max_pixels=…))"
+            f" limit is {max_pixels / 1e6:.0f}: crop it or scale it down first{hint}"
         )
 
 
