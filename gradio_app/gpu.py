@@ -11,10 +11,15 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from mematte_plugin import MEMatteError
+
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 """Whether this is such a Space."""
 SECONDS = 120
 """How long one job may take there: 64 megapixels, and then some."""
+
+if ZERO_GPU:
+    pass
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,8 +43,6 @@ def gpu(function: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
     if not ZERO_GPU:
         return function
     import spaces
-
-    from mematte_plugin import MEMatteError
 
     @spaces.GPU(duration=SECONDS)  # type: ignore[untyped-decorator,unused-ignore]
     def there(*args: P.args, **kwargs: P.kwargs) -> Iterator[T | _Refused]:
