@@ -39,7 +39,7 @@ from mematte_plugin import (
     trim_memory,
 )
 
-from .gpu import gpu
+from .gpu import ZERO_GPU, gpu
 from .models import chosen
 from .settings import Settings
 from .views import View, make_view
@@ -157,8 +157,13 @@ def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
             future.add_done_callback(lambda _: shutil.rmtree(task.folder, ignore_errors=True))
 
 
-def warm_up(settings: Settings) -> Future[None]:
-    """Have the first job find its model loaded and everything compiled. Does not wait for it."""
+def warm_up(settings: Settings) -> Future[None] | None:
+    """Have the first job find its model loaded and everything compiled. Does not wait for it.
+
+    Not on ZeroGPU: there each job runs in a fork, and what OpenMP has begun before one cannot go on.
+    """
+    if ZERO_GPU:
+        return None
     return _worker(os.getpid()).submit(_prepare, settings)
 
 

@@ -322,7 +322,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_large_cameras_are_read_and_the_limit_can_be_raised(monkeypatch: Any) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit must not interfere
     assert read_photo(PNG).size == (40, 40)
-    with pytest.raises(InputError, match=r"crop it or scale it down first.*max_pixels"):
+    with pytest.raises(InputError, match=r"crop it or scale it down first$"):
         read_photo(PNG, max_pixels=1599)
 
 

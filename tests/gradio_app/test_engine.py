@@ -156,6 +156,8 @@ def test_the_operators_model_is_offered_by_its_name_alone() -> None:
 
 def test_a_model_that_fails_in_warming_up_does_not_stop_the_queue(task: Task) -> None:
     broken = replace(SETTINGS, model="missing.safetensors")
-    warm_up(broken).result()
+    warming = warm_up(broken)
+    assert warming is not None
+    warming.result()
     _, result = finish(replace(task, model="mematte-tiny"), broken)
     assert result.cutout.exists()
