@@ -160,7 +160,7 @@ def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
 def warm_up(settings: Settings) -> Future[None] | None:
     """Have the first job find its model loaded and everything compiled. Does not wait for it.
 
-    Not on ZeroGPU: there each job runs in a fork, and what OpenMP has begun before one cannot go on.
+    Not on ZeroGPU: there each job runs in a fork, and OpenMP that began before it cannot go on.
     """
     if ZERO_GPU:
         return None
