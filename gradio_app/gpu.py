@@ -19,7 +19,7 @@ SECONDS = 120
 """How long one job may take there: 64 megapixels, and then some."""
 
 if ZERO_GPU:
-    pass
+    import spaces
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,6 @@ def gpu(function: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
     """
     if not ZERO_GPU:
         return function
-    import spaces
 
     @spaces.GPU(duration=SECONDS)  # type: ignore[untyped-decorator,unused-ignore]
     def there(*args: P.args, **kwargs: P.kwargs) -> Iterator[T | _Refused]:
