@@ -12,6 +12,7 @@ import mematte_plugin
 
 PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
+DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
 LAYERS: dict[str, set[str]] = {
@@ -110,3 +111,18 @@ def test_the_comfyui_nodes_use_public_names_and_meet_comfyui_in_one_file() -> No
         }
         assert path.name == "core.py" or "mematte_plugin" not in imported, path.name
         assert path.name == "host.py" or not imported & {"comfy", "folder_paths"}, path.name
+
+
+def test_the_demo_uses_public_names_and_its_own_folder_relatively() -> None:
+    # Relatively, because as a Space the folder has another name.
+    allowed = {*mematte_plugin.__all__, "examples"}
+    for path in DEMO.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                packages = {alias.name.split(".")[0] for alias in node.names}
+                assert not packages & {"mematte_plugin", "gradio_app"}, path.name
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = {alias.name for alias in node.names}
+                assert (node.module or "").split(".")[0] != "gradio_app", path.name
+                assert node.module != "mematte_plugin" or names <= allowed, path.name
+                assert not (node.module or "").startswith("mematte_plugin."), path.name

@@ -64,7 +64,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = names_in(wheel)
     tops = {PurePosixPath(name).parts[0] for name in names}
     info = f"mematte_plugin-{__version__}.dist-info"
-    assert tops == {"mematte_plugin", "comfyui_nodes", info}
+    assert tops == {"mematte_plugin", "comfyui_nodes", "gradio_app", info}
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names
 
 
@@ -72,10 +72,12 @@ def test_the_wheel_holds_all_that_the_packages_need(wheel: Path) -> None:
     names = names_in(wheel)
     assert files_of("mematte_plugin") <= names
     assert files_of("comfyui_nodes") <= names
+    assert files_of("gradio_app") <= names
     for folder in ("locales", "example_workflows"):
         assert files_of(folder)
         assert {f"comfyui_nodes/{name}" for name in files_of(folder)} <= names
     assert "mematte_plugin/weights/mematte-tiny/model.safetensors" in names
+    assert {"gradio_app/app.py", "gradio_app/README.md", "gradio_app/requirements.txt"} <= names
     assert any(name.startswith("comfyui_nodes/web/docs/") for name in names)
 
 

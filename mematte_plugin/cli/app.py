@@ -9,6 +9,7 @@ import typer
 from .. import __version__
 from . import console
 from .comfyui import comfyui
+from .demo import demo
 from .evaluate import evaluate
 from .folders import batch
 from .info import info
@@ -29,6 +30,7 @@ app.command()(convert)
 app.command("eval")(evaluate)
 app.add_typer(train, name="train")
 app.add_typer(comfyui, name="comfyui")
+app.command()(demo)
 app.command()(info)
 
 

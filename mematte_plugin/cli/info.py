@@ -18,7 +18,15 @@ from . import console
 from .options import AsJson
 from .signals import import_torch
 
-PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "pymatting", "huggingface_hub")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "pymatting",
+    "huggingface_hub",
+    "gradio",
+)
 
 
 def info(as_json: AsJson = False) -> None:
