@@ -297,6 +297,7 @@ def _written(task: Task, matte: Matte, config: NetworkConfig, report: Report) ->
     cutout, alpha, tiff = (
         task.folder / f"{stem}{end}" for end in ("_cutout.png", "_alpha.png", "_cutout.tif")
     )
+    task.folder.mkdir(parents=True, exist_ok=True)  # the sweep takes empty folders after a while
     parts = 4 if task.for_page else 2
     report(0, parts, "writing")
     matte.save(cutout, kind="cutout")
