@@ -1,0 +1,119 @@
+"""A server in a process of its own, as a user starts it, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+START = 60.0
+"""Seconds until a server answers, at most."""
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.address = f"http://127.0.0.1:{port}"
+        self.lines: list[str] = []
+        """What it has said so far, stdout and stderr."""
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def get(self, path: str) -> bytes:
+        """The answer to a GET."""
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=60) as answer:
+            return bytes(answer.read())
+
+    def wait_until_ready(self) -> None:
+        """Until it answers; AssertionError where it ends before."""
+        until = time.monotonic() + START
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.text
+            try:
+                self.get("/gradio_api/info")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError(f"no answer after {START} s:\n{self.text}")
+
+    def wait_for_line(self, pattern: str) -> str:
+        """The first line that holds a pattern."""
+        until = time.monotonic() + START
+        while time.monotonic() < until:
+            for line in [*self.lines]:
+                if re.search(pattern, line):
+                    return line
+            assert self.process.poll() is None, self.text
+            time.sleep(0.1)
+        raise AssertionError(f"{pattern!r} was not said:\n{self.text}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=30)
+        self._reader.join(timeout=10)
+        return code
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], port: int, folder: Path, **environment: str
+) -> Iterator[Server]:
+    """Run a command that serves at a port; it has ended when the block is left.
+
+    folder: where it runs, and under which its temporary files lie.
+    """
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "FORCE_COLOR", "MEMATTE_DEBUG", "MEMATTE_MODEL")
+        and not name.startswith("GRADIO_")
+    }
+    with subprocess.Popen(
+        [*command],
+        cwd=folder,
+        env={**kept, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        server = Server(process, port)
+        try:
+            yield server
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
