@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.comfyui_page import CHROMIUM, FLAGS, editor, settle
+from tests.browser.chromium import CHROMIUM, FLAGS
+from tests.browser.comfyui_page import editor, settle
 from tests.comfyui.server import REPOSITORY, checkouts, prepare, running
 
 EXAMPLE = "Hair over a new background"

@@ -16,17 +16,6 @@ from tests.comfyui.server import Server
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SETTINGS = {
     "Comfy.TutorialCompleted": True,  # else a dialog covers the page at first
     "Comfy.Graph.CanvasInfo": False,

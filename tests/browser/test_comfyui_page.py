@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.comfyui_page import CHROMIUM, FLAGS, Editor, editor, settle
+from tests.browser.chromium import chromium
+from tests.browser.comfyui_page import Editor, editor, settle
 from tests.comfyui.server import REPOSITORY, Checkout, Server, checkouts, prepare, running
 
 pytestmark = pytest.mark.comfyui
@@ -29,13 +29,8 @@ CHECKOUTS = checkouts()
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium with a profile of its own."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=CHECKOUTS or [None], ids=lambda c: c.version if c else "")
