@@ -6,6 +6,7 @@ GRADIO_SERVER_PORT say where to listen; a Space sets them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -32,14 +33,14 @@ from .settings import Settings
 
 def main() -> None:
     """Serve the page until interrupted."""
-    serve(
-        Settings(
-            model=os.environ.get("MEMATTE_MODEL") or Settings.model,
-            mcp=importlib.util.find_spec("mcp") is not None,
-        ),
-        host=os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1",
-        port=int(os.environ.get("GRADIO_SERVER_PORT") or 7860),
+    settings = Settings(
+        model=os.environ.get("MEMATTE_MODEL") or Settings.model,
+        mcp=importlib.util.find_spec("mcp") is not None,
     )
+    host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(settings, host=host, port=port, started=lambda address: print(address, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":
