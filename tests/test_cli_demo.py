@@ -51,7 +51,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, name: str, code: int
         assert set(told["named_endpoints"]) == {"/matte", "/trimap", "/plan"}
         assert b"<html" in server.get("/")
         assert server.stop(getattr(signal, name)) == code
-        assert server.lines == [f"MEMatte is at http://127.0.0.1:{port}\n", "stopped\n"]
+        assert server.lines == [f"MEMatte is at http://127.0.0.1:{port}/\n", "stopped\n"]
     assert not [*(tmp_path / "tmp").iterdir()]
 
 
