@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -16,12 +17,18 @@ ELSEWHERE = re.compile(r"/file=\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """A route that streams the files of other servers to whoever asks."""
 UNUSED = re.compile(r"/gradio_api/(process_recording|deep_link|vibe-|undo-vibe-)")
 """Routes that write to the disk for features this page has not."""
+NAMED = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/([^/]+)")
+"""Routes of endpoints by their name."""
+ENDPOINTS = ("matte", "trimap", "plan")
+"""All of those."""
 FILES = ("/upload", "/component_server")
 """Routes that take files; the others take JSON."""
 JSON_BYTES = 32_000_000
 """Largest body of those: pictures come as files, but for agents, which send them in the text."""
 AROUND = 1_000_000
 """What a form may need besides its file."""
+
+logger = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -51,6 +58,13 @@ class Guard:
         if UNUSED.search(path):
             await PlainTextResponse("Not used here.", 404)(scope, receive, send)
             return
+        named = NAMED.match(path)
+        if named and named[1] not in ENDPOINTS:
+            there = ", ".join(f"/{name}" for name in ENDPOINTS)
+            await PlainTextResponse(f"There is no such endpoint; there are {there}.", 404)(
+                scope, receive, send
+            )
+            return
         takes_files = path.rstrip("/").endswith(FILES)
         most = self.settings.max_bytes + AROUND if takes_files else JSON_BYTES
         message = (
@@ -62,7 +76,7 @@ class Guard:
         if length.isdigit() and int(length) > most:
             await PlainTextResponse(message, 413)(scope, receive, send)
             return
-        taken = 0
+        taken, begun = 0, False
 
         async def counted() -> Message:
             nonlocal taken
@@ -72,4 +86,19 @@ class Guard:
                 raise HTTPException(413, message)
             return part
 
-        await self.app(scope, counted, send)
+        async def watched(part: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(part)
+
+        try:
+            await self.app(scope, counted, watched)
+        except (TypeError, KeyError, ValueError) as error:
+            # What Gradio's routes raise for requests that they make no sense of.
+            if begun:
+                raise
+            logger.info("%s %s", scope["method"], path, exc_info=True)
+            reason = f": {error}" if named else ""
+            await PlainTextResponse(f"This request cannot be understood{reason}", 400)(
+                scope, receive, send
+            )

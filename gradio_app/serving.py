@@ -32,7 +32,11 @@ def build(settings: Settings) -> Blocks:
     """
     from .api import add_endpoints
     from .arguments import Demo
-    from .page import build_page
+    try:
+        from .page import build_page
+    except ModuleNotFoundError:  # TEMPORARY
+
+        def build_page(settings): ...
 
     # No telemetry, no look for a newer version.
     with Demo(title="MEMatte", analytics_enabled=False) as demo:
@@ -53,9 +57,10 @@ def serve(
 ) -> None:
     """Serve until interrupted, by Ctrl-C or SIGTERM, then remove every file of this server.
 
-    started: called with the address once the server answers.
+    started: called with each address once the server answers, in the place of a printed line.
 
-    Raises SettingError for an address that cannot be listened on, or MCP without its packages.
+    Raises KeyboardInterrupt at its end; SettingError for an address that cannot be listened on, or
+    MCP without its packages.
     """
     if settings.mcp and find_spec("mcp") is None:
         raise SettingError('mcp: is not installed; pip install "mematte-plugin[mcp]"')
@@ -65,28 +70,32 @@ def serve(
         demo = build(settings)
         try:
             warm_up(settings)
-            _launch(demo, settings, host, port, share)
+            _launch(demo, settings, host, port, share=share, quiet=started is not None)
             if started is not None:
-                started(str(demo.share_url or demo.local_url))
+                for address in filter(None, (demo.local_url, demo.share_url)):
+                    started(str(address))
             _keep_tidy(folder, settings)
-        except KeyboardInterrupt:
-            pass
         finally:
             shut_down()
             demo.close(verbose=False)
 
 
-def _launch(demo: Blocks, settings: Settings, host: str, port: int, share: bool) -> None:
+def _launch(
+    demo: Blocks, settings: Settings, host: str, port: int, *, share: bool, quiet: bool
+) -> None:
     """Start the server in a thread of its own."""
     from starlette.middleware import Middleware
 
     from .guard import Guard
-    from .theme import CSS, THEME
+    try:
+        from .theme import CSS, THEME
+    except ModuleNotFoundError:  # TEMPORARY
+        CSS = THEME = None
 
     try:
         demo.launch(
             prevent_thread_lock=True,
-            quiet=True,
+            quiet=quiet,
             inline=False,
             server_name=host,
             server_port=port,

@@ -39,4 +39,4 @@ def _texts(data: Any, root_url: str) -> list[TextContent]:
 def _text(part: Any) -> str:
     if isinstance(part, dict) and "url" in part and "path" in part:
         return str(part["url"])
-    return part if isinstance(part, str) else json.dumps(part)
+    return part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)

@@ -1,0 +1,180 @@
+"""The endpoints with a real server and real clients."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+import httpx
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from gradio_client.utils import Status
+
+from gradio_app.guard import ENDPOINTS
+from mematte_plugin import cut, from_mask, plan_memory
+from tests.gradio_app.harness import MASK, PATIENCE, PHOTO, TRIMAP, Service, picture, pixels, until
+
+if TYPE_CHECKING:
+    from gradio_client.client import Job
+
+
+@pytest.fixture
+def client(service: Service, tmp_path: Path) -> Client:
+    return service.client(tmp_path / "downloads")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A photo and a trimap that take their time."""
+    folder = tmp_path_factory.mktemp("large")
+    return (
+        picture(folder / "large.png", 1800, 1800),
+        picture(folder / "unknown.png", 1800, 1800, "trimap"),
+    )
+
+
+def begin(client: Client, files: tuple[Path, Path]) -> Job:
+    """A job that is being computed."""
+    job = client.submit(*(handle_file(str(path)) for path in files), api_name="/matte")
+    until(lambda: job.status().progress_data or job.done())
+    assert not job.done(), job.result()
+    return job
+
+
+# ---- answers -------------------------------------------------------------------------------------
+
+
+def test_matte_is_what_the_package_computes(client: Client, tmp_path: Path) -> None:
+    cutout, alpha, report = client.predict(
+        image=handle_file(str(PHOTO)), trimap=handle_file(str(TRIMAP)), api_name="/matte"
+    )
+    matte = cut(PHOTO, TRIMAP)
+    matte.save(tmp_path / "cutout.png", kind="cutout")
+    matte.save(tmp_path / "alpha.png", kind="alpha", bits=16)
+    assert (Path(cutout).name, Path(alpha).name) == ("astronaut_cutout.png", "astronaut_alpha.png")
+    for found, expected in ((cutout, "cutout.png"), (alpha, "alpha.png")):
+        assert np.array_equal(pixels(found), pixels(tmp_path / expected))
+    assert report["photo"] == "astronaut.jpg"
+    assert report["plan"]["predicted_peak"] > 0
+    assert report["notes"] == []
+
+
+def test_a_trimap_made_here_goes_into_matte(client: Client) -> None:
+    made = client.predict(handle_file(str(MASK)), 1, 3, api_name="/trimap")
+    assert Path(made).name == "astronaut_mask_trimap.png"
+    assert np.array_equal(pixels(made), from_mask(MASK, inside=1, outside=3))
+    cutout, _, _ = client.predict(handle_file(str(PHOTO)), handle_file(made), api_name="/matte")
+    assert pixels(cutout).shape[2] == 4
+
+
+def test_plan_is_the_packages(client: Client) -> None:
+    plan = client.predict(width=7680, height=4320, budget_gb=2, api_name="/plan")
+    expected = plan_memory((4320, 7680), "mematte-tiny", "2GB").to_dict()
+    assert plan["predicted_peak"] == expected["predicted_peak"]
+    assert plan["steps"] == list(expected["steps"])
+    assert "7680×4320" in plan["summary"]
+
+
+def test_an_upload_by_path_and_by_address_is_enough(service: Service) -> None:
+    photo, trimap = service.upload(PHOTO), service.upload(TRIMAP)
+    event, files = service.call("matte", [photo, trimap, "mematte-tiny", 0.5, 1])
+    assert event == "complete"
+    # A result goes on as the next job's file, by the address that it has.
+    event, _ = service.call("trimap", [files[1]["url"], 2, 4])
+    assert event == "complete"
+    assert httpx.get(files[0]["url"]).content[:4] == b"\x89PNG"
+
+
+def test_curl_as_the_readme_has_it(service: Service, tmp_path: Path) -> None:
+    script = """
+        set -e
+        upload() { curl -sf -F "files=@$1" $SERVER/gradio_api/upload | tr -d '[]'; }
+        event=$(curl -sf $SERVER/gradio_api/call/v2/matte -H 'Content-Type: application/json' \
+            -d "{\\"image\\": $(upload $PHOTO), \\"trimap\\": $(upload $TRIMAP)}" | cut -d'"' -f4)
+        curl -sfN $SERVER/gradio_api/call/matte/$event > answer.txt
+    """
+    environment = {
+        "SERVER": service.url, "PHOTO": str(PHOTO), "TRIMAP": str(TRIMAP), "PATH": "/usr/bin:/bin"
+    }  # fmt: skip
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True)
+    answer = (tmp_path / "answer.txt").read_text()
+    assert "event: complete" in answer
+    assert "astronaut_cutout.png" in answer
+
+
+def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> None:
+    info = httpx.get(f"{service.url}/gradio_api/info").json()
+    assert set(info["named_endpoints"]) == {f"/{name}" for name in ENDPOINTS}
+    assert info["unnamed_endpoints"] == {}
+    for name in ENDPOINTS:
+        described = info["named_endpoints"][f"/{name}"]
+        assert described["description"]
+        assert all(parameter["parameter_name"] for parameter in described["parameters"])
+
+
+# ---- progress, cancelling, leaving ---------------------------------------------------------------
+
+
+def test_progress_moves(client: Client, large: tuple[Path, Path]) -> None:
+    job = begin(client, large)
+    stages: set[Any] = set()
+
+    def told() -> bool:
+        for unit in job.status().progress_data or []:
+            stages.add((unit.desc, unit.index))
+        return len(stages) > 2 or job.done()
+
+    until(told)
+    job.cancel()
+    assert len(stages) > 2
+
+
+def test_a_cancelled_job_leaves_nothing_and_the_queue_goes_on(
+    service: Service, client: Client, large: tuple[Path, Path]
+) -> None:
+    before = service.jobs
+    job = begin(client, large)
+    job.cancel()
+    small = client.predict(handle_file(str(PHOTO)), handle_file(str(TRIMAP)), api_name="/matte")
+    assert Path(small[0]).is_file()
+    assert {path.name.partition("_")[0] for path in service.jobs - before} == {"astronaut"}
+
+
+def test_a_job_whose_client_has_gone_ends(service: Service, large: tuple[Path, Path]) -> None:
+    before = service.jobs
+    photo, trimap = (service.upload(path) for path in large)
+    event = service.start("matte", [photo, trimap, None, 0, 0]).json()["event_id"]
+    address = f"{service.url}/gradio_api/call/matte/{event}"
+    with httpx.stream("GET", address, timeout=PATIENCE) as listening:
+        next(listening.iter_lines())  # it runs
+    event, _ = service.call("matte", [service.upload(PHOTO), service.upload(TRIMAP), None, 0, 0])
+    assert event == "complete"
+    assert {path.name.partition("_")[0] for path in service.jobs - before} == {"astronaut"}
+
+
+def test_a_full_queue_says_so_and_those_who_wait_know_their_place(
+    service: Service, client: Client, tmp_path: Path, large: tuple[Path, Path]
+) -> None:
+    running = begin(client, large)
+    files = [handle_file(str(path)) for path in (PHOTO, TRIMAP)]
+    waiting = [client.submit(*files, api_name="/matte") for _ in range(2)]  # queue_size of them
+    until(lambda: all(job.status().code == Status.IN_QUEUE for job in waiting))
+    assert {job.status().rank for job in waiting} == {0, 1}
+    other = service.client(tmp_path / "other")
+    with pytest.raises(Exception, match=r"[Qq]ueue is full"):
+        other.predict(*files, api_name="/matte")
+    running.cancel()
+    for job in waiting:
+        assert Path(job.result(PATIENCE)[0]).is_file()
+
+
+def test_an_error_is_the_packages_own_words(client: Client) -> None:
+    with pytest.raises(AppError, match="leaves nothing unknown") as caught:
+        client.predict(handle_file(str(PHOTO)), handle_file(str(MASK)), api_name="/matte")
+    assert "Traceback" not in str(caught.value)
