@@ -32,14 +32,11 @@ def build(settings: Settings) -> Blocks:
     """
     from .api import add_endpoints
     from .arguments import Demo
-    try:
-        from .page import build_page
-    except ModuleNotFoundError:  # TEMPORARY
 
-        def build_page(settings): ...
+    from .page import build_page
 
     # No telemetry, no look for a newer version.
-    with Demo(title="MEMatte", analytics_enabled=False) as demo:
+    with Demo(title="MEMatte: cut out hair, fur and soft edges", analytics_enabled=False) as demo:
         build_page(settings)
         add_endpoints(settings)
     # api_open would let requests pass the queue.
@@ -69,11 +66,12 @@ def serve(
 
         demo = build(settings)
         try:
-            warm_up(settings)
             _launch(demo, settings, host, port, share=share, quiet=started is not None)
+            warm_up(settings)
             if started is not None:
-                for address in filter(None, (demo.local_url, demo.share_url)):
-                    started(str(address))
+                started(str(demo.local_url))
+                if demo.share_url:
+                    started(demo.share_url)
             _keep_tidy(folder, settings)
         finally:
             shut_down()
@@ -87,10 +85,8 @@ def _launch(
     from starlette.middleware import Middleware
 
     from .guard import Guard
-    try:
-        from .theme import CSS, THEME
-    except ModuleNotFoundError:  # TEMPORARY
-        CSS = THEME = None
+
+    from .theme import launch_options
 
     try:
         demo.launch(
@@ -108,11 +104,9 @@ def _launch(
             ssr_mode=False,  # which would need Node
             pwa=False,
             num_workers=0,
-            footer_links=["api"],
             mcp_server=settings.mcp,
             app_kwargs={"middleware": [Middleware(Guard, settings=settings)]},
-            theme=THEME,
-            css=CSS,
+            **launch_options(),
         )
     except OSError as error:
         raise SettingError(

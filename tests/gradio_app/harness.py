@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 EXAMPLES = Path(mematte_plugin.__file__).parent / "examples"
 PHOTO, TRIMAP, MASK = (EXAMPLES / f"astronaut{end}" for end in (".jpg", "_trimap.png", "_mask.png"))
 CODE = """
-import json, sys
+import contextlib, json, sys
 from gradio_app.serving import serve
 from gradio_app.settings import Settings
-from tests.gradio_app.processes import Server, free_port, serving
-serve(Settings(**json.loads(sys.argv[1])), port=int(sys.argv[2]))
+with contextlib.suppress(KeyboardInterrupt):
+    serve(Settings(**json.loads(sys.argv[1])), port=int(sys.argv[2]))
 """
 PATIENCE = 120.0
 """Seconds after which a test gives up waiting for something that takes a few."""
@@ -96,12 +96,16 @@ class Service:
         return str(content["error"])
 
 
+def command(settings: Settings, port: int) -> list[str]:
+    """What serves with these settings."""
+    return [sys.executable, "-c", CODE, json.dumps(asdict(settings)), str(port)]
+
+
 @contextmanager
 def running(folder: Path, settings: Settings) -> Iterator[Service]:
     """A service that answers; its files go below `folder`."""
     port = free_port()
-    command = [sys.executable, "-c", CODE, json.dumps(asdict(settings)), str(port)]
-    with serving(command, port, folder) as server:
+    with serving(command(settings, port), port, folder) as server:
         server.wait_until_ready()
         yield Service(server, folder / "tmp")
 
