@@ -63,7 +63,8 @@ class Guide:
     kind: Literal["trimap", "mask", "strokes"]
     """What the source is."""
     source: Path | NDArray[np.uint8]
-    """An uploaded file, or an array: a mask (h, w) of 0 and 255, or labels (h, w) of `Stroke`."""
+    """An uploaded file; or what was painted on a proxy of the photo: a mask (h, w) of 0, 255 and, for
+    unknown, 127, or labels (h, w) of `Stroke`."""
     inside: float = 2.0
     """How far the band reaches into a mask, in % of the subject's size."""
     outside: float = 4.0
@@ -194,6 +195,8 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             raise InputError("strokes: are a file; hand in labels, or a trimap instead")
         return from_strokes(given, size)
     if guide.kind == "mask":
+        if not isinstance(given, bytes):
+            given = _grown(given, size)
         return from_mask(
             given,
             size=size,
@@ -203,6 +206,15 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
         )
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
     return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
+
+
+def _grown(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A mask painted on the page's proxy at the photo's size: of that nobody need be told."""
+    if mask.shape == size:
+        return mask
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 # ---- the job -------------------------------------------------------------------------------------
@@ -257,6 +269,8 @@ def _prepare(settings: Settings) -> None:
         # The estimator is compiled when it first runs.
         estimate_foreground(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5, np.float32))
     except Exception:
+        if _closing.is_set():  # what can no longer be loaded is not needed either
+            return
         logger.exception("the demo could not be prepared; the first job will say why")
 
 

@@ -16,7 +16,15 @@ pytest.importorskip("gradio")
 from gradio_app.engine import Guide, Result, Step, Task, carry_out, trimap_of, warm_up
 from gradio_app.models import chosen, offered
 from gradio_app.settings import Settings
-from mematte_plugin import InputError, MEMatteError, SettingError, Stroke, read_photo, write_image
+from mematte_plugin import (
+    InputError,
+    MEMatteError,
+    SettingError,
+    Stroke,
+    collect_notes,
+    read_photo,
+    write_image,
+)
 from mematte_plugin.cli.shell import run
 
 EXAMPLES = Path(__file__).parents[2] / "mematte_plugin" / "examples"
@@ -143,6 +151,17 @@ def test_strokes_of_a_proxy() -> None:
     assert [trimap[row, 7] for row in (0, 99, 100, 199, 200, 299)] == [0, 0, 128, 128, 255, 255]
     with pytest.raises(InputError, match="strokes: is 40×30, but the photo is 300×300"):
         trimap_of(Guide("strokes", labels), (300, 300), SETTINGS)
+
+
+def test_mask_painted_on_a_proxy() -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:20, 10:30] = 255
+    mask[10:20, 30:35] = 127
+    with collect_notes() as notes:
+        trimap = trimap_of(Guide("mask", mask, inside=0, outside=0), (300, 400), SETTINGS)
+    assert not notes, "the visitor did not choose the proxy's size"
+    assert trimap.shape == (300, 400)
+    assert [trimap[150, column] for column in (50, 200, 320, 380)] == [0, 255, 128, 0]
 
 
 def test_the_operators_model_is_offered_by_its_name_alone() -> None:
