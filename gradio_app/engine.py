@@ -63,8 +63,8 @@ class Guide:
     kind: Literal["trimap", "mask", "strokes"]
     """What the source is."""
     source: Path | NDArray[np.uint8]
-    """An uploaded file; or what was painted on a proxy of the photo: a mask (h, w) of 0, 255 and, for
-    unknown, 127, or labels (h, w) of `Stroke`."""
+    """An uploaded file; or what was painted on a proxy of the photo: a mask (h, w) of 0, 255 and,
+    for unknown, 127, or labels (h, w) of `Stroke`."""
     inside: float = 2.0
     """How far the band reaches into a mask, in % of the subject's size."""
     outside: float = 4.0
