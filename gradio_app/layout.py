@@ -30,7 +30,6 @@ from .models import offered
 from .painting import BRUSHES, OPACITY
 from .samples import examples
 from .settings import Settings
-from .views import PREVIEW
 
 WAYS = (("Paint it", "paint"), ("Upload a mask", "mask"), ("Upload a trimap", "trimap"))
 KINDS = (("Checkerboard", "checkerboard"), ("Colour", "colour"), ("Own picture", "picture"))
@@ -46,6 +45,7 @@ class Inputs:
     examples: tuple[gr.Button, ...]
     way: gr.Radio
     paint_side: gr.Column
+    painter_wait: gr.HTML
     painter: Painter
     mask_side: gr.Column
     mask: FileOfPicture
@@ -88,8 +88,8 @@ class Outputs:
 def lay_out(settings: Settings) -> tuple[Inputs, Outputs]:
     """Everything on the page, within a gr.Blocks context."""
     gr.HTML(
-        f"<h1>{TITLE}</h1><p>Give it a photo and roughly where the subject is; get a cut-out at full"
-        " resolution, without the old background's colours in its edges.</p>",
+        f"<h1>{TITLE}</h1><p>Give it a photo and roughly where the subject is; get a cut-out at"
+        " full resolution, without the old background's colours in its edges.</p>",
         elem_id="head",
         padding=False,
     )
@@ -114,6 +114,7 @@ READY = stage("Ready when you are", "Mark the subject, then press Cut.")
 WORKING = stage("Working", "The first cut of a large photo takes a while.")
 CANCELLED = stage("Cancelled", "Nothing was kept. Press Cut to start again.")
 FAILED = stage("That did not work", "The message says why. Change the input and press Cut again.")
+NO_PAINTER = '<div class="empty"><p>Choose a photo first, then paint on it here.</p></div>'
 NO_INFO = (
     '<p class="facts">JPEG, PNG, TIFF, WebP or EXR, 8 to 32 bit. Depth, colour profile and size'
     " are kept.</p>"
@@ -123,6 +124,21 @@ NO_INFO = (
 def model_note(note: str) -> str:
     """The line below the choice of models, as HTML."""
     return f'<p class="hint">{escape(note)}</p>'
+
+
+def brush(size: tuple[int, int]) -> gr.Brush:
+    """The brushes for a picture of this (h, w): thick enough to cover a subject soon."""
+    return gr.Brush(
+        default_size=max(size) // 20,
+        colors=[(brush.css, OPACITY) for brush in BRUSHES],
+        default_color=(BRUSHES[0].css, OPACITY),
+        color_mode="fixed",
+    )
+
+
+def eraser(size: tuple[int, int]) -> gr.Eraser:
+    """The eraser for a picture of this (h, w)."""
+    return gr.Eraser(default_size=max(size) // 20)
 
 
 # ---- parts ---------------------------------------------------------------------------------------
@@ -146,6 +162,7 @@ def _inputs(settings: Settings) -> Inputs:
         webcam_options=gr.WebcamOptions(mirror=False),
     )
     info = gr.HTML(NO_INFO, elem_id="photo-info", padding=False)
+    gr.HTML('<p class="hint">No photo at hand? Start with this one:</p>', padding=False)
     with gr.Row(elem_id="examples"):
         buttons = tuple(
             gr.Button(
@@ -159,8 +176,9 @@ def _inputs(settings: Settings) -> Inputs:
 
     _step("2", "Subject")
     way = gr.Radio(WAYS, value="paint", show_label=False, container=False, elem_id="way")
-    with gr.Column() as paint_side:
+    with gr.Column(elem_id="paint-side") as paint_side:
         gr.HTML(_legend(), padding=False)
+        painter_wait = gr.HTML(NO_PAINTER, elem_id="painter-wait", padding=False)
         painter = _painter()
     with gr.Column(visible=False) as mask_side:
         gr.HTML(
@@ -180,8 +198,8 @@ def _inputs(settings: Settings) -> Inputs:
         inside, outside = (
             gr.Slider(0, 15, value=value, step=0.5, label=label, elem_id=name, min_width=150)
             for name, value, label in (
-                ("inside", 2, "Band inwards, % of the subject"),
-                ("outside", 4, "Band outwards, % of the subject"),
+                ("inside", 2, "Band inwards, %"),
+                ("outside", 4, "Band outwards, %"),
             )
         )
     trimap_show = gr.Button("Show the trimap", size="sm", elem_id="trimap-show")
@@ -232,6 +250,7 @@ def _inputs(settings: Settings) -> Inputs:
         examples=buttons,
         way=way,
         paint_side=paint_side,
+        painter_wait=painter_wait,
         painter=painter,
         mask_side=mask_side,
         mask=mask,
@@ -359,18 +378,13 @@ def _painter() -> Painter:
         show_label=False,
         elem_id="painter",
         height=480,
-        canvas_size=(PREVIEW, PREVIEW),
+        visible=False,
         sources=(),
         transforms=(),
         layers=False,
         buttons=["fullscreen"],
-        brush=gr.Brush(
-            default_size=32,
-            colors=[(brush.css, OPACITY) for brush in BRUSHES],
-            default_color=(BRUSHES[0].css, OPACITY),
-            color_mode="fixed",
-        ),
-        eraser=gr.Eraser(default_size=32),
+        brush=brush((512, 512)),
+        eraser=eraser((512, 512)),
         format="png",
     )
 

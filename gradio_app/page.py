@@ -6,6 +6,7 @@ never as arrays; the files are swept by the server.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -27,6 +28,8 @@ from .layout import (
     WORKING,
     Inputs,
     Outputs,
+    brush,
+    eraser,
     lay_out,
     model_note,
 )
@@ -106,14 +109,20 @@ class _Job:
 
 def _wire_photo(job: _Job, running: list[Any]) -> None:
     inputs, settings = job.inputs, job.settings
-    guides = [inputs.painter, inputs.mask, inputs.trimap, inputs.trimap_preview]
+    guides = [
+        inputs.painter,
+        inputs.painter_wait,
+        inputs.mask,
+        inputs.trimap,
+        inputs.trimap_preview,
+    ]
 
     def forget(stage: str) -> Changes:
         return {
             **job.waiting(stage),
             job.shown: None,
             inputs.info: NO_INFO,
-            inputs.painter: None,
+            **_no_painting(job),
             inputs.trimap_preview: gr.update(value=None, visible=False),
         }
 
@@ -141,7 +150,7 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
     inputs.photo.clear(
         lambda: forget(NO_PHOTO),
         None,
-        [*job.waiting_outputs, job.shown, inputs.info, inputs.painter, inputs.trimap_preview],
+        [*job.waiting_outputs, job.shown, inputs.info, *guides],
         cancels=running,
         show_progress="hidden",
         **LIGHT,
@@ -155,8 +164,35 @@ def _photo_changes(job: _Job, shown: Shown) -> Changes:
         job.shown: shown,
         job.inputs.photo: str(shown.proxy),
         job.inputs.info: photo_line(shown),
-        job.inputs.painter: {"background": str(shown.proxy), "layers": [], "composite": None},
+        **_painting(job, shown),
         job.inputs.trimap_preview: gr.update(value=None, visible=False),
+    }
+
+
+def _painting(job: _Job, shown: Shown) -> Changes:
+    """A new painter with the photo."""
+    height, width = shown.proxy_size
+    painter = gr.update(
+        value=_painted(shown),
+        canvas_size=(width, height),
+        brush=brush(shown.proxy_size),
+        eraser=eraser(shown.proxy_size),
+        visible=True,
+    )
+    return {job.inputs.painter: painter, job.inputs.painter_wait: gr.update(visible=False)}
+
+
+def _painted(shown: Shown, *layers: Path) -> dict[str, Any]:
+    """What the painter shows: the photo, and strokes on it."""
+    paths = [str(layer) for layer in layers]
+    return {"background": str(shown.proxy), "layers": paths, "composite": None}
+
+
+def _no_painting(job: _Job) -> Changes:
+    """No painter: one that is given another photo keeps layers of the first one's size."""
+    return {
+        job.inputs.painter: gr.update(value=None, visible=False),
+        job.inputs.painter_wait: gr.update(visible=True),
     }
 
 
@@ -248,7 +284,8 @@ def _wire_subject(job: _Job) -> None:
 def _way_changes(job: _Job, way: str) -> Changes:
     inputs = job.inputs
     return {
-        inputs.paint_side: gr.update(visible=way == "paint"),
+        # Hidden, not taken off the page: the strokes stay, and a picture on its way to it arrives.
+        inputs.paint_side: gr.update(visible=True if way == "paint" else "hidden"),
         inputs.mask_side: gr.update(visible=way == "mask"),
         inputs.trimap_side: gr.update(visible=way == "trimap"),
         inputs.band: gr.update(visible=way != "trimap"),
@@ -285,7 +322,8 @@ def _wire_jobs(job: _Job) -> list[Any]:
             None,
             [*job.waiting_outputs, job.shown, inputs.photo, inputs.info, inputs.way,
              inputs.paint_side, inputs.mask_side, inputs.trimap_side, inputs.band,
-             inputs.painter, inputs.mask, inputs.trimap, inputs.trimap_preview],
+             inputs.painter, inputs.painter_wait, inputs.mask, inputs.trimap,
+             inputs.trimap_preview],
             cancels=events[:1],
             show_progress="hidden",
             **LIGHT,
@@ -340,25 +378,30 @@ def _cutting_example(job: _Job, example: Example) -> Callable[..., Iterator[Chan
     ) -> Iterator[Changes]:
         # Straight from the package: a painter that has just been given a picture has nothing yet.
         guide = guide_for(example, inside, outside)
-        yield from _carry_out(job, shown, guide, rest, progress)
+        for changes in _carry_out(job, shown, guide, rest, progress):
+            if example.way == "paint" and changes.get(job.result) is not None:
+                # Not earlier: an editor that is still loading the photo would mislay them.
+                strokes = shown.proxy.parent / example.guide.name
+                changes[job.inputs.painter] = _painted(shown, strokes)
+            yield changes
 
     return cut_example
 
 
-def _loading(job: _Job, example: Example) -> Callable[[], Changes]:
-    def load() -> Changes:
+def _loading(job: _Job, example: Example) -> Callable[[], Iterator[Changes]]:
+    def load() -> Iterator[Changes]:
+        yield {**job.waiting(WORKING), **_no_painting(job)}
         shown = show(example.photo, job.settings)
+        # A copy: the server gives nothing away that lies outside its own folder.
+        guide = str(shutil.copy(example.guide, shown.proxy.parent))
         changes = {
             **_photo_changes(job, shown),
             **_way_changes(job, example.way),
             job.inputs.way: example.way,
-            job.inputs.mask: str(example.guide) if example.way == "mask" else None,
-            job.inputs.trimap: str(example.guide) if example.way == "trimap" else None,
+            job.inputs.mask: guide if example.way == "mask" else None,
+            job.inputs.trimap: guide if example.way == "trimap" else None,
         }
-        if example.way == "paint":
-            layers = {"background": str(shown.proxy), "layers": [str(example.guide)]}
-            changes[job.inputs.painter] = {**layers, "composite": None}
-        return changes
+        yield changes
 
     return load
 
@@ -406,6 +449,7 @@ def _result_outputs(job: _Job) -> list[Any]:
     return [
         *job.waiting_outputs,
         job.inputs.cut,
+        job.inputs.painter,
         outputs.slider,
         outputs.edges,
         outputs.alpha,

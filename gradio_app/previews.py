@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,11 +119,11 @@ def behind_of(kind: str, colour: str | None, picture: Path | None) -> Behind:
 
     Raises SettingError for an unknown kind.
     """
-    if kind not in ("checkerboard", "colour", "picture"):
-        raise SettingError(f"background {kind!r}: choose checkerboard, colour or picture")
+    if kind not in get_args(Kind):
+        raise SettingError(f"background {kind!r}: choose {', '.join(get_args(Kind))}")
     if kind == "picture" and picture is None:
         kind = "checkerboard"
-    return Behind(kind, colour or Behind.colour, picture)
+    return Behind(cast(Kind, kind), colour or Behind.colour, picture)
 
 
 # ---- helpers -------------------------------------------------------------------------------------

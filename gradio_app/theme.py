@@ -123,11 +123,15 @@ def _theme() -> gr.themes.Base:
 _CSS = """
 .gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
 .gradio-container > main, .gradio-container .main { padding-top: 20px; }
-.no-pad, .no-pad > div { padding: 0 !important; }
-#head h1 { font-size: 26px; font-weight: 650; letter-spacing: -0.02em; margin: 0; line-height: 1.2; }
+.html-container { padding: 0 !important; }
+.prose > :first-child { margin-top: 0 !important; }
+#head { margin-bottom: 4px; }
+#head h1 { font-size: 28px; font-weight: 650; letter-spacing: -0.02em; margin: 0;
+  line-height: 1.2; }
 #head p { color: var(--body-text-color-subdued); margin: 4px 0 0; font-size: 15px; }
+.step { margin-top: 10px !important; }
 .step h2 { display: flex; align-items: center; gap: 10px; font-size: 17px; font-weight: 600;
-  margin: 10px 0 0; line-height: 1.3; color: var(--body-text-color); }
+  margin: 0; line-height: 24px; color: var(--body-text-color); }
 .step h2 span { flex: none; width: 24px; height: 24px; border-radius: 50%; display: grid;
   place-items: center; font-size: 13px; font-weight: 600; color: white;
   background: var(--primary-600); }
@@ -139,25 +143,37 @@ _CSS = """
 .legend li { display: flex; align-items: center; gap: 7px; margin: 0; }
 .legend i { width: 14px; height: 14px; border-radius: 50%; flex: none;
   box-shadow: inset 0 0 0 1px #0002; }
-#stage .empty { min-height: 420px; display: grid; place-content: center; justify-items: center;
+.empty { min-height: 420px; display: grid; place-content: center; justify-items: center;
   text-align: center; gap: 6px; padding: 28px; border-radius: var(--block-radius);
   border: 1px dashed var(--neutral-300); background: var(--block-background-fill); }
-.dark #stage .empty { border-color: #3a3a41; }
-#stage .empty b { font-size: 16px; font-weight: 600; color: var(--body-text-color); }
-#stage .empty p { margin: 0; max-width: 34em; color: var(--body-text-color-subdued); }
-table.report { width: 100%; border-collapse: collapse; font-size: 14px; }
-table.report th, table.report td { text-align: left; vertical-align: top; padding: 7px 0;
+#painter-wait .empty { min-height: 240px; }
+.dark .empty { border-color: #3a3a41; }
+.empty b { font-size: 16px; font-weight: 600; color: var(--body-text-color); }
+.empty p { margin: 0; max-width: 34em; color: var(--body-text-color-subdued); }
+#report table.report { width: 100%; border-collapse: collapse; font-size: 14px; border: 0;
+  margin: 0; }
+#report table.report th, #report table.report td { text-align: left; vertical-align: top; padding: 7px 0;
   border: 0; border-bottom: 1px solid var(--border-color-primary); background: none;
   color: var(--body-text-color); overflow-wrap: anywhere; }
 table.report th { width: 9em; font-weight: 500; color: var(--body-text-color-subdued); }
-table.report tr { background: none; border: 0; }
-table.report tr:last-child > * { border-bottom: 0; }
+#report table.report tr { background: none; border: 0; }
+#report table.report tr:last-child > * { border-bottom: 0; }
 .example { justify-content: flex-start !important; padding: 6px 12px 6px 6px !important;
-  gap: 10px !important; font-weight: 500 !important; text-align: left; }
-.example::before { content: ""; flex: none; width: 44px; height: 44px;
+  gap: 9px !important; font-weight: 500 !important; font-size: 14px !important;
+  line-height: 1.25 !important; text-align: left; flex-wrap: nowrap !important; }
+.example::before { content: ""; flex: none; width: 40px; height: 40px;
   border-radius: 6px; background-size: cover; }
 #result-slider, #edges-slider { --slider-color: var(--primary-600); }
 footer { opacity: 0.75; }
+footer .divider { display: none; }
+#stage .wrap { inset: 0; padding: 24px !important; justify-content: center; gap: 10px; }
+#stage .progress-level { gap: 10px; }
+#stage .progress-level-inner, #stage .progress-text { font-family: var(--font); font-size: 14px; }
+#stage .progress-text { position: static; order: 2; }
+#stage .progress-bar-wrap { border-radius: 99px; height: 8px; border: 0; width: min(420px, 80%);
+  background: var(--neutral-200); }
+.dark #stage .progress-bar-wrap { background: #303036; }
+#stage .html-container.pending .empty > * { visibility: hidden; }
 @media (max-width: 640px) {
   .gradio-container .main, .gradio-container > main { padding: 12px !important; }
   #head h1 { font-size: 22px; }
