@@ -69,8 +69,11 @@ class Demo(gr.Blocks, metaclass=_Quiet):
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
         """As Gradio's. Every exception that comes out is a gr.Error."""
+        going_on = False
         try:
-            return await super().process_api(*args, **kwargs)
+            answer = await super().process_api(*args, **kwargs)
+            going_on = bool(answer.get("is_generating"))
+            return answer
         except gr.Error as error:
             error.print_exception = False  # a visitor's mistake is nothing for the log
             raise
@@ -79,6 +82,12 @@ class Demo(gr.Blocks, metaclass=_Quiet):
         except Exception as error:
             logger.exception("an event failed")
             raise gr.Error(UNEXPECTED, print_exception=False) from error
+        finally:
+            session = kwargs.get("session_hash")
+            if not going_on and session and session == kwargs.get("event_id"):
+                # A request without a page. Gradio would keep its copy of every component, some
+                # hundred kilobytes each time, since it may come back.
+                self.state_holder.session_data.pop(session, None)
 
 
 def _name(block: Any, index: int) -> str:

@@ -6,6 +6,7 @@ Gradio is imported here only when it is needed, since it fixes some of its folde
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 60.0
 """How often old files are looked for, at least."""
+SESSIONS = 300
+"""How many visitors' pages are remembered; every one takes some hundred kilobytes."""
 
 
 def build(settings: Settings) -> Blocks:
@@ -32,7 +35,6 @@ def build(settings: Settings) -> Blocks:
     """
     from .api import add_endpoints
     from .arguments import Demo
-
     from .page import build_page
 
     # No telemetry, no look for a newer version.
@@ -61,6 +63,8 @@ def serve(
     """
     if settings.mcp and find_spec("mcp") is None:
         raise SettingError('mcp: is not installed; pip install "mematte-plugin[mcp]"')
+    # Gradio makes statistics of its latest events, 10 000, anew after each of them.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     with own_folder() as folder, _terminable():
         from .engine import shut_down, warm_up
 
@@ -69,9 +73,9 @@ def serve(
             _launch(demo, settings, host, port, share=share, quiet=started is not None)
             warm_up(settings)
             if started is not None:
-                started(str(demo.local_url))
-                if demo.share_url:
-                    started(demo.share_url)
+                addresses: tuple[str | None, ...] = (demo.local_url, demo.share_url)
+                for address in filter(None, addresses):
+                    started(address)
             _keep_tidy(folder, settings)
         finally:
             shut_down()
@@ -85,7 +89,6 @@ def _launch(
     from starlette.middleware import Middleware
 
     from .guard import Guard
-
     from .theme import launch_options
 
     try:
@@ -96,6 +99,7 @@ def _launch(
             server_name=host,
             server_port=port,
             share=share,
+            state_session_capacity=SESSIONS,
             show_error=True,
             max_file_size=settings.max_bytes,
             allowed_paths=[],

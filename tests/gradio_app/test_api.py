@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("gradio")
 
 import httpx
+import psutil
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
@@ -178,3 +179,17 @@ def test_an_error_is_the_packages_own_words(client: Client) -> None:
     with pytest.raises(AppError, match="leaves nothing unknown") as caught:
         client.predict(handle_file(str(PHOTO)), handle_file(str(MASK)), api_name="/matte")
     assert "Traceback" not in str(caught.value)
+
+
+def test_requests_without_a_page_leave_nothing_in_memory(service: Service) -> None:
+    """Gradio keeps a copy of the page for each session, and every such request is one."""
+    process = psutil.Process(service.server.process.pid)
+
+    def grown(requests: int) -> int:
+        before = process.memory_info().rss
+        for _ in range(requests):
+            assert service.call("plan", [100, 100, None, 0])[0] == "complete"
+        return int(process.memory_info().rss) - before
+
+    grown(50)
+    assert grown(100) < 8e6  # 18 MB with their sessions
