@@ -21,8 +21,9 @@ START = 60.0
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[str], port: int, folder: Path) -> None:
         self.process = process
+        self.folder = folder
         self.address = f"http://127.0.0.1:{port}"
         self.lines: list[str] = []
         """What it has said so far, stdout and stderr."""
@@ -107,7 +108,7 @@ def serving(
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        server = Server(process, port)
+        server = Server(process, port, folder)
         try:
             yield server
         finally:
