@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from .settings import Settings
@@ -98,6 +99,8 @@ class Guard:
 
         try:
             await self.app(scope, counted, watched)
+        except ClientDisconnect:
+            pass  # in the middle of an upload; what had come is swept
         except (TypeError, KeyError, ValueError) as error:
             # What Gradio's routes raise for requests that they make no sense of.
             if begun:

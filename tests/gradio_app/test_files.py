@@ -84,6 +84,7 @@ def test_everything_old_is_deleted_while_the_service_goes_on(brief: Service) -> 
     assert len(files_in(brief.folder)) > len(at_first)
     until(lambda: files_in(brief.folder) == at_first)
     until(lambda: not any((brief.folder / "jobs").glob("*")))
+    assert "Traceback" not in brief.server.text
     assert "deleted meanwhile" in brief.error("trimap", [str(brief.folder / "a.png"), 2, 4])
     event, _ = brief.call("matte", [brief.upload(PHOTO), brief.upload(TRIMAP), None, 0, 0])
     assert event == "complete"
