@@ -117,28 +117,31 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
         inputs.trimap_preview,
     ]
 
-    def forget(stage: str) -> Changes:
+    def forget(painter: Changes) -> Changes:
         return {
-            **job.waiting(stage),
+            **job.waiting(NO_PHOTO),
             job.shown: None,
             inputs.info: NO_INFO,
-            **_no_painting(job),
+            **painter,
             inputs.trimap_preview: gr.update(value=None, visible=False),
         }
 
     def take(photo: Path | None, before: Shown | None) -> Iterator[Changes]:
-        yield forget(NO_PHOTO)  # also where the new one turns out to be none
+        yield forget(_no_painting(job))  # also where the new one turns out to be none
         if photo is None:
             return
-        shown = show(photo, settings)
+        try:
+            shown = show(photo, settings)
+        except Exception:
+            yield {inputs.photo: None}
+            raise
         for note in shown.notes:
             gr.Info(note)
         # Masks of another photo do not fit; those that were there before the first one do.
         old = {} if before is None else {inputs.mask: None, inputs.trimap: None}
         yield {**_photo_changes(job, shown), **old}
 
-    gr.on(
-        [inputs.photo.upload, inputs.photo.input],
+    inputs.photo.upload(
         take,
         [inputs.photo, job.shown],
         [*job.waiting_outputs, job.shown, inputs.photo, inputs.info, *guides],
@@ -148,7 +151,7 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
         **LIGHT,
     )
     inputs.photo.clear(
-        lambda: forget(NO_PHOTO),
+        lambda: forget(_hidden_painting(job)),
         None,
         [*job.waiting_outputs, job.shown, inputs.info, *guides],
         cancels=running,
@@ -192,6 +195,14 @@ def _no_painting(job: _Job) -> Changes:
     """No painter: one that is given another photo keeps layers of the first one's size."""
     return {
         job.inputs.painter: gr.update(value=None, visible=False),
+        job.inputs.painter_wait: gr.update(visible=True),
+    }
+
+
+def _hidden_painting(job: _Job) -> Changes:
+    """No painter to see. Taken off the page while it is still loading, it would break."""
+    return {
+        job.inputs.painter: gr.update(visible="hidden"),
         job.inputs.painter_wait: gr.update(visible=True),
     }
 
@@ -266,9 +277,7 @@ def _wire_subject(job: _Job) -> None:
     gr.on(
         [
             inputs.mask.upload,
-            inputs.mask.input,
             inputs.trimap.upload,
-            inputs.trimap.input,
             inputs.inside.release,
             inputs.outside.release,
         ],
@@ -512,7 +521,6 @@ def _wire_background(job: _Job) -> None:
             outputs.kind.input,
             outputs.colour.change,
             outputs.picture.upload,
-            outputs.picture.input,
             outputs.picture.clear,
             outputs.clean.input,
         ],

@@ -164,6 +164,7 @@ table.report th { width: 9em; font-weight: 500; color: var(--body-text-color-sub
 .example::before { content: ""; flex: none; width: 40px; height: 40px;
   border-radius: 6px; background-size: cover; }
 #result-slider, #edges-slider { --slider-color: var(--primary-600); }
+.wrap:has(> .error) { display: none !important; }
 footer { opacity: 0.75; }
 footer .divider { display: none; }
 #stage .wrap { inset: 0; padding: 24px !important; justify-content: center; gap: 10px; }
