@@ -290,8 +290,13 @@ def _work(task: Task, settings: Settings, report: Report) -> Result:
                     "compute; mark the subject's edge grey, or widen the band"
                 )
             pipeline = _ready(task.model, settings, report)
+
+            def computing(done: int, total: int, stage: str) -> None:
+                # What the pipeline calls reading is done by now: no step back.
+                report(done, total, "encoder" if stage == "reading" else stage)
+
             matte = pipeline(
-                photo, trimap, retention=retention, memory_budget=budget, progress=report
+                photo, trimap, retention=retention, memory_budget=budget, progress=computing
             )
             matte.compute_foreground(progress=report)
             result = _written(task, matte, pipeline.network.config, report)
