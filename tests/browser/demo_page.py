@@ -81,7 +81,8 @@ FAINT_TEXT = """
     const style = getComputedStyle(e)
     const box = e.getBoundingClientRect()
     const shown = e.checkVisibility({opacityProperty: true, visibilityProperty: true})
-    if (!text || !shown || box.width < 2 || box.height < 2 || e.closest("[disabled], svg")) continue
+    if (!/[\\p{L}\\p{N}]/u.test(text) || !shown || e.closest("[disabled], svg")) continue
+    if (box.width < 2 || box.height < 2) continue
     let pictured = false
     for (let p = e; p; p = p.parentElement)
       if (getComputedStyle(p).backgroundImage !== "none") pictured = true
