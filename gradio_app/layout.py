@@ -96,7 +96,7 @@ def lay_out(settings: Settings) -> tuple[Inputs, Outputs]:
     with gr.Row(equal_height=False):
         with gr.Column(scale=6, min_width=340):
             inputs = _inputs(settings)
-        with gr.Column(scale=7, min_width=340):
+        with gr.Column(scale=7, min_width=340, elem_id="right"):
             outputs = _outputs()
     return inputs, outputs
 
@@ -204,7 +204,7 @@ def _inputs(settings: Settings) -> Inputs:
         )
     trimap_show = gr.Button("Show the trimap", size="sm", elem_id="trimap-show")
     trimap_preview = gr.Image(
-        label="Trimap: the grey band is computed",
+        show_label=False,
         format="jpeg",
         visible=False,
         interactive=False,

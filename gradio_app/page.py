@@ -56,9 +56,14 @@ HEAVY: dict[str, Any] = {
 TICK = 0.5
 """Seconds between two signs of life to Gradio, which is when it finds that somebody has left."""
 
+STARTING = 1.5
+"""Seconds after which a painter has surely started."""
+
 _TO_RESULTS = """() => {
-    if (window.innerWidth < 800)
-        document.getElementById("stage")?.scrollIntoView({behavior: "smooth", block: "center"});
+    const right = document.getElementById("right");
+    const top = right?.getBoundingClientRect().top;
+    if (top < 0 || top > window.innerHeight / 2)
+        right.scrollIntoView({behavior: "smooth", block: "start"});
 }"""
 
 
@@ -67,7 +72,8 @@ def build_page(settings: Settings) -> None:
     inputs, outputs = lay_out(settings)
     shown = gr.State(None)  # Shown
     result = gr.State(None)  # Result
-    job = _Job(inputs, outputs, shown, result, settings)
+    painted = gr.State(None)  # Path, of the proxy that the painter has
+    job = _Job(inputs, outputs, shown, result, painted, settings)
     running = _wire_jobs(job)
     _wire_photo(job, running)
     _wire_subject(job)
@@ -83,10 +89,11 @@ class _Job:
         outputs: Outputs,
         shown: gr.State,
         result: gr.State,
+        painted: gr.State,
         settings: Settings,
     ) -> None:
         self.inputs, self.outputs = inputs, outputs
-        self.shown, self.result = shown, result
+        self.shown, self.result, self.painted = shown, result, painted
         self.settings = settings
 
     def waiting(self, stage: str, *, running: bool = False) -> Changes:
@@ -112,6 +119,7 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
     guides = [
         inputs.painter,
         inputs.painter_wait,
+        job.painted,
         inputs.mask,
         inputs.trimap,
         inputs.trimap_preview,
@@ -126,10 +134,11 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
             inputs.trimap_preview: gr.update(value=None, visible=False),
         }
 
-    def take(photo: Path | None, before: Shown | None) -> Iterator[Changes]:
-        yield forget(_no_painting(job))  # also where the new one turns out to be none
+    def take(photo: Path | None, before: Shown | None, way: str) -> Iterator[Changes]:
         if photo is None:
             return
+        _let_painter_start(before)
+        yield forget(_no_painting(job))  # also where the new one turns out to be none
         try:
             shown = show(photo, settings)
         except Exception:
@@ -139,11 +148,11 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
             gr.Info(note)
         # Masks of another photo do not fit; those that were there before the first one do.
         old = {} if before is None else {inputs.mask: None, inputs.trimap: None}
-        yield {**_photo_changes(job, shown), **old}
+        yield {**_photo_changes(job, shown, way), **old}
 
     inputs.photo.upload(
         take,
-        [inputs.photo, job.shown],
+        [inputs.photo, job.shown, inputs.way],
         [*job.waiting_outputs, job.shown, inputs.photo, inputs.info, *guides],
         cancels=running,
         show_progress="minimal",
@@ -151,8 +160,9 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
         **LIGHT,
     )
     inputs.photo.clear(
-        lambda: forget(_hidden_painting(job)),
-        None,
+        # It is also told of before there is any photo, when a way to give one is chosen.
+        lambda before: gr.skip() if before is None else forget(_hidden_painting(job)),
+        job.shown,
         [*job.waiting_outputs, job.shown, inputs.info, *guides],
         cancels=running,
         show_progress="hidden",
@@ -160,14 +170,14 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
     )
 
 
-def _photo_changes(job: _Job, shown: Shown) -> Changes:
+def _photo_changes(job: _Job, shown: Shown, way: str) -> Changes:
     # The photo's own component shows the proxy: browsers show no TIFF and no EXR.
     return {
         **job.waiting(READY),
         job.shown: shown,
         job.inputs.photo: str(shown.proxy),
         job.inputs.info: photo_line(shown),
-        **_painting(job, shown),
+        **(_painting(job, shown) if way == "paint" else {}),
         job.inputs.trimap_preview: gr.update(value=None, visible=False),
     }
 
@@ -182,7 +192,11 @@ def _painting(job: _Job, shown: Shown) -> Changes:
         eraser=eraser(shown.proxy_size),
         visible=True,
     )
-    return {job.inputs.painter: painter, job.inputs.painter_wait: gr.update(visible=False)}
+    return {
+        job.inputs.painter: painter,
+        job.inputs.painter_wait: gr.update(visible=False),
+        job.painted: shown.proxy,
+    }
 
 
 def _painted(shown: Shown, *layers: Path) -> dict[str, Any]:
@@ -196,11 +210,19 @@ def _no_painting(job: _Job) -> Changes:
     return {
         job.inputs.painter: gr.update(value=None, visible=False),
         job.inputs.painter_wait: gr.update(visible=True),
+        job.painted: None,
     }
 
 
+def _let_painter_start(before: Shown | None) -> None:
+    """Wait for the painter of a photo that came just before: taken off the page while it is still
+    loading, it would break, and not come back."""
+    if before is not None:
+        time.sleep(max(0.0, STARTING - (time.monotonic() - before.taken)))
+
+
 def _hidden_painting(job: _Job) -> Changes:
-    """No painter to see. Taken off the page while it is still loading, it would break."""
+    """No painter to see; it stays on the page until there is another photo."""
     return {
         job.inputs.painter: gr.update(visible="hidden"),
         job.inputs.painter_wait: gr.update(visible=True),
@@ -246,8 +268,16 @@ def _guide_inputs(job: _Job) -> list[Any]:
 def _wire_subject(job: _Job) -> None:
     inputs, settings = job.inputs, job.settings
 
-    def change_way(way: str) -> Changes:
-        return _way_changes(job, way)
+    def change_way(way: str, shown: Shown | None, painted: Path | None) -> Changes:
+        changes = _way_changes(job, way)
+        if way != "paint" or shown is None:
+            return changes
+        if painted != shown.proxy:
+            return changes | _painting(job, shown)
+        return changes | {
+            inputs.painter: gr.update(visible=True),
+            inputs.painter_wait: gr.update(visible=False),
+        }
 
     def preview(*given: Any) -> Any:
         path = show_trimap(given[-1], _guide(*given), settings)
@@ -261,14 +291,8 @@ def _wire_subject(job: _Job) -> None:
 
     inputs.way.change(
         change_way,
-        inputs.way,
-        [
-            inputs.paint_side,
-            inputs.mask_side,
-            inputs.trimap_side,
-            inputs.band,
-            inputs.trimap_preview,
-        ],
+        [inputs.way, job.shown, job.painted],
+        [*_way_outputs(job), inputs.painter, inputs.painter_wait, job.painted],
         show_progress="hidden",
         **LIGHT,
     )
@@ -302,6 +326,11 @@ def _way_changes(job: _Job, way: str) -> Changes:
     }
 
 
+def _way_outputs(job: _Job) -> list[Any]:
+    """What `_way_changes` changes."""
+    return list(_way_changes(job, "paint"))
+
+
 # ---- jobs ----------------------------------------------------------------------------------------
 
 
@@ -328,15 +357,24 @@ def _wire_jobs(job: _Job) -> list[Any]:
         button.click(None, None, None, js=_TO_RESULTS, api_visibility="private")
         start = button.click(
             _loading(job, example),
-            None,
-            [*job.waiting_outputs, job.shown, inputs.photo, inputs.info, inputs.way,
-             inputs.paint_side, inputs.mask_side, inputs.trimap_side, inputs.band,
-             inputs.painter, inputs.painter_wait, inputs.mask, inputs.trimap,
-             inputs.trimap_preview],
+            job.shown,
+            [
+                *job.waiting_outputs,
+                job.shown,
+                job.painted,
+                inputs.photo,
+                inputs.info,
+                inputs.way,
+                *_way_outputs(job),
+                inputs.painter,
+                inputs.painter_wait,
+                inputs.mask,
+                inputs.trimap,
+            ],
             cancels=events[:1],
             show_progress="hidden",
             **LIGHT,
-        )  # fmt: skip
+        )
         starts.append(start)
         events.append(
             start.success(
@@ -397,14 +435,16 @@ def _cutting_example(job: _Job, example: Example) -> Callable[..., Iterator[Chan
     return cut_example
 
 
-def _loading(job: _Job, example: Example) -> Callable[[], Iterator[Changes]]:
-    def load() -> Iterator[Changes]:
-        yield {**job.waiting(WORKING), **_no_painting(job)}
+def _loading(job: _Job, example: Example) -> Callable[..., Iterator[Changes]]:
+    def load(before: Shown | None) -> Iterator[Changes]:
+        yield job.waiting(WORKING)
+        _let_painter_start(before)
+        yield _no_painting(job)
         shown = show(example.photo, job.settings)
         # A copy: the server gives nothing away that lies outside its own folder.
         guide = str(shutil.copy(example.guide, shown.proxy.parent))
         changes = {
-            **_photo_changes(job, shown),
+            **_photo_changes(job, shown, example.way),
             **_way_changes(job, example.way),
             job.inputs.way: example.way,
             job.inputs.mask: guide if example.way == "mask" else None,
@@ -431,15 +471,19 @@ def _carry_out(
     )
     progress(0.0, desc="Starting")
     yield job.waiting(WORKING, running=True)
-    told = time.monotonic()
+    told = since = time.monotonic()
+    stage = ""
     try:
         with closing(carry_out(task, job.settings)) as steps:  # type: ignore[type-var]
             for step in steps:
                 if isinstance(step, Step):
-                    full, what = progress_of(step)
+                    now = time.monotonic()
+                    if step.stage != stage:
+                        stage, since = step.stage, now
+                    full, what = progress_of(step, now - since)
                     progress(full, desc=what)
-                    if time.monotonic() - told >= TICK:
-                        told = time.monotonic()
+                    if now - told >= TICK:
+                        told = now
                         yield {job.inputs.cut: gr.skip()}
                 else:
                     for note in step.notes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -47,6 +48,8 @@ class Shown:
     """(h, w) of it in pixels."""
     notes: tuple[str, ...] = ()
     """What the user should know of the file."""
+    taken: float = field(default_factory=time.monotonic)
+    """When."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -31,10 +32,19 @@ SPAN = {
 but a bar that starts again with each of them tells less."""
 
 
-def progress_of(step: Step) -> tuple[float, str]:
-    """How full the bar is, 0 to 1, and what stands above it."""
+CREEP, SLOW = 0.6, 30.0
+"""How much of what a stage has left the bar takes by itself, and in about how many seconds: the
+first steps of a large photo are long, and a bar that stands still looks dead."""
+
+
+def progress_of(step: Step, seconds: float = 0.0) -> tuple[float, str]:
+    """How full the bar is, 0 to 1, and what stands above it.
+
+    seconds: since this stage began.
+    """
     start, end = SPAN.get(step.stage, (0.0, 1.0))
     part = min(1.0, step.done / step.total) if step.total > 0 else 0.0
+    part += (1 - part) * CREEP * (1 - math.exp(-seconds / SLOW))
     return start + (end - start) * part, STAGES.get(step.stage, step.stage.capitalize())
 
 

@@ -170,7 +170,8 @@ footer .divider { display: none; }
 #stage .wrap { inset: 0; padding: 24px !important; justify-content: center; gap: 10px; }
 #stage .progress-level { gap: 10px; }
 #stage .progress-level-inner, #stage .progress-text { font-family: var(--font); font-size: 14px; }
-#stage .progress-text { position: static; order: 2; }
+#stage .progress-text { display: none; }  /* a clock that every sign of life sets back */
+#right { scroll-margin-top: 12px; }
 #stage .progress-bar-wrap { border-radius: 99px; height: 8px; border: 0; width: min(420px, 80%);
   background: var(--neutral-200); }
 .dark #stage .progress-bar-wrap { background: #303036; }
