@@ -194,5 +194,5 @@ def test_requests_without_a_page_leave_nothing_in_memory(service: Service) -> No
             assert service.call("plan", [100, 100, None, 0])[0] == "complete"
         return int(process.memory_info().rss) - before
 
-    grown(30)
-    assert grown(60) < 5e6  # 10 MB with their sessions
+    # With their sessions 7 MB each time; without, only what is still being warmed up.
+    assert any(grown(40) < 2e6 for _ in range(8))
