@@ -44,14 +44,10 @@ class Inputs:
     info: gr.HTML
     examples: tuple[gr.Button, ...]
     way: gr.Radio
-    paint_side: gr.Column
     painter_wait: gr.HTML
     painter: Painter
-    mask_side: gr.Column
     mask: FileOfPicture
-    trimap_side: gr.Column
     trimap: FileOfPicture
-    band: gr.Row
     inside: gr.Slider
     outside: gr.Slider
     trimap_show: gr.Button
@@ -175,26 +171,28 @@ def _inputs(settings: Settings) -> Inputs:
         )
 
     _step("2", "Subject")
+    # Which of the three sides below shows is a matter of style sheets: Gradio would make them anew,
+    # and lose what has been painted.
     way = gr.Radio(WAYS, value="paint", show_label=False, container=False, elem_id="way")
-    with gr.Column(elem_id="paint-side") as paint_side:
+    with gr.Column(elem_id="paint-side"):
         gr.HTML(_legend(), padding=False)
         painter_wait = gr.HTML(NO_PAINTER, elem_id="painter-wait", padding=False)
         painter = _painter()
-    with gr.Column(visible=False) as mask_side:
+    with gr.Column(elem_id="mask-side"):
         gr.HTML(
             '<p class="hint">White where the subject is, roughly: from a selection tool, SAM or a'
             " background remover. A band along its edge is computed anew.</p>",
             padding=False,
         )
         mask = _guide_file("mask", "Mask")
-    with gr.Column(visible=False) as trimap_side:
+    with gr.Column(elem_id="trimap-side"):
         gr.HTML(
             '<p class="hint">White is surely subject, black surely background, grey is computed.'
             " Keep the grey band just wide enough for every stray hair.</p>",
             padding=False,
         )
         trimap = _guide_file("trimap", "Trimap")
-    with gr.Row() as band:
+    with gr.Row(elem_id="band"):
         inside, outside = (
             gr.Slider(0, 15, value=value, step=0.5, label=label, elem_id=name, min_width=150)
             for name, value, label in (
@@ -249,14 +247,10 @@ def _inputs(settings: Settings) -> Inputs:
         info=info,
         examples=buttons,
         way=way,
-        paint_side=paint_side,
         painter_wait=painter_wait,
         painter=painter,
-        mask_side=mask_side,
         mask=mask,
-        trimap_side=trimap_side,
         trimap=trimap,
-        band=band,
         inside=inside,
         outside=outside,
         trimap_show=trimap_show,

@@ -161,7 +161,9 @@ def _wire_photo(job: _Job, running: list[Any]) -> None:
     )
     inputs.photo.clear(
         # It is also told of before there is any photo, when a way to give one is chosen.
-        lambda before: gr.skip() if before is None else forget(_hidden_painting(job)),
+        lambda before: (
+            gr.skip() if before is None else forget({inputs.painter_wait: gr.update(visible=True)})
+        ),
         job.shown,
         [*job.waiting_outputs, job.shown, inputs.info, *guides],
         cancels=running,
@@ -221,14 +223,6 @@ def _let_painter_start(before: Shown | None) -> None:
         time.sleep(max(0.0, STARTING - (time.monotonic() - before.taken)))
 
 
-def _hidden_painting(job: _Job) -> Changes:
-    """No painter to see; it stays on the page until there is another photo."""
-    return {
-        job.inputs.painter: gr.update(visible="hidden"),
-        job.inputs.painter_wait: gr.update(visible=True),
-    }
-
-
 # ---- subject -------------------------------------------------------------------------------------
 
 
@@ -269,15 +263,10 @@ def _wire_subject(job: _Job) -> None:
     inputs, settings = job.inputs, job.settings
 
     def change_way(way: str, shown: Shown | None, painted: Path | None) -> Changes:
-        changes = _way_changes(job, way)
-        if way != "paint" or shown is None:
-            return changes
-        if painted != shown.proxy:
-            return changes | _painting(job, shown)
-        return changes | {
-            inputs.painter: gr.update(visible=True),
-            inputs.painter_wait: gr.update(visible=False),
-        }
+        changes: Changes = {inputs.trimap_preview: gr.update(value=None, visible=False)}
+        if way == "paint" and shown is not None and painted != shown.proxy:
+            changes |= _painting(job, shown)
+        return changes
 
     def preview(*given: Any) -> Any:
         path = show_trimap(given[-1], _guide(*given), settings)
@@ -292,7 +281,7 @@ def _wire_subject(job: _Job) -> None:
     inputs.way.change(
         change_way,
         [inputs.way, job.shown, job.painted],
-        [*_way_outputs(job), inputs.painter, inputs.painter_wait, job.painted],
+        [inputs.trimap_preview, inputs.painter, inputs.painter_wait, job.painted],
         show_progress="hidden",
         **LIGHT,
     )
@@ -312,23 +301,6 @@ def _wire_subject(job: _Job) -> None:
         trigger_mode="always_last",
         **LIGHT,
     )
-
-
-def _way_changes(job: _Job, way: str) -> Changes:
-    inputs = job.inputs
-    return {
-        # Hidden, not taken off the page: the strokes stay, and a picture on its way to it arrives.
-        inputs.paint_side: gr.update(visible=True if way == "paint" else "hidden"),
-        inputs.mask_side: gr.update(visible=way == "mask"),
-        inputs.trimap_side: gr.update(visible=way == "trimap"),
-        inputs.band: gr.update(visible=way != "trimap"),
-        inputs.trimap_preview: gr.update(value=None, visible=False),
-    }
-
-
-def _way_outputs(job: _Job) -> list[Any]:
-    """What `_way_changes` changes."""
-    return list(_way_changes(job, "paint"))
 
 
 # ---- jobs ----------------------------------------------------------------------------------------
@@ -365,7 +337,7 @@ def _wire_jobs(job: _Job) -> list[Any]:
                 inputs.photo,
                 inputs.info,
                 inputs.way,
-                *_way_outputs(job),
+                inputs.trimap_preview,
                 inputs.painter,
                 inputs.painter_wait,
                 inputs.mask,
@@ -445,7 +417,6 @@ def _loading(job: _Job, example: Example) -> Callable[..., Iterator[Changes]]:
         guide = str(shutil.copy(example.guide, shown.proxy.parent))
         changes = {
             **_photo_changes(job, shown, example.way),
-            **_way_changes(job, example.way),
             job.inputs.way: example.way,
             job.inputs.mask: guide if example.way == "mask" else None,
             job.inputs.trimap: guide if example.way == "trimap" else None,

@@ -121,7 +121,7 @@ def _theme() -> gr.themes.Base:
 
 
 _CSS = """
-.gradio-container { max-width: 1360px !important; margin: 0 auto !important; }
+.gradio-container { max-width: 1360px !important; width: 100%; margin: 0 auto !important; }
 .gradio-container > main, .gradio-container .main { padding-top: 20px; }
 .html-container { padding: 0 !important; }
 .prose > :first-child { margin-top: 0 !important; }
@@ -152,8 +152,8 @@ _CSS = """
 .empty p { margin: 0; max-width: 34em; color: var(--body-text-color-subdued); }
 #report table.report { width: 100%; border-collapse: collapse; font-size: 14px; border: 0;
   margin: 0; }
-#report table.report th, #report table.report td { text-align: left; vertical-align: top; padding: 7px 0;
-  border: 0; border-bottom: 1px solid var(--border-color-primary); background: none;
+#report table.report th, #report table.report td { text-align: left; vertical-align: top;
+  padding: 7px 0; border: 0; border-bottom: 1px solid var(--border-color-primary); background: none;
   color: var(--body-text-color); overflow-wrap: anywhere; }
 table.report th { width: 9em; font-weight: 500; color: var(--body-text-color-subdued); }
 #report table.report tr { background: none; border: 0; }
@@ -171,6 +171,13 @@ footer .divider { display: none; }
 #stage .progress-level { gap: 10px; }
 #stage .progress-level-inner, #stage .progress-text { font-family: var(--font); font-size: 14px; }
 #stage .progress-text { display: none; }  /* a clock that every sign of life sets back */
+#paint-side, #mask-side, #trimap-side { display: none; }
+body:has(#way input[value="paint"]:checked) #paint-side,
+body:has(#way input[value="mask"]:checked) #mask-side,
+body:has(#way input[value="trimap"]:checked) #trimap-side { display: flex; }
+body:has(#way input[value="trimap"]:checked) #band { display: none; }
+#painter-wait ~ #painter { display: none; }
+#band label > span, #band .head span { white-space: nowrap; font-size: 14px; }
 #right { scroll-margin-top: 12px; }
 #stage .progress-bar-wrap { border-radius: 99px; height: 8px; border: 0; width: min(420px, 80%);
   background: var(--neutral-200); }
