@@ -17,7 +17,7 @@ class _Quiet(type(gr.Image)):  # type: ignore[misc]  # a class that is only know
     """Gradio's own metaclass writes a .pyi file beside the module of every component's class."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> _Quiet:
-        return ABCMeta.__new__(mcs, name, bases, names)  # type: ignore[type-var]
+        return ABCMeta.__new__(mcs, name, bases, names)
 
 
 class FileOfPicture(gr.Image, metaclass=_Quiet):
@@ -47,7 +47,7 @@ class Painter(gr.ImageEditor, metaclass=_Quiet):
         layers = [] if payload is None else payload.layers
         return [Path(layer.path) for layer in layers if layer.path]
 
-    def accept_blobs(self, data: Any) -> None:  # type: ignore[override]
+    def accept_blobs(self, data: Any) -> None:
         """Nothing: layers come as files when they are asked for.
 
         Gradio's own keeps what any client sends in memory until somebody asks for it. Without the

@@ -21,7 +21,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 
 import gradio as gr
 
@@ -30,6 +29,7 @@ from .models import offered
 from .painting import BRUSHES, OPACITY
 from .samples import examples
 from .settings import Settings
+from .texts import NO_INFO, NO_PAINTER, NO_PHOTO, legend, model_note
 
 WAYS = (("Paint it", "paint"), ("Upload a mask", "mask"), ("Upload a trimap", "trimap"))
 KINDS = (("Checkerboard", "checkerboard"), ("Colour", "colour"), ("Own picture", "picture"))
@@ -97,31 +97,6 @@ def lay_out(settings: Settings) -> tuple[Inputs, Outputs]:
     return inputs, outputs
 
 
-def stage(title: str, text: str) -> str:
-    """What stands where results will be, as HTML."""
-    return f'<div class="empty"><b>{escape(title)}</b><p>{escape(text)}</p></div>'
-
-
-NO_PHOTO = stage(
-    "Your cut-out will appear here",
-    "Choose a photo, mark the subject and press Cut. Or start one of the examples.",
-)
-READY = stage("Ready when you are", "Mark the subject, then press Cut.")
-WORKING = stage("Working", "The first cut of a large photo takes a while.")
-CANCELLED = stage("Cancelled", "Nothing was kept. Press Cut to start again.")
-FAILED = stage("That did not work", "The message says why. Change the input and press Cut again.")
-NO_PAINTER = '<div class="empty"><p>Choose a photo first, then paint on it here.</p></div>'
-NO_INFO = (
-    '<p class="facts">JPEG, PNG, TIFF, WebP or EXR, 8 to 32 bit. Depth, colour profile and size'
-    " are kept.</p>"
-)
-
-
-def model_note(note: str) -> str:
-    """The line below the choice of models, as HTML."""
-    return f'<p class="hint">{escape(note)}</p>'
-
-
 def brush(size: tuple[int, int]) -> gr.Brush:
     """The brushes for a picture of this (h, w): thick enough to cover a subject soon."""
     return gr.Brush(
@@ -175,7 +150,7 @@ def _inputs(settings: Settings) -> Inputs:
     # and lose what has been painted.
     way = gr.Radio(WAYS, value="paint", show_label=False, container=False, elem_id="way")
     with gr.Column(elem_id="paint-side"):
-        gr.HTML(_legend(), padding=False)
+        gr.HTML(legend(), padding=False)
         painter_wait = gr.HTML(NO_PAINTER, elem_id="painter-wait", padding=False)
         painter = _painter()
     with gr.Column(elem_id="mask-side"):
@@ -329,11 +304,16 @@ def _outputs() -> Outputs:
         )
         with gr.Row():
             files = [
-                gr.DownloadButton(label, variant=variant, elem_id=name, min_width=150)
-                for label, variant, name in (
-                    ("Cut-out (PNG)", "primary", "download-cutout"),
-                    ("Alpha (16-bit PNG)", "secondary", "download-alpha"),
-                    ("Cut-out (TIFF)", "secondary", "download-tiff"),
+                gr.DownloadButton(
+                    label,
+                    variant="primary" if name == "download-cutout" else "secondary",
+                    elem_id=name,
+                    min_width=150,
+                )
+                for label, name in (
+                    ("Cut-out (PNG)", "download-cutout"),
+                    ("Alpha (16-bit PNG)", "download-alpha"),
+                    ("Cut-out (TIFF)", "download-tiff"),
                 )
             ]
         report = gr.HTML(elem_id="report", padding=False)
@@ -353,16 +333,6 @@ def _outputs() -> Outputs:
         alpha_file=files[1],
         tiff_file=files[2],
         report=report,
-    )
-
-
-def _legend() -> str:
-    items = "".join(
-        f'<li><i class="b{brush.stroke:d}"></i>{escape(brush.title)}</li>' for brush in BRUSHES
-    )
-    return (
-        f'<ul class="legend">{items}</ul><p class="hint">Cover the subject, and a band along its'
-        " edge is computed. Or mark some subject and some background: all the rest is computed.</p>"
     )
 
 

@@ -165,6 +165,8 @@ table.report th { width: 9em; font-weight: 500; color: var(--body-text-color-sub
   border-radius: 6px; background-size: cover; }
 #result-slider, #edges-slider { --slider-color: var(--primary-600); }
 .wrap:has(> .error) { display: none !important; }
+button[role="tab"].selected { color: var(--primary-700) !important; }
+.dark button[role="tab"].selected { color: var(--primary-300) !important; }
 footer { opacity: 0.75; }
 footer .divider { display: none; }
 #stage .wrap { inset: 0; padding: 24px !important; justify-content: center; gap: 10px; }
