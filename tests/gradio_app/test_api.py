@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,25 +89,6 @@ def test_an_upload_by_path_and_by_address_is_enough(service: Service) -> None:
     event, _ = service.call("trimap", [files[1]["url"], 2, 4])
     assert event == "complete"
     assert httpx.get(files[0]["url"]).content[:4] == b"\x89PNG"
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_as_the_readme_has_it(service: Service, tmp_path: Path) -> None:
-    script = """
-        set -e
-        S=$SERVER/gradio_api
-        upload() { curl -sF "files=@$1" $S/upload | tr -d '[]'; }
-        job=$(curl -s $S/call/v2/matte -H 'Content-Type: application/json' \\
-          -d "{\\"image\\": $(upload photo.jpg), \\"trimap\\": $(upload trimap.png)}" \\
-          | cut -d'"' -f4)
-        curl -sN $S/call/matte/$job | tail -n 2 | grep -o 'http[^"]*' | xargs -n 1 curl -sO
-    """
-    (tmp_path / "photo.jpg").write_bytes(PHOTO.read_bytes())
-    (tmp_path / "trimap.png").write_bytes(TRIMAP.read_bytes())
-    environment = {"SERVER": service.url, "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, check=True)
-    assert pixels(tmp_path / "photo_cutout.png").shape == (512, 512, 4)
-    assert pixels(tmp_path / "photo_alpha.png").dtype == np.uint16
 
 
 def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> None:
