@@ -17,7 +17,7 @@ from .engine import Guide, Result, Step, Task, carry_out
 from .files import job_folder
 from .models import chosen
 from .parts import HEAVY, LIGHT, Changes, Parts
-from .previews import Shown, behind_of, compare, compare_edges, show
+from .previews import Shown, behind_of, compare, compare_edges, show, with_strokes
 from .report import progress_of, report_table
 from .samples import Example, examples, guide_for
 from .taking import (
@@ -25,7 +25,6 @@ from .taking import (
     guide_inputs,
     let_painter_start,
     no_painting,
-    painted,
     photo_changes,
 )
 from .texts import CANCELLED, FAILED, READY, WORKING, model_note
@@ -127,14 +126,9 @@ def _cutting_example(parts: Parts, example: Example) -> Callable[..., Iterator[C
         *rest: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Changes]:
-        # Straight from the package: a painter that has just been given a picture has nothing yet.
+        # Straight from the package: nothing has to come back from the page first.
         guide = guide_for(example, inside, outside)
-        for changes in _carry_out(parts, shown, guide, rest, progress):
-            if example.way == "paint" and changes.get(parts.result) is not None:
-                # Not earlier: an editor that is still loading the photo would mislay them.
-                strokes = shown.proxy.parent / example.guide.name
-                changes[parts.inputs.painter] = painted(shown, strokes)
-            yield changes
+        yield from _carry_out(parts, shown, guide, rest, progress)
 
     return cut_example
 
@@ -147,6 +141,8 @@ def _loading(parts: Parts, example: Example) -> Callable[..., Iterator[Changes]]
         shown = show(example.photo, parts.settings)
         # A copy: the server gives nothing away that lies outside its own folder.
         guide = str(shutil.copy(example.guide, shown.proxy.parent))
+        if example.way == "paint":
+            shown = with_strokes(shown, Path(guide))
         changes = {
             **photo_changes(parts, shown, example.way),
             parts.inputs.way: example.way,
@@ -205,7 +201,6 @@ def _result_outputs(parts: Parts) -> list[Any]:
     return [
         *parts.waiting_outputs,
         parts.inputs.cut,
-        parts.inputs.painter,
         outputs.slider,
         outputs.edges,
         outputs.alpha,
@@ -247,7 +242,16 @@ def _pair(paths: tuple[Path, Path]) -> tuple[str, str]:
 
 
 def wire_background(parts: Parts) -> None:
+    """Wire what stands behind the cut-out, and the choice of the model."""
     outputs, inputs, settings = parts.outputs, parts.inputs, parts.settings
+
+    def take(picture: Path) -> Iterator[Any]:
+        try:
+            # A small JPEG is enough for what is shown, and browsers show no TIFF and no EXR.
+            yield str(show(picture, settings).proxy)
+        except Exception:
+            yield None
+            raise
 
     def again(
         result: Result | None, kind: str, colour: str, picture: Path | None, clean: bool
@@ -265,12 +269,12 @@ def wire_background(parts: Parts) -> None:
         changes[outputs.edges] = _pair(compare_edges(result.view, behind, settings))
         return changes
 
+    outputs.picture.upload(take, outputs.picture, outputs.picture, show_progress="minimal", **LIGHT)
     gr.on(
         [
             outputs.kind.input,
             outputs.colour.change,
-            outputs.picture.upload,
-            outputs.picture.clear,
+            outputs.picture.change,
             outputs.clean.input,
         ],
         again,

@@ -272,23 +272,7 @@ def _outputs() -> Outputs:
                     buttons=["fullscreen"],
                     elem_id="routing",
                 )
-        with gr.Row(equal_height=True):
-            kind = gr.Radio(
-                KINDS,
-                value="checkerboard",
-                label="Background",
-                elem_id="background-kind",
-                scale=3,
-                min_width=240,
-            )
-            clean = gr.Checkbox(
-                True,
-                label="Clean edge colours",
-                info="Without the old background",
-                elem_id="clean-colours",
-                scale=2,
-                min_width=160,
-            )
+        kind = gr.Radio(KINDS, value="checkerboard", label="Background", elem_id="background-kind")
         colour = gr.ColorPicker(
             "#3fa34d", label="Colour", visible=False, elem_id="background-color"
         )
@@ -301,6 +285,12 @@ def _outputs() -> Outputs:
             visible=False,
             buttons=[],
             elem_id="background-file",
+        )
+        clean = gr.Checkbox(
+            True,
+            label="Clean edge colours",
+            info="Off, the old background's colours stay in the edges.",
+            elem_id="clean-colours",
         )
         with gr.Row():
             files = [

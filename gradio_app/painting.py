@@ -70,7 +70,7 @@ def read_layers(layers: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uin
     """
     labels = np.full(size, Stroke.UNPAINTED, np.uint8)
     for layer in layers:
-        upper = labels_of(_pixels(layer, size))
+        upper = labels_of(read_layer(layer, size))
         labels = np.where(upper == Stroke.UNPAINTED, labels, upper)
     return labels
 
@@ -96,8 +96,19 @@ def guide_of(labels: NDArray[np.uint8], inside: float, outside: float) -> Guide:
     return Guide("mask", mask, inside, outside)
 
 
-def _pixels(layer: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(h, w, 4), straight colours; the size is looked at before anything is decoded."""
+def draw(pixels: NDArray[np.uint8], layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (h, w, 3) with a painted layer (h, w, 4) on it."""
+    share = layer[..., 3:].astype(np.float32) / 255
+    return np.rint(pixels * (1 - share) + layer[..., :3] * share).astype(np.uint8)
+
+
+def read_layer(layer: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A painted layer, (h, w, 4) with straight colours.
+
+    size: (h, w) that it has to have, which is looked at before anything is decoded.
+
+    Raises InputError as `read_layers` does.
+    """
     from PIL import Image
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -24,6 +24,7 @@ from mematte_plugin import (
 
 from .engine import Guide, read_upload, trimap_of
 from .files import job_folder
+from .painting import draw, read_layer
 from .settings import Settings
 from .views import PREVIEW, View
 
@@ -48,6 +49,10 @@ class Shown:
     """(h, w) of it in pixels."""
     notes: tuple[str, ...] = ()
     """What the user should know of the file."""
+    strokes: Path | None = None
+    """A layer that an example has painted on it already, of the proxy's size."""
+    canvas: Path | None = None
+    """With these strokes, where there are some."""
     taken: float = field(default_factory=time.monotonic)
     """When."""
 
@@ -80,6 +85,15 @@ def show(photo: Path, settings: Settings) -> Shown:
         proxy_size=(small.shape[0], small.shape[1]),
         notes=tuple(notes),
     )
+
+
+def with_strokes(shown: Shown, strokes: Path) -> Shown:
+    """The same with a painted layer on it, which is of the proxy's size."""
+    photo = read_photo(shown.proxy)
+    canvas = _new(shown.proxy, "canvas")
+    drawn = draw(photo.pixels, read_layer(strokes, photo.size))
+    write_image(canvas, drawn, bits=8, icc_profile=photo.icc_profile)
+    return replace(shown, strokes=strokes, canvas=canvas)
 
 
 def show_trimap(shown: Shown, guide: Guide, settings: Settings) -> Path:

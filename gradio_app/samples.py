@@ -15,7 +15,7 @@ from PIL import Image
 from mematte_plugin import read_photo, trimap_overlay
 
 from .engine import Guide
-from .painting import guide_of, labels_of
+from .painting import draw, guide_of, labels_of
 
 THUMB = 96
 """Side of a thumbnail in pixels."""
@@ -60,9 +60,7 @@ def thumbnail(example: Example) -> str:
     sweeping of old files would take away."""
     photo = read_photo(example.photo).pixels  # (H, W, 3) uint8
     if example.way == "paint":
-        layer = _layer(example)
-        share = layer[..., 3:].astype(np.float32) / 255
-        drawn = np.rint(photo * (1 - share) + layer[..., :3] * share).astype(np.uint8)
+        drawn = draw(photo, _layer(example))
     elif example.way == "mask":
         mask = np.asarray(Image.open(example.guide).convert("L"))
         drawn = np.where(mask[..., None] >= 128, photo, photo // 4)

@@ -99,8 +99,10 @@ def photo_changes(parts: Parts, shown: Shown, way: str) -> Changes:
 def _painting(parts: Parts, shown: Shown) -> Changes:
     """A new painter with the photo."""
     height, width = shown.proxy_size
+    # Strokes of an example are part of the picture: as a layer, the editor loses or mislays them.
+    background = str(shown.canvas or shown.proxy)
     painter = gr.update(
-        value=painted(shown),
+        value={"background": background, "layers": [], "composite": None},
         canvas_size=(width, height),
         brush=brush(shown.proxy_size),
         eraser=eraser(shown.proxy_size),
@@ -111,12 +113,6 @@ def _painting(parts: Parts, shown: Shown) -> Changes:
         parts.inputs.painter_wait: gr.update(visible=False),
         parts.painted: shown.proxy,
     }
-
-
-def painted(shown: Shown, *layers: Path) -> dict[str, Any]:
-    """What the painter shows: the photo, and strokes on it."""
-    paths = [str(layer) for layer in layers]
-    return {"background": str(shown.proxy), "layers": paths, "composite": None}
 
 
 def no_painting(parts: Parts) -> Changes:
@@ -162,7 +158,8 @@ class Said:
         if self.shown is None:
             raise InputError("photo: there is none yet; choose one first")
         if self.way == "paint":
-            labels = read_layers(self.layers, self.shown.proxy_size)
+            old = [self.shown.strokes] if self.shown.strokes else []
+            labels = read_layers([*old, *self.layers], self.shown.proxy_size)
             return guide_of(labels, self.inside, self.outside)
         kind: Literal["mask", "trimap"] = "mask" if self.way == "mask" else "trimap"
         file = self.mask if kind == "mask" else self.trimap
