@@ -120,12 +120,14 @@ def _cutting(parts: Parts) -> Callable[..., Iterator[Changes]]:
 
 def _cutting_example(parts: Parts, example: Example) -> Callable[..., Iterator[Changes]]:
     def cut_example(
-        shown: Shown,
+        shown: Shown | None,
         inside: float,
         outside: float,
         *rest: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Changes]:
+        if shown is None:  # taken away again meanwhile
+            return
         # Straight from the package: nothing has to come back from the page first.
         guide = guide_for(example, inside, outside)
         yield from _carry_out(parts, shown, guide, rest, progress)

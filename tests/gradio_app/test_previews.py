@@ -47,7 +47,8 @@ def result() -> Iterator[Result]:
 
 
 def pixels(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
 
 
 def test_a_photo_is_shown_small_and_described(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_photo_is_shown_small_and_described(tmp_path: Path) -> None:
     shown = show(path, SETTINGS)
     assert shown.size == (1000, 2000)
     assert shown.proxy_size == (PREVIEW // 2, PREVIEW)
-    assert Image.open(shown.proxy).size == (PREVIEW, PREVIEW // 2)
+    assert pixels(shown.proxy).shape == (PREVIEW // 2, PREVIEW, 3)
     line = photo_line(shown)
     assert "2000 × 1000 px" in line
     assert "16 bit" in line
@@ -100,7 +101,7 @@ def test_a_colour_stands_behind_the_subject(result: Result) -> None:
     assert result.view is not None
     before, after = compare(result.view, Behind("colour", "#2040c0"), True, SETTINGS)
     assert before == result.view.photo
-    alpha = np.asarray(Image.open(result.view.alpha))
+    alpha = pixels(result.view.alpha)[..., 0]
     shown, photo = pixels(after), pixels(before)
     far = np.abs(shown - [0x20, 0x40, 0xC0]).max(axis=2)
     assert np.median(far[alpha == 0]) <= 3
@@ -112,7 +113,7 @@ def test_clean_edge_colours_differ_from_the_photos_in_the_edges_only(result: Res
     tinted, clean = (
         pixels(path) for path in compare_edges(result.view, Behind("colour", "#000000"), SETTINGS)
     )
-    alpha = np.asarray(Image.open(result.view.alpha))
+    alpha = pixels(result.view.alpha)[..., 0]
     change = np.abs(clean - tinted).max(axis=2)
     assert change[(alpha > 20) & (alpha < 235)].max() > 20
     assert np.median(change[alpha == 255]) <= 2
@@ -124,11 +125,14 @@ def test_an_own_picture_and_a_checkerboard_stand_behind(result: Result, tmp_path
     assert result.view is not None
     path = tmp_path / "behind.tif"
     write_image(path, np.full((300, 500, 3), (0, 200 * 257, 0), np.uint16))
-    alpha = np.asarray(Image.open(result.view.alpha))
+    alpha = pixels(result.view.alpha)[..., 0]
     _, own = compare(result.view, Behind("picture", picture=path), True, SETTINGS)
     assert np.median(np.abs(pixels(own) - [0, 200, 0]).max(axis=2)[alpha == 0]) <= 4
     _, board = compare(result.view, Behind(), True, SETTINGS)
-    assert len(np.unique(pixels(board)[alpha == 0] // 40)) == 2
+    behind = pixels(board)[alpha == 0]
+    light, dark = ((np.abs(behind - grey).max(axis=1) <= 6).mean() for grey in (204, 153))
+    assert min(light, dark) > 0.3
+    assert light + dark > 0.9
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_colours_as_the_picker_gives_them(
     colour: str, rgb: tuple[int, int, int], result: Result
 ) -> None:
     assert result.view is not None
-    alpha = np.asarray(Image.open(result.view.alpha))
+    alpha = pixels(result.view.alpha)[..., 0]
     _, after = compare(result.view, behind_of("colour", colour, None), True, SETTINGS)
     assert np.median(np.abs(pixels(after) - rgb).max(axis=2)[alpha == 0]) <= 4
 
