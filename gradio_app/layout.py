@@ -4,8 +4,8 @@
 |---|---|
 | photo, photo-info | the photo to upload, paste or take; the line below it |
 | examples; example-paint, example-mask, example-trimap | buttons that start an example |
-| way | paint, mask or trimap |
-| painter, mask, trimap | the painting; the files |
+| way | paint, mask or trimap; paint-side, mask-side, trimap-side, band: what belongs to it |
+| painter, mask, trimap | the painting (painter-wait in its place without a photo); the files |
 | inside, outside | the band's sliders |
 | trimap-show, trimap-preview | button and picture: what a rough subject becomes |
 | cut, cancel | the job |
