@@ -87,7 +87,8 @@ def _plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     predicted, measured = plan["predicted_peak"], plan["measured_peak"]
     memory = f"{_bytes(predicted)} predicted"
     if measured is not None:
-        memory += f", {_bytes(measured)} measured"
+        # A process has one memory: what else the server did meanwhile is in it.
+        memory += f", {_bytes(measured)} measured, the whole server"
     return [
         ("Plan", f"{how[0].upper()}{how[1:]} ({plan['dtype']} on {plan['device']})"),
         ("Memory", memory),
