@@ -40,7 +40,7 @@ from mematte_plugin import (
 )
 
 from .gpu import ZERO_GPU, gpu
-from .models import chosen
+from .models import Offer, chosen
 from .settings import Settings
 from .views import View, make_view
 
@@ -49,6 +49,9 @@ TICK = 0.1
 STILL_THERE = 1.0
 """Seconds after which a step is given again although nothing is new, so that a caller who has left
 is noticed."""
+WARM = 2
+"""Models that are kept ready; of more, the one that was loaded first goes."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -233,34 +236,22 @@ def _worker(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="mematte")
 
 
-@lru_cache(maxsize=2)
-def _pipeline(source: str, name: str, device: str, report: _Ignored) -> MattingPipeline:
-    network = load_network(source, progress=report.call)
-    return MattingPipeline(network, device=device, model=name)
-
-
-@dataclass(frozen=True)
-class _Ignored:
-    """An argument by which a cache does not tell calls apart."""
-
-    call: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Ignored)
-
-    def __hash__(self) -> int:
-        return 0
+_pipelines: dict[tuple[Offer, str], MattingPipeline] = {}
+"""Kept ready by model and device, for the one thread that computes."""
 
 
 def _ready(name: str | None, settings: Settings, report: Report) -> MattingPipeline:
     offer = chosen(name, settings)
     report(0, 1, "model")
-
-    def downloading(done: int, total: int, what: str) -> None:
-        del what
-        report(done, total, "model")
-
-    return _pipeline(offer.source, offer.name, settings.device, _Ignored(downloading))
+    key = (offer, settings.device)
+    if key not in _pipelines:
+        while len(_pipelines) >= WARM:  # before the next one takes memory, too
+            del _pipelines[next(iter(_pipelines))]
+        network = load_network(
+            offer.source, progress=lambda done, total, what: report(done, total, "model")
+        )
+        _pipelines[key] = MattingPipeline(network, device=settings.device, model=offer.name)
+    return _pipelines[key]
 
 
 def _prepare(settings: Settings) -> None:
