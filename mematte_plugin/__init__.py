@@ -24,6 +24,7 @@ if "torch" not in sys.modules:
 
 if TYPE_CHECKING:
     from .compositing import composite
+    from .cutting import cut
     from .errors import (
         BudgetError,
         InputError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from .memory.plan import Plan
     from .network import MEMatte, NetworkConfig
     from .notes import collect_notes
-    from .pipeline import MattingPipeline, cut
+    from .pipeline import MattingPipeline
     from .planning import plan_memory
     from .trimap import Stroke, from_alpha, from_mask, from_strokes, normalise_trimap
     from .views import checkerboard, routing_overlay, trimap_overlay
@@ -68,7 +69,7 @@ _HOMES = {
     "checkerboard": ".views",
     "collect_notes": ".notes",
     "composite": ".compositing",
-    "cut": ".pipeline",
+    "cut": ".cutting",
     "estimate_foreground": ".foreground",
     "from_alpha": ".trimap",
     "from_mask": ".trimap",

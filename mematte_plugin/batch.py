@@ -23,8 +23,9 @@ import numpy as np
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import read_photo
 from .memory.units import parse_bytes
-from .pipeline import Budget, MattingPipeline, trimap_for
+from .pipeline import Budget, MattingPipeline
 from .retention import Retention
+from .trimap import trimap_for
 from .writing import FORMATS, check_writable, write_image
 
 READABLE = frozenset(

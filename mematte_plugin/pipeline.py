@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .errors import InputError, MEMatteError, SettingError
-from .images import Photo, read_photo, split_batch, to_unit
+from .images import Photo, read_photo, split_batch
 from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
@@ -27,7 +27,7 @@ from .network.rows import idle
 from .notes import warn_user
 from .planning import Request, fused_on, resolve_dtype
 from .retention import Retention, check_retention, max_tokens
-from .trimap import INSIDE, OUTSIDE, from_mask, normalise_trimap
+from .trimap import normalise_trimap
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -239,7 +239,7 @@ class MattingPipeline:
         """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already."""
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
-            return _already_known(photo, trimap)
+            return already_known(photo, trimap)
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
@@ -406,89 +406,9 @@ class Stage:
             self.report(done, total, stage)
 
 
-def cut(
-    image: Any,
-    trimap: Any = None,
-    *,
-    mask: Any = None,
-    inside: float | None = None,
-    outside: float | None = None,
-    unit: Literal["%", "px"] = "%",
-    model: str = DEFAULT_MODEL,
-    device: str = "auto",
-    dtype: str = "auto",
-    retention: Retention = "auto",
-    memory_budget: Budget = None,
-    progress: Progress | None = None,
-) -> Matte:
-    """Cut the subject out of one photo; pipelines stay warm between calls.
-
-    Args:
-        image: the photo, in any form that `MattingPipeline` takes.
-        trimap: where the subject is sure, where the background is, and what is unknown.
-        mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
-            either, the alpha channel of an RGBA photo serves as the mask.
-        inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
-            (see `trimap.from_mask`).
-        unit: "%" of the subject's size, or "px".
-        model: catalog name, Hub id, folder or file.
-        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
-
-    Example:
-        >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
-
-    Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
-    """
-    if trimap is not None and mask is not None:
-        raise InputError("both a trimap and a mask are given; leave one of them out")
-    photo = image if isinstance(image, Photo) else read_photo(image)
-    if trimap is None:
-        if mask is None:
-            if photo.alpha is None:
-                raise InputError(
-                    f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
-                )
-            mask = to_unit(photo.alpha)
-        trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
-    three = normalise_trimap(trimap, photo.size)
-    if not (three == 0.5).any():  # do not even load, or download, a model
-        return _already_known(photo, three)
-    pipe = _warm(model, device, dtype)
-    check_retention(retention, pipe.network.config)
-    budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
-
-
-def trimap_for(
-    photo: Photo,
-    mask: Any,
-    *,
-    inside: float | None = None,
-    outside: float | None = None,
-    unit: Literal["%", "px"] = "%",
-) -> NDArray[np.uint8]:
-    """Trimap (H, W) uint8 0/128/255 of the photo's size from a rough mask of it.
-
-    A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
-    other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
-    """
-    return from_mask(
-        mask,
-        size=photo.size,
-        inside=INSIDE if inside is None else inside,
-        outside=OUTSIDE if outside is None else outside,
-        unit=unit,
-    )
-
-
-def _already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
+def already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
     """Nothing to find out: the trimap is the matte."""
     return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
-
-
-@lru_cache(maxsize=2)
-def _warm(model: str, device: str, dtype: str) -> MattingPipeline:
-    return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
 
 
 @lru_cache(maxsize=1)

@@ -2,12 +2,12 @@
 
 import math
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .errors import InputError, SettingError
-from .images import MAX_PIXELS, ImageSource, grey_name, read_gray
+from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
 from .notes import warn_user
 
 KNOWN = 0.02
@@ -130,6 +130,28 @@ def from_mask(
     if not (trimap == 255).any():
         warn_user(f"{name}: the band leaves no sure foreground; make inside smaller")
     return trimap
+
+
+def trimap_for(
+    photo: Photo,
+    mask: Any,
+    *,
+    inside: float | None = None,
+    outside: float | None = None,
+    unit: Literal["%", "px"] = "%",
+) -> np.ndarray:
+    """Trimap (H, W) uint8 0/128/255 of the photo's size from a rough mask of it.
+
+    A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
+    other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
+    """
+    return from_mask(
+        mask,
+        size=photo.size,
+        inside=INSIDE if inside is None else inside,
+        outside=OUTSIDE if outside is None else outside,
+        unit=unit,
+    )
 
 
 def from_alpha(alpha: ImageSource, *, width: float = 5) -> np.ndarray:

@@ -120,8 +120,8 @@ def cut(
         refuse_band(inside, outside, unit)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
+    from ..cutting import cut as library_cut
     from ..images import read_photo
-    from ..pipeline import cut as library_cut
     from ..weights.load import resolve
 
     with console.progress() as report:
@@ -260,7 +260,8 @@ def routing(
         refuse_band(inside, outside, unit)
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
-    from ..pipeline import MattingPipeline, trimap_for
+    from ..pipeline import MattingPipeline
+    from ..trimap import trimap_for
     from ..views import routing_sheet
     from ..weights.load import resolve
 

@@ -1,0 +1,105 @@
+"""One call from a photo to its matte, and the pipelines that are kept ready for the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Literal
+
+from .errors import InputError
+from .images import Photo, read_photo, to_unit
+from .matte import Matte
+from .memory.units import parse_bytes
+from .network import Progress
+from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
+from .retention import Retention, check_retention
+from .trimap import normalise_trimap, trimap_for
+from .weights.load import load_network
+
+READY = 2
+"""Pipelines that are kept; of more, the one that was not used for longest goes."""
+
+
+def cut(
+    image: Any,
+    trimap: Any = None,
+    *,
+    mask: Any = None,
+    inside: float | None = None,
+    outside: float | None = None,
+    unit: Literal["%", "px"] = "%",
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    dtype: str = "auto",
+    retention: Retention = "auto",
+    memory_budget: Budget = None,
+    progress: Progress | None = None,
+) -> Matte:
+    """Cut the subject out of one photo; pipelines stay warm between calls.
+
+    Args:
+        image: the photo, in any form that `MattingPipeline` takes.
+        trimap: where the subject is sure, where the background is, and what is unknown.
+        mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
+            either, the alpha channel of an RGBA photo serves as the mask.
+        inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
+            (see `trimap.from_mask`).
+        unit: "%" of the subject's size, or "px".
+        model: catalog name, Hub id, folder or file.
+        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
+
+    Example:
+        >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
+
+    Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
+    """
+    if trimap is not None and mask is not None:
+        raise InputError("both a trimap and a mask are given; leave one of them out")
+    photo = image if isinstance(image, Photo) else read_photo(image)
+    if trimap is None:
+        if mask is None:
+            if photo.alpha is None:
+                raise InputError(
+                    f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
+                )
+            mask = to_unit(photo.alpha)
+        trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
+    three = normalise_trimap(trimap, photo.size)
+    if not (three == 0.5).any():  # do not even load, or download, a model
+        return already_known(photo, three)
+    pipe = ready_pipeline(model, device=device, dtype=dtype)
+    check_retention(retention, pipe.network.config)
+    budget = None if memory_budget is None else parse_bytes(memory_budget)
+    return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
+
+
+def ready_pipeline(
+    model: str = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> MattingPipeline:
+    """A pipeline that stays loaded for the next call with the same arguments.
+
+    model: catalog name, Hub id, folder or file.
+    device, dtype: as for `MattingPipeline`.
+    progress: as for `load_network`, where the weights have to be downloaded.
+
+    Raises WeightsError, SettingError and MEMatteError as `load_network` and `MattingPipeline` do.
+    """
+    key = (model, device, dtype)
+    with _loading:  # whoever wants the same one at the same time waits for it
+        found = _ready.pop(key, None)
+        if found is None:
+            while len(_ready) >= READY:  # before the next one takes memory, too
+                del _ready[next(iter(_ready))]
+            network = load_network(model, progress=progress)
+            found = MattingPipeline(network, device=device, dtype=dtype, model=model)
+        _ready[key] = found
+    return found
+
+
+_ready: dict[tuple[str, str, str], MattingPipeline] = {}
+"""The one that was used last comes last."""
+_loading = Lock()
