@@ -5,7 +5,7 @@ Sources are paths, bytes, binary files, Pillow images, numpy arrays and torch te
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -15,6 +15,7 @@ from PIL import Image
 
 from .decoded import MAX_PIXELS, Decoded, check_size, to_unit
 from .decoding import decode, from_pil
+from .display import LONGEST, as_html, file_name, profile_name
 from .errors import InputError
 from .writing import check_writable, to_steps, write_image
 
@@ -43,7 +44,7 @@ _EIGHT_BIT = (
 _GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Photo:
     """One photograph, upright, in the depth it came in.
 
@@ -89,6 +90,33 @@ class Photo:
         if self.linear:
             small = linear_to_srgb(to_unit(small))
         return small if small.dtype == np.uint8 else to_steps(small, 8)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Photo({file_name(self.name)}, {width}×{height}, {self._depth()})"
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the photo small, and what there is to know about it."""
+        return as_html(
+            self._rows,
+            picture=lambda: self.proxy(LONGEST // 2),
+            described="The photo",
+            icc_profile=self.icc_profile,
+        )
+
+    def _depth(self) -> str:
+        return f"{self.bits} bit{' float' if self.bits == 32 else ''}"
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        height, width = self.size
+        yield "photo", file_name(self.name)
+        yield "size", f"{width}×{height}"
+        yield "depth", self._depth() + (", scene-linear light" if self.linear else "")
+        yield "profile", profile_name(self.icc_profile)
+        if self.dpi is not None:
+            yield "resolution", f"{self.dpi[0]:.0f} dpi"
+        if self.alpha is not None:
+            yield "transparency", "its own alpha, which serves as a mask"
 
 
 def read_photo(

@@ -1,7 +1,7 @@
 """The result of matting: alpha, decontaminated colours, and what one makes of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from .compositing import Background, composite
+from .display import LONGEST, as_html, file_name, one_line
 from .errors import OutputError, SettingError
 from .foreground import Progress, estimate_foreground
 from .images import (
@@ -22,12 +23,13 @@ from .images import (
     to_unit,
     write_image,
 )
+from .views import on_checkerboard
 from .writing import FORMATS, STRIP, to_steps
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Matte:
     """One photograph's matte; all arrays have the photo's size (H, W).
 
@@ -113,12 +115,22 @@ class Matte:
         return self._pillow(array)
 
     def cutout_proxy(self, longest: int) -> np.ndarray:
-        """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`."""
-        colours = scaled_down(self.foreground, longest)
+        """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`.
+
+        Its colours are the `foreground`'s where that is known already. Otherwise they are estimated
+        in the small size, which takes a fraction of a second however large the photo is.
+        """
+        alpha = scaled_down(self.alpha, longest)
+        known: np.ndarray | None = self.__dict__.get("foreground")
+        if known is not None:
+            colours = scaled_down(known, longest)
+        elif alpha is self.alpha:
+            colours = self.foreground
+        else:
+            colours = estimate_foreground(scaled_down(self.photo.pixels, longest), alpha)
         if self.photo.linear:
             colours = linear_to_srgb(colours)
-        alpha = scaled_down(self.alpha, longest)[..., None]
-        return to_steps(np.concatenate([colours, alpha], axis=2), 8)
+        return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)
 
     def composite(self, background: Background) -> Image.Image:
         """The subject before another background, as an RGB Pillow image of the photo's size.
@@ -187,6 +199,32 @@ class Matte:
     def kind_of(path: str | os.PathLike[str]) -> Kind:
         """What `save` writes under this name unless told otherwise."""
         return "alpha" if Path(path).stem.lower().endswith("_alpha") else "cutout"
+
+    def __repr__(self) -> str:
+        height, width = self.photo.size
+        by = f", model {one_line(self.model)}" if self.model else ""
+        return f"Matte({file_name(self.photo.name)}, {width}×{height}{by})"
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the cut-out on a checkerboard, and what there is to know about it."""
+        return as_html(
+            self._rows,
+            picture=lambda: on_checkerboard(self.cutout_proxy(LONGEST)),
+            described="The cut-out on a checkerboard",
+            icc_profile=self.photo.icc_profile,
+        )
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        height, width = self.photo.size
+        unknown = float((self.trimap == 0.5).mean())
+        yield "photo", file_name(self.photo.name)
+        yield "size", f"{width}×{height}"
+        yield "model", one_line(self.model) or "–"
+        yield "unknown", f"{unknown:.1%}" if unknown else "nothing: the trimap is the matte"
+        if self.plan is not None:
+            yield "plan", self.plan.short()
+            yield "lost", "; ".join(self.plan.lost) or "nothing: the result is exact"
+        yield "save", '.save("cutout.png"), in full size; .save("hair_alpha.png"): the alpha'
 
     def _saved(
         self, kind: Kind, fmt: str | None, bits: int | None, decontaminate: bool

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .compositing import composite
 from .errors import InputError
 from .images import scaled_down, to_unit
 from .writing import STRIP
@@ -44,6 +45,17 @@ def checkerboard(
     odd = (rows[:, None] + columns[None, :]) % 2 == 1
     grey = np.where(odd, np.uint8(dark), np.uint8(light))
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def on_checkerboard(cutout: np.ndarray, *, square: int | None = None) -> np.ndarray:
+    """A cut-out before the pattern that stands for transparency: (H, W, 3) uint8.
+
+    cutout: (H, W, 4) uint8, uint16 or float in [0, 1], straight alpha.
+    square: side of a square in pixels; default, a 32nd of the longer side.
+    """
+    size = (int(cutout.shape[0]), int(cutout.shape[1]))
+    board = checkerboard(size, square=square or max(4, max(size) // 32))
+    return np.rint(composite(cutout[..., :3], cutout[..., 3], board) * 255).astype(np.uint8)
 
 
 def trimap_overlay(pixels: np.ndarray, trimap: np.ndarray) -> np.ndarray:

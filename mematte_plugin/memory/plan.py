@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..display import as_html
 from ..errors import BudgetError
 from ..network.config import Chunking
 from .model import Job, attention_bytes, halved, phases
@@ -125,6 +126,19 @@ class Plan:
     def worst(self) -> str:
         """The phase that needs most."""
         return max(self.phases, key=self.phases.__getitem__) if self.phases else ""
+
+    def short(self) -> str:
+        """Where it ran, or is to run, and what it took, in one line."""
+        peak = self.predicted_peak if self.measured_peak is None else self.measured_peak
+        kind = "predicted" if self.measured_peak is None else "measured"
+        return (
+            f"{self.device}, {self.dtype}; {show_bytes(peak)} {kind} of a budget of"
+            f" {show_bytes(self.budget)}"
+        )
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the same table."""
+        return as_html(self.rows)
 
     def __str__(self) -> str:
         rows = list(self.rows())
