@@ -1,0 +1,392 @@
+"""A widget's jobs and results: what the notebook's front ends have in common.
+
+`painter.MatteWidget` and `panel.MattePanel` add what is seen.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Timer
+from time import perf_counter
+from typing import Any
+
+import traitlets
+
+from ..cutting import ready_pipeline
+from ..errors import InputError, MEMatteError, OutputError, SettingError
+from ..images import Photo
+from ..matte import Matte
+from ..notes import collect_notes, warn_user
+from ..pipeline import DEFAULT_MODEL, MattingPipeline
+from ..retention import MIN_TOKEN_COUNT, Retention
+from ..trimap import INSIDE, OUTSIDE
+from ..weights.load import list_models
+from .jobs import Job, Stopped
+from .sketch import NOTHING_YET, Sketch
+from .traits import Array
+
+IDLE = {"job": "", "stage": "", "progress": 0.0}
+"""What these traits are while nothing is computed."""
+DEBOUNCE = 0.3
+"""Seconds without a change after which a live preview begins."""
+SPANS = {
+    "reading": (0.0, 0.02),
+    "model": (0.02, 0.06),
+    "encoder": (0.06, 0.8),
+    "decoder": (0.8, 0.96),
+    "foreground": (0.96, 1.0),
+}
+"""Which part of the progress bar a stage has."""
+CAN_RUN = "Run computes the matte."
+CHANGED = "Changed since the last run; run again."
+
+logger = logging.getLogger(__name__)
+
+
+class MattingSession(Sketch):
+    """A photo whose trimap is painted, and the mattes that are computed from it.
+
+    Args:
+        image: the photo, in any form that `MattingPipeline` takes; None for none yet, see `open`.
+        trimap: (H, W), as `trimap.normalise_trimap` takes it. Strokes are painted over it.
+        mask: instead of a trimap, a rough mask, as `trimap.from_mask` takes it; a band of unknown
+            is laid around it. The photo's own transparency, if it has some, is the default.
+        pipeline: a `MattingPipeline`, or the name, Hub id or path of a model.
+        retention: "auto", a share of tokens from 0 to 1, or a number of tokens.
+        inside, outside: the band, in % of the subject's size.
+        memory_budget: as for `MattingPipeline`.
+        live: compute a preview after each change.
+
+    What is computed runs in a thread of its own, one job at a time for all widgets of the process;
+    observers of results are called there. Raises InputError for a photo, trimap or mask that cannot
+    be used, SettingError for an option.
+    """
+
+    matte = Array(None, allow_none=True, read_only=True, help="the last `Matte` of full size")
+    alpha = Array(None, allow_none=True, read_only=True, help="(H, W) float32: its alpha")
+    shown = Array(None, allow_none=True, read_only=True, help="the newest Matte or preview")
+    retention = traitlets.Any("auto", help='"auto", a share, or a number of tokens').tag(sync=True)
+    model = traitlets.Unicode(DEFAULT_MODEL, help="name, Hub id or path").tag(sync=True)
+    models: traitlets.List[dict[str, str]] = traitlets.List(
+        read_only=True, help="name, title and note of each model that is offered"
+    ).tag(sync=True)
+    memory_budget = traitlets.Any(None, allow_none=True, help='bytes or "4GB"')
+    live = traitlets.Bool(False, help="a preview after each change").tag(sync=True)
+    status = traitlets.Enum(
+        ("empty", "ready", "waiting", "running", "done", "stopped", "failed"),
+        "empty",
+        read_only=True,
+        help="done: alpha belongs to the trimap as it is now",
+    ).tag(sync=True)
+    job = traitlets.Enum(
+        ("", "preview", "full"), "", read_only=True, help="what is being computed"
+    ).tag(sync=True)
+    progress = traitlets.Float(0.0, read_only=True, help="0 to 1").tag(sync=True)
+    stage = traitlets.Unicode("", read_only=True, help="what the job does").tag(sync=True)
+    blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
+
+    def __init__(
+        self,
+        image: Any,
+        trimap: Any = None,
+        mask: Any = None,
+        pipeline: MattingPipeline | str | None = None,
+        *,
+        retention: Retention = "auto",
+        inside: float = INSIDE,
+        outside: float = OUTSIDE,
+        memory_budget: int | float | str | None = None,
+        live: bool = False,
+        **traits: Any,
+    ) -> None:
+        self._running: Job | None = None
+        self._timer: Timer | None = None
+        self._own = pipeline if isinstance(pipeline, MattingPipeline) else None
+        name = (self._own.model or "own") if self._own else (pipeline or DEFAULT_MODEL)
+        if not isinstance(name, str):
+            raise SettingError(
+                f"pipeline {type(pipeline).__name__}: give a MattingPipeline or a model's name"
+            )
+        self.set_trait("models", _offers(name))
+        super().__init__(
+            image,
+            trimap,
+            mask,
+            inside,
+            outside,
+            retention=retention,
+            memory_budget=memory_budget,
+            live=live,
+            model=name,
+            **traits,
+        )
+        options = ["retention", "model", "memory_budget", "live"]
+        self.observe(lambda _: self._refresh(), options)
+        self._refresh()
+
+    def _opened(self) -> None:
+        self.cancel()
+        for name in ("matte", "alpha", "shown"):
+            self.set_trait(name, None)
+
+    def _changed(self, fault: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.job != "full":
+            self._drop()  # a preview of what is not any more
+            self.set_trait("status", "empty" if fault else "ready")
+            self.set_trait("message", fault or (CAN_RUN if self.matte is None else CHANGED))
+        if self.live and not fault:
+            self._timer = Timer(DEBOUNCE, self.preview)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _drop(self) -> None:
+        """Give up the job without a word about it."""
+        with self._lock:
+            job, self._running = self._running, None
+        if job is not None:
+            job.cancel()
+            for name, value in IDLE.items():
+                self.set_trait(name, value)
+
+    def run(self) -> Matte:
+        """Compute the matte at the photo's full size and wait for it.
+
+        A preview that is being computed is given up. KeyboardInterrupt ends the computation.
+        Raises MEMatteError where there is no trimap yet or the run fails.
+        """
+        job = self._begin("full")
+        if job is None:
+            raise InputError(self.message)
+        self.set_trait("blocking", True)
+        try:
+            job.watch()
+        except BaseException:
+            job.cancel()
+            job.settle()
+            raise
+        finally:
+            self.set_trait("blocking", False)
+        if job.fault is not None:
+            raise job.fault
+        result: Matte = job.result
+        return result
+
+    def start(self) -> None:
+        """Compute the matte at the photo's full size, beside the notebook; see `status`."""
+        if self.job == "full":
+            self.set_trait("message", "Already computing; cancel it first to begin again.")
+            return
+        self._begin("full")
+
+    def preview(self) -> None:
+        """Compute a small matte, of the proxy's size, beside the notebook; see `shown`."""
+        if self.job != "full":
+            self._begin("preview")
+
+    def cancel(self) -> None:
+        """Give up what is being computed, or was about to be."""
+        if self._timer is not None:
+            self._timer.cancel()
+        job = self._running
+        if job is not None:
+            job.cancel()
+            if self.status == "waiting":
+                self._end(job, "stopped", "Stopped before it began.")
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Until nothing is being computed any more. Raises TimeoutError after so many seconds."""
+        job = self._running
+        if job is not None:
+            job.watch(timeout)
+
+    def save(self, path: Any, **options: Any) -> None:
+        """Write the last matte of full size to a file; see `Matte.save`, also for the options.
+
+        Warns (MEMatteWarning) where the trimap was changed since. Raises OutputError before the
+        first run, and as `Matte.save` does.
+        """
+        if self.matte is None:
+            raise OutputError(f"{path}: there is no matte yet; run first")
+        if self.status != "done":
+            warn_user("the trimap or an option was changed since the matte was computed; run again")
+        with self._reporting():
+            self.matte.save(path, **options)
+        self.set_trait("message", f"Saved {path}.")
+
+    def _begin(self, kind: str) -> Job | None:
+        fault = self._why_not()
+        if fault:
+            self.set_trait("message", fault)
+            return None
+        with self._lock:
+            if self._running is not None:
+                self._running.cancel()
+            job = self._running = Job(kind, self._compute)
+        self.set_trait("job", kind)
+        self.set_trait("progress", 0.0)
+        self.set_trait("stage", "")
+        free = job.begin()
+        if not free and self._running is job and not job.begun:
+            self.set_trait("status", "waiting")
+            self.set_trait("message", "Another widget computes; this one is next.")
+        return job
+
+    def _compute(self, job: Job) -> None:
+        """In the computing thread: from start to end, whatever happens."""
+        began = perf_counter()
+        try:
+            with collect_notes() as notes:
+                job.check()
+                self._calmly(job, status="running", message=f"Computing the {_NAMES[job.kind]} …")
+                version, matte = self._matte(job)
+                prepared = self._prepare(matte, self._report(job, 0.0))
+            job.result = matte
+            self._deliver(job, prepared, version, notes, perf_counter() - began)
+        except Stopped:
+            self._end(job, "stopped", "Stopped. The trimap is kept.")
+        except MEMatteError as error:
+            job.fault = error
+            self._end(job, "failed", str(error))
+        except Exception as error:
+            job.fault = error
+            logger.exception("a widget's run failed")
+            self._end(job, "failed", f"Unexpected: {type(error).__name__}: {error}")
+
+    def _matte(self, job: Job) -> tuple[int, Matte]:
+        """The version of the trimap, and its matte."""
+        with self._lock:
+            version, photo = self._version, self.photo
+            trimap, small = self.trimap, self.small_trimap
+            model, retention, budget = self.model, self.retention, self.memory_budget
+        if trimap is None:
+            raise InputError(NOTHING_YET)
+        if job.kind == "preview" and small.shape != photo.size:
+            name = f"{photo.name} (preview)"
+            photo, trimap = Photo(pixels=self.proxy, name=name), small
+        report = self._report(job, 0.0)
+        if self._own is not None and model == (self._own.model or "own"):
+            pipeline = self._own
+        else:
+            pipeline = ready_pipeline(
+                model, progress=lambda done, total, _what: report(done, total, "model")
+            )
+        job.check()
+        return version, pipeline(
+            photo, trimap, retention=retention, memory_budget=budget, progress=report
+        )
+
+    def _report(self, job: Job, told: float) -> Any:
+        def report(done: int, total: int, stage: str) -> None:
+            nonlocal told
+            job.check()
+            low, high = SPANS.get(stage, (told, told))
+            told = max(told, low + (high - low) * (done / total if total else 0.0))
+            # A tick that finds the page busy is left out; there will be another.
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._show(job, progress=told, stage=stage)
+                finally:
+                    self._lock.release()
+
+        return report
+
+    def _prepare(self, matte: Matte, progress: Any) -> Any:
+        """For front ends: make pictures of a result, in the computing thread.
+
+        progress: to be handed on to what takes long; raises where the job has been given up.
+
+        What is returned comes to `_present` when the result is shown.
+        """
+        del matte, progress
+
+    def _present(self, matte: Matte, prepared: Any) -> None:
+        """For front ends: show the pictures, before `shown` changes."""
+
+    def _deliver(
+        self, job: Job, prepared: Any, version: int, notes: list[str], seconds: float
+    ) -> None:
+        if self._running is not job:
+            return
+        matte: Matte = job.result
+        current = version == self._version
+        height, width = matte.photo.size
+        full = matte.photo is self.photo
+        self._present(matte, prepared)
+        self._calmly(job, notes=notes)
+        if full:
+            self._calmly(job, matte=matte, alpha=matte.alpha)
+        self._calmly(job, shown=matte)
+        what = f"{width}×{height} in {seconds:.1f} s"
+        if full and current:
+            self._end(job, "done", f"Done: {what}.")
+        elif full:
+            self._end(job, "ready", f"Done: {what}, but the trimap or an option was changed since.")
+        else:
+            size = self.photo.size
+            self._end(job, "ready", f"Preview: {what}. Run computes all {size[1]}×{size[0]}.")
+        if self.live and not current and full:
+            self.preview()
+
+    def _end(self, job: Job, status: str, message: str) -> None:
+        if self._running is not job:  # another one has taken its place, and tells for itself
+            return
+        self._calmly(job, status=status, message=message, **IDLE)
+        with self._lock:
+            if self._running is job:
+                self._running = None
+
+    def _calmly(self, job: Job, /, **values: Any) -> None:
+        """Set traits from the computing thread, while no message of the page is being handled.
+
+        That thread may be waiting for this one, in somebody's observer: so not for ever.
+        """
+        held = self._lock.acquire(timeout=1.0)
+        try:
+            self._show(job, **values)
+        finally:
+            if held:
+                self._lock.release()
+
+    def _show(self, job: Job, /, **values: Any) -> None:
+        if self._running is not job:
+            return
+        for name, value in values.items():
+            try:
+                self.set_trait(name, value)
+            except Exception:  # an observer's; the job is not to die of it
+                logger.exception("an observer of %r failed", name)
+
+    @traitlets.validate("retention")
+    def _valid_retention(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        whole = number and value >= MIN_TOKEN_COUNT and float(value).is_integer()
+        if value == "auto" or (number and 0 <= value <= 1) or whole:
+            return value
+        fault = (
+            f"retention {value!r}: give auto, a share of tokens from 0 to 1, or a number of tokens "
+            f"of at least {MIN_TOKEN_COUNT}"
+        )
+        self.set_trait("message", fault)
+        raise SettingError(fault)
+
+
+_NAMES = {"full": "matte", "preview": "preview"}
+
+
+def _offers(own: str) -> list[dict[str, str]]:
+    """The models to choose from, the one in use among them."""
+    offers = []
+    for model in list_models():
+        entry = model.entry
+        terms = "free for any use" if entry.commercial else "not for commercial use"
+        if entry.where == "bundled":
+            origin = "built in"
+        else:
+            origin = "downloaded" if model.path else "downloaded when first used"
+        offers.append({"name": entry.name, "title": entry.name, "note": f"{origin}, {terms}"})
+    if own not in [offer["name"] for offer in offers]:
+        offers.insert(0, {"name": own, "title": own, "note": "chosen by you"})
+    return offers

@@ -1,0 +1,245 @@
+"""The photo of a widget and its trimap: what is given, and what is painted over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any, cast
+
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from ..errors import InputError, MEMatteError
+from ..images import Photo, read_gray, read_photo, to_unit
+from ..notes import collect_notes
+from ..trimap import INSIDE, OUTSIDE, Stroke, normalise_trimap, trimap_for
+from . import guide
+from .traits import Array, HandedIn
+
+PROXY = 1024
+"""Longer side in pixels of what is painted on."""
+
+NOTHING_YET = (
+    "Paint over the subject. Then mark soft edges as unsure, or paint background too; "
+    "or hand in a trimap or mask."
+)
+NO_PHOTO = "Give a photo first."
+NO_FOREGROUND = "No foreground is painted: paint over what surely belongs to the subject."
+NO_UNKNOWN = (
+    "Nothing is unknown, so that there is nothing to compute: paint the soft edges as unsure, or "
+    "widen the band."
+)
+
+
+class Sketch(traitlets.HasTraits):
+    """A photo whose trimap is given, painted, or both.
+
+    proxy: (h, w, 3) uint8, display-encoded, its longer side at most 1024 pixels: what is painted
+        on.
+    """
+
+    # Arrays are Python's alone.
+    trimap = HandedIn(help="(H, W) uint8 of 0, 128, 255, or None; setting it clears the strokes")
+    mask = HandedIn(help="(H, W) float32 in [0, 1], or None; setting it clears the strokes")
+    labels = HandedIn(help="(h, w) uint8 `Stroke`, of the proxy's size: what has been painted")
+    photo = Array(None, allow_none=True, read_only=True, help="the `Photo`")
+    small_trimap = Array(None, allow_none=True, read_only=True, help="`trimap`, at proxy size")
+    # Plain values are tagged for front ends, which share them with the page.
+    inside = traitlets.Float(INSIDE, min=0, max=100, help="band inward, % of the subject").tag(
+        sync=True
+    )
+    outside = traitlets.Float(OUTSIDE, min=0, max=100, help="band outward, % of the subject").tag(
+        sync=True
+    )
+    unpainted = traitlets.Enum(
+        ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
+    ).tag(sync=True)
+    has_base = traitlets.Bool(False, read_only=True, help="trimap or mask is given").tag(sync=True)
+    band_counts = traitlets.Bool(True, read_only=True, help="no trimap is given").tag(sync=True)
+    message = traitlets.Unicode("", read_only=True, help="a sentence for the user").tag(sync=True)
+    notes: traitlets.List[str] = traitlets.List(read_only=True, help="more of it").tag(sync=True)
+
+    def __init__(
+        self, image: Any, trimap: Any, mask: Any, inside: float, outside: float, **traits: Any
+    ) -> None:
+        self._lock = RLock()
+        self._version = 0
+        self._base: NDArray[np.uint8] | None = None
+        self._small_base: NDArray[np.uint8] | None = None
+        self.proxy = np.zeros((0, 0, 3), np.uint8)
+        # What can be wrong is looked at before there is anything in the page.
+        self._take(image, trimap, mask, inside, outside)
+        super().__init__(inside=inside, outside=outside, **traits)
+        self.observe(self._on_band, ["inside", "outside"])
+        self.observe(lambda _: self._refresh(), "unpainted")
+
+    def open(self, image: Any, trimap: Any = None, mask: Any = None) -> None:
+        """Begin again with another photo. What is being computed is given up.
+
+        image, trimap, mask: as for the constructor, which raises the same.
+        """
+        with self._reporting():
+            self._take(image, trimap, mask, self.inside, self.outside)
+        self._opened()
+        self._refresh()
+
+    def clear(self) -> None:
+        """Take all strokes away."""
+        self.labels = None
+
+    def _take(self, image: Any, trimap: Any, mask: Any, inside: float, outside: float) -> None:
+        """Read photo and guide, all or nothing."""
+        if trimap is not None and mask is not None:
+            raise InputError("both a trimap and a mask are given; leave one of them out")
+        with collect_notes() as notes:
+            photo: Any = image  # a Photo, or None for none
+            if image is not None and not isinstance(image, Photo):
+                photo = read_photo(image)
+            if photo is not None and trimap is None and mask is None and _shows_subject(photo):
+                mask = to_unit(photo.alpha)
+            given = None if trimap is None else _given_trimap(photo, trimap)
+            soft = None if mask is None else _given_mask(photo, mask)
+            base = (
+                given if soft is None else trimap_for(photo, soft, inside=inside, outside=outside)
+            )
+        self.set_trait("notes", notes)
+        proxy = np.zeros((0, 0, 3), np.uint8) if photo is None else photo.proxy(PROXY)
+        with self._lock:
+            self.proxy = proxy
+            self._put_base(base, proxy.shape[:2])
+        self.set_trait("photo", photo)
+        self.set_trait("mask", soft)
+        self.set_trait("band_counts", given is None)
+        self.set_trait("labels", np.zeros(proxy.shape[:2], np.uint8))
+
+    def _hand_in(self, name: str, value: Any) -> None:
+        """What an assignment to `trimap`, `mask` or `labels` does."""
+        with self._reporting():
+            if name == "labels":
+                self.set_trait("labels", self._checked_labels(value))
+            else:
+                self._replace_base(name, value)
+        self._refresh()
+
+    def _replace_base(self, name: str, value: Any) -> None:
+        with collect_notes() as notes:
+            soft = _given_mask(self.photo, value) if name == "mask" and value is not None else None
+            if soft is not None:
+                base: NDArray[np.uint8] | None = self._band(soft)
+            else:
+                base = None if value is None else _given_trimap(self.photo, value)
+        self.set_trait("notes", notes)
+        self._put_base(base, self.proxy.shape[:2])
+        self.set_trait("mask", soft)
+        self.set_trait("band_counts", name == "mask" or value is None)
+        self.set_trait("labels", np.zeros(self.proxy.shape[:2], np.uint8))
+
+    def _put_base(self, base: NDArray[np.uint8] | None, size: tuple[int, ...]) -> None:
+        small = None if base is None else guide.shrunk(base, (size[0], size[1]))
+        with self._lock:
+            self._base, self._small_base = base, small
+        self.set_trait("has_base", base is not None)
+
+    def _checked_labels(self, value: Any) -> NDArray[np.uint8]:
+        size = self.proxy.shape[:2]
+        if value is None:
+            return np.zeros(size, np.uint8)
+        labels = np.asarray(value)
+        if labels.shape != size or labels.dtype.kind not in "iu":
+            raise InputError(
+                f"labels: are {labels.dtype} of shape {labels.shape}; give integers of the proxy's"
+                f" shape {size}"
+            )
+        if labels.size and not min(Stroke) <= labels.min() <= labels.max() <= max(Stroke):
+            raise InputError(
+                "labels: use 0 unpainted, 1 background, 2 unknown, 3 foreground (Stroke)"
+            )
+        return labels.astype(np.uint8)  # a copy, so that the caller may go on with theirs
+
+    def _band(self, mask: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return trimap_for(self.photo, mask, inside=self.inside, outside=self.outside)
+
+    def _on_band(self, _change: Any) -> None:
+        if self.mask is not None:
+            with self._reporting():
+                base = self._band(self.mask)
+                self._put_base(base, self.proxy.shape[:2])
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """The trimap from what is given and painted, and what follows from it."""
+        problem = ""
+        with self._lock:
+            try:
+                with collect_notes() as notes:
+                    small, full = self._trimaps()
+                problem = " ".join(notes)
+            except MEMatteError as error:
+                small, full, problem = None, None, str(error)
+            self._version += 1
+        self.set_trait("small_trimap", small)
+        self.set_trait("trimap", full)
+        self._changed(problem or self._why_not())
+
+    def _trimaps(self) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+        """At the proxy's size and at the photo's, None while there is too little for one."""
+        small, full = self._small_base, self._base
+        if small is None or full is None:
+            small = guide.only_painted(
+                self.labels, cast(guide.Unpainted, self.unpainted), self.inside, self.outside
+            )
+            return small, None if small is None else guide.grown(small, self.photo.size)
+        if not self.labels.any():
+            return small, full
+        return guide.painted_over(small, self.labels), guide.painted_over(full, self.labels)
+
+    def _opened(self) -> None:
+        """There is another photo."""
+
+    def _changed(self, fault: str) -> None:
+        """The trimap was made anew. fault: why nothing can be computed from it; or empty."""
+
+    def _why_not(self) -> str:
+        """Why nothing can be computed; empty where it can."""
+        trimap = self.trimap
+        if self.photo is None:
+            return NO_PHOTO
+        if trimap is None:
+            return NOTHING_YET
+        if not self.has_base and not (self.small_trimap == 255).any():
+            return NO_FOREGROUND
+        if not ((self.small_trimap > 0) & (self.small_trimap < 255)).any():
+            return NO_UNKNOWN
+        return ""
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Errors of what is inside also stand in the message."""
+        try:
+            yield
+        except MEMatteError as error:
+            self.set_trait("message", str(error))
+            raise
+
+
+def _given_trimap(photo: Any, trimap: Any) -> NDArray[np.uint8]:
+    if photo is None:
+        raise InputError(f"trimap: {NO_PHOTO}")
+    three = normalise_trimap(trimap, photo.size)
+    return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
+
+
+def _given_mask(photo: Any, mask: Any) -> NDArray[np.float32]:
+    if photo is None:
+        raise InputError(f"mask: {NO_PHOTO}")
+    return read_gray(mask, name="mask", use_alpha=True)
+
+
+def _shows_subject(photo: Photo) -> bool:
+    """Whether the photo's own transparency tells subject from background."""
+    if photo.alpha is None:
+        return False
+    half = to_unit(photo.alpha) >= 0.5
+    return bool(half.any() and not half.all())
