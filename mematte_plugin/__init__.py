@@ -23,6 +23,7 @@ if "torch" not in sys.modules:
         os.environ.setdefault(_cache, "64")
 
 if TYPE_CHECKING:
+    from .batch import BatchOptions, run_batch
     from .compositing import composite
     from .cutting import cut
     from .errors import (
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
     from .pipeline import MattingPipeline
     from .planning import plan_memory
     from .trimap import Stroke, from_alpha, from_mask, from_strokes, normalise_trimap
-    from .views import checkerboard, routing_overlay, trimap_overlay
+    from .views import checkerboard, contact_sheet, routing_overlay, trimap_overlay
     from .weights.folder import models_in
     from .weights.load import list_models, load_network
+    from .weights.save import convert_weights, save_network
     from .writing import write_image
 
 _HOMES = {
+    "BatchOptions": ".batch",
     "BudgetError": ".errors",
     "InputError": ".errors",
     "MEMatte": ".network",
@@ -69,6 +72,8 @@ _HOMES = {
     "checkerboard": ".views",
     "collect_notes": ".notes",
     "composite": ".compositing",
+    "contact_sheet": ".views",
+    "convert_weights": ".weights.save",
     "cut": ".cutting",
     "estimate_foreground": ".foreground",
     "from_alpha": ".trimap",
@@ -80,14 +85,17 @@ _HOMES = {
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
+    "routing_overlay": ".views",
+    "run_batch": ".batch",
+    "save_network": ".weights.save",
     "scaled_down": ".images",
     "trim_memory": ".memory.exhaustion",
-    "routing_overlay": ".views",
     "trimap_overlay": ".views",
     "write_image": ".writing",
 }
 
 __all__ = [
+    "BatchOptions",
     "BudgetError",
     "InputError",
     "MEMatte",
@@ -107,6 +115,8 @@ __all__ = [
     "checkerboard",
     "collect_notes",
     "composite",
+    "contact_sheet",
+    "convert_weights",
     "cut",
     "estimate_foreground",
     "from_alpha",
@@ -119,6 +129,8 @@ __all__ = [
     "plan_memory",
     "read_photo",
     "routing_overlay",
+    "run_batch",
+    "save_network",
     "scaled_down",
     "trim_memory",
     "trimap_overlay",

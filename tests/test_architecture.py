@@ -38,7 +38,8 @@ LAYERS: dict[str, set[str]] = {
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"},
     "widget": PICTURES
-    | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"},
+    | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
+    | {"display", "waiting"},
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},

@@ -179,7 +179,7 @@ def convert(
     """
     import_torch()
     from ..weights.hub import push_to_hub
-    from ..weights.save import convert as convert_weights
+    from ..weights.save import convert_weights
 
     written = convert_weights(checkpoint, folder, overwrite=overwrite, licence=licence)
     address = push_to_hub(written, push) if push is not None else None

@@ -108,7 +108,7 @@ def _write_all(directory: Path, contents: Mapping[str, bytes]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def convert(
+def convert_weights(
     checkpoint: str | Path,
     directory: str | Path,
     *,

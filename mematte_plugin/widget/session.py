@@ -40,6 +40,8 @@ SPANS = {
 CAN_RUN = "Run computes the matte."
 CHANGED = "Changed since the last run; run again."
 
+OLDER = "The trimap or an option was changed after it was computed."
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +49,8 @@ class MattingSession(Sketch):
     """A photo whose trimap is painted, and the mattes that are computed from it.
 
     Args:
-        image: the photo, in any form that `MattingPipeline` takes; None for none yet, see `open`.
+        image: the photo, in any form that `MattingPipeline` takes; None for none yet, see
+            `change_photo`.
         trimap: (H, W), as `trimap.normalise_trimap` takes it. Strokes are painted over it.
         mask: instead of a trimap, a rough mask, as `trimap.from_mask` takes it; a band of unknown
             is laid around it. The photo's own transparency, if it has some, is the default.
@@ -207,13 +210,14 @@ class MattingSession(Sketch):
         Warns (MEMatteWarning) where the trimap was changed since. Raises OutputError before the
         first run, and as `Matte.save` does.
         """
-        if self.matte is None:
-            raise OutputError(f"{path}: there is no matte yet; run first")
-        if self.status != "done":
-            warn_user("the trimap or an option was changed since the matte was computed; run again")
         with self._reporting():
+            if self.matte is None:
+                raise OutputError(f"{path}: there is no matte yet; run first")
             self.matte.save(path, **options)
-        self.set_trait("message", f"Saved {path}.")
+        older = "" if self.status == "done" else OLDER
+        self.set_trait("message", f"Saved {path}. {older}".strip())
+        if older:
+            warn_user(f"{path}: {older}")
 
     def _begin(self, kind: str) -> Job | None:
         fault = self._why_not()

@@ -75,7 +75,7 @@ class Sketch(traitlets.HasTraits):
         self.observe(self._on_band, ["inside", "outside"])
         self.observe(lambda _: self._refresh(), "unpainted")
 
-    def open(self, image: Any, trimap: Any = None, mask: Any = None) -> None:
+    def change_photo(self, image: Any, trimap: Any = None, mask: Any = None) -> None:
         """Begin again with another photo. What is being computed is given up.
 
         image, trimap, mask: as for the constructor, which raises the same.

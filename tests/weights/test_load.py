@@ -20,7 +20,7 @@ from mematte_plugin.weights import catalog
 from mematte_plugin.weights.card import Card, render
 from mematte_plugin.weights.catalog import CATALOG, closest, find
 from mematte_plugin.weights.load import available, load_network, resolve
-from mematte_plugin.weights.save import convert, save_network
+from mematte_plugin.weights.save import convert_weights, save_network
 from tests.weights.samples import SMALL, UNROUTED, assert_same, random_network, write_transformers
 
 
@@ -123,7 +123,9 @@ def test_loaded_weights_do_not_hang_on_the_file(network, folder):
 def test_convert(network, tmp_path):
     torch.save({"model": network.state_dict()}, tmp_path / "MEMatte_ViTS_DIM.pth")
     seen = []
-    out = convert(tmp_path / "MEMatte_ViTS_DIM.pth", tmp_path / "out", on_loaded=seen.append)
+    out = convert_weights(
+        tmp_path / "MEMatte_ViTS_DIM.pth", tmp_path / "out", on_loaded=seen.append
+    )
     assert_same(load_network(out), network)
     assert seen == [network.config]
     card = (out / "README.md").read_text()
@@ -132,10 +134,12 @@ def test_convert(network, tmp_path):
     assert "MEMatte_ViTS_DIM.pth" in card
     assert json.loads((out / "config.json").read_text())["converted_from"] == "MEMatte_ViTS_DIM.pth"
     with pytest.raises(OutputError, match="already holds"):
-        convert(tmp_path / "MEMatte_ViTS_DIM.pth", out)
-    convert(tmp_path / "MEMatte_ViTS_DIM.pth", out, overwrite=True, licence="CC-BY-NC-4.0")
+        convert_weights(tmp_path / "MEMatte_ViTS_DIM.pth", out)
+    convert_weights(tmp_path / "MEMatte_ViTS_DIM.pth", out, overwrite=True, licence="CC-BY-NC-4.0")
     assert "license: cc-by-nc-4.0" in (out / "README.md").read_text()
-    again = convert(write_transformers(random_network(UNROUTED), tmp_path / "hf"), tmp_path / "t")
+    again = convert_weights(
+        write_transformers(random_network(UNROUTED), tmp_path / "hf"), tmp_path / "t"
+    )
     assert_same(load_network(again), random_network(UNROUTED))
 
 
