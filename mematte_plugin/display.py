@@ -20,6 +20,7 @@ LONGEST = 512
 """Longer side of a displayed picture in pixels, at most."""
 
 _FRAME = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start;text-align:left"
+_BESIDE = "flex:1 1 18em;min-width:min(18em,100%)"
 _CELL = "text-align:left;vertical-align:top;padding:2px 1em 2px 0;white-space:normal;max-width:40em"
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def as_html(
         except Exception as error:
             logger.warning("the picture cannot be shown", exc_info=True)
             shown, told = "", [*told, ("picture", f"cannot be shown: {_reason(error)}")]
-        return f'<div style="{_FRAME}">{shown}{_table(told)}</div>'
+        return f'<div style="{_FRAME}">{shown}<div style="{_BESIDE}">{_table(told)}</div></div>'
     except Exception:
         logger.warning("this cannot be shown as HTML; its text is shown", exc_info=True)
         return None

@@ -1,0 +1,237 @@
+"""The widget for hosts that run no front-end code of ours: made of plain ipywidgets alone."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import mimetypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from html import escape
+from pathlib import Path
+from threading import RLock, local
+from typing import Any
+
+import ipywidgets
+import traitlets
+
+from ..errors import MEMatteError
+from ..images import read_photo
+from ..notes import collect_notes
+from ..retention import MIN_TOKEN_COUNT
+from . import panel_views
+from .panel_parts import Parts, link, message_box, stage_line
+from .session import MattingSession
+
+LINKED = 24 * 2**20
+"""Bytes of a saved file up to which it is offered for download: it travels inside of the page."""
+BUSY = ("running", "waiting")
+
+logger = logging.getLogger(__name__)
+
+
+class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
+    """Trimap or mask in, matte out: uploads, settings and pictures, without painting.
+
+    Arguments, traits and methods are those of `MattingSession`, as `MatteWidget` has them, and some
+    for the view. Strokes can be set from Python (`labels`). Without an image (None) the photo is
+    uploaded as well.
+
+    An upload goes through the notebook's server, which usually takes 10 MB at once; larger files
+    are named in code: `MattePanel("photo.tif", mask="mask.png")`.
+
+    Raises InputError for a photo, trimap or mask that cannot be used, SettingError for an option.
+    """
+
+    view = traitlets.Enum(tuple(panel_views.VIEWS), "photo", help="which picture is shown")
+    block = traitlets.Int(0, min=0, help="whose routing map is shown, counted from 0")
+    behind = traitlets.Unicode("", help="colour behind the cut-out; a checkerboard if empty")
+
+    def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
+        super().__init__(image, *args, **options)
+        self._parts = parts = Parts()
+        self._filling = local()  # results come from another thread, which must not deafen this one
+        self._drawing = RLock()
+        self._tie("inside", parts.inside)
+        self._tie("outside", parts.outside)
+        self._tie("live", parts.live)
+        self._tie("model", parts.model)
+        self._tie("view", parts.view)
+        self._tie("block", parts.block)
+        for control in (parts.kept_by, parts.share, parts.tokens):
+            control.observe(self._told(self._set_retention), "value")
+        for control in (parts.checkered, parts.colour):
+            control.observe(self._told(self._set_behind), "value")
+        for role, upload in parts.uploads.items():
+            upload.observe(self._told(partial(self._take_upload, role)), "value")
+        parts.run.on_click(self._told(lambda _: self.start()))
+        parts.cancel.on_click(self._told(lambda _: self.cancel()))
+        parts.save.on_click(self._told(lambda _: self._save()))
+        self.observe(self._show_status, ["status", "message", "notes", "progress", "stage"])
+        self.observe(self._show_settings, ["retention", "behind", "models", "band_counts", "view"])
+        self.observe(self._show_photo, "photo")
+        self.observe(self._show_trimap, "small_trimap")
+        self.observe(self._show_result, "shown")
+        self.observe(self._draw, ["view", "block", "behind", "status"])
+        self._show_settings()
+        self._show_status()
+        self._show_photo()
+        if self.small_trimap is not None:
+            self.view = "trimap"
+        self.children = (parts.whole,)
+
+    # ---- from the page ---------------------------------------------------------------------------
+
+    def _told(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A handler whose errors stand in the message: the page drops what a handler raises."""
+
+        def handle(change: Any) -> None:
+            if not getattr(self._filling, "now", False):
+                with self._telling():
+                    act(change)
+
+        return handle
+
+    @contextmanager
+    def _telling(self, what: str = "") -> Iterator[None]:
+        try:
+            yield
+        except (MEMatteError, traitlets.TraitError) as error:
+            self.set_trait("message", f"{what}{error}")
+        except Exception as error:
+            logger.exception("a control of the panel failed")
+            self.set_trait("message", f"{what}Unexpected: {type(error).__name__}: {error}")
+
+    def _tie(self, name: str, control: Any) -> None:
+        """A trait and a control say the same."""
+
+        def show(_change: Any = None) -> None:
+            value = getattr(self, name)
+            with self._fill():
+                if name == "model":
+                    control.options = [(m["title"], m["name"]) for m in self.models]
+                elif getattr(control, "max", value) < value:
+                    control.max = value
+                control.value = value
+
+        def take(change: Any) -> None:
+            try:
+                setattr(self, name, change.new)
+            finally:
+                show()  # what was not taken is not left standing there
+
+        control.observe(self._told(take), "value")
+        self.observe(show, name)
+        show()
+
+    @contextmanager
+    def _fill(self) -> Iterator[None]:
+        """Controls are set from here, not from the page."""
+        before, self._filling.now = getattr(self._filling, "now", False), True
+        try:
+            yield
+        finally:
+            self._filling.now = before
+
+    def _take_upload(self, role: str, change: Any) -> None:
+        """A file was chosen."""
+        if not change.new:
+            return
+        file = change.new[0]
+        name, data = file["name"], bytes(file["content"])
+        with self._fill():
+            self._parts.uploads[role].value = ()  # so that the same file can be chosen again
+        with self._telling("" if role == "photo" else f"{name}: "):
+            if role == "photo":
+                self.change_photo(read_photo(data, name=name))
+            else:
+                setattr(self, role, data)
+            self._parts.uploaded[role].value = escape(name)
+
+    def _set_retention(self, _change: Any) -> None:
+        parts = self._parts
+        chosen = {"auto": "auto", "share": parts.share.value, "tokens": parts.tokens.value}
+        self.retention = chosen[parts.kept_by.value]
+
+    def _set_behind(self, _change: Any) -> None:
+        self.behind = "" if self._parts.checkered.value else self._parts.colour.value
+
+    def _save(self) -> None:
+        parts = self._parts
+        parts.link.value = ""
+        parts.save.disabled = True
+        try:
+            self.set_trait("message", "Saving …")
+            path = Path(parts.path.value.strip()).expanduser()
+            with collect_notes() as notes:
+                self.save(path, overwrite=parts.overwrite.value)
+            self.set_trait("message", " ".join((f"Saved {path.absolute()}.", *notes)))
+            if path.stat().st_size <= LINKED:
+                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+                parts.link.value = link(path.name, kind, base64.b64encode(path.read_bytes()))
+        finally:
+            parts.save.disabled = False
+
+    # ---- to the page -----------------------------------------------------------------------------
+
+    def _show_settings(self, _change: Any = None) -> None:
+        parts, kept = self._parts, self.retention
+        with self._fill():
+            if kept == "auto":
+                parts.kept_by.value = "auto"
+            elif kept >= MIN_TOKEN_COUNT:
+                parts.kept_by.value, parts.tokens.value = "tokens", int(kept)
+            else:
+                parts.kept_by.value, parts.share.value = "share", float(kept)
+            parts.checkered.value = not self.behind
+            if self.behind:
+                parts.colour.value = self.behind
+        parts.only("share", parts.kept_by.value == "share")
+        parts.only("tokens", parts.kept_by.value == "tokens")
+        parts.only("checkered", self.view == "cutout")
+        parts.only("colour", self.view == "cutout" and not parts.checkered.value)
+        parts.only("block", self.view == "routing")
+        parts.inside.disabled = parts.outside.disabled = not self.band_counts
+
+    def _show_status(self, _change: Any = None) -> None:
+        parts, busy = self._parts, self.status in BUSY
+        parts.message.value = message_box(self.status, self.message, self.notes)
+        parts.run.disabled = self.job == "full"
+        parts.cancel.disabled = not busy
+        parts.progress.value = self.progress
+        parts.stage.value = stage_line(self.status, self.stage)
+        parts.only("progress", busy)
+        parts.save.disabled = self.matte is None
+
+    def _show_photo(self, _change: Any = None) -> None:
+        if self.photo is not None:
+            self._parts.path.value = f"{Path(self.photo.name).stem}_cutout.png"
+            self.view = "photo"
+        self._draw()
+
+    def _show_trimap(self, change: Any) -> None:
+        if self.view == "photo" and change.old is None:
+            self.view = "trimap"
+        elif self.view == "trimap":
+            self._draw()
+
+    def _show_result(self, change: Any) -> None:
+        matte = self.shown
+        self._parts.block.max = max(0, len(matte.routing) - 1) if matte is not None else 0
+        full = matte is not None and matte is self.matte
+        if self.view in ("photo", "trimap") and (full or change.old is None):
+            self.view = "cutout"
+        else:
+            self._draw()
+
+    def _draw(self, _change: Any = None) -> None:
+        """The picture of the view, as things are now."""
+        picture, caption = self._parts.picture, self._parts.caption
+        with self._drawing, self._telling("The picture cannot be drawn: "):
+            shown = panel_views.show(self, self.view, block=self.block, behind=self.behind)
+            self._parts.only("picture", shown is not None)
+            caption.value = "" if shown is None else escape(shown.caption)
+            if shown is not None:
+                with picture.hold_sync():
+                    picture.format, picture.value = shown.fmt, shown.data
