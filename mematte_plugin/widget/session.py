@@ -146,7 +146,7 @@ class MattingSession(Sketch):
 
     def _drop(self) -> None:
         """Give up the job without a word about it."""
-        with self._lock:
+        with self._state:
             job, self._running = self._running, None
         if job is not None:
             job.cancel()
@@ -224,7 +224,7 @@ class MattingSession(Sketch):
         if fault:
             self.set_trait("message", fault)
             return None
-        with self._lock:
+        with self._state:
             if self._running is not None:
                 self._running.cancel()
             job = self._running = Job(kind, self._compute)
@@ -260,7 +260,7 @@ class MattingSession(Sketch):
 
     def _matte(self, job: Job) -> tuple[int, Matte]:
         """The version of the trimap, and its matte."""
-        with self._lock:
+        with self._state:
             version, photo = self._version, self.photo
             trimap, small = self.trimap, self.small_trimap
             model, retention, budget = self.model, self.retention, self.memory_budget
@@ -337,7 +337,7 @@ class MattingSession(Sketch):
         if self._running is not job:  # another one has taken its place, and tells for itself
             return
         self._calmly(job, status=status, message=message, **IDLE)
-        with self._lock:
+        with self._state:
             if self._running is job:
                 self._running = None
 

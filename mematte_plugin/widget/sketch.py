@@ -64,6 +64,9 @@ class Sketch(traitlets.HasTraits):
     def __init__(
         self, image: Any, trimap: Any, mask: Any, inside: float, outside: float, **traits: Any
     ) -> None:
+        self._state = RLock()  # for what belongs together, never while observers are called
+        # While a message of the page is handled, or the computing thread tells: ipywidgets takes no
+        # two threads at once. Observers of either run with it.
         self._lock = RLock()
         self._version = 0
         self._base: NDArray[np.uint8] | None = None
@@ -106,7 +109,7 @@ class Sketch(traitlets.HasTraits):
             )
         self.set_trait("notes", notes)
         proxy = np.zeros((0, 0, 3), np.uint8) if photo is None else photo.proxy(PROXY)
-        with self._lock:
+        with self._state:
             self.proxy = proxy
             self._put_base(base, proxy.shape[:2])
         self.set_trait("photo", photo)
@@ -138,7 +141,7 @@ class Sketch(traitlets.HasTraits):
 
     def _put_base(self, base: NDArray[np.uint8] | None, size: tuple[int, ...]) -> None:
         small = None if base is None else guide.shrunk(base, (size[0], size[1]))
-        with self._lock:
+        with self._state:
             self._base, self._small_base = base, small
         self.set_trait("has_base", base is not None)
 
@@ -171,7 +174,7 @@ class Sketch(traitlets.HasTraits):
     def _refresh(self) -> None:
         """The trimap from what is given and painted, and what follows from it."""
         problem = ""
-        with self._lock:
+        with self._state:
             try:
                 with collect_notes() as notes:
                     small, full = self._trimaps()

@@ -1,0 +1,466 @@
+"""What the notebook's widgets do without a page: painting, computing, telling."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("traitlets")
+
+from mematte_plugin import (
+    InputError,
+    MattingPipeline,
+    MEMatteWarning,
+    OutputError,
+    SettingError,
+    Stroke,
+    from_mask,
+    from_strokes,
+)
+from mematte_plugin.widget import jobs
+from mematte_plugin.widget.session import MattingSession
+from tests.networks import random_input, random_network
+
+HEIGHT, WIDTH = 70, 101
+LARGE = (1400, 2100)
+
+
+@pytest.fixture(scope="module")
+def pipe() -> MattingPipeline:
+    return MattingPipeline(random_network(), device="cpu", model="random")
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    image, _ = random_input(HEIGHT, WIDTH, seed=4)
+    return (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def large_photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (*LARGE, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def session(pipe: MattingPipeline, photo: np.ndarray) -> Iterator[MattingSession]:
+    made = MattingSession(photo, pipeline=pipe)
+    yield made
+    made.cancel()
+    made.wait(60)
+
+
+def painted(size: tuple[int, ...]) -> np.ndarray:
+    """Strokes: subject in the middle, unsure around it, background at the left."""
+    labels = np.zeros(size[:2], np.uint8)
+    high, wide = size[:2]
+    labels[high // 4 : -high // 4, wide // 4 : -wide // 4] = Stroke.UNKNOWN
+    labels[high // 3 : -high // 3, wide // 3 : -wide // 3] = Stroke.FOREGROUND
+    labels[:, : wide // 8] = Stroke.BACKGROUND
+    return labels
+
+
+def disc(size: tuple[int, int]) -> np.ndarray:
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    away = (rows - size[0] / 2) ** 2 + (columns - size[1] / 2) ** 2
+    return (away < (min(size) / 3) ** 2).astype(np.uint8) * np.uint8(255)
+
+
+# ---- the trimap ----------------------------------------------------------------------------------
+
+
+def test_strokes_alone_are_a_trimap_as_the_package_makes_it(session: MattingSession) -> None:
+    assert session.trimap is None
+    assert session.status == "empty"
+    labels = painted(session.proxy.shape)
+    session.labels = labels
+    assert np.array_equal(session.trimap, from_strokes(labels))
+    assert session.status == "ready"
+
+
+def test_a_painted_subject_alone_gets_a_band(session: MattingSession) -> None:
+    labels = np.where(painted(session.proxy.shape) == Stroke.FOREGROUND, 3, 0).astype(np.uint8)
+    session.labels = labels
+    assert np.array_equal(session.trimap, from_mask(labels == 3))
+    session.outside = 20.0
+    assert np.array_equal(session.trimap, from_mask(labels == 3, outside=20.0))
+    session.unpainted = "unknown"
+    assert set(np.unique(session.trimap)) == {128, 255}
+
+
+def test_unsure_strokes_stay_on_a_band(session: MattingSession) -> None:
+    labels = np.zeros(session.proxy.shape[:2], np.uint8)
+    labels[20:50, 30:70] = Stroke.FOREGROUND
+    labels[:10] = Stroke.UNKNOWN
+    session.labels = labels
+    assert (session.trimap[:10] == 128).all()
+    assert (session.trimap[12] == 0).any()
+
+
+@pytest.mark.parametrize("kind", ["trimap", "mask"])
+def test_strokes_are_painted_over_what_is_given(
+    pipe: MattingPipeline, photo: np.ndarray, kind: str
+) -> None:
+    mask = disc((HEIGHT, WIDTH))
+    base = from_mask(mask)
+    given = {"trimap": base} if kind == "trimap" else {"mask": mask}
+    session = MattingSession(photo, pipeline=pipe, **given)
+    assert np.array_equal(session.trimap, base)
+    labels = np.zeros(session.proxy.shape[:2], np.uint8)
+    labels[:5], labels[5:10], labels[10:15] = 1, 2, 3
+    session.labels = labels
+    assert (session.trimap[:5] == 0).all()
+    assert (session.trimap[5:10] == 128).all()
+    assert (session.trimap[10:15] == 255).all()
+    assert np.array_equal(session.trimap[15:], base[15:])
+    session.clear()
+    assert np.array_equal(session.trimap, base)
+
+
+def test_the_band_of_a_given_mask_follows_its_sliders_and_keeps_the_strokes(
+    pipe: MattingPipeline, photo: np.ndarray
+) -> None:
+    mask = disc((HEIGHT, WIDTH))
+    session = MattingSession(photo, mask=mask, pipeline=pipe)
+    labels = np.zeros(session.proxy.shape[:2], np.uint8)
+    labels[0] = Stroke.UNKNOWN
+    session.labels = labels
+    session.inside, session.outside = 10.0, 15.0
+    expected = from_mask(mask, inside=10.0, outside=15.0)
+    assert np.array_equal(session.trimap[1:], expected[1:])
+    assert (session.trimap[0] == 128).all()
+
+
+def test_a_large_photo_is_painted_on_a_proxy_and_its_trimap_is_full_size(
+    pipe: MattingPipeline, large_photo: np.ndarray
+) -> None:
+    session = MattingSession(large_photo, pipeline=pipe)
+    assert max(session.proxy.shape[:2]) == 1024
+    labels = painted(session.proxy.shape)
+    session.labels = labels
+    assert session.trimap.shape == LARGE
+    assert np.array_equal(session.trimap, from_strokes(labels, LARGE))
+    assert np.array_equal(session.small_trimap, from_strokes(labels))
+
+
+def test_a_thin_band_is_not_lost_in_the_small_trimap(
+    pipe: MattingPipeline, large_photo: np.ndarray
+) -> None:
+    trimap = np.zeros(LARGE, np.uint8)
+    trimap[700:] = 255
+    trimap[699] = 128
+    session = MattingSession(large_photo, trimap, pipeline=pipe)
+    assert (session.small_trimap == 128).any(axis=0).all()
+
+
+def test_a_trimap_from_python_replaces_the_strokes_and_is_seen(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    told: list[Any] = []
+    session.observe(lambda change: told.append(change["new"]), "trimap")
+    trimap = from_mask(disc((HEIGHT, WIDTH)))
+    session.trimap = trimap / 255
+    assert np.array_equal(session.trimap, trimap)
+    assert not session.labels.any()
+    assert len(told) == 1
+    session.trimap = None
+    assert session.trimap is None
+    assert session.status == "empty"
+
+
+def test_the_photos_own_transparency_is_the_mask(pipe: MattingPipeline, photo: np.ndarray) -> None:
+    mask = disc((HEIGHT, WIDTH))
+    session = MattingSession(np.dstack([photo, mask]), pipeline=pipe)
+    assert np.array_equal(session.trimap, from_mask(mask))
+    opaque = MattingSession(np.dstack([photo, np.full_like(mask, 255)]), pipeline=pipe)
+    assert opaque.trimap is None
+
+
+def test_another_photo_begins_again(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    other = np.zeros((64, 80, 3), np.uint8)
+    session.change_photo(other)
+    assert session.photo.size == (64, 80)
+    assert session.labels.shape == (64, 80)
+    assert session.trimap is None
+    assert session.alpha is None
+    with pytest.raises(InputError, match="no_such"):
+        session.change_photo("no_such.png")
+    assert session.photo.size == (64, 80)
+    assert "no_such" in session.message
+
+
+# ---- computing -----------------------------------------------------------------------------------
+
+
+def test_run_gives_what_the_pipeline_gives(session: MattingSession, pipe: MattingPipeline) -> None:
+    session.labels = painted(session.proxy.shape)
+    told: list[str] = []
+    session.observe(lambda change: told.append(change["name"]), ["alpha", "matte"])
+    matte = session.run()
+    expected = pipe(session.photo, session.trimap)
+    assert np.array_equal(matte.alpha, expected.alpha)
+    assert session.alpha is matte.alpha
+    assert session.matte is session.shown is matte
+    assert sorted(told) == ["alpha", "matte"]
+    assert (session.status, session.job) == ("done", "")
+
+
+def test_a_change_after_a_run_is_told(session: MattingSession, tmp_path: Path) -> None:
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    session.save(tmp_path / "fresh.png")
+    session.retention = 0.5
+    assert session.status == "ready"
+    with pytest.warns(MEMatteWarning, match="changed"):
+        session.save(tmp_path / "older.png")
+    with Image.open(tmp_path / "fresh.png") as one, Image.open(tmp_path / "older.png") as other:
+        assert np.array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_started_in_the_background_it_ends_by_itself(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    session.start()
+    session.wait(120)
+    assert session.status == "done"
+    assert session.alpha is not None
+
+
+def test_live_previews_at_proxy_size_until_run(
+    pipe: MattingPipeline, large_photo: np.ndarray
+) -> None:
+    session = MattingSession(large_photo, pipeline=pipe, live=True)
+    shown = threading.Event()
+    session.observe(lambda _: shown.set(), "shown")
+    session.labels = painted(session.proxy.shape)
+    assert shown.wait(120)
+    session.wait(60)
+    expected = pipe(session.proxy, session.small_trimap)
+    assert np.array_equal(session.shown.alpha, expected.alpha)
+    assert session.alpha is None
+    assert session.status == "ready"
+
+
+class Gate:
+    """Holds a session's run at its first report of the encoder, until it is let go."""
+
+    def __init__(self, session: MattingSession) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+        session.observe(self._hold, "stage")
+
+    def _hold(self, change: Any) -> None:
+        if change["new"] == "encoder":
+            self.reached.set()
+            assert self.open.wait(60)
+
+
+def test_cancel_ends_a_run_and_keeps_the_strokes(session: MattingSession) -> None:
+    session.labels = labels = painted(session.proxy.shape)
+    gate = Gate(session)
+    session.start()
+    assert gate.reached.wait(60)
+    assert session.job == "full"
+    session.cancel()
+    gate.open.set()
+    session.wait(60)
+    assert session.status == "stopped"
+    assert session.alpha is None
+    assert np.array_equal(session.labels, labels)
+    session.run()
+    assert session.status == "done"
+
+
+def test_painting_during_a_run_leaves_its_result_marked_as_older(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    before = session.trimap
+    gate = Gate(session)
+    session.start()
+    assert gate.reached.wait(60)
+    labels = session.labels.copy()
+    labels[-5:] = Stroke.BACKGROUND
+    session.labels = labels
+    assert session.status == "running"
+    gate.open.set()
+    session.wait(60)
+    assert session.status == "ready"
+    assert np.array_equal(session.matte.trimap, before.astype(np.float32) / 255 // 0.5 * 0.5)
+
+
+def test_two_sessions_do_not_mix_and_wait_for_each_other(
+    pipe: MattingPipeline, photo: np.ndarray
+) -> None:
+    one = MattingSession(photo, pipeline=pipe)
+    other = MattingSession(255 - photo, pipeline=pipe)
+    one.labels = painted(one.proxy.shape)
+    assert other.trimap is None
+    other.labels = np.fliplr(painted(other.proxy.shape))
+    gate = Gate(one)
+    one.start()
+    assert gate.reached.wait(60)
+    other.start()
+    assert other.status == "waiting"
+    gate.open.set()
+    one.wait(60)
+    other.wait(60)
+    for session in (one, other):
+        assert np.array_equal(session.alpha, pipe(session.photo, session.trimap).alpha)
+
+
+def test_a_waiting_run_can_be_given_up(pipe: MattingPipeline, photo: np.ndarray) -> None:
+    one, other = (MattingSession(photo, pipeline=pipe) for _ in range(2))
+    for session in (one, other):
+        session.labels = painted(session.proxy.shape)
+    gate = Gate(one)
+    one.start()
+    assert gate.reached.wait(60)
+    other.start()
+    other.cancel()
+    assert other.status == "stopped"
+    gate.open.set()
+    one.wait(60)
+    assert other.alpha is None
+
+
+def test_an_interrupted_cell_stops_the_run(
+    session: MattingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.labels = painted(session.proxy.shape)
+    gate = Gate(session)
+    watch = jobs.Job.watch
+
+    def interrupted(job: jobs.Job, timeout: float | None = None) -> None:
+        monkeypatch.setattr(jobs.Job, "watch", watch)
+        assert gate.reached.wait(60)
+        job.cancel()
+        gate.open.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs.Job, "watch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.run()
+    assert (session.status, session.blocking) == ("stopped", False)
+    session.run()
+    assert session.status == "done"
+
+
+def test_a_run_inside_an_observer_of_the_trimap(session: MattingSession) -> None:
+    session.observe(lambda change: session.run(), "trimap")
+    session.labels = painted(session.proxy.shape)
+    assert session.alpha is not None
+
+
+def test_an_observer_that_fails_does_not_end_the_run(
+    session: MattingSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_change: Any) -> None:
+        raise RuntimeError("mine")
+
+    session.observe(fail, "alpha")
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    assert session.status == "done"
+    assert "mine" in caplog.text
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
+    for name, value, told in [
+        ("trimap", np.zeros((5, 3)), "3×5"),
+        ("trimap", "no_such.png", "no_such.png"),
+        ("mask", np.zeros((HEIGHT, WIDTH)), "empty"),
+        ("labels", np.zeros((4, 4), np.uint8), "labels"),
+        ("labels", np.full(session.proxy.shape[:2], 9), "labels"),
+        ("labels", "strokes", "labels"),
+    ]:
+        with pytest.raises(InputError, match=told):
+            setattr(session, name, value)
+        assert told in session.message
+        assert session.trimap is None
+    with pytest.raises(SettingError, match="retention"):
+        session.retention = 7
+    assert "retention" in session.message
+    assert session.retention == "auto"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"image": np.zeros((4, 5, 7))}, "image"),
+        ({"image": 12}, "image"),
+        ({"image": "no_such.jpg"}, "no_such.jpg"),
+        ({"trimap": np.zeros((3, 9))}, "trimap"),
+        ({"trimap": disc((HEIGHT, WIDTH)), "mask": disc((HEIGHT, WIDTH))}, "both"),
+        ({"pipeline": 3}, "pipeline"),
+        ({"retention": "much"}, "retention"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(
+    pipe: MattingPipeline, photo: np.ndarray, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises((InputError, SettingError), match=told):
+        MattingSession(**{"image": photo, "pipeline": pipe, **options})
+
+
+def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingSession) -> None:
+    labels = np.zeros(session.proxy.shape[:2], np.uint8)
+    for stroke, told in [
+        (None, "Paint"),
+        (Stroke.UNKNOWN, "Paint"),
+        (Stroke.BACKGROUND, "foreground"),
+    ]:
+        if stroke is not None:
+            labels[:10] = stroke
+        session.labels = labels
+        session.start()
+        assert told in session.message
+        with pytest.raises(InputError, match=told):
+            session.run()
+        assert session.status == "empty"
+    known = np.where(disc((HEIGHT, WIDTH)) > 0, np.uint8(255), np.uint8(0))
+    session.trimap = known
+    session.start()
+    assert "unknown" in session.message
+
+
+def test_no_photo_yet(pipe: MattingPipeline, photo: np.ndarray) -> None:
+    session = MattingSession(None, pipeline=pipe)
+    session.start()
+    assert "photo" in session.message
+    with pytest.raises(InputError, match="photo"):
+        session.trimap = disc((HEIGHT, WIDTH))
+    session.change_photo(photo, mask=disc((HEIGHT, WIDTH)))
+    session.run()
+    assert session.alpha.shape == (HEIGHT, WIDTH)
+
+
+def test_a_run_that_fails_is_told_and_the_next_one_works(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    session.memory_budget = "1kB"
+    session.start()
+    session.wait(60)
+    assert session.status == "failed"
+    assert "too small" in session.message
+    with pytest.raises(SettingError, match="too small"):
+        session.run()
+    session.memory_budget = None
+    session.model = "no-such-model"
+    session.start()
+    session.wait(60)
+    assert (session.status, "no-such-model" in session.message) == ("failed", True)
+    session.model = "random"
+    session.run()
+    assert session.status == "done"
+
+
+def test_saving_before_a_run(session: MattingSession, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="run first"):
+        session.save(tmp_path / "cutout.png")
+    assert "run first" in session.message
+    assert not list(tmp_path.iterdir())
