@@ -1,0 +1,276 @@
+"""The widget that one paints on: `MatteWidget`, its traits that the page shares, its pictures.
+
+The page's side is in `static/`, files that are joined in this order into one ES module.
+"""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import InputError, MEMatteError
+from ..images import scaled_down
+from ..matte import Matte
+from ..writing import to_steps
+from .session import MattingSession
+from .sketch import PROXY
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = (
+    *("base.js", "strokes.js", "painting.js", "pictures.js", "stage.js", "gestures.js"),
+    *("keys.js", "controls.js", "status.js", "widget.js"),
+)
+"""In this order: a script uses what stands in those before it."""
+VIEWS = ("photo", "trimap", "alpha", "cutout", "routing")
+CHECKERBOARD = "checkerboard"
+
+QUALITY = 90
+"""Of the JPEG that is painted on, and of a cut-out's colours."""
+GZIP = 31
+"""zlib's number for gzip with the largest window, which is what browsers read and write."""
+
+
+def _bytes(value: Any, _widget: Any = None) -> bytes:
+    """What the page sends arrives as memoryview, which traitlets.Bytes would refuse."""
+    return bytes(value or b"")
+
+
+def _page_bytes() -> Any:
+    return traitlets.Bytes().tag(sync=True, from_json=_bytes)
+
+
+class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
+    """A photo to paint a trimap on in a notebook, and its matte, which goes on in code.
+
+    Takes what `MattingSession` does, and `layout` as every widget. In a notebook leave it at the
+    end of a cell; then paint, press Run, and use `alpha`, `matte`, `trimap` or `save` in the next
+    one. All of them can be set, read and observed from Python as well; without a page `run` computes.
+
+    What the page shows can be set too:
+        view: "photo", "trimap", "alpha", "cutout" or "routing".
+        block: which block's routing, from 0.
+        backdrop: "checkerboard", or a colour as "#rrggbb", behind the cut-out.
+        compare: "off", or what is shown left of the slider: "photo" or "trimap".
+        split: where the slider stands, 0 to 1.
+    """
+
+    _esm = "\n".join((STATIC / name).read_text("utf-8") for name in SCRIPTS)
+    _css = (STATIC / "widget.css").read_text("utf-8")
+
+    view = traitlets.Enum(VIEWS, "trimap").tag(sync=True)
+    block = traitlets.Int(0, min=0).tag(sync=True)
+    backdrop = traitlets.Unicode(CHECKERBOARD).tag(sync=True)
+    compare = traitlets.Enum(("off", "photo", "trimap"), "off").tag(sync=True)
+    split = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
+
+    # ---- for the page alone; what is large travels as gzip, rows first, one byte a pixel
+    _proxy_size = traitlets.List(help="[h, w] of what is painted on").tag(sync=True)
+    _photo = _page_bytes()  # JPEG, (h, w)
+    _strokes = _page_bytes()  # `labels`; empty where there are none
+    _mark = traitlets.Unicode(help="names the page's strokes; empty for Python's").tag(sync=True)
+    _seen = traitlets.Unicode(help="the last mark that was worked in").tag(sync=True)
+    _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
+    _ran = traitlets.Int(0, help="how often that was heard").tag(sync=True)
+    _trimap = _page_bytes()  # `small_trimap`
+    _result = traitlets.Dict(help="see `_pictures`").tag(sync=True)
+    _current = traitlets.Bool(False, help="the result is of this trimap").tag(sync=True)
+
+    def __init__(self, image: Any, *args: Any, **options: Any) -> None:
+        self._painted: NDArray[np.uint8] | None = None  # what came from the page
+        self._previewed: NDArray[np.uint8] | None = None  # the trimap of the preview shown
+        self._given_up = 0  # runs up to this one were cancelled
+        super().__init__(image, *args, **options)
+        self.on_msg(self._on_message)
+
+    __init__.__doc__ = MattingSession.__doc__
+
+    def __repr__(self) -> str:
+        """What stands in the place of the widget where it cannot be shown."""
+        if self.photo is None:
+            return f"{type(self).__name__}: {self.message}"
+        height, width = self.photo.size
+        return (
+            f"{type(self).__name__} of {width}×{height} pixels, {self.model}, {self.status}:"
+            f" {self.message}\n"
+            "To paint, run this cell in JupyterLab, Notebook 7, VS Code or Colab with widgets"
+            " enabled.\nWithout a page: set .trimap or .mask, then .run() and .save('cutout.png');"
+            " or use MattePanel."
+        )
+
+    def close(self) -> None:
+        """Take the widget out of the page. What is being computed is given up."""
+        if "_given_up" in self.__dict__ and "_running" in self.__dict__:
+            self.cancel()
+        super().close()
+
+    # ---- from the page ---------------------------------------------------------------------------
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """What the page changed; called by the comm. Nothing that it sends raises here."""
+        # One by one, strokes before their mark and Run last: each finds the others done, and what
+        # is refused takes nothing else with it.
+        last = ("_strokes", "_mark", "_run")
+        names = [*(name for name in sync_data if name not in last), *last]
+        with self._lock:
+            for name in names:
+                if name in sync_data and name in self.keys:
+                    self._set_one(name, sync_data[name])
+
+    def _set_one(self, name: str, value: Any) -> None:
+        before = getattr(self, name)
+        try:
+            super().set_state({name: value})
+        except (traitlets.TraitError, MEMatteError, TypeError, ValueError) as error:
+            if self.traits()[name].read_only:
+                return
+            self._trait_values[name] = before
+            self.set_trait("message", f"{name.strip('_')}: {error}")
+            self.send_state(name)  # so that the page shows what counts
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if isinstance(content, dict) and content.get("kind") == "cancel":
+            run = content.get("run")
+            self._given_up = run if isinstance(run, int) else self._run
+            self.cancel()
+
+    @traitlets.observe("_mark")
+    def _on_mark(self, change: Any) -> None:
+        if not change.new:
+            return
+        try:
+            labels = _unpacked(self._strokes, self.proxy.shape[:2])
+            self._painted = labels
+            self.labels = labels
+        except MEMatteError as error:
+            self.set_trait("message", str(error))
+        self._seen = change.new
+
+    @traitlets.observe("_run")
+    def _on_run(self, change: Any) -> None:
+        self._ran = change.new
+        if change.new > self._given_up:
+            self.start()
+
+    # ---- to the page -----------------------------------------------------------------------------
+
+    @traitlets.observe("photo")
+    def _on_photo(self, _change: Any) -> None:
+        self._mark = ""
+        self._strokes = b""
+        self._proxy_size = list(self.proxy.shape[:2])
+        photo = self.photo
+        self._photo = b"" if photo is None else _jpeg(self.proxy, photo.icc_profile)
+
+    @traitlets.observe("labels")
+    def _on_labels(self, change: Any) -> None:
+        if self._painted is not None and np.array_equal(change.new, self._painted):
+            return
+        self._painted = None
+        self._mark = ""
+        self._strokes = _packed(change.new) if change.new.any() else b""
+
+    @traitlets.observe("small_trimap")
+    def _on_trimap(self, change: Any) -> None:
+        self._trimap = b"" if change.new is None else _packed(change.new)
+        self._tell_current()
+
+    @traitlets.observe("shown")
+    def _on_shown(self, change: Any) -> None:
+        if change.new is None:
+            self._result = {}
+
+    @traitlets.observe("status")
+    def _on_status(self, _change: Any) -> None:
+        self._tell_current()
+
+    def _tell_current(self) -> None:
+        if self._result.get("kind") == "preview":
+            now = self.small_trimap
+            self._current = now is not None and np.array_equal(now, self._previewed)
+        else:
+            self._current = self.status == "done"
+
+    def _prepare(self, matte: Matte, progress: Any) -> dict[str, Any]:
+        return _pictures(matte, full=matte.photo is self.photo)
+
+    def _present(self, matte: Matte, prepared: dict[str, Any]) -> None:
+        preview = prepared["kind"] == "preview"
+        held = self._lock.acquire(timeout=1.0)  # as `_calmly` does
+        try:
+            self._previewed = np.rint(matte.trimap * 255).astype(np.uint8) if preview else None
+            self._current = False
+            self._result = prepared
+            self._tell_current()
+        finally:
+            if held:
+                self._lock.release()
+
+
+def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
+    """What the page shows of a result.
+
+    kind "preview" or "full"; width, height in pixels; alpha, gzip of uint8 (h, w) of the proxy's
+    size; colours, a JPEG of that size: the subject's own, and the photo's where alpha is 0; routing,
+    gzip of a byte a token, block after block, with grids, [h, w] of each, and kept, the share of
+    each.
+    """
+    height, width = matte.photo.size
+    cutout = matte.cutout_proxy(PROXY)
+    alpha = np.ascontiguousarray(cutout[..., 3])
+    # Not black: around the subject JPEG mixes it with what is next to it.
+    colours = np.where(alpha[..., None] == 0, matte.photo.proxy(PROXY), cutout[..., :3])
+    maps = [np.asarray(keep, bool) for keep in matte.routing]
+    flat = np.concatenate([keep.ravel() for keep in maps]) if maps else np.zeros(0, bool)
+    return {
+        "kind": "full" if full else "preview",
+        "width": width,
+        "height": height,
+        "alpha": _packed(alpha),
+        "colours": _jpeg(colours, matte.photo.icc_profile),
+        "routing": _packed(flat.view(np.uint8)) if maps else b"",
+        "grids": [list(keep.shape) for keep in maps],
+        "kept": [float(keep.mean()) for keep in maps],
+    }
+
+
+def _packed(values: NDArray[np.uint8]) -> bytes:
+    """Bytes as gzip, fast: the page is waiting."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, GZIP)
+    return packer.compress(np.ascontiguousarray(values)) + packer.flush()
+
+
+def _unpacked(packed: bytes, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Strokes (h, w) from the page. Raises InputError where it is something else."""
+    wanted = int(np.prod(size))
+    if not packed:
+        return np.zeros(size, np.uint8)
+    try:
+        # No more than wanted: a few kilobytes of gzip can stand for gigabytes.
+        plain = zlib.decompressobj(GZIP).decompress(packed, wanted + 1)
+    except zlib.error as error:
+        raise InputError(
+            "strokes: what the page sent cannot be read; the trimap is as before, paint once more"
+        ) from error
+    if len(plain) != wanted:
+        raise InputError(
+            "strokes: what the page sent is of another size than the photo; the trimap is as"
+            " before, run the cell again"
+        )
+    return np.frombuffer(plain, np.uint8).reshape(size)
+
+
+def _jpeg(pixels: NDArray[np.uint8], profile: bytes | None) -> bytes:
+    """(h, w, 3) uint8 as JPEG in the colours of the photo's own profile."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(
+        file, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile or b""
+    )
+    return file.getvalue()

@@ -1,0 +1,228 @@
+// What the views of one widget share: labels, undo, and the exchange with the kernel.
+
+const QUIET = { busy: 1500, long: 60000 }; // ms without an answer, after which the page says so
+const KEPT = 8; // paintings of widgets that are gone
+
+/** Paintings of this page, also of other widgets: strokes outlive a kernel's restart in it. */
+const shelf = (globalThis[Symbol.for("mematte-plugin")] ??= {
+  records: [],
+  events: new EventTarget(),
+});
+
+/**
+ * One per widget. Its `events`: "labels" (detail: the box), "history", "brush", "connection",
+ * "offer", "photo".
+ */
+function createPainting(model, signal) {
+  const events = new EventTarget();
+  const page = Math.random().toString(36).slice(2, 10);
+  const painting = { model, events, size: { width: 0, height: 0 }, labels: null, history: null };
+  const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
+  const listen = (name, heard) => model.on(name, heard);
+  Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, views: 0 });
+
+  let count = 0;
+  let mark = ""; // of the newest strokes that were sent
+  const since = { strokes: 0, run: 0 }; // when an answer began to be owed; 0 while none is
+  let sending = Promise.resolve();
+  let refused = null; // the offer that was
+  const record = {
+    manager: model.widget_manager,
+    print: "",
+    labels: null,
+    changed: 0,
+    gone: () => painting.lost || painting.views === 0,
+  };
+
+  /** Everything anew for the photo that the model has now. */
+  painting.begin = () => {
+    const [height, width] = model.get("_proxy_size");
+    painting.size = { width, height };
+    painting.labels = new Uint8Array(width * height);
+    painting.history = createHistory(painting.labels, painting.size);
+    painting.brushSize = clamp(Math.round(Math.max(width, height) / 26), 6, 60);
+    mark = "";
+    since.strokes = 0;
+    record.print = fingerprint(bytesOf(model.get("_photo")));
+    record.labels = painting.labels;
+    record.changed = 0;
+    painting.born = performance.now();
+    tell("photo");
+    return receive();
+  };
+
+  /** Take over strokes that came from the kernel: after a reload, or set in Python. */
+  async function receive() {
+    // While an answer is owed, what comes is older than the page's own strokes, which will win.
+    if (since.strokes || (mark && model.get("_mark") === mark)) return;
+    const { labels } = painting;
+    const bytes = await unpacked(model.get("_strokes"), labels.length).catch(() => null);
+    if (!since.strokes && labels === painting.labels) replace(bytes ?? new Uint8Array(labels.length));
+  }
+
+  /** Other labels in place of these, as one step that can be undone. */
+  function replace(labels) {
+    const before = painting.labels.slice();
+    const box = differing(before, labels, painting.size);
+    if (isEmpty(box)) return false;
+    painting.labels.set(labels);
+    painting.history.add(before, box);
+    changed(box);
+    return true;
+  }
+
+  function changed(box) {
+    record.changed = performance.now();
+    tell("labels", box);
+    tell("history");
+    tell("offer");
+  }
+
+  /** One thing after the other, so that a run never overtakes the strokes before it. */
+  function queue(task) {
+    sending = sending.then(task).catch((error) => console.error("mematte-plugin:", error));
+  }
+
+  /** Hand the labels to the kernel, after all that was handed to it before. */
+  function send() {
+    const mine = (mark = `${page}:${++count}`);
+    since.strokes ||= performance.now();
+    queue(async () => {
+      if (mine !== mark) return; // newer strokes follow at once
+      const bytes = await gzip(painting.labels);
+      if (mine !== mark) return;
+      model.set("_mark", mine); // before the strokes, so that they are known for the page's own
+      model.set("_strokes", bytes);
+      model.save_changes();
+    });
+  }
+
+  painting.commit = (before, box) => {
+    painting.history.add(before, box);
+    changed(box);
+    send();
+  };
+  painting.undo = () => step(painting.history.undo());
+  painting.redo = () => step(painting.history.redo());
+  function step(box) {
+    if (!box) return;
+    changed(box);
+    send();
+  }
+  painting.clear = () => replace(new Uint8Array(painting.labels.length)) && send();
+  painting.isEmpty = () => !painting.labels?.some((label) => label !== 0);
+
+  /** Set a trait of the model. */
+  painting.set = (name, value) => {
+    model.set(name, value);
+    model.save_changes();
+  };
+  painting.run = () => {
+    since.run ||= performance.now();
+    queue(() => {
+      model.set("_run", model.get("_run") + 1);
+      model.save_changes();
+    });
+  };
+  // Not behind the others: it has to be heard at once, and a run that is still under way is meant.
+  painting.cancel = () => queue(() => model.send({ kind: "cancel", run: model.get("_run") }));
+  painting.setBrush = (name) => {
+    painting.brush = name;
+    tell("brush");
+  };
+  painting.setBrushSize = (size) => {
+    painting.brushSize = clamp(Math.round(size), BRUSH_SIZES.least, BRUSH_SIZES.most);
+    tell("brush");
+  };
+
+  // ---- is there a kernel?
+
+  /** "" while all is well, otherwise "busy", "long" or "lost". */
+  painting.silence = () => {
+    if (painting.lost) return "lost";
+    const first = Math.min(since.strokes || Infinity, since.run || Infinity);
+    const waited = performance.now() - first;
+    return waited > QUIET.long ? "long" : waited > QUIET.busy ? "busy" : "";
+  };
+  painting.owes = () => (since.strokes ? "strokes" : since.run ? "run" : "");
+  painting.setLost = (lost) => {
+    if (lost === painting.lost) return;
+    painting.lost = lost;
+    if (!lost && since.strokes) send();
+    tell("connection");
+    shelf.events.dispatchEvent(new Event("change"));
+  };
+  let said = "";
+  const clock = setInterval(() => {
+    if (said === painting.silence()) return;
+    said = painting.silence();
+    tell("connection");
+  }, 250);
+
+  // ---- strokes of a widget of the same photo that is gone
+
+  painting.offer = () => {
+    if (!painting.isEmpty()) return null;
+    const fits = (other) =>
+      other !== record &&
+      other !== refused &&
+      other.gone() &&
+      other.manager === record.manager &&
+      other.print === record.print &&
+      other.changed > 0 &&
+      other.changed < painting.born &&
+      other.labels.some((label) => label !== 0);
+    return shelf.records.filter(fits).sort((a, b) => b.changed - a.changed)[0] ?? null;
+  };
+  painting.restore = () => {
+    const offer = painting.offer();
+    if (offer && replace(offer.labels.slice())) send();
+  };
+  painting.refuse = () => {
+    refused = painting.offer();
+    tell("offer");
+  };
+  painting.shown = (by) => {
+    painting.views += by;
+    shelf.events.dispatchEvent(new Event("change"));
+  };
+  shelf.records.push(record);
+  const gone = shelf.records.filter((other) => other.gone() && other.changed > 0);
+  for (const old of gone.slice(0, -KEPT)) shelf.records.splice(shelf.records.indexOf(old), 1);
+  const offers = () => tell("offer");
+  shelf.events.addEventListener("change", offers);
+
+  listen("change:_photo", () => painting.begin());
+  listen("change:_strokes", () => receive());
+  listen("change:_mark", () => receive());
+  listen("change:_seen", () => {
+    if (model.get("_seen") !== mark) return;
+    since.strokes = 0;
+    tell("seen");
+  });
+  listen("change:_ran", () => {
+    since.run = 0;
+  });
+  listen("destroy", () => painting.setLost(true));
+  signal.addEventListener("abort", () => {
+    clearInterval(clock);
+    shelf.events.removeEventListener("change", offers);
+  });
+  painting.begin();
+  return painting;
+}
+
+/** The box in which two labellings differ. */
+function differing(one, other, { width, height }) {
+  const box = emptyBox();
+  for (let row = 0, i = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, i++) {
+      if (one[i] === other[i]) continue;
+      if (row < box.top) box.top = row;
+      if (column < box.left) box.left = column;
+      if (column >= box.right) box.right = column + 1;
+      box.bottom = row + 1;
+    }
+  }
+  return box;
+}

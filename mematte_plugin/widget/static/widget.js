@@ -1,0 +1,184 @@
+// One view: puts the parts together. The model's own state is made once, for all of its views.
+
+const CHIP_TITLES = Object.fromEntries(VIEWS.map(({ name, title }) => [name, title]));
+
+/** The line between two views, to be dragged or moved with the arrow keys, and their names. */
+function createSplit({ stage, settings, painting, signal }) {
+  const line = make(
+    "div",
+    {
+      className: "mm-split",
+      tabIndex: 0,
+      role: "slider",
+      "aria-label": "Where the two views meet",
+      "aria-valuemin": "0",
+      "aria-valuemax": "100",
+      "aria-orientation": "horizontal",
+      "data-mematte": "split",
+    },
+    make("i", {}, icon("compare")),
+  );
+  line.setAttribute("data-lm-suppress-shortcuts", "true");
+  const left = button("left", {
+    title: "Show the photo or the trimap on this side",
+    text: " ",
+    kind: "mm-chip mm-side mm-left",
+    onclick: () => settings.set("compare", settings.get("compare") === "photo" ? "trimap" : "photo"),
+  });
+  const right = make("span", { className: "mm-chip mm-side mm-right" });
+  const update = () => {
+    const shown = stage.left();
+    for (const node of [line, left, right]) node.hidden = !shown;
+    if (!shown) return;
+    const [from, to] = stage.span();
+    const share = settings.get("split");
+    line.style.left = `${from + (to - from) * share}px`;
+    line.setAttribute("aria-valuenow", String(Math.round(share * 100)));
+    left.firstChild.textContent = CHIP_TITLES[shown];
+    left.setAttribute("aria-label", `Left side: ${CHIP_TITLES[shown]}`);
+    right.textContent = CHIP_TITLES[stage.view()];
+  };
+  const shareAt = (event) => {
+    const [from, to] = stage.span();
+    const box = stage.node.getBoundingClientRect();
+    return clamp((event.clientX - box.left - from) / (to - from), 0, 1);
+  };
+  line.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    line.focus({ preventScroll: true });
+    line.setPointerCapture(event.pointerId);
+  });
+  line.addEventListener("pointermove", (event) => {
+    if (line.hasPointerCapture(event.pointerId)) settings.try("split", shareAt(event));
+  });
+  line.addEventListener("lostpointercapture", () => settings.set("split", settings.get("split")));
+  line.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    settings.set("split", clamp(settings.get("split") + step, 0, 1));
+  });
+  settings.events.addEventListener("change", update, { signal });
+  painting.events.addEventListener("pictures", update, { signal });
+  stage.onplace = update;
+  update();
+  return [line, left, right];
+}
+
+function createZoomBar(stage) {
+  return make(
+    "div",
+    { className: "mm-zoom", role: "group", "aria-label": "Zoom" },
+    button("zoom-out", { title: "Zoom out (-)", picture: "minus", kind: "mm-chip", onclick: () => stage.zoomTo(stage.zoom / ZOOM.step) }),
+    button("zoom-fit", { title: "Whole photo (0)", picture: "fit", kind: "mm-chip", onclick: () => stage.fit() }),
+    button("zoom-in", { title: "Zoom in (+)", picture: "plus", kind: "mm-chip", onclick: () => stage.zoomTo(stage.zoom * ZOOM.step) }),
+  );
+}
+
+const OTHER_KEYS = [
+  [["wheel"], "Size of the brush, once the photo was clicked"],
+  [["space"], "Held: drag to pan (or the middle button, or two fingers)"],
+];
+
+function renderView({ model, el, shared }) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const { painting, pictures, settings } = shared;
+  /** Call `update` now and whenever one of these traits changes. */
+  const followed = (names, update) => {
+    for (const name of names) shared.traits.addEventListener(name, update, { signal });
+    update();
+  };
+  const root = make("div", { className: "mm-root", "data-mematte": "widget", "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "Matting: paint a trimap, compute the matte" });
+  const parts = { model, painting, pictures, settings, signal, followed, root };
+  const stage = (parts.stage = createStage(parts));
+  const gestures = followPointers(parts);
+  const help = createHelp(OTHER_KEYS);
+  const table = keyTable({ ...parts, gestures, help });
+  help.fill(table);
+  followKeys({ root, canvas: stage.canvas, table, gestures, signal });
+  stage.node.append(
+    ...createSplit(parts),
+    createBadge(parts),
+    make("div", { className: "mm-corner" }, createZoomBar(stage), help.opener),
+    help.node,
+  );
+  const options = make(
+    "details",
+    { className: "mm-options", open: true },
+    make("summary", { textContent: "Trimap and model" }),
+    make("div", { className: "mm-fields" }, ...createOptions(parts)),
+  );
+  options.querySelector("summary").setAttribute("data-lm-suppress-shortcuts", "true");
+  root.append(
+    createTools(parts),
+    make(
+      "div",
+      { className: "mm-main" },
+      make("div", { className: "mm-work" }, stage.node, createViewBar(parts)),
+      options,
+    ),
+    createFooter(parts),
+  );
+  el.classList.add("mematte");
+  el.replaceChildren(root);
+
+  // Jupyter marks the view while its model has no kernel.
+  const connection = () =>
+    painting.setLost(el.classList.contains("jupyter-widgets-disconnected"));
+  shared.traits.addEventListener("comm_live_update", connection, { signal });
+  connection();
+  painting.shown(1);
+  return () => {
+    controller.abort();
+    painting.shown(-1);
+  };
+}
+
+const TRAITS = [
+  ...["inside", "outside", "unpainted", "has_base", "band_counts", "retention", "model", "models"],
+  ...["live", "status", "job", "message", "notes", "progress", "stage", "blocking"],
+];
+
+/** What is made once per widget, whose views come and go. */
+function createShared(model) {
+  const controller = new AbortController();
+  const traits = new EventTarget();
+  for (const name of TRAITS) {
+    model.on(`change:${name}`, () => traits.dispatchEvent(new Event(name)));
+  }
+  model.on("comm_live_update", () => traits.dispatchEvent(new Event("comm_live_update")));
+  const settings = createSettings(model);
+  const painting = createPainting(model, controller.signal);
+  const pictures = createPictures(model, painting);
+  const shared = { traits, settings, painting, pictures, end: () => controller.abort() };
+  showFirstResult({ model, painting, settings });
+  return shared;
+}
+
+/** The first result comes into view by itself; afterwards the view is the user's alone. */
+function showFirstResult({ model, painting, settings }) {
+  let had = Boolean(model.get("_result").kind);
+  painting.events.addEventListener("pictures", () => {
+    const has = Boolean(model.get("_result").kind);
+    if (has && !had && !NEEDS_RESULT.has(settings.get("view"))) {
+      settings.set("view", "cutout");
+      if (settings.get("compare") === "off") settings.set("compare", "trimap");
+    }
+    had = has;
+  });
+}
+
+export default () => {
+  let shared = null;
+  return {
+    initialize({ model }) {
+      shared = createShared(model);
+      return () => shared.end();
+    },
+    render({ model, el }) {
+      shared ??= createShared(model);
+      return renderView({ model, el, shared });
+    },
+  };
+};
