@@ -6,7 +6,7 @@ import base64
 import logging
 import mimetypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -14,10 +14,13 @@ from threading import RLock, local
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import traitlets
 
+from ..compositing import composite
 from ..errors import MEMatteError
 from ..images import read_photo
+from ..matte import Matte
 from ..notes import collect_notes
 from ..retention import MIN_TOKEN_COUNT
 from . import panel_views
@@ -49,6 +52,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
     behind = traitlets.Unicode("", help="colour behind the cut-out; a checkerboard if empty")
 
     def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
+        self._cutout = np.zeros((0, 0, 4), np.uint8)
         super().__init__(image, *args, **options)
         self._parts = parts = Parts()
         self._filling = local()  # results come from another thread, which must not deafen this one
@@ -73,13 +77,24 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         self.observe(self._show_photo, "photo")
         self.observe(self._show_trimap, "small_trimap")
         self.observe(self._show_result, "shown")
-        self.observe(self._draw, ["view", "block", "behind", "status"])
+        self.observe(self._draw, ["view", "block", "behind"])
+        self.observe(self._caption, "status")
         self._show_settings()
         self._show_status()
         self._show_photo()
         if self.small_trimap is not None:
             self.view = "trimap"
         self.children = (parts.whole,)
+
+    def __repr__(self) -> str:
+        return f"MattePanel({'no photo' if self.photo is None else self.photo}, {self.status})"
+
+    @traitlets.validate("behind")
+    def _valid_behind(self, proposal: Any) -> Any:
+        with self._reporting():
+            if proposal["value"]:
+                composite(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1)), proposal["value"])
+        return proposal["value"]
 
     # ---- from the page ---------------------------------------------------------------------------
 
@@ -147,6 +162,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
                 self.change_photo(read_photo(data, name=name))
             else:
                 setattr(self, role, data)
+            for other in self._parts.uploaded if role == "photo" else ("trimap", "mask"):
+                self._parts.uploaded[other].value = ""  # it does not count any more
             self._parts.uploaded[role].value = escape(name)
 
     def _set_retention(self, _change: Any) -> None:
@@ -163,10 +180,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         parts.save.disabled = True
         try:
             self.set_trait("message", "Saving …")
-            path = Path(parts.path.value.strip()).expanduser()
-            with collect_notes() as notes:
+            path = Path(parts.path.value.strip()).expanduser().absolute()
+            with collect_notes():  # they stand in the message
                 self.save(path, overwrite=parts.overwrite.value)
-            self.set_trait("message", " ".join((f"Saved {path.absolute()}.", *notes)))
             if path.stat().st_size <= LINKED:
                 kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
                 parts.link.value = link(path.name, kind, base64.b64encode(path.read_bytes()))
@@ -186,7 +202,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
                 parts.kept_by.value, parts.share.value = "share", float(kept)
             parts.checkered.value = not self.behind
             if self.behind:
-                parts.colour.value = self.behind
+                with suppress(traitlets.TraitError):  # hsl(…), which a picker cannot show
+                    parts.colour.value = self.behind
         parts.only("share", parts.kept_by.value == "share")
         parts.only("tokens", parts.kept_by.value == "tokens")
         parts.only("checkered", self.view == "cutout")
@@ -225,13 +242,28 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         else:
             self._draw()
 
+    def _prepare(self, matte: Matte, progress: Any) -> np.ndarray:
+        return matte.cutout_proxy(panel_views.LONGEST)
+
+    def _present(self, matte: Matte, prepared: np.ndarray) -> None:
+        self._cutout = prepared
+
     def _draw(self, _change: Any = None) -> None:
         """The picture of the view, as things are now."""
-        picture, caption = self._parts.picture, self._parts.caption
+        parts = self._parts
+        parts.only("picture", self.photo is not None)
+        if self.photo is None:
+            return
+        # Results come from another thread: who draws last has to see what is newest.
         with self._drawing, self._telling("The picture cannot be drawn: "):
-            shown = panel_views.show(self, self.view, block=self.block, behind=self.behind)
-            self._parts.only("picture", shown is not None)
-            caption.value = "" if shown is None else escape(shown.caption)
-            if shown is not None:
-                with picture.hold_sync():
-                    picture.format, picture.value = shown.fmt, shown.data
+            fmt, data = panel_views.picture(
+                self, self.view, self._cutout, block=self.block, behind=self.behind
+            )
+            with parts.picture.hold_sync():
+                parts.picture.format, parts.picture.value = fmt, data
+            self._caption()
+
+    def _caption(self, _change: Any = None) -> None:
+        if self.photo is not None:
+            told = panel_views.caption(self, self.view, block=self.block)
+            self._parts.caption.value = escape(told)

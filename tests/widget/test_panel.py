@@ -1,0 +1,270 @@
+"""The panel of plain ipywidgets: what its controls do, and what they show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("ipywidgets")
+
+from mematte_plugin import InputError, MattingPipeline, SettingError, Stroke, from_mask, write_image
+from mematte_plugin.widget import MattePanel
+from tests.networks import random_network
+
+SIZE = (60, 80)
+
+
+@pytest.fixture(scope="module")
+def pipe() -> MattingPipeline:
+    return MattingPipeline(random_network(), device="cpu", model="random")
+
+
+def photo(size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 255, (*size, 3), np.uint8)
+
+
+def disc(size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A mask: (H, W) uint8 of 0 and 255."""
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    inside = (rows - size[0] / 2) ** 2 + (columns - size[1] / 2) ** 2 < (size[0] / 3) ** 2
+    return np.where(inside, np.uint8(255), np.uint8(0))
+
+
+@pytest.fixture
+def panel(pipe: MattingPipeline) -> Iterator[MattePanel]:
+    made = MattePanel(photo(), mask=disc(), pipeline=pipe)
+    yield made
+    made.cancel()
+    made.wait(60)
+
+
+def upload(panel: MattePanel, role: str, name: str, data: bytes) -> None:
+    """A file as the page sends it: its bytes come as a memoryview."""
+    file = {
+        "name": name,
+        "type": "",
+        "size": len(data),
+        "last_modified": 0,
+        "content": memoryview(data),
+    }
+    panel._parts.uploads[role].set_state({"value": [file]})
+
+
+def png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    write_image(file, array, fmt="png", bits=8)
+    return file.getvalue()
+
+
+def press(button: Any) -> None:
+    """A click, as the page sends it."""
+    assert not button.disabled
+    button._handle_button_msg(button, {"event": "click"}, [])
+
+
+def seen(panel: MattePanel) -> np.ndarray:
+    """The picture that is shown."""
+    picture = panel._parts.picture
+    with Image.open(io.BytesIO(picture.value)) as opened:
+        assert opened.format == picture.format.upper()
+        return np.asarray(opened)
+
+
+def told(panel: MattePanel) -> str:
+    """The message with its notes, without markup."""
+    return re.sub(r"<[^>]*>", " ", panel._parts.message.value)
+
+
+def hidden(control: Any) -> bool:
+    return bool(control.layout.display == "none")
+
+
+def test_from_uploads_to_a_saved_file(
+    pipe: MattingPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    panel = MattePanel(pipeline=pipe)
+    assert hidden(panel._parts.picture)
+    assert "photo" in told(panel)
+    press(panel._parts.run)
+    assert "photo" in told(panel)
+    upload(panel, "photo", "dir/hair & <b>.png", png(photo()))
+    assert panel.photo is not None
+    np.testing.assert_array_equal(panel.photo.pixels, photo())
+    assert panel.view == "photo"
+    assert not hidden(panel._parts.picture)
+    assert "<b>" not in panel._parts.uploaded["photo"].value
+    upload(panel, "mask", "mask.png", png(disc()))
+    np.testing.assert_array_equal(panel.trimap, from_mask(disc()))
+    assert panel.view == "trimap"
+    before = seen(panel)
+    panel._parts.inside.set_state({"value": 9.0})
+    np.testing.assert_array_equal(panel.trimap, from_mask(disc(), inside=9))
+    assert (seen(panel) != before).any()
+
+    press(panel._parts.run)
+    panel.wait(60)
+    assert panel.status == "done"
+    assert panel.view == "cutout"
+    np.testing.assert_array_equal(panel.alpha, pipe(photo(), panel.trimap).alpha)
+    panel._parts.path.set_state({"value": "made.png"})
+    press(panel._parts.save)
+    assert str(tmp_path / "made.png") in told(panel)
+    with Image.open("made.png") as opened:
+        assert opened.mode == "RGBA"
+    found = re.search(
+        r'download="made.png" href="data:image/png;base64,([^"]+)"', panel._parts.link.value
+    )
+    assert found is not None
+    assert base64.b64decode(found[1]) == Path("made.png").read_bytes()
+    press(panel._parts.save)
+    assert "exists" in told(panel)
+    assert not panel._parts.link.value
+    panel._parts.overwrite.set_state({"value": True})
+    press(panel._parts.save)
+    assert "Saved" in told(panel)
+
+
+def test_a_wrong_file_is_named_and_changes_nothing(panel: MattePanel) -> None:
+    trimap, pixels = panel.trimap, panel.photo.pixels
+    upload(panel, "trimap", "<i>.txt", b"no picture")
+    assert "<i>" not in panel._parts.message.value
+    assert "&lt;i&gt;.txt" in told(panel)
+    upload(panel, "mask", "wide.png", png(disc((30, 90))))
+    assert "wide.png" in told(panel)
+    assert "30" in told(panel)
+    upload(panel, "trimap", "colour.png", png(photo()))
+    assert "colour" in told(panel)
+    upload(panel, "photo", "broken.jpg", b"\xff\xd8\xff\xe0 broken")
+    assert "broken.jpg" in told(panel)
+    assert panel.trimap is trimap
+    assert panel.photo.pixels is pixels
+    upload(panel, "mask", "again.png", png(disc()))  # and it goes on
+    assert "again.png" in panel._parts.uploaded["mask"].value
+
+
+def test_another_photo_begins_again(panel: MattePanel) -> None:
+    panel.run()
+    upload(panel, "mask", "mask.png", png(disc()))
+    upload(panel, "photo", "other.png", png(photo((40, 50))))
+    assert panel.alpha is None
+    assert panel.trimap is None
+    assert panel.view == "photo"
+    assert seen(panel).shape == (40, 50, 3)
+    assert panel._parts.save.disabled
+    assert panel._parts.path.value == "other_cutout.png"
+    assert not panel._parts.uploaded["mask"].value  # which is of the photo before
+    press(panel._parts.run)
+    assert panel.status == "empty"
+
+
+def test_every_view_shows_what_it_says(panel: MattePanel) -> None:
+    panel.run()
+    shown = {}
+    for name in ("photo", "trimap", "alpha", "cutout", "routing"):
+        panel._parts.view.set_state({"index": list(panel._parts.view._options_values).index(name)})
+        assert panel.view == name
+        shown[name] = seen(panel)
+    np.testing.assert_array_equal(shown["alpha"], np.rint(panel.alpha * 255).astype(np.uint8))
+    assert np.abs(shown["photo"].astype(int) - photo()).mean() < 10
+    kinds = [picture.tobytes() for picture in shown.values()]
+    assert len(set(kinds)) == len(kinds)
+    assert "Routed block 1 of" in panel._parts.caption.value
+    assert panel._parts.block.max == len(panel.matte.routing) - 1
+    panel._parts.block.set_state({"value": 1})
+    assert "Routed block 2 of" in panel._parts.caption.value
+
+
+def test_a_colour_stands_behind_the_cutout(panel: MattePanel) -> None:
+    panel.run()
+    assert hidden(panel._parts.colour)
+    panel._parts.checkered.set_state({"value": False})
+    panel._parts.colour.set_state({"value": "#00ff00"})
+    assert panel.behind == "#00ff00"
+    assert not hidden(panel._parts.colour)
+    green = seen(panel)[panel.alpha == 0].astype(int)
+    assert np.abs(green - (0, 255, 0)).max() < 30
+    panel.behind = ""
+    assert panel._parts.checkered.value
+    with pytest.raises(InputError, match="no colour"):
+        panel.behind = "no colour"
+    assert "no colour" in told(panel)
+
+
+def test_controls_and_traits_say_the_same(panel: MattePanel) -> None:
+    parts = panel._parts
+    panel.inside, panel.outside, panel.live = 20.0, 1.5, False
+    assert (parts.inside.value, parts.outside.value) == (20.0, 1.5)
+    parts.kept_by.set_state({"index": 1})
+    assert panel.retention == parts.share.value
+    assert hidden(parts.tokens)
+    assert not hidden(parts.share)
+    parts.share.set_state({"value": 0.25})
+    assert panel.retention == 0.25
+    panel.retention = 64
+    assert (parts.kept_by.value, parts.tokens.value) == ("tokens", 64)
+    parts.kept_by.set_state({"index": 0})
+    assert panel.retention == "auto"
+    parts.tokens.set_state({"value": 100})
+    assert panel.retention == "auto"  # it is not what counts
+    with pytest.raises(SettingError):
+        panel.retention = 3.5
+    assert parts.kept_by.value == "auto"
+    assert "3.5" in told(panel)
+    panel.trimap = from_mask(disc())
+    assert parts.inside.disabled
+
+
+def test_a_refused_choice_does_not_stand(panel: MattePanel) -> None:
+    panel._parts.outside.set_state({"value": -1.0})
+    assert panel._parts.outside.value == panel.outside >= 0
+
+
+def test_an_older_result_is_called_so(panel: MattePanel) -> None:
+    panel.run()
+    assert "before" not in panel._parts.caption.value
+    panel.outside = 6.0
+    assert panel.view == "cutout"
+    assert "before the last change" in panel._parts.caption.value
+
+
+def test_cancel_is_there_while_it_computes(pipe: MattingPipeline) -> None:
+    size = (1400, 2100)
+    panel = MattePanel(photo(size), np.full(size, 128, np.uint8), pipeline=pipe)
+    assert panel._parts.cancel.disabled
+    press(panel._parts.run)
+    while panel.status != "running":
+        time.sleep(0.01)
+    assert not hidden(panel._parts.progress)
+    assert panel._parts.run.disabled
+    press(panel._parts.cancel)
+    panel.wait(60)
+    assert panel.status == "stopped"
+    assert panel._parts.cancel.disabled
+    assert hidden(panel._parts.progress)
+    assert panel.alpha is None
+
+
+def test_strokes_from_python_show(pipe: MattingPipeline) -> None:
+    panel = MattePanel(photo(), pipeline=pipe)
+    labels = np.zeros(panel.proxy.shape[:2], np.uint8)
+    labels[20:40, 20:40] = Stroke.FOREGROUND
+    panel.labels = labels
+    assert panel.view == "trimap"
+    assert "band" in panel._parts.caption.value
+    panel.run()
+    assert panel.view == "cutout"
+
+
+def test_unusable_arguments_raise_before_anything_is_shown() -> None:
+    with pytest.raises(InputError, match="trimap"):
+        MattePanel(photo(), np.zeros((9, 90), np.uint8))
