@@ -25,6 +25,7 @@ from ..notes import collect_notes
 from ..retention import MIN_TOKEN_COUNT
 from . import panel_views
 from .panel_parts import Parts, link, message_box, stage_line
+from .panel_views import CHECKERBOARD
 from .session import MattingSession
 
 LINKED = 24 * 2**20
@@ -49,7 +50,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
 
     view = traitlets.Enum(tuple(panel_views.VIEWS), "photo", help="which picture is shown")
     block = traitlets.Int(0, min=0, help="whose routing map is shown, counted from 0")
-    behind = traitlets.Unicode("", help="colour behind the cut-out; a checkerboard if empty")
+    backdrop = traitlets.Unicode(CHECKERBOARD, help='"checkerboard" or a colour, "#20c0ff"')
 
     def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
         self._cutout = np.zeros((0, 0, 4), np.uint8)
@@ -66,18 +67,20 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         for control in (parts.kept_by, parts.share, parts.tokens):
             control.observe(self._told(self._set_retention), "value")
         for control in (parts.checkered, parts.colour):
-            control.observe(self._told(self._set_behind), "value")
+            control.observe(self._told(self._set_backdrop), "value")
         for role, upload in parts.uploads.items():
             upload.observe(self._told(partial(self._take_upload, role)), "value")
         parts.run.on_click(self._told(lambda _: self.start()))
         parts.cancel.on_click(self._told(lambda _: self.cancel()))
         parts.save.on_click(self._told(lambda _: self._save()))
         self.observe(self._show_status, ["status", "message", "notes", "progress", "stage"])
-        self.observe(self._show_settings, ["retention", "behind", "models", "band_counts", "view"])
+        self.observe(
+            self._show_settings, ["retention", "backdrop", "models", "band_counts", "view"]
+        )
         self.observe(self._show_photo, "photo")
         self.observe(self._show_trimap, "small_trimap")
         self.observe(self._show_result, "shown")
-        self.observe(self._draw, ["view", "block", "behind"])
+        self.observe(self._draw, ["view", "block", "backdrop"])
         self.observe(self._caption, "status")
         self._show_settings()
         self._show_status()
@@ -89,10 +92,10 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"MattePanel({'no photo' if self.photo is None else self.photo}, {self.status})"
 
-    @traitlets.validate("behind")
-    def _valid_behind(self, proposal: Any) -> Any:
+    @traitlets.validate("backdrop")
+    def _valid_backdrop(self, proposal: Any) -> Any:
         with self._reporting():
-            if proposal["value"]:
+            if proposal["value"] != CHECKERBOARD:
                 composite(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1)), proposal["value"])
         return proposal["value"]
 
@@ -171,8 +174,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         chosen = {"auto": "auto", "share": parts.share.value, "tokens": parts.tokens.value}
         self.retention = chosen[parts.kept_by.value]
 
-    def _set_behind(self, _change: Any) -> None:
-        self.behind = "" if self._parts.checkered.value else self._parts.colour.value
+    def _set_backdrop(self, _change: Any) -> None:
+        checkered, colour = self._parts.checkered.value, self._parts.colour.value
+        self.backdrop = CHECKERBOARD if checkered else colour
 
     def _save(self) -> None:
         parts = self._parts
@@ -200,10 +204,10 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
                 parts.kept_by.value, parts.tokens.value = "tokens", int(kept)
             else:
                 parts.kept_by.value, parts.share.value = "share", float(kept)
-            parts.checkered.value = not self.behind
-            if self.behind:
+            parts.checkered.value = self.backdrop == CHECKERBOARD
+            if self.backdrop != CHECKERBOARD:
                 with suppress(traitlets.TraitError):  # hsl(…), which a picker cannot show
-                    parts.colour.value = self.behind
+                    parts.colour.value = self.backdrop
         parts.only("share", parts.kept_by.value == "share")
         parts.only("tokens", parts.kept_by.value == "tokens")
         parts.only("checkered", self.view == "cutout")
@@ -257,7 +261,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         # Results come from another thread: who draws last has to see what is newest.
         with self._drawing, self._telling("The picture cannot be drawn: "):
             fmt, data = panel_views.picture(
-                self, self.view, self._cutout, block=self.block, behind=self.behind
+                self, self.view, self._cutout, block=self.block, backdrop=self.backdrop
             )
             with parts.picture.hold_sync():
                 parts.picture.format, parts.picture.value = fmt, data

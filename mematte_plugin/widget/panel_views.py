@@ -20,6 +20,7 @@ LONGEST = 1024
 """Longer side of a view in pixels, at most."""
 PATCH = 16
 """Side of a token in pixels of the photo."""
+CHECKERBOARD = "checkerboard"
 VIEWS = {
     "photo": "Photo",
     "trimap": "Trimap",
@@ -31,7 +32,12 @@ VIEWS = {
 
 
 def picture(
-    session: MattingSession, view: str, cutout: np.ndarray, *, block: int = 0, behind: str = ""
+    session: MattingSession,
+    view: str,
+    cutout: np.ndarray,
+    *,
+    block: int = 0,
+    backdrop: str = CHECKERBOARD,
 ) -> tuple[str, bytes]:
     """What a view shows, as a file: ("jpeg" or "png", bytes).
 
@@ -39,7 +45,7 @@ def picture(
     view: one of `VIEWS`.
     cutout: (h, w, 4) uint8, `Matte.cutout_proxy` of `session.shown`; unused while that is None.
     block: which routed block's map, counted from 0.
-    behind: colour behind the cut-out; a checkerboard if empty.
+    backdrop: "checkerboard", or the colour behind the cut-out.
     """
     matte, photo = session.shown, session.proxy  # (h, w, 3)
     if view == "trimap" and session.small_trimap is not None:
@@ -50,9 +56,9 @@ def picture(
         return "png", _png(np.rint(scaled_down(matte.alpha, LONGEST) * 255).astype(np.uint8))
     if view == "routing":
         return _jpeg(session, _routed(photo, matte, block))
-    if not behind:
+    if backdrop == CHECKERBOARD:
         return _jpeg(session, on_checkerboard(cutout))
-    colours = composite(cutout[..., :3], cutout[..., 3], behind)
+    colours = composite(cutout[..., :3], cutout[..., 3], backdrop)
     return _jpeg(session, np.rint(colours * 255).astype(np.uint8))
 
 

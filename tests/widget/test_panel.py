@@ -189,14 +189,14 @@ def test_a_colour_stands_behind_the_cutout(panel: MattePanel) -> None:
     assert hidden(panel._parts.colour)
     panel._parts.checkered.set_state({"value": False})
     panel._parts.colour.set_state({"value": "#00ff00"})
-    assert panel.behind == "#00ff00"
+    assert panel.backdrop == "#00ff00"
     assert not hidden(panel._parts.colour)
     green = seen(panel)[panel.alpha == 0].astype(int)
     assert np.abs(green - (0, 255, 0)).max() < 30
-    panel.behind = ""
+    panel.backdrop = "checkerboard"
     assert panel._parts.checkered.value
     with pytest.raises(InputError, match="no colour"):
-        panel.behind = "no colour"
+        panel.backdrop = "no colour"
     assert "no colour" in told(panel)
 
 
