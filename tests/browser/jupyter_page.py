@@ -129,6 +129,8 @@ class Notebook:
     name: str
     faults: list[str] = field(default_factory=list)
     """Exceptions in the page; some are the host's own."""
+    scratch: int | None = None
+    """The cell that `value` uses again and again."""
 
     def tell(self, script: str, *values: Any) -> Any:
         """What JavaScript with `panel`, `notebook` and `values` gives."""
@@ -175,8 +177,14 @@ class Notebook:
         return self.run(self.add(code))
 
     def value(self, expression: str) -> Any:
-        """A JSON-ready value in the kernel."""
-        told = self.do(f"import json; print(json.dumps({expression}))")
+        """A JSON-ready value in the kernel, by way of a cell that is used again and again."""
+        code = f"import json; print(json.dumps({expression}))"
+        if self.scratch is None:
+            self.scratch = self.add(code)
+        else:
+            script = "notebook.model.cells.get(values[0]).sharedModel.setSource(values[1])"
+            self.tell(script, self.scratch, code)
+        told = self.run(self.scratch)
         try:
             return json.loads(told)
         except ValueError:
@@ -205,6 +213,13 @@ class Notebook:
             "await notebook.scrollToItem(values[0]); notebook.activeCellIndex = values[0]", index
         )
         return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
+
+    def until(self, expression: str, seconds: float = 30) -> None:
+        """Wait until an expression is true in the kernel."""
+        end = time.monotonic() + seconds
+        while not self.value(f"bool({expression})"):
+            assert time.monotonic() < end, f"it did not come: {expression}"
+            self.page.wait_for_timeout(100)
 
     def interrupt(self) -> None:
         """The stop button."""
@@ -235,7 +250,10 @@ def notebook(
     height: int = 1100,
     **options: Any,
 ) -> Iterator[Notebook]:
-    """A new notebook with these code cells, its kernel ready. Options: Playwright's new_context's."""
+    """A new notebook with these code cells, its kernel ready.
+
+    Options are those of Playwright's new_context.
+    """
     name = f"{uuid.uuid4().hex}.ipynb"
     (server.folder / name).write_text(json.dumps(_document(cells)))
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
