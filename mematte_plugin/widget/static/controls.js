@@ -108,6 +108,7 @@ function createViewBar({ model, painting, pictures, settings, signal }) {
   );
   const colour = make("input", {
     type: "color",
+    value: "#2fa39a",
     title: "Another colour",
     "data-mematte": "colour",
     "aria-label": "Colour behind the cut-out",

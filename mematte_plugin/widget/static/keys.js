@@ -14,24 +14,31 @@ function keyTable({ stage, painting, settings, gestures, help }) {
     [["2"], "Unsure", brush("unknown")],
     [["3"], "Background", brush("background")],
     [["4"], "Eraser", brush("eraser")],
-    [["["], "Smaller brush (or wheel)", () => gestures.resize(-1)],
-    [["]"], "Larger brush (or wheel)", () => gestures.resize(1)],
+    [["["], "Smaller brush", () => gestures.resize(-1)],
+    [["]"], "Larger brush", () => gestures.resize(1)],
     [["mod+z"], "Undo", () => painting.undo()],
     [["mod+shift+z", "mod+y"], "Redo", () => painting.redo()],
-    [["+", "="], "Zoom in (or Ctrl + wheel)", zoom(ZOOM.step)],
+    [["+", "="], "Zoom in, as Ctrl + wheel", zoom(ZOOM.step)],
     [["-", "_"], "Zoom out", zoom(1 / ZOOM.step)],
     [["0"], "Whole photo", () => stage.fit()],
     [["v"], "Next view", view(1)],
     [["shift+v"], "Previous view", view(-1)],
     [["c"], "Compare", () => settings.toggleCompare()],
     [["enter"], "Run", () => painting.run()],
-    [["escape"], "Cancel, or close this list", () => help.close() || painting.cancel()],
+    [["escape"], "Cancel; close this list", () => help.close() || painting.cancel()],
     [["?"], "This list", () => help.toggle()],
   ];
 }
 
 const IS_MAC = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
-const KEY_NAMES = { mod: IS_MAC ? "⌘" : "Ctrl", shift: IS_MAC ? "⇧" : "Shift", enter: "Enter", escape: "Esc" };
+const KEY_NAMES = {
+  mod: IS_MAC ? "⌘" : "Ctrl",
+  shift: "Shift",
+  enter: "Enter",
+  escape: "Esc",
+  wheel: "Wheel",
+  space: "Space",
+};
 
 const keyTitle = (key) =>
   key.split("+").filter(Boolean).map((part) => KEY_NAMES[part] ?? part.toUpperCase()).join(" + ") || "+";
@@ -85,11 +92,11 @@ function followKeys({ root, canvas, table, gestures, signal }) {
 
 /** The list of keys in the stage's corner. */
 function createHelp(entries) {
-  const list = make("dl", { className: "mm-keys" });
+  const list = make("div", { className: "mm-keys", role: "list" });
   const node = make(
     "div",
     { className: "mm-help", hidden: true, role: "note", "aria-label": "Keyboard shortcuts" },
-    make("strong", { textContent: "Keys, while the photo has the focus" }),
+    make("strong", { textContent: "Keys, once the photo was clicked" }),
     list,
   );
   const opener = button("help", { title: "Keyboard shortcuts (?)", text: "?", kind: "mm-chip", "aria-expanded": "false" });
@@ -109,7 +116,7 @@ function createHelp(entries) {
       const rows = [...table.map(([keys, what]) => [keys.slice(0, 1), what]), ...entries];
       for (const [keys, what] of rows) {
         const names = keys.map((key) => make("kbd", { textContent: keyTitle(key) }));
-        list.append(make("dt", {}, ...names), make("dd", { textContent: what }));
+        list.append(make("div", { role: "listitem" }, make("span", {}, ...names), make("span", { textContent: what })));
       }
     },
   };

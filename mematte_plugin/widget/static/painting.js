@@ -24,7 +24,6 @@ function createPainting(model, signal) {
   let count = 0;
   let mark = ""; // of the newest strokes that were sent
   const since = { strokes: 0, run: 0 }; // when an answer began to be owed; 0 while none is
-  let sending = Promise.resolve();
   let refused = null; // the offer that was
   const record = {
     manager: model.widget_manager,
@@ -48,16 +47,15 @@ function createPainting(model, signal) {
     record.changed = 0;
     painting.born = performance.now();
     tell("photo");
-    return receive();
+    receive();
   };
 
   /** Take over strokes that came from the kernel: after a reload, or set in Python. */
-  async function receive() {
+  function receive() {
     // While an answer is owed, what comes is older than the page's own strokes, which will win.
     if (since.strokes || (mark && model.get("_mark") === mark)) return;
-    const { labels } = painting;
-    const bytes = await unpacked(model.get("_strokes"), labels.length).catch(() => null);
-    if (!since.strokes && labels === painting.labels) replace(bytes ?? new Uint8Array(labels.length));
+    const { length } = painting.labels;
+    replace(fromRuns(model.get("_strokes"), length) ?? new Uint8Array(length));
   }
 
   /** Other labels in place of these, as one step that can be undone. */
@@ -78,23 +76,13 @@ function createPainting(model, signal) {
     tell("offer");
   }
 
-  /** One thing after the other, so that a run never overtakes the strokes before it. */
-  function queue(task) {
-    sending = sending.then(task).catch((error) => console.error("mematte-plugin:", error));
-  }
-
-  /** Hand the labels to the kernel, after all that was handed to it before. */
+  /** Hand the labels to the kernel. */
   function send() {
-    const mine = (mark = `${page}:${++count}`);
+    mark = `${page}:${++count}`;
     since.strokes ||= performance.now();
-    queue(async () => {
-      if (mine !== mark) return; // newer strokes follow at once
-      const bytes = await gzip(painting.labels);
-      if (mine !== mark) return;
-      model.set("_mark", mine); // before the strokes, so that they are known for the page's own
-      model.set("_strokes", bytes);
-      model.save_changes();
-    });
+    model.set("_mark", mark); // before the strokes, so that they are known for the page's own
+    model.set("_strokes", toRuns(painting.labels));
+    model.save_changes();
   }
 
   painting.commit = (before, box) => {
@@ -119,13 +107,10 @@ function createPainting(model, signal) {
   };
   painting.run = () => {
     since.run ||= performance.now();
-    queue(() => {
-      model.set("_run", model.get("_run") + 1);
-      model.save_changes();
-    });
+    painting.set("_run", model.get("_run") + 1);
   };
-  // Not behind the others: it has to be heard at once, and a run that is still under way is meant.
-  painting.cancel = () => queue(() => model.send({ kind: "cancel", run: model.get("_run") }));
+  // Not a trait, which would wait behind others: a run that is still under way is meant as well.
+  painting.cancel = () => model.send({ kind: "cancel", run: model.get("_run") });
   painting.setBrush = (name) => {
     painting.brush = name;
     tell("brush");

@@ -1,7 +1,7 @@
 // The pictures that a widget shows, at the proxy's size, kept up to date with what the kernel sends.
 
 const WASH = { background: [12, 14, 18], unknown: [255, 214, 10], edge: [255, 250, 225] };
-const WASH_OPACITY = { background: 165, unknown: 92, edge: 235 };
+const WASH_OPACITY = { background: 128, unknown: 92, edge: 235 };
 const ROUTING = { kept: packed([255, 150, 30], 56), skipped: packed([0, 0, 0], 120) };
 
 /**
@@ -43,7 +43,7 @@ function createPictures(model, painting) {
     },
     trimap: async () => {
       const { size } = painting;
-      const trimap = await unpacked(model.get("_trimap"), size.width * size.height);
+      const trimap = fromRuns(model.get("_trimap"), size.width * size.height);
       return () => {
         pictures.wash = trimap && wash(trimap, size);
       };
@@ -51,9 +51,9 @@ function createPictures(model, painting) {
     result: async () => {
       const { size } = painting;
       const result = model.get("_result");
-      const alpha = await unpacked(result.alpha, size.width * size.height);
+      const alpha = await unzipped(result.alpha, size.width * size.height);
       const found = await bitmap(result.colours);
-      const bits = await unpacked(result.routing);
+      const bits = await unzipped(result.routing);
       return () => {
         pictures.mask = alpha && whiteWith(alpha, size);
         colours = found;

@@ -115,7 +115,7 @@ function createStage({ model, painting, pictures, settings, signal }) {
     const left = stage.left();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.imageSmoothingEnabled = stage.scale < 4; // then pixels are to be seen
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingQuality = "medium"; // "high" takes longer than a frame
     const [from, to] = stage.span();
     const middle = left ? from + (to - from) * settings.get("split") : from;
     if (left) part(from, middle, left);

@@ -76,8 +76,8 @@ function createZoomBar(stage) {
 }
 
 const OTHER_KEYS = [
-  [["wheel"], "Size of the brush, once the photo was clicked"],
-  [["space"], "Held: drag to pan (or the middle button, or two fingers)"],
+  [["wheel"], "Size of the brush"],
+  [["space"], "Held: drag pans, as two fingers do"],
 ];
 
 function renderView({ model, el, shared }) {
