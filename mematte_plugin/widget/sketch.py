@@ -174,29 +174,31 @@ class Sketch(traitlets.HasTraits):
     def _refresh(self) -> None:
         """The trimap from what is given and painted, and what follows from it."""
         problem = ""
-        with self._state:
-            try:
-                with collect_notes() as notes:
-                    small, full = self._trimaps()
-                problem = " ".join(notes)
-            except MEMatteError as error:
-                small, full, problem = None, None, str(error)
-            self._version += 1
-        self.set_trait("small_trimap", small)
+        small, base = self._small_base, self._base
+        try:
+            with collect_notes() as notes:
+                if small is None:
+                    small = guide.only_painted(
+                        self.labels,
+                        cast(guide.Unpainted, self.unpainted),
+                        self.inside,
+                        self.outside,
+                    )
+                elif self.labels.any():
+                    small = guide.painted_over(small, self.labels)
+            problem = " ".join(notes)
+        except MEMatteError as error:
+            small, problem = None, str(error)
+        self.set_trait("small_trimap", small)  # the page waits for this one
+        if base is None:
+            full = None if small is None else guide.grown(small, self.photo.size)
+        else:
+            full = guide.painted_over(base, self.labels) if self.labels.any() else base
         self.set_trait("trimap", full)
+        with self._state:
+            # After it: a job that begins in between takes its result for older than it is.
+            self._version += 1
         self._changed(problem or self._why_not())
-
-    def _trimaps(self) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-        """At the proxy's size and at the photo's, None while there is too little for one."""
-        small, full = self._small_base, self._base
-        if small is None or full is None:
-            small = guide.only_painted(
-                self.labels, cast(guide.Unpainted, self.unpainted), self.inside, self.outside
-            )
-            return small, None if small is None else guide.grown(small, self.photo.size)
-        if not self.labels.any():
-            return small, full
-        return guide.painted_over(small, self.labels), guide.painted_over(full, self.labels)
 
     def _opened(self) -> None:
         """There is another photo."""
