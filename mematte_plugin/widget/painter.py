@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError, MEMatteError
-from ..images import scaled_down
 from ..matte import Matte
-from ..writing import to_steps
 from .session import MattingSession
 from .sketch import PROXY
 
@@ -39,20 +37,18 @@ GZIP = 31
 
 
 def _bytes(value: Any, _widget: Any = None) -> bytes:
-    """What the page sends arrives as memoryview, which traitlets.Bytes would refuse."""
-    return bytes(value or b"")
+    """What the page sends arrives as memoryview, which traitlets.Bytes does not take."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise traitlets.TraitError("is not binary data")
+    return bytes(value)
 
 
-def _page_bytes() -> Any:
-    return traitlets.Bytes().tag(sync=True, from_json=_bytes)
-
-
-class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
+class MatteWidget(MattingSession, anywidget.AnyWidget):
     """A photo to paint a trimap on in a notebook, and its matte, which goes on in code.
 
     Takes what `MattingSession` does, and `layout` as every widget. In a notebook leave it at the
     end of a cell; then paint, press Run, and use `alpha`, `matte`, `trimap` or `save` in the next
-    one. All of them can be set, read and observed from Python as well; without a page `run` computes.
+    one. Traits can be set and observed from Python as well; without a page `run` computes.
 
     What the page shows can be set too:
         view: "photo", "trimap", "alpha", "cutout" or "routing".
@@ -72,16 +68,23 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
     split = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
 
     # ---- for the page alone
-    _proxy_size = traitlets.List(help="[h, w] of what is painted on").tag(sync=True)
-    _photo = _page_bytes()  # JPEG, (h, w)
-    _strokes = _page_bytes()  # `labels` as runs; empty where there are none
+    _strokes = traitlets.Bytes(help="`labels` as runs; empty where there are none").tag(
+        sync=True, from_json=_bytes
+    )
     _mark = traitlets.Unicode(help="names the page's strokes; empty for Python's").tag(sync=True)
-    _seen = traitlets.Unicode(help="the last mark that was worked in").tag(sync=True)
     _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
-    _ran = traitlets.Int(0, help="how often that was heard").tag(sync=True)
-    _trimap = _page_bytes()  # `small_trimap` as runs
-    _result = traitlets.Dict(help="see `_pictures`").tag(sync=True)
-    _current = traitlets.Bool(False, help="the result is of this trimap").tag(sync=True)
+    # What follows only the kernel sets.
+    _proxy_size: traitlets.List[int] = traitlets.List(help="[h, w] of what is painted on").tag(
+        sync=True, ours=True
+    )
+    _photo = traitlets.Bytes(help="JPEG, (h, w)").tag(sync=True, ours=True)
+    _seen = traitlets.Unicode(help="the last mark that was worked in").tag(sync=True, ours=True)
+    _ran = traitlets.Int(0, help="how often Run was heard").tag(sync=True, ours=True)
+    _trimap = traitlets.Bytes(help="`small_trimap` as runs").tag(sync=True, ours=True)
+    _result: traitlets.Dict[str, Any] = traitlets.Dict(help="see `_pictures`").tag(
+        sync=True, ours=True
+    )
+    _current = traitlets.Bool(False, help="the result is of this trimap").tag(sync=True, ours=True)
 
     def __init__(self, image: Any, *args: Any, **options: Any) -> None:
         self._painted: NDArray[np.uint8] | None = None  # what came from the page
@@ -125,12 +128,13 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
                     self._set_one(name, sync_data[name])
 
     def _set_one(self, name: str, value: Any) -> None:
+        trait = self.traits()[name]
+        if trait.read_only or trait.metadata.get("ours"):
+            return
         before = getattr(self, name)
         try:
             super().set_state({name: value})
-        except (traitlets.TraitError, MEMatteError, TypeError, ValueError) as error:
-            if self.traits()[name].read_only:
-                return
+        except (traitlets.TraitError, MEMatteError) as error:
             self._trait_values[name] = before
             self.set_trait("message", f"{name.strip('_')}: {error}")
             self.send_state(name)  # so that the page shows what counts
@@ -150,6 +154,8 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
             self._painted = labels
             self.labels = labels
         except MEMatteError as error:
+            self._seen = change.new
+            self._show_labels(self.labels)  # the page goes on with those that count
             self.set_trait("message", str(error))
         self._seen = change.new
 
@@ -173,9 +179,12 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
     def _on_labels(self, change: Any) -> None:
         if self._painted is not None and np.array_equal(change.new, self._painted):
             return
+        self._show_labels(change.new)
+
+    def _show_labels(self, labels: NDArray[np.uint8]) -> None:
         self._painted = None
         self._mark = ""
-        self._strokes = _to_runs(change.new) if change.new.any() else b""
+        self._strokes = _to_runs(labels) if labels.any() else b""
 
     @traitlets.observe("small_trimap")
     def _on_trimap(self, change: Any) -> None:
@@ -193,8 +202,8 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
 
     def _tell_current(self) -> None:
         if self._result.get("kind") == "preview":
-            now = self.small_trimap
-            self._current = now is not None and np.array_equal(now, self._previewed)
+            now, then = self.small_trimap, self._previewed
+            self._current = now is not None and then is not None and np.array_equal(now, then)
         else:
             self._current = self.status == "done"
 
@@ -217,10 +226,11 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):  # type: ignore[misc]
 def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
     """What the page shows of a result.
 
-    kind "preview" or "full"; width, height in pixels; alpha, gzip of uint8 (h, w) of the proxy's
-    size; colours, a JPEG of that size: the subject's own, and the photo's where alpha is 0; routing,
-    gzip of a byte a token, block after block, with grids, [h, w] of each, and kept, the share of
-    each.
+    kind: "preview" or "full"; width, height in pixels.
+    alpha: gzip of uint8 (h, w), of the proxy's size.
+    colours: a JPEG of that size: the subject's own, and the photo's where alpha is 0.
+    routing: gzip of a byte a token, block after block; grids: [h, w] of each; kept: the share that
+        each has kept.
     """
     height, width = matte.photo.size
     cutout = matte.cutout_proxy(PROXY)
@@ -243,7 +253,7 @@ def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
 
 def _gzip(values: NDArray[Any]) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, GZIP)
-    return packer.compress(np.ascontiguousarray(values)) + packer.flush()
+    return packer.compress(values.tobytes()) + packer.flush()
 
 
 def _to_runs(values: NDArray[np.uint8]) -> bytes:
