@@ -1,7 +1,4 @@
-"""The notebooks are clean files that a reader finds; nbmake runs their cells.
-
-    pytest --nbmake notebooks
-"""
+"""The notebooks are clean files that a reader finds; nbmake (`--nbmake notebooks`) runs them."""
 
 from __future__ import annotations
 
