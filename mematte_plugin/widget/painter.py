@@ -9,6 +9,7 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import numpy as np
@@ -74,6 +75,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     _mark = traitlets.Unicode(help="names the page's strokes; empty for Python's").tag(sync=True)
     _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
     # What follows only the kernel sets.
+    _id = traitlets.Unicode(help="of the comm").tag(sync=True, ours=True)
     _proxy_size: traitlets.List[int] = traitlets.List(help="[h, w] of what is painted on").tag(
         sync=True, ours=True
     )
@@ -90,6 +92,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         self._painted: NDArray[np.uint8] | None = None  # what came from the page
         self._previewed: NDArray[np.uint8] | None = None  # the trimap of the preview shown
         self._given_up = 0  # runs up to this one were cancelled
+        self._id = options.setdefault("model_id", uuid4().hex)
         super().__init__(image, *args, **options)
         self.on_msg(self._on_message)
 

@@ -24,7 +24,7 @@ function createPainting(model, signal) {
   let count = 0;
   let mark = ""; // of the newest strokes that were sent
   const since = { strokes: 0, run: 0 }; // when an answer began to be owed; 0 while none is
-  let refused = null; // the offer that was
+  let refused = false; // the offer of older strokes
   const record = {
     manager: model.widget_manager,
     print: "",
@@ -147,10 +147,9 @@ function createPainting(model, signal) {
   // ---- strokes of a widget of the same photo that is gone
 
   painting.offer = () => {
-    if (!painting.isEmpty()) return null;
+    if (refused || !painting.isEmpty()) return null;
     const fits = (other) =>
       other !== record &&
-      other !== refused &&
       other.gone() &&
       other.manager === record.manager &&
       other.print === record.print &&
@@ -164,7 +163,7 @@ function createPainting(model, signal) {
     if (offer && replace(offer.labels.slice())) send();
   };
   painting.refuse = () => {
-    refused = painting.offer();
+    refused = true;
     tell("offer");
   };
   painting.shown = (by) => {
@@ -189,11 +188,19 @@ function createPainting(model, signal) {
     since.run = 0;
   });
   listen("destroy", () => painting.setLost(true));
+  /** Only the whole model knows whether it has been connected or disconnected. */
+  async function ask() {
+    const whole = await model.widget_manager?.get_model?.(model.get("_id"));
+    painting.setLost(whole?.comm_live === false);
+  }
+  const connection = () => ask().catch(() => {}); // a host that has no such thing
+  listen("comm_live_update", connection);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
     shelf.events.removeEventListener("change", offers);
   });
   painting.begin();
+  connection();
   return painting;
 }
 

@@ -122,12 +122,6 @@ function renderView({ model, el, shared }) {
   );
   el.classList.add("mematte");
   el.replaceChildren(root);
-
-  // Jupyter marks the view while its model has no kernel.
-  const connection = () =>
-    painting.setLost(el.classList.contains("jupyter-widgets-disconnected"));
-  shared.traits.addEventListener("comm_live_update", connection, { signal });
-  connection();
   painting.shown(1);
   return () => {
     controller.abort();
@@ -147,7 +141,6 @@ function createShared(model) {
   for (const name of TRAITS) {
     model.on(`change:${name}`, () => traits.dispatchEvent(new Event(name)));
   }
-  model.on("comm_live_update", () => traits.dispatchEvent(new Event("comm_live_update")));
   const settings = createSettings(model);
   const painting = createPainting(model, controller.signal);
   const pictures = createPictures(model, painting);
