@@ -18,7 +18,7 @@ BAND = 15.0
 WIDE = {"description_width": "6.5em"}
 PICTURES = "image/*,.tif,.tiff,.exr,.webp,.avif"
 UPLOADS = {
-    "photo": "The photo. Hand files of more than 8 MB in from code.",
+    "photo": "The photo.",
     "trimap": "White subject, black background, grey where it is unsure.",
     "mask": "White where the subject is, roughly; a band of unknown is laid around it.",
 }
@@ -38,6 +38,11 @@ class Parts:
             )
             for role, hint in UPLOADS.items()
         }
+        # The server drops larger ones silently; the kernel never hears of them, and cannot tell.
+        self.limit = ipywidgets.HTML(
+            '<div style="line-height:1.4;opacity:0.75">Uploads: at most 10 MB each.'
+            " Larger files are named in code.</div>"
+        )
         self.uploaded = {role: ipywidgets.HTML(layout=Layout(min_width="0")) for role in UPLOADS}
         self.inside = ipywidgets.FloatSlider(
             min=0,
@@ -170,6 +175,7 @@ class Parts:
         settings = ipywidgets.VBox(
             [
                 *uploads,
+                self.limit,
                 self.inside,
                 self.outside,
                 self.kept_by,

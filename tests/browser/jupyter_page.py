@@ -246,6 +246,7 @@ def notebook(
     host: str,
     cells: Sequence[str],
     *,
+    name: str = "",
     width: int = 1280,
     height: int = 1100,
     **options: Any,
@@ -254,7 +255,7 @@ def notebook(
 
     Options are those of Playwright's new_context.
     """
-    name = f"{uuid.uuid4().hex}.ipynb"
+    name = name or f"{uuid.uuid4().hex}.ipynb"
     (server.folder / name).write_text(json.dumps(_document(cells)))
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     try:
