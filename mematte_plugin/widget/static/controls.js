@@ -73,6 +73,11 @@ function createTools({ painting, pictures, signal }) {
   );
 }
 
+/** Whether there is something to see in a view. */
+function isThere(view, { mask, routing }) {
+  return view === "routing" ? routing.length > 0 : Boolean(mask) || !NEEDS_RESULT.has(view);
+}
+
 const BACKDROPS = [
   ["checkerboard", "Checkerboard"],
   ["#ffffff", "White"],
@@ -120,14 +125,9 @@ function createViewBar({ model, painting, pictures, settings, signal }) {
     const backdrop = settings.get("backdrop");
     for (const [i, { name, hint }] of VIEWS.entries()) {
       tabs[i].setAttribute("aria-pressed", String(view === name));
-      const missing =
-        name === "routing"
-          ? model.get("_result").kind && !pictures.routing.length
-            ? "This model routes no tokens"
-            : ""
-          : "";
-      tabs[i].disabled = NEEDS_RESULT.has(name) && (!pictures.mask || Boolean(missing));
-      tabs[i].title = missing || (tabs[i].disabled ? `${hint}: there is none yet, press Run` : hint);
+      tabs[i].disabled = !isThere(name, pictures);
+      const why = pictures.mask ? "this model routes no tokens" : "there is none yet, press Run";
+      tabs[i].title = tabs[i].disabled ? `${hint}: ${why}` : hint;
     }
     compare.setAttribute("aria-pressed", String(settings.get("compare") !== "off"));
     compare.disabled = !pictures.mask && !pictures.wash;

@@ -178,6 +178,7 @@ function followPointers({ stage, painting, signal }) {
     cursor.dataset.brush = painting.brush;
   }
   painting.events.addEventListener("brush", outline, options);
+  stage.events.addEventListener("place", outline, options);
   hide();
 
   return {

@@ -1,11 +1,11 @@
 // The keyboard: one table for what keys do and for the list of them in the corner.
 
 /** [keys, what the list says, what happens]. Mod is Ctrl, or Cmd on a Mac. */
-function keyTable({ stage, painting, settings, gestures, help }) {
+function keyTable({ stage, painting, pictures, settings, gestures, help }) {
   const brush = (name) => () => painting.setBrush(name);
   const zoom = (factor) => () => stage.zoomTo(stage.zoom * factor);
   const view = (step) => () => {
-    const names = VIEWS.map(({ name }) => name);
+    const names = VIEWS.map(({ name }) => name).filter((name) => isThere(name, pictures));
     const at = names.indexOf(settings.get("view"));
     settings.set("view", names[(at + step + names.length) % names.length]);
   };

@@ -16,7 +16,8 @@ function createStage({ model, painting, pictures, settings, signal }) {
   const cursor = make("div", { className: "mm-cursor", "aria-hidden": "true" });
   const node = make("div", { className: "mm-stage" }, canvas, cursor);
   const context = canvas.getContext("2d");
-  const stage = { node, canvas, cursor, scale: 1, zoom: 1, x: 0, y: 0, width: 0, height: 0 };
+  const events = new EventTarget(); // "place": zoomed, panned or of another size
+  const stage = { node, canvas, cursor, events, scale: 1, zoom: 1, x: 0, y: 0, width: 0, height: 0 };
   let centre = null; // what is in the middle, in shares of the photo; null while all of it is seen
   let planned = 0;
 
@@ -41,7 +42,7 @@ function createStage({ model, painting, pictures, settings, signal }) {
     stage.y = inside(stage.height / 2 - cy * down, down, stage.height);
     centre = [(stage.width / 2 - stage.x) / across, (stage.height / 2 - stage.y) / down];
     stage.plan();
-    stage.onplace?.();
+    events.dispatchEvent(new Event("place"));
   }
 
   /** Zoom so that the point of the photo at (x, y), in CSS pixels of the canvas, stays there. */

@@ -60,7 +60,7 @@ function createSplit({ stage, settings, painting, signal }) {
   });
   settings.events.addEventListener("change", update, { signal });
   painting.events.addEventListener("pictures", update, { signal });
-  stage.onplace = update;
+  stage.events.addEventListener("place", update, { signal });
   update();
   return [line, left, right];
 }
