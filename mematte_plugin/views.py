@@ -149,11 +149,11 @@ def contact_sheet(
         )
     cell_width = max(panel.shape[1] for panel in panels)
     cell_height = max(panel.shape[0] for panel in panels)
-    text = _text_size(cell_width) if captions else 0
-    line = round(1.6 * text)
     if columns is None:
-        columns = math.ceil(math.sqrt(len(panels) * (cell_height + line) / cell_width))
+        columns = math.ceil(math.sqrt(len(panels) * cell_height / cell_width))
     columns = max(1, min(columns, len(panels)))
+    text = _text_size(cell_width, columns) if captions else 0
+    line = round(1.6 * text)
     rows = math.ceil(len(panels) / columns)
     sheet = Image.new(
         "RGB",
@@ -195,6 +195,6 @@ def routing_sheet(
     return contact_sheet(panels, captions)
 
 
-def _text_size(cell_width: int) -> int:
-    """Height of the letters: readable beside a small panel and a large one."""
-    return max(10, min(28, cell_width // 28))
+def _text_size(cell_width: int, columns: int) -> int:
+    """Height of the letters: readable where the whole sheet is shown in a page's width."""
+    return max(10, min(cell_width // 16, cell_width * columns // 64))
