@@ -127,8 +127,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         def show(_change: Any = None) -> None:
             value = getattr(self, name)
             with self._fill():
-                if name == "model":
-                    control.options = [(m["title"], m["name"]) for m in self.models]
+                if name in _OPTIONS:
+                    control.options = _OPTIONS[name](self)
                 elif getattr(control, "max", value) < value:
                     control.max = value
                 control.value = value
@@ -239,7 +239,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
 
     def _show_result(self, change: Any) -> None:
         matte = self.shown
-        self._parts.block.max = max(0, len(matte.routing) - 1) if matte is not None else 0
+        with self._fill():
+            self._parts.block.options = _blocks(self)
+            self._parts.block.value = self.block
         full = matte is not None and matte is self.matte
         if self.view in ("photo", "trimap") and (full or change.old is None):
             self.view = "cutout"
@@ -271,3 +273,18 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         if self.photo is not None:
             told = panel_views.caption(self, self.view, block=self.block)
             self._parts.caption.value = escape(told)
+
+
+def _models(panel: MattePanel) -> list[tuple[str, str]]:
+    return [(model["title"], model["name"]) for model in panel.models]
+
+
+def _blocks(panel: MattePanel) -> list[tuple[str, int]]:
+    """Those that the newest matte has maps of, and the chosen one in any case."""
+    count = len(panel.shown.routing) if panel.shown is not None else 0
+    named = "{} of {}" if count else "{}"
+    return [(named.format(i + 1, count), i) for i in range(max(count, panel.block + 1))]
+
+
+_OPTIONS: dict[str, Callable[[MattePanel], Any]] = {"model": _models, "block": _blocks}
+"""What the lists offer, by trait."""

@@ -124,8 +124,11 @@ class Parts:
             options=[(title, name) for name, title in VIEWS.items()],
             style={"button_width": "auto"},
         )
-        self.block = ipywidgets.IntSlider(
-            0, min=0, max=0, description="Block", layout=Layout(width="16em")
+        self.block = ipywidgets.Dropdown(
+            options=[("1", 0)],
+            description="Block",
+            style={"description_width": "auto"},
+            layout=Layout(width="10em"),
         )
         self.checkered = ipywidgets.Checkbox(
             True, description="Checkerboard", indent=False, layout=Layout(width="auto")

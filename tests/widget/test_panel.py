@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 pytest.importorskip("ipywidgets")
 
+import mematte_plugin.widget
 from mematte_plugin import InputError, MattingPipeline, SettingError, Stroke, from_mask, write_image
 from mematte_plugin.widget import MattePanel
 from tests.networks import random_network
@@ -179,8 +181,8 @@ def test_every_view_shows_what_it_says(panel: MattePanel) -> None:
     kinds = [picture.tobytes() for picture in shown.values()]
     assert len(set(kinds)) == len(kinds)
     assert "Routed block 1 of" in panel._parts.caption.value
-    assert panel._parts.block.max == len(panel.matte.routing) - 1
-    panel._parts.block.set_state({"value": 1})
+    assert len(panel._parts.block.options) == len(panel.matte.routing) > 1
+    panel._parts.block.set_state({"index": 1})
     assert "Routed block 2 of" in panel._parts.caption.value
 
 
@@ -263,6 +265,11 @@ def test_strokes_from_python_show(pipe: MattingPipeline) -> None:
     assert "band" in panel._parts.caption.value
     panel.run()
     assert panel.view == "cutout"
+
+
+def test_the_panel_stands_in_where_anywidget_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)  # as if it were not installed
+    assert mematte_plugin.widget.MatteWidget is MattePanel
 
 
 def test_unusable_arguments_raise_before_anything_is_shown() -> None:
