@@ -26,11 +26,6 @@ DONE = 120_000
 """Milliseconds until a cell or a matte is there, at most."""
 SOON = 30_000
 """The same for what should come at once."""
-QUIET = {
-    "notification": {"fetchNews": "false", "checkForUpdates": False},
-    "themes": {"theme": "JupyterLab Light"},
-}
-"""Settings of the page: nothing is fetched and nobody asks."""
 # The notebook in the page: the shell's current widget in either host.
 PANEL = "const panel = window.jupyterapp.shell.currentWidget, notebook = panel.content"
 
@@ -56,6 +51,12 @@ class Jupyter:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
+
+    def set(self, name: str, **values: Any) -> None:
+        """Give pages that are opened from now on other settings of JupyterLab's."""
+        folder = self.server.folder / "settings" / "@jupyterlab" / "apputils-extension"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
 
     def kernels(self) -> list[str]:
         """The ids of those that run."""
@@ -85,10 +86,6 @@ def jupyter(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[Jupyte
     """A server with JupyterLab and Notebook 7, and settings of its own."""
     port, token = free_port(), uuid.uuid4().hex
     (folder / "notebooks").mkdir()
-    settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    for name, values in (QUIET | {"themes": {"theme": theme}}).items():
-        (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
     command = [
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
         f"--ServerApp.port={port}",
@@ -112,6 +109,8 @@ def jupyter(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[Jupyte
     environment = {name: str(value) for name, value in own.items()}
     with serving(command, port, folder, **environment) as server:
         running = Jupyter(server, token)
+        running.set("notification", fetchNews="false", checkForUpdates=False)  # nobody asks
+        running.set("themes", theme=theme)
         running.wait_until_ready()
         try:
             yield running
@@ -228,6 +227,13 @@ class Notebook:
     def restart(self) -> None:
         """Restart the kernel, as the menu does after its question."""
         self.tell("await panel.sessionContext.restartKernel()")
+        self.settle()
+
+    def reload(self) -> None:
+        """Save the notebook and open the page anew; the kernel stays."""
+        self.tell("await panel.context.save()")
+        self.page.reload()
+        self.page.locator(".jp-Notebook").first.wait_for(timeout=DONE)
         self.settle()
 
     def settle(self) -> None:

@@ -200,6 +200,48 @@ def test_strokes_of_a_busy_kernel_arrive(opened: Open) -> None:
         book.until("(widget.labels == 3).sum() > 9000")
 
 
+@pytest.fixture
+def single_threaded(server: Jupyter) -> Iterator[None]:
+    """Pages whose kernel hears nothing while a cell runs, as older ones do."""
+    server.set("kernels-settings", commsOverSubshells="disabled")
+    yield
+    server.set("kernels-settings")
+
+
+@pytest.mark.usefixtures("single_threaded")
+def test_a_kernel_that_does_not_hear_is_called_busy(opened: Open) -> None:
+    with opened([WIDGET, "time.sleep(8)"]) as book:
+        book.run(0)
+        shown = painter(book)
+        book.start(1)
+        paint_subject(shown)
+        shown.says("kernel is busy")
+        shown.press("run")
+        book.wait(1)
+        shown.ends("done")
+        assert book.value("(widget.labels == 3).sum() > 9000 and widget.status == 'done'")
+
+
+def test_a_reloaded_page_shows_the_same(opened: Open) -> None:
+    with opened([WIDGET]) as book:
+        book.run(0)
+        shown = painter(book)
+        paint_subject(shown)
+        shown.says("Run computes")
+        shown.press("run")
+        shown.ends()
+        shown.press("view-alpha")
+        book.until("widget.view == 'alpha'")
+        before = [shown.colour(point) for point in (FACE[0], WALL[0])]
+        book.reload()
+        shown = painter(book)
+        shown.ends()
+        after = [shown.colour(point) for point in (FACE[0], WALL[0])]
+        np.testing.assert_allclose(after, before, atol=6)
+        shown.press("undo")  # strokes are there, as one step
+        book.until("not widget.labels.any()")
+
+
 def test_a_restarted_kernel_is_told_and_strokes_come_back(opened: Open) -> None:
     with opened([WIDGET]) as book:
         book.run(0)
