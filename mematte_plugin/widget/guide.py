@@ -63,10 +63,7 @@ def only_painted(
     if not painted.any():
         return None
     subject = labels == Stroke.FOREGROUND
-    as_mask = unpainted == "background" or (
-        unpainted == "auto" and not (labels == Stroke.BACKGROUND).any()
-    )
-    if not as_mask:
+    if not lays_band(labels, unpainted):
         return painted_over(np.full(labels.shape, 128, np.uint8), labels)
     if not subject.any():
         return None
@@ -74,6 +71,12 @@ def only_painted(
     band = from_mask(mask, inside=inside, outside=outside)
     # The subject's own strokes have become the band's inside: painting them again would undo it.
     return painted_over(band, np.where(subject, np.uint8(Stroke.UNPAINTED), labels))
+
+
+def lays_band(labels: NDArray[np.uint8], unpainted: Unpainted) -> bool:
+    """Whether `only_painted` lays a band around the painted subject."""
+    no_background = unpainted == "auto" and not (labels == Stroke.BACKGROUND).any()
+    return unpainted == "background" or no_background
 
 
 def grown(values: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:

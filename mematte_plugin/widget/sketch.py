@@ -57,7 +57,7 @@ class Sketch(traitlets.HasTraits):
         ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
     ).tag(sync=True)
     has_base = traitlets.Bool(False, read_only=True, help="trimap or mask is given").tag(sync=True)
-    band_counts = traitlets.Bool(True, read_only=True, help="no trimap is given").tag(sync=True)
+    band_counts = traitlets.Bool(True, read_only=True, help="a band is laid").tag(sync=True)
     message = traitlets.Unicode("", read_only=True, help="a sentence for the user").tag(sync=True)
     notes: traitlets.List[str] = traitlets.List(read_only=True, help="more of it").tag(sync=True)
 
@@ -114,7 +114,6 @@ class Sketch(traitlets.HasTraits):
             self._put_base(base, proxy.shape[:2])
         self.set_trait("photo", photo)
         self.set_trait("mask", soft)
-        self.set_trait("band_counts", given is None)
         self.set_trait("labels", np.zeros(proxy.shape[:2], np.uint8))
 
     def _hand_in(self, name: str, value: Any) -> None:
@@ -136,7 +135,6 @@ class Sketch(traitlets.HasTraits):
         self.set_trait("notes", notes)
         self._put_base(base, self.proxy.shape[:2])
         self.set_trait("mask", soft)
-        self.set_trait("band_counts", name == "mask" or value is None)
         self.set_trait("labels", np.zeros(self.proxy.shape[:2], np.uint8))
 
     def _put_base(self, base: NDArray[np.uint8] | None, size: tuple[int, ...]) -> None:
@@ -175,6 +173,7 @@ class Sketch(traitlets.HasTraits):
         """The trimap from what is given and painted, and what follows from it."""
         problem = ""
         small, base = self._small_base, self._base
+        unpainted = cast(guide.Unpainted, self.unpainted)
         try:
             with collect_notes() as notes:
                 if small is None:
@@ -195,6 +194,8 @@ class Sketch(traitlets.HasTraits):
         else:
             full = guide.painted_over(base, self.labels) if self.labels.any() else base
         self.set_trait("trimap", full)
+        lays_band = base is None and guide.lays_band(self.labels, unpainted)
+        self.set_trait("band_counts", lays_band or self.mask is not None)
         with self._state:
             # After it: a job that begins in between takes its result for older than it is.
             self._version += 1

@@ -464,3 +464,15 @@ def test_saving_before_a_run(session: MattingSession, tmp_path: Path) -> None:
         session.save(tmp_path / "cutout.png")
     assert "run first" in session.message
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_a_band_is_laid(session: MattingSession) -> None:
+    assert session.band_counts
+    session.labels = painted(session.proxy.shape)  # background, too
+    assert not session.band_counts
+    session.unpainted = "background"
+    assert session.band_counts
+    session.trimap = from_mask(disc((HEIGHT, WIDTH)))
+    assert not session.band_counts
+    session.mask = disc((HEIGHT, WIDTH))
+    assert session.band_counts

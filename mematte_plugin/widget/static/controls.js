@@ -208,10 +208,12 @@ function createOptions({ model, followed, painting }) {
       text.textContent = `${Math.round(value * 100) / 100}%`;
       const counts = model.get("band_counts");
       input.disabled = !counts;
-      node.title = counts ? hint : "A trimap was given, so no band is laid; give a mask instead, or paint";
+      const given = "A trimap was given, so no band is laid; give a mask instead, or paint";
+      const painted = "Background is painted, so that no band is laid; see “Unpainted is”";
+      node.title = counts ? hint : model.get("has_base") ? given : painted;
       node.classList.toggle("mm-off", !counts);
     };
-    followed([name, "band_counts"], update);
+    followed([name, "band_counts", "has_base"], update);
     return node;
   };
   const select = (name, label, hint, options, value = (text) => text) => {
