@@ -19,6 +19,7 @@ from PIL import Image
 
 from ..errors import InputError, MEMatteError
 from ..matte import Matte
+from .comms import answer_beside_cells
 from .session import MattingSession
 from .sketch import PROXY
 
@@ -110,6 +111,11 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             " enabled.\nWithout a page: set .trimap or .mask, then .run() and .save('cutout.png');"
             " or use MattePanel."
         )
+
+    def open(self) -> None:
+        """Called by ipywidgets: now the page may know of the widget."""
+        super().open()
+        answer_beside_cells(self)
 
     def close(self) -> None:
         """Take the widget out of the page. What is being computed is given up."""

@@ -137,8 +137,16 @@ function createPainting(model, signal) {
     tell("connection");
     shelf.events.dispatchEvent(new Event("change"));
   };
+  let disconnected = false;
+  const first = model.widget_manager?.kernel?.id;
+  /** Whether there is another kernel than in the beginning, or none; only Jupyter tells. */
+  function isGone() {
+    const kernel = model.widget_manager?.kernel;
+    return Boolean(first) && (kernel?.id !== first || kernel.status === "dead");
+  }
   let said = "";
   const clock = setInterval(() => {
+    painting.setLost(disconnected || isGone());
     if (said === painting.silence()) return;
     said = painting.silence();
     tell("connection");
@@ -187,11 +195,15 @@ function createPainting(model, signal) {
   listen("change:_ran", () => {
     since.run = 0;
   });
-  listen("destroy", () => painting.setLost(true));
+  listen("destroy", () => {
+    disconnected = true;
+    painting.setLost(true);
+  });
   /** Only the whole model knows whether it has been connected or disconnected. */
   async function ask() {
     const whole = await model.widget_manager?.get_model?.(model.get("_id"));
-    painting.setLost(whole?.comm_live === false);
+    disconnected = whole?.comm_live === false;
+    painting.setLost(disconnected || isGone());
   }
   const connection = () => ask().catch(() => {}); // a host that has no such thing
   listen("comm_live_update", connection);

@@ -21,7 +21,7 @@ const SILENCES = {
   "": {},
 };
 const LOST = "The kernel was restarted or disconnected: strokes are kept in this page; run the cell again.";
-const BLOCKED = "A cell waits for this matte; stop it with the notebook's interrupt button.";
+const BLOCKED = "A cell waits for it; the notebook's interrupt button stops it, too.";
 
 /** Run, Cancel, Live, message, notes and progress. */
 function createFooter({ model, followed, painting, signal, root }) {
