@@ -24,6 +24,7 @@ from ..matte import Matte
 from ..notes import collect_notes
 from ..retention import MIN_TOKEN_COUNT
 from . import panel_views
+from .comms import answer_beside_cells
 from .panel_parts import Parts, link, message_box, stage_line
 from .panel_views import CHECKERBOARD
 from .session import MattingSession
@@ -73,7 +74,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         parts.run.on_click(self._told(lambda _: self.start()))
         parts.cancel.on_click(self._told(lambda _: self.cancel()))
         parts.save.on_click(self._told(lambda _: self._save()))
-        self.observe(self._show_status, ["status", "message", "notes", "progress", "stage"])
+        told = ["status", "message", "notes", "progress", "stage", "job"]
+        self.observe(self._show_status, told)
         self.observe(
             self._show_settings, ["retention", "backdrop", "models", "band_counts", "view"]
         )
@@ -88,6 +90,14 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         if self.small_trimap is not None:
             self.view = "trimap"
         self.children = (parts.whole,)
+        for control in parts.controls():
+            answer_beside_cells(control)
+
+    def close(self) -> None:
+        """Take the panel out of the page. What is being computed is given up."""
+        if "_parts" in self.__dict__:
+            self.cancel()
+        super().close()
 
     def __repr__(self) -> str:
         return f"MattePanel({'no photo' if self.photo is None else self.photo}, {self.status})"

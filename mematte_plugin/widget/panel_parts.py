@@ -205,6 +205,11 @@ class Parts:
         )
         return ipywidgets.VBox([self.message, both])
 
+    def controls(self) -> list[ipywidgets.Widget]:
+        """All that one presses, drags, chooses or types in."""
+        parts = [*vars(self).values(), *self.uploads.values()]
+        return [part for part in parts if isinstance(part, ipywidgets.DOMWidget)]
+
     def only(self, name: str, seen: bool) -> None:
         """Show a control, or hide it."""
         getattr(self, name).layout.display = None if seen else "none"

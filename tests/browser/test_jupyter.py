@@ -18,7 +18,7 @@ from PIL import Image
 
 from mematte_plugin import write_image
 from tests.browser.chromium import chromium
-from tests.browser.jupyter_page import HOSTS, Jupyter, Notebook, jupyter, notebook
+from tests.browser.jupyter_page import HOSTS, SOON, Jupyter, Notebook, jupyter, notebook
 from tests.browser.pictures import astronaut, enlarged
 from tests.browser.widget_page import Painter, PanelView
 
@@ -187,6 +187,29 @@ def test_cancel_while_it_computes(opened: Open, tmp_path: Path) -> None:
         shown.press("cancel")
         shown.ends("stopped")
         assert book.value("widget.alpha is None and (widget.labels == 3).any().item()")
+
+
+def test_cancel_while_a_cell_waits(opened: Open, tmp_path: Path) -> None:
+    both = "panel = MattePanel(PHOTO, widget.trimap)\npanel"
+    with opened([enlarged_photo(tmp_path), both]) as book:
+        book.run(0)
+        book.do(f"widget.trimap = np.full(({LARGE}, {LARGE}), 128, np.uint8)")
+        book.run(1)
+        shown = painter(book)
+        panel = PanelView(book, book.cell(1).locator(".jp-OutputArea-output").last)
+        for name, stop in (
+            ("widget", lambda: shown.press("cancel")),
+            ("panel", lambda: panel.button("Cancel").click()),
+        ):
+            waiting = book.add(f"{name}.run()")
+            book.start(waiting)
+            if name == "widget":
+                painter(book).ends("running")
+            else:
+                panel.says("Computing")
+            stop()
+            book.wait(waiting, SOON)
+            assert book.value(f"[{name}.status, {name}.alpha is None]") == ["stopped", True]
 
 
 def test_strokes_of_a_busy_kernel_arrive(opened: Open) -> None:
