@@ -224,9 +224,13 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         held = self._lock.acquire(timeout=1.0)  # as `_calmly` does
         try:
             self._previewed = np.rint(matte.trimap * 255).astype(np.uint8) if preview else None
+            first = not self._result
             self._current = False
             self._result = prepared
             self._tell_current()
+            if first and self.view == "trimap":  # afterwards the view is the user's alone
+                self.compare = "trimap" if self.compare == "off" else self.compare
+                self.view = "cutout"
         finally:
             if held:
                 self._lock.release()

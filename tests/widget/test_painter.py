@@ -6,6 +6,7 @@ import gzip
 import io
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -359,6 +360,18 @@ def test_a_preview_is_small_and_called_so(make: Any) -> None:
     assert not widget.get_state("_current")["_current"]
 
 
+def test_the_first_result_comes_into_view_and_later_ones_do_not(
+    make: Any, photo: np.ndarray
+) -> None:
+    widget = make(photo)
+    paint(widget, painted(photo.shape[:2]))
+    widget.run()
+    assert (widget.view, widget.compare) == ("cutout", "trimap")
+    receive(widget, view="trimap", compare="off")
+    widget.run()
+    assert (widget.view, widget.compare) == ("trimap", "off")
+
+
 def test_progress_sends_no_pictures(make: Any, photo: np.ndarray) -> None:
     widget = make(photo)
     paint(widget, painted(photo.shape[:2]))
@@ -399,6 +412,59 @@ def test_the_page_is_in_the_package_and_fetches_nothing() -> None:
     for name in module.SCRIPTS:
         assert (module.STATIC / name).is_file()
     assert {one.name for one in module.STATIC.glob("*.js")} == set(module.SCRIPTS)
+
+
+def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
+    told = execute(
+        kernel,
+        """
+        import threading, numpy as np
+        from mematte_plugin.widget import MatteWidget
+        widget = MatteWidget(np.zeros((20, 30, 3), np.uint8), model_id="painted")
+        heard = threading.Event()
+        widget.observe(lambda change: heard.set(), "view")
+        print("there")
+        """,
+    )
+    assert told == "there\n"
+    control = kernel.control_channel
+    control.send(kernel.session.msg("create_subshell_request"))
+    subshell = kernel.get_control_msg(timeout=60)["content"]["subshell_id"]
+    cell = kernel.execute("print(heard.wait(60))")
+    data = {"method": "update", "state": {"view": "photo"}, "buffer_paths": []}
+    message = kernel.session.msg("comm_msg", {"comm_id": "painted", "data": data})
+    message["header"]["subshell_id"] = subshell  # as JupyterLab asks for it
+    kernel.shell_channel.send(message)
+    assert printed(kernel, cell) == "True\n"
+
+
+@pytest.fixture
+def kernel() -> Iterator[Any]:
+    client = pytest.importorskip("jupyter_client")
+    pytest.importorskip("ipykernel", minversion="7")
+    manager, talk = client.manager.start_new_kernel(kernel_name="python3", startup_timeout=120)
+    yield talk
+    talk.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def execute(kernel: Any, code: str) -> str:
+    return printed(kernel, kernel.execute(textwrap.dedent(code)))
+
+
+def printed(kernel: Any, request: str) -> str:
+    """What a cell prints until it has ended."""
+    text = ""
+    while True:
+        message = kernel.get_iopub_msg(timeout=90)
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        content = message["content"]
+        if message["msg_type"] == "error":
+            raise AssertionError("\n".join(content["traceback"]))
+        text += content.get("text", "")
+        if content.get("execution_state") == "idle":
+            return text
 
 
 def test_a_fresh_process_finds_the_widget(tmp_path: Path) -> None:

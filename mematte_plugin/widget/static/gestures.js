@@ -173,6 +173,7 @@ function followPointers({ stage, painting, signal }) {
     if (cursor.hidden) return;
     const { left, top } = stage.pointAt(seen);
     const side = Math.max(4, painting.brushSize * stage.scale);
+    canvas.classList.toggle("mm-fine", side < 10); // or the outline alone is lost in the picture
     cursor.style.width = cursor.style.height = `${side}px`;
     cursor.style.transform = `translate(${left - side / 2}px, ${top - side / 2}px)`;
     cursor.dataset.brush = painting.brush;

@@ -33,12 +33,12 @@ function createFooter({ model, followed, painting, signal, root }) {
       type: "button",
       role: "switch",
       className: "mm-button mm-switch",
-      title: "A preview after each change",
+      title: "Live: a small preview after each change; Run computes the full size",
       "data-mematte": "live",
       onclick: () => painting.set("live", !model.get("live")),
     },
     make("i", { className: "mm-track" }),
-    make("span", { textContent: "Live preview" }),
+    make("span", { textContent: "Live" }),
   );
   const message = make("p", { className: "mm-message", role: "status", "data-mematte": "message" });
   const progress = make("progress", { max: 1, "data-mematte": "progress", "aria-label": "Progress" });

@@ -144,22 +144,7 @@ function createShared(model) {
   const settings = createSettings(model);
   const painting = createPainting(model, controller.signal);
   const pictures = createPictures(model, painting);
-  const shared = { traits, settings, painting, pictures, end: () => controller.abort() };
-  showFirstResult({ model, painting, settings });
-  return shared;
-}
-
-/** The first result comes into view by itself; afterwards the view is the user's alone. */
-function showFirstResult({ model, painting, settings }) {
-  let had = Boolean(model.get("_result").kind);
-  painting.events.addEventListener("pictures", () => {
-    const has = Boolean(model.get("_result").kind);
-    if (has && !had && !NEEDS_RESULT.has(settings.get("view"))) {
-      settings.set("view", "cutout");
-      if (settings.get("compare") === "off") settings.set("compare", "trimap");
-    }
-    had = has;
-  });
+  return { traits, settings, painting, pictures, end: () => controller.abort() };
 }
 
 export default () => {
