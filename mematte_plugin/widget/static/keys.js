@@ -18,7 +18,7 @@ function keyTable({ stage, painting, pictures, settings, gestures, help }) {
     [["]"], "Larger brush", () => gestures.resize(1)],
     [["mod+z"], "Undo", () => painting.undo()],
     [["mod+shift+z", "mod+y"], "Redo", () => painting.redo()],
-    [["+", "="], "Zoom in, as Ctrl + wheel", zoom(ZOOM.step)],
+    [["+", "="], "Zoom in (Ctrl + wheel)", zoom(ZOOM.step)],
     [["-", "_"], "Zoom out", zoom(1 / ZOOM.step)],
     [["0"], "Whole photo", () => stage.fit()],
     [["v"], "Next view", view(1)],

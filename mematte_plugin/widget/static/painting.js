@@ -209,6 +209,7 @@ function createPainting(model, signal) {
   listen("comm_live_update", connection);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
+    if (!record.changed) shelf.records.splice(shelf.records.indexOf(record), 1);
     shelf.events.removeEventListener("change", offers);
   });
   painting.begin();

@@ -77,7 +77,7 @@ function createZoomBar(stage) {
 
 const OTHER_KEYS = [
   [["wheel"], "Size of the brush"],
-  [["space"], "Held: drag pans, as two fingers do"],
+  [["space"], "Hold and drag to pan"],
 ];
 
 function renderView({ model, el, shared }) {
