@@ -228,7 +228,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             self._current = False
             self._result = prepared
             self._tell_current()
-            if first and self.view == "trimap":  # afterwards the view is the user's alone
+            if first and self.view in ("photo", "trimap"):  # afterwards the view is the user's alone
                 self.compare = "trimap" if self.compare == "off" else self.compare
                 self.view = "cutout"
         finally:

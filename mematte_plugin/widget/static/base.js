@@ -44,7 +44,8 @@ function make(tag, properties = {}, ...children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name.includes("-") || name === "role" || name === "for") node.setAttribute(name, value);
+    else if (name.includes("-") || name === "role" || name === "for")
+      node.setAttribute(name, value);
     else node[name] = value;
   }
   // JupyterLab asks the focused element itself before its parents whether keys are the notebook's.
@@ -71,7 +72,14 @@ function icon(name) {
 function button(hook, { title, text, picture, onclick, kind = "", ...rest }) {
   const node = make(
     "button",
-    { type: "button", className: `mm-button ${kind}`, title, onclick, "data-mematte": hook, ...rest },
+    {
+      type: "button",
+      className: `mm-button ${kind}`,
+      title,
+      onclick,
+      "data-mematte": hook,
+      ...rest,
+    },
     picture ? icon(picture) : null,
     text ? make("span", { textContent: text }) : null,
   );
@@ -119,7 +127,7 @@ async function unzipped(value, length) {
 function toRuns(labels) {
   let runs = new Uint32Array(4096);
   let count = 0;
-  for (let i = 0; i < labels.length; ) {
+  for (let i = 0; i < labels.length;) {
     const label = labels[i];
     const start = i;
     while (i < labels.length && labels[i] === label) i++;

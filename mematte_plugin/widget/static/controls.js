@@ -27,7 +27,9 @@ function createSettings(model) {
 
 function createTools({ painting, pictures, signal }) {
   const brushes = BRUSHES.map(({ name, title, key, colour }) => {
-    const swatch = colour ? make("i", { className: `mm-swatch mm-swatch-${name}` }) : icon("eraser");
+    const swatch = colour
+      ? make("i", { className: `mm-swatch mm-swatch-${name}` })
+      : icon("eraser");
     const node = button(`brush-${name}`, {
       title: `${BRUSH_HINTS[name]} (${key})`,
       text: title,
@@ -47,9 +49,21 @@ function createTools({ painting, pictures, signal }) {
     oninput: () => painting.setBrushSize(Number(size.value)),
   });
   const sizeText = make("output", { className: "mm-number" });
-  const undo = button("undo", { title: "Undo (Ctrl + Z)", picture: "undo", onclick: () => painting.undo() });
-  const redo = button("redo", { title: "Redo (Ctrl + Shift + Z)", picture: "redo", onclick: () => painting.redo() });
-  const clear = button("clear", { title: "Clear all strokes", picture: "clear", onclick: () => painting.clear() });
+  const undo = button("undo", {
+    title: "Undo (Ctrl + Z)",
+    picture: "undo",
+    onclick: () => painting.undo(),
+  });
+  const redo = button("redo", {
+    title: "Redo (Ctrl + Shift + Z)",
+    picture: "redo",
+    onclick: () => painting.redo(),
+  });
+  const clear = button("clear", {
+    title: "Clear all strokes",
+    picture: "clear",
+    onclick: () => painting.clear(),
+  });
   const update = () => {
     for (const [i, { name }] of BRUSHES.entries()) {
       brushes[i].setAttribute("aria-pressed", String(painting.brush === name));
@@ -119,7 +133,12 @@ function createViewBar({ model, painting, pictures, settings, signal }) {
     "aria-label": "Colour behind the cut-out",
     oninput: () => settings.set("backdrop", colour.value),
   });
-  const behind = make("div", { className: "mm-group", role: "group", "aria-label": "Behind the cut-out" }, ...backdrops, colour);
+  const behind = make(
+    "div",
+    { className: "mm-group", role: "group", "aria-label": "Behind the cut-out" },
+    ...backdrops,
+    colour,
+  );
   const update = () => {
     const view = settings.get("view");
     const backdrop = settings.get("backdrop");
@@ -155,7 +174,11 @@ function createViewBar({ model, painting, pictures, settings, signal }) {
   return make(
     "div",
     { className: "mm-viewbar", role: "toolbar", "aria-label": "View" },
-    make("div", { className: "mm-segments", role: "group", "aria-label": "View", "data-mematte": "view" }, ...tabs),
+    make(
+      "div",
+      { className: "mm-segments", role: "group", "aria-label": "View", "data-mematte": "view" },
+      ...tabs,
+    ),
     make("div", { className: "mm-group" }, compare),
     make("div", { className: "mm-group mm-grows" }, behind, block),
   );
@@ -180,7 +203,10 @@ const UNPAINTED = [
 ];
 const RETENTIONS = [
   ["auto", "automatic"],
-  ...[1, 0.75, 0.5, 0.25, 0.1].map((share) => [String(share), `at most ${Math.round(share * 100)}%`]),
+  ...[1, 0.75, 0.5, 0.25, 0.1].map((share) => [
+    String(share),
+    `at most ${Math.round(share * 100)}%`,
+  ]),
 ];
 const BAND = { most: 15, step: 0.5 };
 
@@ -190,7 +216,12 @@ function createOptions({ model, followed, painting }) {
     const id = `mm-${Math.random().toString(36).slice(2)}`;
     control.id = id;
     control.setAttribute("data-mematte", hook);
-    const head = make("div", { className: "mm-field-head" }, make("label", { for: id, textContent: label }), extra);
+    const head = make(
+      "div",
+      { className: "mm-field-head" },
+      make("label", { for: id, textContent: label }),
+      extra,
+    );
     return make("div", { className: "mm-field" }, head, control);
   };
   const band = (name, label, hint) => {
@@ -236,7 +267,11 @@ function createOptions({ model, followed, painting }) {
   };
   return [
     band("inside", "Band inward", "How far into the subject pixels are unsure, in % of its size"),
-    band("outside", "Band outward", "How far around the subject pixels are unsure, in % of its size"),
+    band(
+      "outside",
+      "Band outward",
+      "How far around the subject pixels are unsure, in % of its size",
+    ),
     select("unpainted", "Unpainted is", "What you have not painted", () => UNPAINTED),
     select(
       "retention",

@@ -41,7 +41,11 @@ const KEY_NAMES = {
 };
 
 const keyTitle = (key) =>
-  key.split("+").filter(Boolean).map((part) => KEY_NAMES[part] ?? part.toUpperCase()).join(" + ") || "+";
+  key
+    .split("+")
+    .filter(Boolean)
+    .map((part) => KEY_NAMES[part] ?? part.toUpperCase())
+    .join(" + ") || "+";
 
 /** The key of an event as the table writes it. */
 function keyOf(event) {
@@ -99,7 +103,12 @@ function createHelp(entries) {
     make("strong", { textContent: "Keys, once the photo was clicked" }),
     list,
   );
-  const opener = button("help", { title: "Keyboard shortcuts (?)", text: "?", kind: "mm-chip", "aria-expanded": "false" });
+  const opener = button("help", {
+    title: "Keyboard shortcuts (?)",
+    text: "?",
+    kind: "mm-chip",
+    "aria-expanded": "false",
+  });
   const help = {
     node,
     opener,
@@ -116,7 +125,14 @@ function createHelp(entries) {
       const rows = [...table.map(([keys, what]) => [keys.slice(0, 1), what]), ...entries];
       for (const [keys, what] of rows) {
         const names = keys.map((key) => make("kbd", { textContent: keyTitle(key) }));
-        list.append(make("div", { role: "listitem" }, make("span", {}, ...names), make("span", { textContent: what })));
+        list.append(
+          make(
+            "div",
+            { role: "listitem" },
+            make("span", {}, ...names),
+            make("span", { textContent: what }),
+          ),
+        );
       }
     },
   };

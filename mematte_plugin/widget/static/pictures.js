@@ -11,7 +11,14 @@ const ROUTING = { kept: packed([255, 150, 30], 56), skipped: packed([0, 0, 0], 1
  * alpha), cutout, routing: [{kept, skipped}] per block; null where there is none yet.
  */
 function createPictures(model, painting) {
-  const pictures = { photo: null, wash: null, mask: null, cutout: null, routing: [], scale: [1, 1] };
+  const pictures = {
+    photo: null,
+    wash: null,
+    mask: null,
+    cutout: null,
+    routing: [],
+    scale: [1, 1],
+  };
   const turns = {}; // of each kind: pictures that come late are dropped
   let colours = null;
   let ground = null; // the labels that the result belongs to
@@ -103,7 +110,12 @@ function createPictures(model, painting) {
   }
   pictures.paintBox = paintBox;
 
-  const whole = () => ({ left: 0, top: 0, right: painting.size.width, bottom: painting.size.height });
+  const whole = () => ({
+    left: 0,
+    top: 0,
+    right: painting.size.width,
+    bottom: painting.size.height,
+  });
   function begin() {
     const { width, height } = painting.size;
     pictures.strokes = canvasOf(width, height);
@@ -185,6 +197,10 @@ function routingMaps(bits, grids) {
       canvas.getContext("2d").putImageData(image, 0, 0);
       return canvas;
     };
-    return { kept: paint(true, ROUTING.kept), skipped: paint(false, ROUTING.skipped), grey: paint(false, packed([128, 128, 128])) };
+    return {
+      kept: paint(true, ROUTING.kept),
+      skipped: paint(false, ROUTING.skipped),
+      grey: paint(false, packed([128, 128, 128])),
+    };
   });
 }

@@ -17,7 +17,18 @@ function createStage({ model, painting, pictures, settings, signal }) {
   const node = make("div", { className: "mm-stage" }, canvas, cursor);
   const context = canvas.getContext("2d");
   const events = new EventTarget(); // "place": zoomed, panned or of another size
-  const stage = { node, canvas, cursor, events, scale: 1, zoom: 1, x: 0, y: 0, width: 0, height: 0 };
+  const stage = {
+    node,
+    canvas,
+    cursor,
+    events,
+    scale: 1,
+    zoom: 1,
+    x: 0,
+    y: 0,
+    width: 0,
+    height: 0,
+  };
   let centre = null; // what is in the middle, in shares of the photo; null while all of it is seen
   let planned = 0;
 
@@ -55,10 +66,7 @@ function createStage({ model, painting, pictures, settings, signal }) {
   /** Put the photo's upper left corner at (x, y). */
   stage.moveTo = (x, y, scale = stage.scale) => {
     const { width, height } = painting.size;
-    centre = [
-      (stage.width / 2 - x) / (width * scale),
-      (stage.height / 2 - y) / (height * scale),
-    ];
+    centre = [(stage.width / 2 - x) / (width * scale), (stage.height / 2 - y) / (height * scale)];
     place();
   };
   stage.fit = () => {

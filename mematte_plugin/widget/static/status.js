@@ -20,13 +20,25 @@ const SILENCES = {
   },
   "": {},
 };
-const LOST = "The kernel was restarted or disconnected: strokes are kept in this page; run the cell again.";
+const LOST =
+  "The kernel was restarted or disconnected: strokes are kept in this page; run the cell again.";
 const BLOCKED = "A cell waits for it; the notebook's interrupt button stops it, too.";
 
 /** Run, Cancel, Live, message, notes and progress. */
 function createFooter({ model, followed, painting, signal, root }) {
-  const run = button("run", { title: "Compute the matte at full size (Enter)", text: "Run", picture: "run", kind: "mm-primary", onclick: () => painting.run() });
-  const cancel = button("cancel", { title: "Cancel (Esc)", text: "Cancel", picture: "stop", onclick: () => painting.cancel() });
+  const run = button("run", {
+    title: "Compute the matte at full size (Enter)",
+    text: "Run",
+    picture: "run",
+    kind: "mm-primary",
+    onclick: () => painting.run(),
+  });
+  const cancel = button("cancel", {
+    title: "Cancel (Esc)",
+    text: "Cancel",
+    picture: "stop",
+    onclick: () => painting.cancel(),
+  });
   const live = make(
     "button",
     {
@@ -41,7 +53,11 @@ function createFooter({ model, followed, painting, signal, root }) {
     make("span", { textContent: "Live" }),
   );
   const message = make("p", { className: "mm-message", role: "status", "data-mematte": "message" });
-  const progress = make("progress", { max: 1, "data-mematte": "progress", "aria-label": "Progress" });
+  const progress = make("progress", {
+    max: 1,
+    "data-mematte": "progress",
+    "aria-label": "Progress",
+  });
   const stage = make("span", { className: "mm-stage-name" });
   const bar = make("div", { className: "mm-progress" }, progress, stage);
   const notes = make("ul", { className: "mm-notes" });
@@ -61,7 +77,11 @@ function createFooter({ model, followed, painting, signal, root }) {
     if (status === "waiting") progress.removeAttribute("value");
     else progress.value = busy ? share : 0;
     const name = STAGES[model.get("stage")] ?? model.get("stage");
-    stage.textContent = !busy ? "" : status === "waiting" ? "Waiting" : `${name} ${Math.round(share * 100)}%`;
+    stage.textContent = !busy
+      ? ""
+      : status === "waiting"
+        ? "Waiting"
+        : `${name} ${Math.round(share * 100)}%`;
     const said =
       (silence === "lost" && LOST) ||
       SILENCES[painting.owes()][silence] ||
@@ -89,9 +109,24 @@ function createFooter({ model, followed, painting, signal, root }) {
 /** "Restore my strokes", where a widget of this photo is gone that had some. */
 function createOffer({ painting, signal }) {
   const text = "There are strokes on this photo from before the cell was run again.";
-  const restore = button("restore", { title: text, text: "Restore my strokes", kind: "mm-primary", onclick: () => painting.restore() });
-  const refuse = button("refuse", { title: "No, begin anew", picture: "close", onclick: () => painting.refuse() });
-  const node = make("div", { className: "mm-offer", hidden: true }, make("span", { textContent: text }), restore, refuse);
+  const restore = button("restore", {
+    title: text,
+    text: "Restore my strokes",
+    kind: "mm-primary",
+    onclick: () => painting.restore(),
+  });
+  const refuse = button("refuse", {
+    title: "No, begin anew",
+    picture: "close",
+    onclick: () => painting.refuse(),
+  });
+  const node = make(
+    "div",
+    { className: "mm-offer", hidden: true },
+    make("span", { textContent: text }),
+    restore,
+    refuse,
+  );
   const update = () => {
     node.hidden = !painting.offer();
   };
@@ -102,13 +137,18 @@ function createOffer({ painting, signal }) {
 
 /** The badge on the stage: what the result is. */
 function createBadge({ model, painting, pictures, stage, settings, signal }) {
-  const node = make("div", { className: "mm-badge mm-chip", "data-mematte": "badge", hidden: true });
+  const node = make("div", {
+    className: "mm-badge mm-chip",
+    "data-mematte": "badge",
+    hidden: true,
+  });
   const update = () => {
     const { kind, width, height } = model.get("_result");
     const current = model.get("_current");
     node.hidden = !kind;
     if (!kind) return;
-    const what = kind === "preview" ? `preview ${Math.max(width, height)} px` : `full size ${width}×${height}`;
+    const what =
+      kind === "preview" ? `preview ${Math.max(width, height)} px` : `full size ${width}×${height}`;
     node.textContent = current ? what : `${what}, older than the trimap`;
     node.classList.toggle("mm-old", !current);
   };

@@ -23,7 +23,8 @@ function createSplit({ stage, settings, painting, signal }) {
     title: "Show the photo or the trimap on this side",
     text: " ",
     kind: "mm-chip mm-side mm-left",
-    onclick: () => settings.set("compare", settings.get("compare") === "photo" ? "trimap" : "photo"),
+    onclick: () =>
+      settings.set("compare", settings.get("compare") === "photo" ? "trimap" : "photo"),
   });
   const right = make("span", { className: "mm-chip mm-side mm-right" });
   const update = () => {
@@ -69,9 +70,24 @@ function createZoomBar(stage) {
   return make(
     "div",
     { className: "mm-zoom", role: "group", "aria-label": "Zoom" },
-    button("zoom-out", { title: "Zoom out (-)", picture: "minus", kind: "mm-chip", onclick: () => stage.zoomTo(stage.zoom / ZOOM.step) }),
-    button("zoom-fit", { title: "Whole photo (0)", picture: "fit", kind: "mm-chip", onclick: () => stage.fit() }),
-    button("zoom-in", { title: "Zoom in (+)", picture: "plus", kind: "mm-chip", onclick: () => stage.zoomTo(stage.zoom * ZOOM.step) }),
+    button("zoom-out", {
+      title: "Zoom out (-)",
+      picture: "minus",
+      kind: "mm-chip",
+      onclick: () => stage.zoomTo(stage.zoom / ZOOM.step),
+    }),
+    button("zoom-fit", {
+      title: "Whole photo (0)",
+      picture: "fit",
+      kind: "mm-chip",
+      onclick: () => stage.fit(),
+    }),
+    button("zoom-in", {
+      title: "Zoom in (+)",
+      picture: "plus",
+      kind: "mm-chip",
+      onclick: () => stage.zoomTo(stage.zoom * ZOOM.step),
+    }),
   );
 }
 
@@ -89,7 +105,13 @@ function renderView({ model, el, shared }) {
     for (const name of names) shared.traits.addEventListener(name, update, { signal });
     update();
   };
-  const root = make("div", { className: "mm-root", "data-mematte": "widget", "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "Matting: paint a trimap, compute the matte" });
+  const root = make("div", {
+    className: "mm-root",
+    "data-mematte": "widget",
+    "data-lm-suppress-shortcuts": "true",
+    role: "group",
+    "aria-label": "Matting: paint a trimap, compute the matte",
+  });
   const parts = { model, painting, pictures, settings, signal, followed, root };
   const stage = (parts.stage = createStage(parts));
   const gestures = followPointers(parts);
