@@ -77,9 +77,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
     # What follows only the kernel sets.
     _id = traitlets.Unicode(help="of the comm").tag(sync=True, ours=True)
-    _proxy_size: traitlets.List[int] = traitlets.List(help="[h, w] of what is painted on").tag(
-        sync=True, ours=True
-    )
+    _proxy_size: traitlets.List[int] = traitlets.List(
+        [0, 0], help="[h, w] of what is painted on"
+    ).tag(sync=True, ours=True)
     _photo = traitlets.Bytes(help="JPEG, (h, w)").tag(sync=True, ours=True)
     _seen = traitlets.Unicode(help="the last mark that was worked in").tag(sync=True, ours=True)
     _ran = traitlets.Int(0, help="how often Run was heard").tag(sync=True, ours=True)
@@ -89,7 +89,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     )
     _current = traitlets.Bool(False, help="the result is of this trimap").tag(sync=True, ours=True)
 
-    def __init__(self, image: Any, *args: Any, **options: Any) -> None:
+    def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
         self._painted: NDArray[np.uint8] | None = None  # what came from the page
         self._previewed: NDArray[np.uint8] | None = None  # the trimap of the preview shown
         self._given_up = 0  # runs up to this one were cancelled
@@ -228,7 +228,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             self._current = False
             self._result = prepared
             self._tell_current()
-            if first and self.view in ("photo", "trimap"):  # afterwards the view is the user's alone
+            if first and self.view in ("photo", "trimap"):  # later the view is the user's alone
                 self.compare = "trimap" if self.compare == "off" else self.compare
                 self.view = "cutout"
         finally:

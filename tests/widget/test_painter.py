@@ -197,6 +197,20 @@ def test_another_photo_takes_strokes_and_result_off_the_page(make: Any, photo: n
     assert not state["_current"]
 
 
+def test_without_a_photo_the_page_waits_for_one(make: Any, photo: np.ndarray) -> None:
+    widget = make(None)
+    state = widget.get_state()
+    assert state["_proxy_size"] == [0, 0]
+    assert "photo" in state["message"]
+    assert "photo" in repr(widget)
+    paint(widget, painted(photo.shape[:2]))
+    receive(widget, _run=1)
+    assert widget.status == "empty"
+    widget.change_photo(photo)
+    paint(widget, painted(photo.shape[:2]), "page:2")
+    assert widget.status == "ready"
+
+
 # ---- what cannot be used -------------------------------------------------------------------------
 
 

@@ -265,6 +265,12 @@ function createOptions({ model, followed, painting }) {
     const own = now >= 16 ? `at most ${now} tokens` : `at most ${Math.round(now * 1000) / 10}%`;
     return known ? RETENTIONS : [...RETENTIONS, [String(now), own]];
   };
+  const models = () => {
+    const now = model.get("model");
+    const offered = model.get("models").map(({ name, title, note }) => [name, title, note]);
+    const known = offered.some(([name]) => name === now); // not, where Python has set another one
+    return known ? offered : [[now, now, "Chosen in Python"], ...offered];
+  };
   return [
     band("inside", "Band inward", "How far into the subject pixels are unsure, in % of its size"),
     band(
@@ -280,8 +286,6 @@ function createOptions({ model, followed, painting }) {
       retentions,
       (text) => (text === "auto" ? text : Number(text)),
     ),
-    select("model", "Model", "The weights", () =>
-      model.get("models").map(({ name, title, note }) => [name, title, note]),
-    ),
+    select("model", "Model", "The weights", models),
   ];
 }
