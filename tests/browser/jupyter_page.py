@@ -39,7 +39,7 @@ class Jupyter:
 
     @property
     def folder(self) -> Path:
-        """Where the notebooks are, and where their kernels run."""
+        """Where the notebooks are."""
         return self.server.folder / "notebooks"
 
     def ask(self, path: str, method: str = "GET") -> Any:
@@ -126,10 +126,16 @@ class Notebook:
     page: Page
     jupyter: Jupyter
     name: str
+    """Its path below the server's folder."""
     faults: list[str] = field(default_factory=list)
     """Exceptions in the page; some are the host's own."""
     scratch: int | None = None
     """The cell that `value` uses again and again."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the notebook is, and its kernel runs."""
+        return (self.jupyter.folder / self.name).parent
 
     def tell(self, script: str, *values: Any) -> Any:
         """What JavaScript with `panel`, `notebook` and `values` gives."""
@@ -259,9 +265,11 @@ def notebook(
 ) -> Iterator[Notebook]:
     """A new notebook with these code cells, its kernel ready.
 
+    name: its path below the server's folder; by default in a folder of its own.
     Options are those of Playwright's new_context.
     """
-    name = name or f"{uuid.uuid4().hex}.ipynb"
+    name = name or f"{uuid.uuid4().hex}/notebook.ipynb"  # a folder of its own for what it writes
+    (server.folder / name).parent.mkdir(exist_ok=True)
     (server.folder / name).write_text(json.dumps(_document(cells)))
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     try:

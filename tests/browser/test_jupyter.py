@@ -38,6 +38,12 @@ PHOTO = {str(CASE.photo)!r}
 widget = MatteWidget(PHOTO)
 widget
 """
+BUSY = """
+import pathlib, time
+while not pathlib.Path("enough").exists():
+    time.sleep(0.1)
+"""
+"""A cell that runs until `wake`."""
 LARGE = 2800
 """Pixels of a side, so that a run takes some seconds."""
 
@@ -71,6 +77,12 @@ def enlarged_photo(server_folder: Path) -> str:
     """A cell that shows a widget of a photo whose matte takes a while."""
     case = enlarged(server_folder, "large", (LARGE, LARGE))
     return WIDGET.replace(f"PHOTO = {str(CASE.photo)!r}", f"PHOTO = {str(case.photo)!r}")
+
+
+def wake(book: Notebook, index: int) -> None:
+    """Have a BUSY cell end."""
+    (book.folder / "enough").touch()
+    book.wait(index)
 
 
 def paint_subject(shown: Painter) -> None:
@@ -107,7 +119,7 @@ def test_from_strokes_to_the_next_cells_alpha(opened: Open) -> None:
         shown.part("badge").filter(has_text="512×512").wait_for()
 
         assert book.do("widget.save('cut.png')") == ""
-        with Image.open(book.jupyter.folder / "cut.png") as made:
+        with Image.open(book.folder / "cut.png") as made:
             assert (made.mode, made.size) == ("RGBA", (512, 512))
         assert "exists" in book.do("widget.save('cut.png')")
         shown.says("exists")
@@ -213,34 +225,27 @@ def test_cancel_while_a_cell_waits(opened: Open, tmp_path: Path) -> None:
 
 
 def test_strokes_of_a_busy_kernel_arrive(opened: Open) -> None:
-    with opened([WIDGET, "time.sleep(6); print('awake')"]) as book:
+    with opened([WIDGET, BUSY]) as book:
         book.run(0)
         shown = painter(book)
         book.start(1)
         paint_subject(shown)
-        book.wait(1)
-        assert book.text(1) == "awake\n"
+        shown.says("Run computes")  # it has heard of them beside the cell
+        wake(book, 1)
         book.until("(widget.labels == 3).sum() > 9000")
 
 
-@pytest.fixture
-def single_threaded(server: Jupyter) -> Iterator[None]:
-    """Pages whose kernel hears nothing while a cell runs, as older ones do."""
-    server.set("kernels-settings", commsOverSubshells="disabled")
-    yield
-    server.set("kernels-settings")
-
-
-@pytest.mark.usefixtures("single_threaded")
 def test_a_kernel_that_does_not_hear_is_called_busy(opened: Open) -> None:
-    with opened([WIDGET, "time.sleep(8)"]) as book:
+    with opened([WIDGET, BUSY]) as book:
+        # As with older kernels and pages, where everything waits for the cell.
+        book.tell("panel.sessionContext.session.kernel.commsOverSubshells = 'disabled'")
         book.run(0)
         shown = painter(book)
         book.start(1)
         paint_subject(shown)
         shown.says("kernel is busy")
         shown.press("run")
-        book.wait(1)
+        wake(book, 1)
         shown.ends("done")
         assert book.value("(widget.labels == 3).sum() > 9000 and widget.status == 'done'")
 
@@ -343,7 +348,7 @@ def test_the_panel_with_its_uploads(opened: Open, tmp_path: Path) -> None:
             shown.root.get_by_role("link", name="Download").click()
         with Image.open(caught.value.path()) as made:
             assert (made.mode, made.size) == ("RGBA", (512, 512))
-        assert (book.jupyter.folder / "astronaut_cutout.png").exists()
+        assert (book.folder / "astronaut_cutout.png").exists()
 
 
 def test_mattes_plans_and_photos_show_themselves(opened: Open) -> None:
