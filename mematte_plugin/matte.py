@@ -224,7 +224,7 @@ class Matte:
         if self.plan is not None:
             yield "plan", self.plan.short()
             yield "lost", "; ".join(self.plan.lost) or "nothing: the result is exact"
-        yield "save", '.save("cutout.png"), in full size; .save("hair_alpha.png"): the alpha'
+        yield "save", '.save("cutout.png"), or .save("hair_alpha.png") for the alpha alone'
 
     def _saved(
         self, kind: Kind, fmt: str | None, bits: int | None, decontaminate: bool
