@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"},
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "waiting"},
+    | {"compositing", "display", "memory", "waiting"},
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},

@@ -119,7 +119,9 @@ def write_stdout(path: Path) -> None:
 def progress() -> Iterator[Progress]:
     """A callback `(done, total, stage)` that draws a bar on a terminal and nothing elsewhere."""
     console = stderr()
-    if not console.is_terminal or console.is_dumb_terminal:
+    # A notebook shows what a command writes, but does not know how to write over it.
+    in_notebook = "JPY_PARENT_PID" in os.environ
+    if not console.is_terminal or console.is_dumb_terminal or in_notebook:
         yield _ignore
         return
     from rich import progress as bars

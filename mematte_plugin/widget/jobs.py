@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import Any
 
 from ..waiting import TICK
 
+THREAD = "mematte-widget"
 SETTLE = 5.0
 """Seconds that an interrupted cell waits at most for the computing thread to let go."""
 
@@ -81,7 +82,7 @@ class _Worker:
     def __init__(self) -> None:
         self._queue: SimpleQueue[Job] = SimpleQueue()
         self._busy = False
-        Thread(target=self._serve, name="mematte-widget", daemon=True).start()
+        Thread(target=self._serve, name=THREAD, daemon=True).start()
 
     def take(self, job: Job) -> bool:
         free = not self._busy and self._queue.empty()
@@ -95,6 +96,11 @@ class _Worker:
             job.run()
             self._busy = False
             del job  # and with it the widget, while this waits for the next
+
+
+def in_computing_thread() -> bool:
+    """Whether this is called by a job, or by an observer of what it found."""
+    return current_thread().name == THREAD
 
 
 @lru_cache(maxsize=1)

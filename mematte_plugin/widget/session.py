@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from threading import Timer
 from time import perf_counter
 from typing import Any
@@ -18,11 +21,11 @@ from ..images import Photo
 from ..matte import Matte
 from ..notes import collect_notes, warn_user
 from ..pipeline import DEFAULT_MODEL, MattingPipeline
-from ..retention import MIN_TOKEN_COUNT, Retention
+from ..retention import Retention
 from ..trimap import INSIDE, OUTSIDE
-from ..weights.load import list_models
-from .jobs import Job, Stopped
-from .sketch import NOTHING_YET, Sketch
+from .jobs import Job, Stopped, in_computing_thread
+from .options import Options
+from .sketch import NOTHING_YET
 from .traits import Array
 
 IDLE = {"job": "", "stage": "", "progress": 0.0}
@@ -37,6 +40,11 @@ SPANS = {
     "foreground": (0.96, 1.0),
 }
 """Which part of the progress bar a stage has."""
+WAITS_FOR_ITSELF = (
+    "this is called by the computation itself, which it would wait for: use start() in an observer"
+)
+UNNAMED = "own"
+"""What a pipeline without a name is called."""
 CAN_RUN = "Run computes the matte."
 CHANGED = "Changed since the last run; run again."
 
@@ -45,7 +53,7 @@ OLDER = "The trimap or an option was changed after it was computed."
 logger = logging.getLogger(__name__)
 
 
-class MattingSession(Sketch):
+class MattingSession(Options):
     """A photo whose trimap is painted, and the mattes that are computed from it.
 
     Args:
@@ -68,13 +76,6 @@ class MattingSession(Sketch):
     matte = Array(None, allow_none=True, read_only=True, help="the last `Matte` of full size")
     alpha = Array(None, allow_none=True, read_only=True, help="(H, W) float32: its alpha")
     shown = Array(None, allow_none=True, read_only=True, help="the newest Matte or preview")
-    retention = traitlets.Any("auto", help='"auto", a share, or a number of tokens').tag(sync=True)
-    model = traitlets.Unicode(DEFAULT_MODEL, help="name, Hub id or path").tag(sync=True)
-    models: traitlets.List[dict[str, str]] = traitlets.List(
-        read_only=True, help="name, title and note of each model that is offered"
-    ).tag(sync=True)
-    memory_budget = traitlets.Any(None, allow_none=True, help='bytes or "4GB"')
-    live = traitlets.Bool(False, help="a preview after each change").tag(sync=True)
     status = traitlets.Enum(
         ("empty", "ready", "waiting", "running", "done", "stopped", "failed"),
         "empty",
@@ -90,7 +91,7 @@ class MattingSession(Sketch):
 
     def __init__(
         self,
-        image: Any,
+        image: Any = None,
         trimap: Any = None,
         mask: Any = None,
         pipeline: MattingPipeline | str | None = None,
@@ -105,22 +106,16 @@ class MattingSession(Sketch):
         self._running: Job | None = None
         self._timer: Timer | None = None
         self._own = pipeline if isinstance(pipeline, MattingPipeline) else None
-        name = (self._own.model or "own") if self._own else (pipeline or DEFAULT_MODEL)
-        if not isinstance(name, str):
-            raise SettingError(
-                f"pipeline {type(pipeline).__name__}: give a MattingPipeline or a model's name"
-            )
-        self.set_trait("models", _offers(name))
         super().__init__(
             image,
             trimap,
             mask,
-            inside,
-            outside,
+            model=_name_of(pipeline),
+            inside=inside,
+            outside=outside,
             retention=retention,
             memory_budget=memory_budget,
             live=live,
-            model=name,
             **traits,
         )
         options = ["retention", "model", "memory_budget", "live"]
@@ -128,7 +123,7 @@ class MattingSession(Sketch):
         self._refresh()
 
     def _opened(self) -> None:
-        self.cancel()
+        self._drop()
         for name in ("matte", "alpha", "shown"):
             self.set_trait(name, None)
 
@@ -156,12 +151,15 @@ class MattingSession(Sketch):
     def run(self) -> Matte:
         """Compute the matte at the photo's full size and wait for it.
 
-        A preview that is being computed is given up. KeyboardInterrupt ends the computation.
-        Raises MEMatteError where there is no trimap yet or the run fails.
+        What else is being computed for this widget is given up. KeyboardInterrupt ends the
+        computation. Raises MEMatteError where there is no trimap yet, where the run fails or is
+        cancelled, and in an observer of a result, which would wait for itself: use `start` there.
         """
+        if in_computing_thread():
+            raise MEMatteError(WAITS_FOR_ITSELF)
         job = self._begin("full")
         if job is None:
-            raise InputError(self.message)
+            raise InputError(self._why_not())
         self.set_trait("blocking", True)
         try:
             job.watch()
@@ -173,8 +171,9 @@ class MattingSession(Sketch):
             self.set_trait("blocking", False)
         if job.fault is not None:
             raise job.fault
-        result: Matte = job.result
-        return result
+        if job.result is None:
+            raise MEMatteError("stopped before the matte was done: by Cancel, or by another run")
+        return job.result
 
     def start(self) -> None:
         """Compute the matte at the photo's full size, beside the notebook; see `status`."""
@@ -199,7 +198,10 @@ class MattingSession(Sketch):
                 self._end(job, "stopped", "Stopped before it began.")
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until nothing is being computed any more. Raises TimeoutError after so many seconds."""
+        """Until nothing is being computed any more. Raises TimeoutError after so many seconds, and
+        MEMatteError in an observer of a result, which would wait for itself."""
+        if in_computing_thread():
+            raise MEMatteError(WAITS_FOR_ITSELF)
         job = self._running
         if job is not None:
             job.watch(timeout)
@@ -243,7 +245,9 @@ class MattingSession(Sketch):
         try:
             with collect_notes() as notes:
                 job.check()
-                self._calmly(job, status="running", message=f"Computing the {_NAMES[job.kind]} …")
+                with self._calm():
+                    doing = f"Computing the {_NAMES[job.kind]} …"
+                    self._show(job, status="running", message=doing)
                 version, matte = self._matte(job)
                 prepared = self._prepare(matte, self._report(job, 0.0))
             job.result = matte
@@ -270,7 +274,7 @@ class MattingSession(Sketch):
             name = f"{photo.name} (preview)"
             photo, trimap = Photo(pixels=self.proxy, name=name), small
         report = self._report(job, 0.0)
-        if self._own is not None and model == (self._own.model or "own"):
+        if self._own is not None and model == (self._own.model or UNNAMED):
             pipeline = self._own
         else:
             pipeline = ready_pipeline(
@@ -314,83 +318,79 @@ class MattingSession(Sketch):
         if self._running is not job:
             return
         matte: Matte = job.result
-        current = version == self._version
         height, width = matte.photo.size
         full = matte.photo is self.photo
         self._present(matte, prepared)
-        self._calmly(job, notes=notes)
+        found = {"notes": notes, "shown": matte}
         if full:
-            self._calmly(job, matte=matte, alpha=matte.alpha)
-        self._calmly(job, shown=matte)
+            found |= {"matte": matte, "alpha": matte.alpha}
         what = f"{width}×{height} in {seconds:.1f} s"
-        if full and current:
-            self._end(job, "done", f"Done: {what}.")
-        elif full:
-            self._end(job, "ready", f"Done: {what}, but the trimap or an option was changed since.")
-        else:
-            size = self.photo.size
-            self._end(job, "ready", f"Preview: {what}. Run computes all {size[1]}×{size[0]}.")
+        with self._state:
+            current = version == self._version
+            if full and current:
+                status, message = "done", f"Done: {what}."
+            elif full:
+                status = "ready"
+                message = f"Done: {what}, but the trimap or an option was changed since."
+            else:
+                status, (high, wide) = "ready", self.photo.size
+                message = f"Preview: {what}. Run computes all {wide}×{high}."
+            self._end(job, status, message, **found)
         if self.live and not current and full:
             self.preview()
 
-    def _end(self, job: Job, status: str, message: str) -> None:
-        if self._running is not job:  # another one has taken its place, and tells for itself
-            return
-        self._calmly(job, status=status, message=message, **IDLE)
+    def _end(self, job: Job, status: str, message: str, /, **found: Any) -> None:
+        """The job is over. Observers are told when all of it is there, so that they can start the
+        next one, or save."""
+        values = {**found, "status": status, "message": message, **IDLE}
         with self._state:
-            if self._running is job:
-                self._running = None
+            if self._running is not job:  # another one has taken its place, and tells for itself
+                return
+            self._running = None
+            before = {name: getattr(self, name) for name in values}
+            self._trait_values.update(values)
+        with self._calm():
+            for name, value in values.items():
+                # An observer before may have changed it again, and has told so.
+                if value is not before[name] and self._trait_values[name] is value:
+                    self._tell(partial(self._notify_trait, name, before[name], value))
 
-    def _calmly(self, job: Job, /, **values: Any) -> None:
-        """Set traits from the computing thread, while no message of the page is being handled.
+    @contextmanager
+    def _calm(self) -> Iterator[None]:
+        """For the computing thread: while no message of the page is being handled.
 
         That thread may be waiting for this one, in somebody's observer: so not for ever.
         """
         held = self._lock.acquire(timeout=1.0)
         try:
-            self._show(job, **values)
+            yield
         finally:
             if held:
                 self._lock.release()
 
     def _show(self, job: Job, /, **values: Any) -> None:
-        if self._running is not job:
-            return
+        """Set traits from the computing thread, unless the job has been given up."""
         for name, value in values.items():
-            try:
-                self.set_trait(name, value)
-            except Exception:  # an observer's; the job is not to die of it
-                logger.exception("an observer of %r failed", name)
+            if self._running is job:
+                self._tell(partial(self.set_trait, name, value))
 
-    @traitlets.validate("retention")
-    def _valid_retention(self, proposal: Any) -> Any:
-        value = proposal["value"]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = number and value >= MIN_TOKEN_COUNT and float(value).is_integer()
-        if value == "auto" or (number and 0 <= value <= 1) or whole:
-            return value
-        fault = (
-            f"retention {value!r}: give auto, a share of tokens from 0 to 1, or a number of tokens "
-            f"of at least {MIN_TOKEN_COUNT}"
-        )
-        self.set_trait("message", fault)
-        raise SettingError(fault)
+    @staticmethod
+    def _tell(call: Callable[[], None]) -> None:
+        """What calls observers; the job is not to die of theirs."""
+        try:
+            call()
+        except Exception:
+            logger.exception("an observer failed")
+
+
+def _name_of(pipeline: Any) -> str:
+    if isinstance(pipeline, MattingPipeline):
+        return pipeline.model or UNNAMED
+    if pipeline is None or isinstance(pipeline, str):
+        return pipeline or DEFAULT_MODEL
+    raise SettingError(
+        f"pipeline {type(pipeline).__name__}: give a MattingPipeline or a model's name"
+    )
 
 
 _NAMES = {"full": "matte", "preview": "preview"}
-
-
-def _offers(own: str) -> list[dict[str, str]]:
-    """The models to choose from, the one in use among them."""
-    offers = []
-    for model in list_models():
-        entry = model.entry
-        terms = "free for any use" if entry.commercial else "not for commercial use"
-        if entry.where == "bundled":
-            origin = "built in"
-        else:
-            origin = "downloaded" if model.path else "downloaded when first used"
-        offers.append({"name": entry.name, "title": entry.name, "note": f"{origin}, {terms}"})
-    if own not in [offer["name"] for offer in offers]:
-        offers.insert(0, {"name": own, "title": own, "note": "chosen by you"})
-    return offers

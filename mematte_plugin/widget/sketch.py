@@ -11,12 +11,12 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from ..errors import InputError, MEMatteError
+from ..errors import InputError, MEMatteError, SettingError
 from ..images import Photo, read_gray, read_photo, to_unit
 from ..notes import collect_notes
 from ..trimap import INSIDE, OUTSIDE, Stroke, normalise_trimap, trimap_for
 from . import guide
-from .traits import Array, HandedIn
+from .traits import Array, Checked, HandedIn
 
 PROXY = 1024
 """Longer side in pixels of what is painted on."""
@@ -38,6 +38,8 @@ class Sketch(traitlets.HasTraits):
 
     proxy: (h, w, 3) uint8, display-encoded, its longer side at most 1024 pixels: what is painted
         on.
+
+    The arrays of `trimap`, `small_trimap` and `labels` are read-only: copy, edit and set them.
     """
 
     # Arrays are Python's alone.
@@ -47,12 +49,8 @@ class Sketch(traitlets.HasTraits):
     photo = Array(None, allow_none=True, read_only=True, help="the `Photo`")
     small_trimap = Array(None, allow_none=True, read_only=True, help="`trimap`, at proxy size")
     # Plain values are tagged for front ends, which share them with the page.
-    inside = traitlets.Float(INSIDE, min=0, max=100, help="band inward, % of the subject").tag(
-        sync=True
-    )
-    outside = traitlets.Float(OUTSIDE, min=0, max=100, help="band outward, % of the subject").tag(
-        sync=True
-    )
+    inside = Checked(INSIDE, help="band inward, % of the subject").tag(sync=True)
+    outside = Checked(OUTSIDE, help="band outward, % of the subject").tag(sync=True)
     unpainted = traitlets.Enum(
         ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
     ).tag(sync=True)
@@ -114,7 +112,7 @@ class Sketch(traitlets.HasTraits):
             self._put_base(base, proxy.shape[:2])
         self.set_trait("photo", photo)
         self.set_trait("mask", soft)
-        self.set_trait("labels", np.zeros(proxy.shape[:2], np.uint8))
+        self.set_trait("labels", _sealed(np.zeros(proxy.shape[:2], np.uint8)))
 
     def _hand_in(self, name: str, value: Any) -> None:
         """What an assignment to `trimap`, `mask` or `labels` does."""
@@ -135,7 +133,7 @@ class Sketch(traitlets.HasTraits):
         self.set_trait("notes", notes)
         self._put_base(base, self.proxy.shape[:2])
         self.set_trait("mask", soft)
-        self.set_trait("labels", np.zeros(self.proxy.shape[:2], np.uint8))
+        self.set_trait("labels", _sealed(np.zeros(self.proxy.shape[:2], np.uint8)))
 
     def _put_base(self, base: NDArray[np.uint8] | None, size: tuple[int, ...]) -> None:
         small = None if base is None else guide.shrunk(base, (size[0], size[1]))
@@ -146,7 +144,7 @@ class Sketch(traitlets.HasTraits):
     def _checked_labels(self, value: Any) -> NDArray[np.uint8]:
         size = self.proxy.shape[:2]
         if value is None:
-            return np.zeros(size, np.uint8)
+            return _sealed(np.zeros(size, np.uint8))
         labels = np.asarray(value)
         if labels.shape != size or labels.dtype.kind not in "iu":
             raise InputError(
@@ -157,7 +155,7 @@ class Sketch(traitlets.HasTraits):
             raise InputError(
                 "labels: use 0 unpainted, 1 background, 2 unknown, 3 foreground (Stroke)"
             )
-        return labels.astype(np.uint8)  # a copy, so that the caller may go on with theirs
+        return _sealed(labels.astype(np.uint8))  # a copy: the caller may go on with theirs
 
     def _band(self, mask: NDArray[np.float32]) -> NDArray[np.uint8]:
         return trimap_for(self.photo, mask, inside=self.inside, outside=self.outside)
@@ -188,12 +186,12 @@ class Sketch(traitlets.HasTraits):
             problem = " ".join(notes)
         except MEMatteError as error:
             small, problem = None, str(error)
-        self.set_trait("small_trimap", small)  # the page waits for this one
+        self.set_trait("small_trimap", _sealed(small))  # the page waits for this one
         if base is None:
             full = None if small is None else guide.grown(small, self.photo.size)
         else:
             full = guide.painted_over(base, self.labels) if self.labels.any() else base
-        self.set_trait("trimap", full)
+        self.set_trait("trimap", _sealed(full))
         lays_band = base is None and guide.lays_band(self.labels, unpainted)
         self.set_trait("band_counts", lays_band or self.mask is not None)
         with self._state:
@@ -220,6 +218,15 @@ class Sketch(traitlets.HasTraits):
             return NO_UNKNOWN
         return ""
 
+    @traitlets.validate("inside", "outside")
+    def _valid_band(self, proposal: Any) -> float:
+        value, name = proposal["value"], proposal["trait"].name
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        with self._reporting():
+            if not (number and 0 <= value <= 100):
+                raise SettingError(f"{name} {value!r}: give 0 to 100, in % of the subject's size")
+        return float(value)
+
     @contextmanager
     def _reporting(self) -> Iterator[None]:
         """Errors of what is inside also stand in the message."""
@@ -228,6 +235,14 @@ class Sketch(traitlets.HasTraits):
         except MEMatteError as error:
             self.set_trait("message", str(error))
             raise
+
+
+def _sealed(array: Any) -> Any:
+    """The array, read-only: what is written into it would change nothing that is seen or computed,
+    so that it has to be set as a whole. None stays None."""
+    if array is not None:
+        array.flags.writeable = False
+    return array
 
 
 def _given_trimap(photo: Any, trimap: Any) -> NDArray[np.uint8]:

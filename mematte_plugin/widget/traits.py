@@ -18,6 +18,10 @@ class Array(traitlets.TraitType[Any, Any]):
             obj._notify_trait(self.name, old, value)
 
 
+class Checked(traitlets.TraitType[Any, Any]):
+    """A plain value that the owner's validator looks at, None included, which Any lets pass."""
+
+
 class HandedIn(Array):
     """An array whose assignment the owner's `_hand_in` takes, since other things follow from it."""
 

@@ -16,6 +16,7 @@ pytest.importorskip("traitlets")
 from mematte_plugin import (
     InputError,
     MattingPipeline,
+    MEMatteError,
     MEMatteWarning,
     OutputError,
     SettingError,
@@ -476,3 +477,107 @@ def test_whether_a_band_is_laid(session: MattingSession) -> None:
     assert not session.band_counts
     session.mask = disc((HEIGHT, WIDTH))
     assert session.band_counts
+
+
+# ---- observers -----------------------------------------------------------------------------------
+
+
+def test_an_observer_of_alpha_can_save_and_paint_and_start_again(
+    session: MattingSession, tmp_path: Path
+) -> None:
+    """It finds a finished session, and what it changes counts."""
+    found: list[tuple[str, str]] = []
+
+    def go_on(change: Any) -> None:
+        session.save(tmp_path / f"{len(found)}.png")
+        found.append((session.status, session.job))
+        if len(found) == 1:
+            labels = session.labels.copy()
+            labels[-5:] = Stroke.BACKGROUND
+            session.labels = labels
+            session.start()
+
+    session.observe(go_on, "alpha")
+    session.labels = painted(session.proxy.shape)
+    session.start()
+    while len(found) < 2:
+        session.wait(60)
+    assert found == [("done", ""), ("done", "")]
+    assert session.status == "done"
+    assert (session.matte.trimap[-5:] == 0).all()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_trimap_set_by_an_observer_of_alpha_makes_it_older(session: MattingSession) -> None:
+    trimap = from_mask(disc((HEIGHT, WIDTH)))
+    session.observe(lambda _: setattr(session, "trimap", trimap), "alpha")
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    assert session.status == "ready"
+
+
+@pytest.mark.parametrize("name", ["run", "wait"])
+def test_what_would_wait_for_itself_is_refused(
+    session: MattingSession, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    session.observe(lambda _: getattr(session, name)(), "alpha")
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    assert session.status == "done"
+    assert "start()" in caplog.text
+
+
+def test_another_photo_during_a_run_is_no_stopped_run(
+    session: MattingSession, photo: np.ndarray
+) -> None:
+    session.labels = painted(session.proxy.shape)
+    gate = Gate(session)
+    session.start()
+    assert gate.reached.wait(60)
+    session.change_photo(255 - photo)
+    gate.open.set()
+    session.labels = painted(session.proxy.shape)
+    session.run()
+    assert session.status == "done"
+    assert np.array_equal(session.matte.photo.pixels, 255 - photo)
+
+
+def test_a_cancelled_run_raises_in_its_cell(session: MattingSession) -> None:
+    session.labels = painted(session.proxy.shape)
+    session.observe(lambda change: session.cancel(), "stage")
+    with pytest.raises(MEMatteError, match="stopped"):
+        session.run()
+
+
+def test_arrays_that_are_handed_out_cannot_be_painted_in(session: MattingSession) -> None:
+    """It would be seen by nobody."""
+    session.trimap = from_mask(disc((HEIGHT, WIDTH)))
+    for array in (session.trimap, session.labels, session.small_trimap):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_a_model_from_python_is_among_those_to_choose(session: MattingSession) -> None:
+    session.model = "somebody/else"
+    assert "somebody/else" in [offer["name"] for offer in session.models]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("memory_budget", "lots"), ("inside", -1), ("outside", "2"), ("retention", None)],
+)
+def test_options_that_cannot_be_are_refused_when_set(
+    session: MattingSession, photo: np.ndarray, name: str, value: Any
+) -> None:
+    before = getattr(session, name)
+    with pytest.raises(SettingError):
+        setattr(session, name, value)
+    assert getattr(session, name) == before
+    assert repr(value).strip("'") in session.message
+    with pytest.raises(SettingError):
+        MattingSession(photo, **{name: value})
+
+
+def test_an_unknown_option_is_refused(photo: np.ndarray) -> None:
+    with pytest.raises(SettingError, match="retention"):
+        MattingSession(photo, retentoin=0.3)  # type: ignore[arg-type]
