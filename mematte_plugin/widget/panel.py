@@ -150,7 +150,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
                 show()  # what was not taken is not left standing there
 
         control.observe(self._told(take), "value")
-        self.observe(show, name)
+        self.observe(show, [name, "models"] if name == "model" else name)
         show()
 
     @contextmanager
@@ -286,7 +286,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _models(panel: MattePanel) -> list[tuple[str, str]]:
-    return [(model["title"], model["name"]) for model in panel.models]
+    offered = {model["name"]: model["title"] for model in panel.models}
+    offered.setdefault(panel.model, panel.model)  # somebody's own, set in code
+    return [(title, name) for name, title in offered.items()]
 
 
 def _blocks(panel: MattePanel) -> list[tuple[str, int]]:

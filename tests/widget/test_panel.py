@@ -222,6 +222,9 @@ def test_controls_and_traits_say_the_same(panel: MattePanel) -> None:
         panel.retention = 3.5
     assert parts.kept_by.value == "auto"
     assert "3.5" in told(panel)
+    panel.model = "somebody/else"
+    assert parts.model.value == "somebody/else"
+    assert len(set(parts.model._options_values)) == len(parts.model._options_values) > 1
     panel.trimap = from_mask(disc())
     assert parts.inside.disabled
 
