@@ -1,6 +1,7 @@
 // Pointer, wheel and touch on the canvas: painting, panning, pinching.
 
 const LINE = 16; // pixels of a wheel's line
+const DAB = 300; // ms: what a finger painted before a second one came was not meant
 
 /** Listens on the stage's canvas. Painting is allowed in every view. */
 function followPointers({ stage, painting, signal }) {
@@ -18,10 +19,12 @@ function followPointers({ stage, painting, signal }) {
     const brush = BRUSHES.find(({ name }) => name === painting.brush);
     const erases = event.pointerType === "pen" && (event.button === 5 || event.buttons & 32);
     const { labels } = painting;
+    painting.before = labels.slice();
     stroke = {
       pointer: event.pointerId,
+      kind: event.pointerType,
+      began: performance.now(),
       labels,
-      before: labels.slice(),
       label: erases ? 0 : brush.label,
       box: emptyBox(),
       last: stage.pointAt(event),
@@ -41,11 +44,12 @@ function followPointers({ stage, painting, signal }) {
 
   function finish(keep) {
     const ended = stroke;
-    stroke = null;
+    const { before } = painting;
+    stroke = painting.before = null;
     if (!ended || isEmpty(ended.box) || ended.labels !== painting.labels) return;
-    if (keep) painting.commit(ended.before, ended.box);
+    if (keep) painting.commit(before, ended.box);
     else {
-      ended.labels.set(ended.before);
+      ended.labels.set(before);
       painting.tell("labels", ended.box);
     }
   }
@@ -85,14 +89,15 @@ function followPointers({ stage, painting, signal }) {
   // ---- events
 
   on("pointerdown", (event) => {
-    if (event.button === 2) return;
+    const palm = event.pointerType === "touch" && stroke?.kind === "pen";
+    if (event.button === 2 || palm) return;
     event.preventDefault(); // no text is marked, no scrolling by the middle button
     canvas.focus({ preventScroll: true });
     capture(event);
     down.set(event.pointerId, place(event));
     const pans = event.button === 1 || state.space;
     if (event.pointerType === "touch" && down.size === 2) {
-      finish(false); // the first finger's dab was the beginning of this
+      finish(stroke && performance.now() - stroke.began > DAB);
       hold();
     } else if (pans) hold();
     else if (down.size === 1) begin(event);

@@ -20,6 +20,7 @@ function createPainting(model, signal) {
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
   const listen = (name, heard) => model.on(name, heard);
   Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, views: 0 });
+  painting.before = null; // the labels before the stroke that is being drawn
 
   let count = 0;
   let mark = ""; // of the newest strokes that were sent
@@ -65,6 +66,7 @@ function createPainting(model, signal) {
     if (isEmpty(box)) return false;
     painting.labels.set(labels);
     painting.history.add(before, box);
+    if (painting.before) painting.before = labels.slice(); // a stroke goes on, on top of these
     changed(box);
     return true;
   }
@@ -90,8 +92,8 @@ function createPainting(model, signal) {
     changed(box);
     send();
   };
-  painting.undo = () => step(painting.history.undo());
-  painting.redo = () => step(painting.history.redo());
+  painting.undo = () => painting.before || step(painting.history.undo());
+  painting.redo = () => painting.before || step(painting.history.redo());
   function step(box) {
     if (!box) return;
     changed(box);
