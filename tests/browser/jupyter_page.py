@@ -235,6 +235,11 @@ class Notebook:
         self.tell("await panel.sessionContext.restartKernel()")
         self.settle()
 
+    def change_kernel(self) -> None:
+        """Another kernel in the place of this one."""
+        self.tell("await panel.sessionContext.changeKernel({name: 'python3'})")
+        self.settle()
+
     def reload(self) -> None:
         """Save the notebook and open the page anew; the kernel stays."""
         self.tell("await panel.context.save()")

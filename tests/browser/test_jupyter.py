@@ -270,14 +270,17 @@ def test_a_reloaded_page_shows_the_same(opened: Open) -> None:
         book.until("not widget.labels.any()")
 
 
-def test_a_restarted_kernel_is_told_and_strokes_come_back(opened: Open) -> None:
+@pytest.mark.parametrize("lose", [Notebook.restart, Notebook.change_kernel])
+def test_a_lost_kernel_is_told_and_strokes_come_back(
+    opened: Open, lose: Callable[[Notebook], None]
+) -> None:
     with opened([WIDGET]) as book:
         book.run(0)
         shown = painter(book)
         shown.stroke(FACE, "foreground", 60)
         book.until("widget.labels.any()")
         painted = book.value("int(widget.labels.astype(int).sum())")
-        book.restart()
+        lose(book)
         shown.says("strokes are kept")
         book.run(0)
         shown = painter(book)
