@@ -31,8 +31,7 @@ FIGURES = {
 }
 """Heading and format of the measured figures; those that nobody measured are left out."""
 TERMS = (
-    "Trained by the mematte-plugin project on pictures that permit it: commercial use is allowed. "
-    "None of the data sets that forbid it, and no other matting model, was used."
+    "Trained with mematte-plugin on pictures that permit commercial use, which are listed below."
 )
 LIMITS = """A small network, trained with synthetic subjects over few real photographs. It is weak
 where subject and background share colour and texture, on see-through things (glass, smoke, veils),
@@ -79,7 +78,11 @@ def export(
             f"scores: not a report of `mematte eval` ({type(error).__name__}: {error})"
         ) from None
     body = "\n\n".join([data_section(manifest), *measured, limits_section])
-    card = Card(directory.name, "Apache-2.0", TERMS, _source(recipe, state["step"]), body)
+    start = recipe.init or recipe.init_backbone
+    terms = TERMS
+    if start:
+        terms += f" It began with the weights of {Path(start).name}, whose terms count too."
+    card = Card(directory.name, "Apache-2.0", terms, _source(recipe, state["step"]), body)
     training = {"recipe": state["recipe"], "step": state["step"], "scores": report.get("scores")}
     return save_network(
         averaged_network(state),

@@ -34,16 +34,20 @@ class Job:
 
     def __init__(self, kind: str, work: Callable[[Job], None]) -> None:
         self.kind = kind
-        self.begun = False
         self.result: Any = None
         self.fault: Exception | None = None
         self._work = work
         self._stop = Event()
         self._ended = Event()
 
-    def begin(self) -> bool:
-        """Have it computed. Returns False where it has to wait for another job."""
-        return _worker(os.getpid()).take(self)
+    @staticmethod
+    def worker_is_idle() -> bool:
+        """Whether a job that begins now would not have to wait for another one."""
+        return _worker(os.getpid()).idle
+
+    def begin(self) -> None:
+        """Have it computed, after those that began before it."""
+        _worker(os.getpid()).queue.put(self)
 
     def cancel(self) -> None:
         """Give it up: before it begins, or the next time it calls `check`."""
@@ -67,7 +71,6 @@ class Job:
 
     def run(self) -> None:
         """In the computing thread."""
-        self.begun = True
         try:
             self._work(self)
         except BaseException:
@@ -80,18 +83,18 @@ class _Worker:
     the middle of a job. Always the same one, because torch makes its threads anew for each."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self.queue: SimpleQueue[Job] = SimpleQueue()
         self._busy = False
         Thread(target=self._serve, name=THREAD, daemon=True).start()
 
-    def take(self, job: Job) -> bool:
-        free = not self._busy and self._queue.empty()
-        self._queue.put(job)
-        return free
+    @property
+    def idle(self) -> bool:
+        # What an observer of a result begins is next, whoever else has nothing begun.
+        return self.queue.empty() and (not self._busy or in_computing_thread())
 
     def _serve(self) -> None:
         while True:
-            job = self._queue.get()
+            job = self.queue.get()
             self._busy = True
             job.run()
             self._busy = False

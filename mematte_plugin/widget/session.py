@@ -43,6 +43,7 @@ SPANS = {
 WAITS_FOR_ITSELF = (
     "this is called by the computation itself, which it would wait for: use start() in an observer"
 )
+OTHERS = "Waiting for another computation to end; this one is next."
 UNNAMED = "own"
 """What a pipeline without a name is called."""
 CAN_RUN = "Run computes the matte."
@@ -230,13 +231,13 @@ class MattingSession(Options):
             if self._running is not None:
                 self._running.cancel()
             job = self._running = Job(kind, self._compute)
+        for name, value in IDLE.items():
+            self.set_trait(name, value)
+        free = job.worker_is_idle()
         self.set_trait("job", kind)
-        self.set_trait("progress", 0.0)
-        self.set_trait("stage", "")
-        free = job.begin()
-        if not free and self._running is job and not job.begun:
-            self.set_trait("status", "waiting")
-            self.set_trait("message", "Another widget computes; this one is next.")
+        self.set_trait("status", "running" if free else "waiting")
+        self.set_trait("message", _DOING[kind] if free else OTHERS)
+        job.begin()
         return job
 
     def _compute(self, job: Job) -> None:
@@ -246,8 +247,7 @@ class MattingSession(Options):
             with collect_notes() as notes:
                 job.check()
                 with self._calm():
-                    doing = f"Computing the {_NAMES[job.kind]} …"
-                    self._show(job, status="running", message=doing)
+                    self._show(job, status="running", message=_DOING[job.kind])
                 version, matte = self._matte(job)
                 prepared = self._prepare(matte, self._report(job, 0.0))
             job.result = matte
@@ -393,4 +393,4 @@ def _name_of(pipeline: Any) -> str:
     )
 
 
-_NAMES = {"full": "matte", "preview": "preview"}
+_DOING = {"full": "Computing the matte …", "preview": "Computing the preview …"}
