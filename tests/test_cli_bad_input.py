@@ -301,7 +301,7 @@ def test_outputs_that_cannot_be_written_fail_before_the_work(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("too late")
 
-    monkeypatch.setattr("mematte_plugin.pipeline.cut", never)
+    monkeypatch.setattr("mematte_plugin.cutting.cut", never)
     before = scene.files()
     done = scene.cut("photo.png", "trimap.png", "-o", output)
     assert_refused(scene, done, before, code, output, says)
@@ -311,7 +311,7 @@ def test_outputs_that_cannot_be_written_fail_before_the_work(
     ("output", "bits"), [("o.png", 7), ("o.png", 32), ("o.webp", 16), ("o_alpha.jpg", 16)]
 )
 def test_depths_that_the_format_lacks_fail_before_the_work(scene, monkeypatch, output, bits):
-    monkeypatch.setattr("mematte_plugin.pipeline.cut", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mematte_plugin.cutting.cut", lambda *_, **__: 1 / 0)
     before = scene.files()
     done = scene.cut("photo.png", "trimap.png", "-o", output, "--bits", bits)
     assert_refused(scene, done, before, USAGE, output, str(bits))
@@ -366,7 +366,7 @@ def test_a_bug_asks_for_a_report(scene, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise KeyError("oops\nline two")
 
-    monkeypatch.setattr("mematte_plugin.pipeline.cut", broken)
+    monkeypatch.setattr("mematte_plugin.cutting.cut", broken)
     done = scene.cut("photo.png", "trimap.png")
     assert done.code == FAILURE
     assert done.err.startswith("error: unexpected KeyError: 'oops")
@@ -384,7 +384,7 @@ def test_too_little_memory_is_no_bug(scene, monkeypatch, error):
     def greedy(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("mematte_plugin.pipeline.cut", greedy)
+    monkeypatch.setattr("mematte_plugin.cutting.cut", greedy)
     done = scene.cut("photo.png", "trimap.png")
     assert done.code == FAILURE
     assert done.err.startswith("error: not enough memory; ")

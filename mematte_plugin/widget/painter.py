@@ -221,8 +221,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
 
     def _present(self, matte: Matte, prepared: dict[str, Any]) -> None:
         preview = prepared["kind"] == "preview"
-        held = self._lock.acquire(timeout=1.0)  # as `_calmly` does
-        try:
+        with self._calm():
             self._previewed = np.rint(matte.trimap * 255).astype(np.uint8) if preview else None
             first = not self._result
             self._current = False
@@ -231,9 +230,6 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             if first and self.view in ("photo", "trimap"):  # later the view is the user's alone
                 self.compare = "trimap" if self.compare == "off" else self.compare
                 self.view = "cutout"
-        finally:
-            if held:
-                self._lock.release()
 
 
 def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
