@@ -217,7 +217,8 @@ class Notebook:
         self.tell(
             "await notebook.scrollToItem(values[0]); notebook.activeCellIndex = values[0]", index
         )
-        return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
+        in_front = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
+        return self.page.locator(f'{in_front} .jp-Cell[data-windowed-list-index="{index}"]')
 
     def until(self, expression: str, seconds: float = 30) -> None:
         """Wait until an expression is true in the kernel."""
@@ -238,6 +239,27 @@ class Notebook:
     def change_kernel(self) -> None:
         """Another kernel in the place of this one."""
         self.tell("await panel.sessionContext.changeKernel({name: 'python3'})")
+        self.settle()
+
+    def beside(self, cells: Sequence[str], name: str) -> Notebook:
+        """JupyterLab's page with another new notebook in front, which has a kernel of its own.
+
+        name: its path below the server's folder. `to_front` brings this one back.
+        """
+        (self.jupyter.folder / name).write_text(json.dumps(_document(cells)))
+        other = Notebook(self.page, self.jupyter, name)
+        other.to_front()
+        return other
+
+    def to_front(self) -> None:
+        """Show this notebook's tab."""
+        script = "await window.jupyterapp.commands.execute('docmanager:open', {path: values[0]})"
+        self.page.evaluate(f"async (values) => {{ {script} }}", [self.name])
+        self.page.wait_for_function(
+            "name => window.jupyterapp.shell.currentWidget?.context?.path === name",
+            arg=self.name,
+            timeout=DONE,
+        )
         self.settle()
 
     def reload(self) -> None:

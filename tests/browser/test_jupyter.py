@@ -169,6 +169,31 @@ def test_two_widgets_do_not_mix(opened: Open) -> None:
         ]
 
 
+def test_two_notebooks_of_one_photo_do_not_mix(browser: Any, server: Jupyter) -> None:
+    """Two kernels behind one page; neither gets the other's strokes, nor is offered them."""
+    with notebook(browser, server, "lab", [WIDGET]) as book:
+        book.run(0)
+        painter(book).stroke(FACE, "foreground", 60)
+        book.until("widget.labels.any()")
+        painted = book.value("int(widget.labels.astype(int).sum())")
+        other = book.beside([WIDGET], f"{Path(book.name).parent}/other.ipynb")
+        assert len(server.kernels()) == 2
+        other.run(0)
+        shown = painter(other)
+        assert not shown.part("restore").is_visible()
+        shown.stroke(BODY, "foreground", 60)
+        other.until("widget.labels.any()")
+        other.restart()
+        shown.says("strokes are kept")
+        book.to_front()
+        assert book.value("int(widget.labels.astype(int).sum())") == painted
+        first = painter(book)
+        assert not first.part("restore").is_visible()
+        first.press("run")
+        first.ends()
+        assert book.value("widget.status") == "done"
+
+
 def test_keys_do_not_reach_the_notebook(opened: Open) -> None:
     with opened([WIDGET]) as book:
         book.run(0)
