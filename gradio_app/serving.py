@@ -69,6 +69,8 @@ def serve(
         from .engine import shut_down, warm_up
 
         demo = build(settings)
+        # Before anybody can upload: what comes in while it starts is deleted in its time, too.
+        examples = files_in(folder)
         try:
             _launch(demo, settings, host, port, share=share, quiet=started is not None)
             warm_up(settings)
@@ -76,7 +78,7 @@ def serve(
                 addresses: tuple[str | None, ...] = (demo.local_url, demo.share_url)
                 for address in filter(None, addresses):
                     started(address)
-            _keep_tidy(folder, settings)
+            _keep_tidy(folder, settings, examples)
         finally:
             shut_down()
             demo.close(verbose=False)
@@ -122,14 +124,13 @@ def _launch(
         tidy(demo)
 
 
-def _keep_tidy(folder: Path, settings: Settings) -> None:
-    """Delete old files until this is interrupted."""
+def _keep_tidy(folder: Path, settings: Settings, keep: frozenset[Path]) -> None:
+    """Delete old files until this is interrupted. keep: those that stay."""
     seconds = settings.keep_minutes * 60
-    examples = files_in(folder)
     while True:
         # With a timeout, as without one Windows does not hear Ctrl-C.
         threading.Event().wait(min(SWEEP_SECONDS, max(1.0, seconds / 10)))
-        sweep(folder, seconds, examples)
+        sweep(folder, seconds, keep)
 
 
 @contextlib.contextmanager
