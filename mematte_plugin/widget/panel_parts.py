@@ -44,28 +44,8 @@ class Parts:
             " Larger files are named in code.</div>"
         )
         self.uploaded = {role: ipywidgets.HTML(layout=Layout(min_width="0")) for role in UPLOADS}
-        self.inside = ipywidgets.FloatSlider(
-            min=0,
-            max=BAND,
-            step=0.5,
-            description="Band in, %",
-            readout_format=".1f",
-            style=WIDE,
-            layout=_row(),
-            continuous_update=False,
-            tooltip="How far the unknown band reaches into the subject",
-        )
-        self.outside = ipywidgets.FloatSlider(
-            min=0,
-            max=BAND,
-            step=0.5,
-            description="Band out, %",
-            readout_format=".1f",
-            style=WIDE,
-            layout=_row(),
-            continuous_update=False,
-            tooltip="How far the unknown band reaches out of the subject",
-        )
+        self.inside = _band("Band in, %", "How far the unknown band reaches into the subject")
+        self.outside = _band("Band out, %", "How far the unknown band reaches out of the subject")
         self.model = ipywidgets.Dropdown(description="Model", style=WIDE, layout=_row())
         self.kept_by = ipywidgets.Dropdown(
             options=[
@@ -213,6 +193,20 @@ class Parts:
     def only(self, name: str, seen: bool) -> None:
         """Show a control, or hide it."""
         getattr(self, name).layout.display = None if seen else "none"
+
+
+def _band(description: str, hint: str) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(
+        min=0,
+        max=BAND,
+        step=0.5,
+        description=description,
+        readout_format=".1f",
+        style=WIDE,
+        layout=_row(),
+        continuous_update=False,
+        tooltip=hint,
+    )
 
 
 def _row() -> Layout:

@@ -325,28 +325,30 @@ class MattingSession(Options):
         if full:
             found |= {"matte": matte, "alpha": matte.alpha}
         what = f"{width}×{height} in {seconds:.1f} s"
-        with self._state:
-            current = version == self._version
-            if full and current:
-                status, message = "done", f"Done: {what}."
-            elif full:
-                status = "ready"
-                message = f"Done: {what}, but the trimap or an option was changed since."
-            else:
-                status, (high, wide) = "ready", self.photo.size
-                message = f"Preview: {what}. Run computes all {wide}×{high}."
-            self._end(job, status, message, **found)
-        if self.live and not current and full:
+        if full:
+            self._end(job, "done", f"Done: {what}.", version, **found)
+        else:
+            high, wide = self.photo.size
+            message = f"Preview: {what}. Run computes all {wide}×{high}."
+            self._end(job, "ready", message, **found)
+        if self.live and full and version != self._version:
             self.preview()
 
-    def _end(self, job: Job, status: str, message: str, /, **found: Any) -> None:
+    def _end(
+        self, job: Job, status: str, message: str, version: int | None = None, /, **found: Any
+    ) -> None:
         """The job is over. Observers are told when all of it is there, so that they can start the
-        next one, or save."""
-        values = {**found, "status": status, "message": message, **IDLE}
+        next one, or save.
+
+        version: the trimap's, where the status holds for no other.
+        """
         with self._state:
             if self._running is not job:  # another one has taken its place, and tells for itself
                 return
             self._running = None
+            if version not in (None, self._version):
+                status, message = "ready", f"{message} {OLDER}"
+            values = {**found, "status": status, "message": message, **IDLE}
             before = {name: getattr(self, name) for name in values}
             self._trait_values.update(values)
         with self._calm():
