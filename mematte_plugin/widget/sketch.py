@@ -39,7 +39,7 @@ class Sketch(traitlets.HasTraits):
     proxy: (h, w, 3) uint8, display-encoded, its longer side at most 1024 pixels: what is painted
         on.
 
-    The arrays of `trimap`, `small_trimap` and `labels` are read-only: copy, edit and set them.
+    The arrays of `trimap`, `small_trimap`, `mask` and `labels` are read-only: copy, edit, set them.
     """
 
     # Arrays are Python's alone.
@@ -57,7 +57,9 @@ class Sketch(traitlets.HasTraits):
     has_base = traitlets.Bool(False, read_only=True, help="trimap or mask is given").tag(sync=True)
     band_counts = traitlets.Bool(True, read_only=True, help="a band is laid").tag(sync=True)
     message = traitlets.Unicode("", read_only=True, help="a sentence for the user").tag(sync=True)
-    notes: traitlets.List[str] = traitlets.List(read_only=True, help="more of it").tag(sync=True)
+    notes: traitlets.List[str] = traitlets.List(
+        read_only=True, help="what else to know of what was given, or of the last run"
+    ).tag(sync=True)
 
     def __init__(
         self, image: Any, trimap: Any, mask: Any, inside: float, outside: float, **traits: Any
@@ -175,12 +177,7 @@ class Sketch(traitlets.HasTraits):
         try:
             with collect_notes() as notes:
                 if small is None:
-                    small = guide.only_painted(
-                        self.labels,
-                        cast(guide.Unpainted, self.unpainted),
-                        self.inside,
-                        self.outside,
-                    )
+                    small = guide.only_painted(self.labels, unpainted, self.inside, self.outside)
                 elif self.labels.any():
                     small = guide.painted_over(small, self.labels)
             problem = " ".join(notes)
@@ -255,7 +252,8 @@ def _given_trimap(photo: Any, trimap: Any) -> NDArray[np.uint8]:
 def _given_mask(photo: Any, mask: Any) -> NDArray[np.float32]:
     if photo is None:
         raise InputError(f"mask: {NO_PHOTO}")
-    return read_gray(mask, name="mask", use_alpha=True)
+    # A copy: sealing must not reach the caller's array, nor what they do to it come here.
+    return _sealed(np.array(read_gray(mask, name="mask", use_alpha=True)))
 
 
 def _shows_subject(photo: Photo) -> bool:

@@ -1,4 +1,4 @@
-"""Traits that hold arrays."""
+"""Traits that hold arrays, and values that their owner checks."""
 
 from __future__ import annotations
 

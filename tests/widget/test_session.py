@@ -552,9 +552,14 @@ def test_a_cancelled_run_raises_in_its_cell(session: MattingSession) -> None:
 def test_arrays_that_are_handed_out_cannot_be_painted_in(session: MattingSession) -> None:
     """It would be seen by nobody."""
     session.trimap = from_mask(disc((HEIGHT, WIDTH)))
-    for array in (session.trimap, session.labels, session.small_trimap):
+    trimap = session.trimap
+    mine = disc((HEIGHT, WIDTH)) / np.float32(255)
+    session.mask = mine
+    for array in (trimap, session.mask, session.labels, session.small_trimap):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+    mine[0] = 1  # the caller's own stays theirs
+    assert not session.mask[0].any()
 
 
 def test_a_model_from_python_is_among_those_to_choose(session: MattingSession) -> None:
