@@ -15,6 +15,7 @@ from PIL import Image
 from mematte_plugin.errors import InputError, OutputError
 from mematte_plugin.training.data import build_bank
 from mematte_plugin.training.data.licences import (
+    credit_of,
     debian_credits,
     known_pictures,
     permitted,
@@ -72,7 +73,7 @@ def test_share_alike_and_unlisted_wallpapers_stay_out(tmp_path: Path) -> None:
     credits = debian_credits(COPYRIGHT, "wallpapers")
     data = photo(tmp_path / "any.png", 0).read_bytes()
     verdicts = {
-        name: judged(name, data, name, credits)
+        name: judged(name, data, name, credit_of(name, credits))
         for name in ("open_by_A.jpg", "shared_by_B.jpg", "unlisted.jpg")
     }
     kept = verdicts.pop("open_by_A.jpg")

@@ -16,11 +16,13 @@ import numpy as np
 from ...errors import InputError
 from .licences import (
     Credit,
+    Credits,
     credit_of,
     debian_credits,
     folder_credits,
     known_pictures,
     permitted,
+    refusal,
     sha256,
 )
 
@@ -79,8 +81,9 @@ def installed() -> Iterator[Picture | Skipped]:
         credits = debian_credits(copyright_file.read_text(encoding="utf-8"), "lomiri-wallpapers")
         for path in _files(DEBIAN_PHOTOS):
             # Other packages' pictures lie there too: they are nobody's business here.
-            if credit_of(path.name, credits) is not None:
-                yield judged(path.name, path.read_bytes(), str(path), credits)
+            credit = credit_of(path.name, credits)
+            if credit is not None:
+                yield judged(path.name, path.read_bytes(), str(path), credit)
     for package, inside in PYTHON_FOLDERS.items():
         spec = importlib.util.find_spec(package)
         places = spec.submodule_search_locations if spec is not None else None
@@ -90,7 +93,7 @@ def installed() -> Iterator[Picture | Skipped]:
         for folder in sorted(Path(next(iter(places))).glob("/".join(inside))):
             for path in _files(folder):
                 # These packages say per file what is free; only that is listed, the rest not asked.
-                picture = judged(path.name, path.read_bytes(), str(path), {})
+                picture = judged(path.name, path.read_bytes(), str(path))
                 if isinstance(picture, Picture):
                     yield picture
 
@@ -98,19 +101,21 @@ def installed() -> Iterator[Picture | Skipped]:
 def given(place: Path) -> Iterator[Picture | Skipped]:
     """The permitted pictures of a folder or of a tar archive (an npm package).
 
-    Permitted is what the folder's own credits say so of (see `licences.folder_credits`), and what
-    is known by its checksum. Raises InputError if the place does not exist or is neither.
+    Permitted is what the folder's own credits say so of (see `licences.folder_credits`), those of
+    the nearest folder first, and what is known by its checksum. Raises InputError if the place does
+    not exist or is neither.
     """
     if place.is_dir():
-        credits = folder_credits(place)
+        said = {place: folder_credits(place)}
         for path in _files(place):
-            name = path.relative_to(place).as_posix()
             try:
                 data = path.read_bytes()
             except OSError as error:
                 yield Skipped(str(path), f"cannot be read ({error.strerror})")
                 continue
-            yield judged(name, data, str(path), credits)
+            yield judged(
+                path.relative_to(place).as_posix(), data, str(path), _said(path, place, said)
+            )
     elif place.is_file() and place.name.endswith(ARCHIVES):
         yield from _archived(place)
     else:
@@ -118,13 +123,24 @@ def given(place: Path) -> Iterator[Picture | Skipped]:
         raise InputError(f"{place}: {what}; give the folder or archive of a picture collection")
 
 
-def judged(name: str, data: bytes, where: str, credits: dict[str, Credit]) -> Picture | Skipped:
-    """The picture, if its licence is known and permits it."""
-    credit = credit_of(name, credits) or known_pictures().get(sha256(data))
+def _said(path: Path, place: Path, said: dict[Path, Credits]) -> Credit | None:
+    """What the nearest folder up to `place` that says anything of a picture says of it."""
+    for folder in path.parents:
+        if folder not in said:
+            said[folder] = folder_credits(folder)
+        credit = credit_of(path.relative_to(folder).as_posix(), said[folder])
+        if credit is not None or folder == place:
+            return credit
+    return None
+
+
+def judged(name: str, data: bytes, where: str, credit: Credit | None = None) -> Picture | Skipped:
+    """The picture, if its licence, as told or else known by its checksum, permits it."""
+    credit = credit or known_pictures().get(sha256(data))
     if credit is None:
         return Skipped(where, "no licence known; list it in the folder's credits.csv")
     if not permitted(credit.licence):
-        return Skipped(where, f"licence {credit.licence}")
+        return Skipped(where, refusal(credit.licence))
     return Picture(name, unwrapped(name, data), credit)
 
 
@@ -159,7 +175,7 @@ def _archived(archive: Path) -> Iterator[Picture | Skipped]:
                 if handle is None:
                     continue
                 where = f"{archive}:{entry.name}"
-                picture = judged(Path(entry.name).name, handle.read(), where, {})
+                picture = judged(Path(entry.name).name, handle.read(), where)
                 if isinstance(picture, Picture) or "no licence" not in picture.reason:
                     yield picture
                 else:

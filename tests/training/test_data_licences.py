@@ -1,0 +1,230 @@
+"""The licence gate: what a folder says of its pictures, in every form that people write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mematte_plugin.errors import InputError
+from mematte_plugin.training.data.licences import (
+    Credits,
+    canonical,
+    credit_of,
+    debian_credits,
+    folder_credits,
+    permitted,
+    refusal,
+)
+from mematte_plugin.training.data.sources import Picture, given
+
+from .banks import photo
+
+FREE, NC = "CC0-1.0", "CC-BY-NC-4.0"
+
+
+def table(folder: Path, *rows: tuple[str, str]) -> Credits:
+    """A folder's credits.csv of (pattern, licence), as it is read."""
+    lines = ["file,author,licence", *(f'"{pattern}",someone,{what}' for pattern, what in rows)]
+    (folder / "credits.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder_credits(folder)
+
+
+def licence(name: str, credits: Credits) -> str | None:
+    credit = credit_of(name, credits)
+    return None if credit is None else credit.licence
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("free/a.jpg", ["free/a.jpg"], ["a.jpg", "nc/a.jpg", "free/sub/a.jpg", "free/b.jpg"]),
+        ("./a.jpg", ["a.jpg"], ["free/a.jpg"]),
+        ("/a.jpg", ["a.jpg"], ["free/a.jpg"]),
+        ("a.jpg", ["a.jpg", "free/a.jpg"], ["b.jpg", "ba.jpg", "a.jpg/b.jpg"]),
+        ("*", ["a.jpg", "nc/a.jpg", "nc/sub/a.png"], []),
+        ("*.jpg", ["a.jpg", "nc/a.jpg"], ["a.png", "a.jpg.png"]),
+        ("?.jpg", ["a.jpg"], ["ab.jpg"]),
+        ("[ab].jpg", ["a.jpg", "[ab].jpg"], ["c.jpg"]),
+        ("free/*", ["free/a.jpg"], ["a.jpg", "nc/a.jpg", "free/sub/a.jpg", "x/free/a.jpg"]),
+        ("free/**", ["free/a.jpg", "free/sub/a.jpg"], ["a.jpg", "nc/a.jpg", "freely/a.jpg"]),
+        ("free/", ["free/a.jpg", "free/sub/a.jpg"], ["nc/a.jpg"]),
+        ("**/a.jpg", ["a.jpg", "x/y/a.jpg"], ["b.jpg"]),
+        ("free/**/a.jpg", ["free/a.jpg", "free/x/y/a.jpg"], ["nc/a.jpg"]),
+        ("free/*.jpg", ["free/a.jpg"], ["a.jpg", "free/a.png", "free/sub/a.jpg", "nc/a.jpg"]),
+        ("free/sub/*", ["free/sub/a.jpg"], ["free/a.jpg", "sub/a.jpg", "a.jpg"]),
+        ("*/a.jpg", ["free/a.jpg"], ["a.jpg", "x/y/a.jpg"]),
+        ("free\\*", ["free/a.jpg"], ["a.jpg", "nc/a.jpg"]),
+        ("free\\sub\\a.jpg", ["free/sub/a.jpg"], ["a.jpg"]),
+    ],
+)
+def test_a_pattern_frees_what_it_names_and_nothing_else(
+    pattern: str, matching: list[str], others: list[str], tmp_path: Path
+) -> None:
+    credits = table(tmp_path, (pattern, FREE))
+    assert {name: licence(name, credits) for name in matching} == dict.fromkeys(matching, FREE)
+    assert {name: licence(name, credits) for name in others} == dict.fromkeys(others)
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    ["nc/a.jpg", "a.jpg", "nc/*", "nc/**", "nc/", "nc", "nc/*.jpg", "NC/A.JPG", "nc\\*", "*/a.jpg"],
+)
+@pytest.mark.parametrize("first", ["*", "*.jpg", "**", "nc/*", "free/*", "nc/a.jpg"])
+def test_what_a_later_line_refuses_never_comes_out_free(
+    first: str, refusing: str, tmp_path: Path
+) -> None:
+    assert licence("nc/a.jpg", table(tmp_path, (first, FREE), (refusing, NC))) == NC
+
+
+@pytest.mark.parametrize("pattern", ["nc/*", "nc/**", "nc", "nc/", "nc/*.jpg"])
+def test_a_refused_folder_is_refused_with_all_below(pattern: str, tmp_path: Path) -> None:
+    assert licence("nc/deep/er/a.jpg", table(tmp_path, ("*", FREE), (pattern, NC))) == NC
+
+
+def test_the_last_line_counts(tmp_path: Path) -> None:
+    credits = table(tmp_path, ("a.jpg", FREE), ("*", NC), ("a.jpg", "CC-BY-4.0"))
+    assert licence("a.jpg", credits) == "CC-BY-4.0"
+    assert licence("b.jpg", credits) == NC
+    assert licence("a.jpg", table(tmp_path, ("a.jpg", FREE), ("*", NC))) == NC
+
+
+def test_letters_that_differ_in_case_alone_free_nothing_that_is_refused(tmp_path: Path) -> None:
+    credits = table(tmp_path, ("A.jpg", NC), ("a.jpg", FREE))
+    assert licence("A.jpg", credits) == NC
+    assert licence("a.jpg", credits) == FREE
+    assert licence("Photo.JPG", table(tmp_path, ("photo.jpg", FREE))) == FREE
+
+
+def test_an_accent_is_the_same_in_both_of_its_spellings(tmp_path: Path) -> None:
+    credits = table(tmp_path, ("*", FREE), ("caf\u00e9.jpg", NC))
+    assert licence("cafe\u0301.jpg", credits) == NC
+
+
+def test_a_line_without_licence_or_file_frees_nothing(tmp_path: Path) -> None:
+    (tmp_path / "credits.csv").write_text("file,author,licence\na.jpg,Ann\n,Ann,CC0-1.0\n")
+    credits = folder_credits(tmp_path)
+    assert licence("a.jpg", credits) == "unknown"
+    assert licence("b.jpg", credits) is None
+
+
+def test_a_table_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "credits.csv").write_bytes("file,author,licence\n\xfc".encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        folder_credits(tmp_path)
+
+
+def test_a_folder_of_free_and_other_pictures_gives_the_free_ones(tmp_path: Path) -> None:
+    for i, name in enumerate(["free/a.png", "nc/a.png", "other/b.png", "root.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        photo(tmp_path / name, i)
+    table(tmp_path, ("nc/*", NC), ("free/*", FREE))
+    assert [found.name for found in given(tmp_path) if isinstance(found, Picture)] == ["free/a.png"]
+
+
+def test_a_nearer_folder_says_more(tmp_path: Path) -> None:
+    for i, name in enumerate(["a.png", "nc/a.png", "nc/deep/b.png", "plain/c.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        photo(tmp_path / name, i)
+    table(tmp_path, ("*", FREE))
+    table(tmp_path / "nc", ("*", NC))
+    free = [found.name for found in given(tmp_path) if isinstance(found, Picture)]
+    assert free == ["a.png", "plain/c.png"]
+
+
+# ---- Debian's copyright --------------------------------------------------------------------------
+
+
+def debian(*stanzas: tuple[str, str]) -> Credits:
+    return debian_credits(
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n"
+        + "\n\n".join(
+            f"Files: {files}\nCopyright: someone\nLicense: {licence}" for files, licence in stanzas
+        ),
+        "package",
+    )
+
+
+@pytest.mark.parametrize(
+    ("stanzas", "name", "expected"),
+    [
+        # As they lie in the package: Debian's rule, the last one counts and * is anything.
+        ((("*", NC), ("art/a.jpg", FREE)), "art/a.jpg", FREE),
+        ((("art/a.jpg", FREE), ("*", NC)), "art/a.jpg", NC),
+        ((("art/*", FREE),), "art/sub/a.jpg", FREE),
+        ((("art/*", FREE), ("art/sub/*", NC)), "art/sub/a.jpg", NC),
+        ((("*", FREE),), "art/a.jpg", FREE),
+        ((("art/a\\*.jpg", FREE),), "art/ab.jpg", None),
+        # Installed flat: by a name that says something.
+        ((("art/a.jpg", FREE),), "a.jpg", FREE),
+        ((("art/*_by_Ann.jpg", FREE),), "hill_by_Ann.jpg", FREE),
+        ((("*", FREE),), "a.jpg", None),
+        ((("art/*", FREE),), "a.jpg", None),
+        ((("art/*.jpg", FREE),), "a.jpg", None),
+        ((("debian/*", FREE),), "a.jpg", None),
+        ((("art/?.jpg", FREE),), "a.jpg", None),
+        ((("art/a.jpg", FREE), ("debian/*", "GPL-2+")), "a.jpg", FREE),
+        # Said twice of one name: not free.
+        ((("nc/a.jpg", NC), ("art/a.jpg", FREE)), "a.jpg", NC),
+        ((("art/a.jpg", FREE), ("nc/a.jpg", NC)), "a.jpg", NC),
+        ((("nc/*", NC), ("art/a*.jpg", FREE)), "ab.jpg", NC),
+        ((("*", FREE), ("art/a.jpg", NC)), "big/a.jpg", NC),
+        ((("*", FREE), ("art/A.jpg", NC)), "big/a.jpg", NC),
+        # Old commas between the files; a stanza of several.
+        ((("art/a.jpg, art/b.jpg", NC), ("art/c.jpg", FREE)), "a.jpg", NC),
+        ((("art/a.jpg\n art/b.jpg", FREE),), "b.jpg", FREE),
+    ],
+)
+def test_debians_patterns(
+    stanzas: tuple[tuple[str, str], ...], name: str, expected: str | None
+) -> None:
+    assert licence(name, debian(*stanzas)) == expected
+
+
+def test_a_debian_stanza_without_licence_frees_nothing() -> None:
+    text = "Files: *\nLicense: CC0-1.0\n\nFiles: art/a.jpg\nCopyright: A\n"
+    assert licence("art/a.jpg", debian_credits(text, "p")) == "unknown"
+
+
+# ---- names of licences ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CC BY 4.0", "CC-BY-4.0"),
+        ("cc-by-3.0", "CC-BY-3.0"),
+        ("CC_BY_4.0", "CC-BY-4.0"),
+        ("CC BY 4", "CC-BY-4.0"),
+        ("CC BY 4.0 International", "CC-BY-4.0"),
+        ("cc0", "CC0-1.0"),
+        ("CC0 1.0 Universal", "CC0-1.0"),
+        ("CC Zero", "CC0-1.0"),
+        ("Public Domain", "public domain"),
+        ("MIT License", "MIT"),
+        ("expat", "Expat"),
+    ],
+)
+def test_a_permitted_licence_is_known_however_it_is_written(written: str, meant: str) -> None:
+    assert canonical(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("CC BY", "CC-BY-4.0"),
+        ("CC-BY", "CC-BY-4.0"),
+        ("CC BY-SA", "every use"),
+        ("CC BY-SA 4.0", "every use"),
+        ("CC-BY-NC-4.0", "every use"),
+        ("CC BY-ND 4.0", "every use"),
+        ("CC-BY-4.0 or CC-BY-SA-4.0", "every use"),
+        ("MIT and GPL-2", "CC0-1.0"),
+        ("free", "CC0-1.0"),
+        ("", "CC0-1.0"),
+        ("unknown", "CC0-1.0"),
+    ],
+)
+def test_another_licence_is_refused_with_what_would_do(written: str, hint: str) -> None:
+    assert not permitted(written)
+    assert hint in refusal(written)
