@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,3 +35,8 @@ def make_bank(folder: Path) -> Path:
     counts = build_bank(directory, count=6, size=200, photos=[pictures])
     assert counts == {"backgrounds": 2, "foregrounds": 6, "skipped": 3}
     return directory
+
+
+def pictures_of(bank: Path) -> list[dict[str, Any]]:
+    """The entries of a bank's manifest, as the file has them."""
+    return json.loads((bank / "manifest.json").read_text(encoding="utf-8"))["pictures"]

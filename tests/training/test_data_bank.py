@@ -23,8 +23,9 @@ from mematte_plugin.training.data.licences import (
 )
 from mematte_plugin.training.data.panoramas import developed, view
 from mematte_plugin.training.data.sources import Picture, given, judged
+from mematte_plugin.training.data.storing import bank_entries
 
-from .banks import make_bank, photo
+from .banks import make_bank, photo, pictures_of
 
 COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -141,7 +142,7 @@ def test_broken_archives_are_skipped(tmp_path: Path) -> None:
 
 
 def test_bank_manifest_names_every_file(bank: Path) -> None:
-    entries = json.loads((bank / "manifest.json").read_text())
+    entries = pictures_of(bank)
     files = {str(p.relative_to(bank)) for p in bank.glob("*/*")}
     assert {entry["file"] for entry in entries} == files
     for entry in entries:
@@ -159,6 +160,50 @@ def test_bank_lists_what_it_left_out(bank: Path) -> None:
     }
 
 
+def test_what_earlier_runs_left_out_stays_listed_until_it_is_mended(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        photo(tmp_path / name / "p.png", 0)
+    first, second = tmp_path / "one", tmp_path / "two"
+    build_bank(tmp_path / "bank", count=0, photos=[first])
+    build_bank(tmp_path / "bank", count=0, photos=[second])
+    listed = json.loads((tmp_path / "bank/skipped.json").read_text())
+    assert [one["file"] for one in listed] == [str(first / "p.png"), str(second / "p.png")]
+    (first / "credits.csv").write_text("file,author,licence\np.png,Ann,CC BY 4.0\n")
+    build_bank(tmp_path / "bank", count=0, photos=[first])
+    listed = json.loads((tmp_path / "bank/skipped.json").read_text())
+    assert [one["file"] for one in listed] == [str(second / "p.png")]
+    (entry,) = pictures_of(tmp_path / "bank")
+    assert entry["licence"] == "CC-BY-4.0"  # and so it is credited
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ('{"version": 99, "pictures": []}', "newer"),
+        ('{"pictures": []}', "build the bank again"),
+        ('{"version": "new", "pictures": []}', "build the bank again"),
+        ('[{"file": "foregrounds/a.webp"}]', "without 'source'"),
+        ("[1, 2]", "build the bank again"),
+        ("[]", "data import"),
+        (None, "data import"),
+    ],
+)
+def test_a_folder_that_is_no_bank_of_this_version_says_what_to_do(
+    manifest: str | None, words: str, tmp_path: Path
+) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=words) as caught:
+        bank_entries(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bank_of_the_first_version_is_read(bank: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(pictures_of(bank)))
+    assert bank_entries(tmp_path) == bank_entries(bank)
+
+
 def test_bank_resumes(tmp_path: Path) -> None:
     bank = make_bank(tmp_path)
     first = bank / "foregrounds" / "rendered-000000.webp"
@@ -167,7 +212,7 @@ def test_bank_resumes(tmp_path: Path) -> None:
     manifest = (bank / "manifest.json").read_text()
     first.unlink()
     # As after a kill: pictures stored, the manifest not yet.
-    entries = [e for e in json.loads(manifest) if "rendered" not in e["file"]]
+    entries = [e for e in pictures_of(bank) if "rendered" not in e["file"]]
     (bank / "manifest.json").write_text(json.dumps(entries))
     build_bank(bank, count=6, size=200, photos=[])
     assert first.read_bytes() == before  # the same number gives the same foreground
@@ -239,6 +284,4 @@ def test_panoramas_become_several_backgrounds(tmp_path: Path) -> None:
     )
     counts = build_bank(tmp_path / "bank", count=0, photos=[tmp_path / "scene"])
     assert counts == {"backgrounds": 5, "foregrounds": 0, "skipped": 0}
-    assert {e["author"] for e in json.loads((tmp_path / "bank/manifest.json").read_text())} == {
-        "Ann"
-    }
+    assert {e["author"] for e in pictures_of(tmp_path / "bank")} == {"Ann"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from mematte_plugin.errors import InputError, OutputError, SettingError
 from mematte_plugin.training.data import Composer, data_section, pack
 from mematte_plugin.training.data.pack import MARGIN, trimmed
 
-from .banks import make_bank
+from .banks import make_bank, pictures_of
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def test_a_packed_bank_is_a_bank(bank: Path, tmp_path: Path) -> None:
     packed = pack(bank, tmp_path / "out", max_mb=2)
     assert (packed.backgrounds, packed.foregrounds, packed.left_out) == (2, 6, 0)
     files = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").glob("*/*")}
-    entries = json.loads((tmp_path / "out/manifest.json").read_text())
+    entries = pictures_of(tmp_path / "out")
     assert {entry["file"] for entry in entries} == files
     assert {e["author"] for e in entries} == {"someone", "the mematte-plugin authors"}
     sample = Composer(tmp_path / "out", size=64).sample(np.random.default_rng(0))
@@ -67,6 +68,36 @@ def test_a_pack_stays_below_its_limit(tmp_path: Path) -> None:
     assert packed.backgrounds + packed.foregrounds + packed.left_out == 16
 
 
+def test_a_pack_uses_the_room_that_it_has(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "bank/backgrounds").mkdir(parents=True)
+    (tmp_path / "bank/foregrounds").mkdir()
+    entries = []
+    for i in range(40):
+        name = f"backgrounds/p{i}.jpg"
+        cv2.imwrite(str(tmp_path / "bank" / name), rng.integers(0, 255, (250, 250, 3), np.uint8))
+        entries.append({"file": name, "source": "s", "original": f"p{i}", "author": "a",
+                        "licence": "CC0-1.0", "use": "background"})  # fmt: skip
+    name = "foregrounds/own.webp"  # one small subject leaves most of its share
+    cv2.imwrite(str(tmp_path / "bank" / name), rng.integers(0, 255, (60, 60, 4), np.uint8))
+    entries.append({**entries[0], "file": name, "use": "foreground"})
+    (tmp_path / "bank/manifest.json").write_text(json.dumps(entries))
+    packed = pack(tmp_path / "bank", tmp_path / "out", max_mb=1.0)
+    assert packed.foregrounds == 1
+    assert packed.left_out == 41 - packed.backgrounds - packed.foregrounds > 0
+    assert 0.9 < packed.megabytes <= 1.0
+
+
+def test_a_pack_says_what_nobody_vouches_for(
+    bank: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(bank, tmp_path / "bank")
+    cv2.imwrite(str(tmp_path / "bank/foregrounds/mine.png"), np.zeros((9, 9, 4), np.uint8))
+    pack(tmp_path / "bank", tmp_path / "out", max_mb=2)
+    assert "mine.png" in caplog.text
+    assert "data import" in caplog.text
+
+
 def test_trimming_leaves_sides_that_the_subject_reaches() -> None:
     rgba = np.zeros((100, 80, 4), np.uint8)
     rgba[60:, 30:40, 3] = 255
@@ -76,7 +107,7 @@ def test_trimming_leaves_sides_that_the_subject_reaches() -> None:
 
 
 def test_packing_refuses_what_makes_no_sense(bank: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="build the bank first"):
+    with pytest.raises(InputError, match="data build"):
         pack(tmp_path, tmp_path / "out")
     with pytest.raises(OutputError, match="exists"):
         pack(bank, bank)

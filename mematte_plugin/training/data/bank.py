@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,18 @@ from .foregrounds import generate, generate_figure, kind_of
 from .licences import sha256
 from .panoramas import read_panorama, views
 from .photos import read_photo
-from .sources import Picture, Skipped
+from .sources import Picture
 from .storing import (
     Entry,
+    Skipped,
+    background_files,
+    foreground_files,
     make_folder,
     read_manifest,
-    whole,
     write_foreground,
     write_manifest,
     write_photo,
+    write_skipped,
 )
 from .strokes import straighten
 from .textures import PhotoPool
@@ -42,7 +45,6 @@ LONG_SIDE = 1280
 CLOSE_FROM = 2400
 """Photographs of that many pixels also give a closer view: few photographs must go far."""
 PANORAMA_VIEWS = 5
-SKIPPED = "skipped.json"
 Progress = Callable[[int, int, str], None]
 
 
@@ -82,7 +84,8 @@ def build_bank(
         progress: called as progress(done, total, stage).
 
     What exists is never made again. Pictures that may not be used or cannot be read are left out,
-    counted and listed with the reason in `skipped.json`.
+    counted and listed with the reason in `skipped.json`, which keeps what earlier calls left out of
+    other places.
     Returns: how many backgrounds and foregrounds the bank holds and how many pictures were skipped.
     Raises InputError for a place that does not exist, OutputError where writing fails.
     """
@@ -125,11 +128,13 @@ def build_bank(
             _collect(directory, entries, jobs, progress)
     finally:  # also after an interrupt: what is there must be known
         write_manifest(directory, entries)
-    text = json.dumps([vars(one) for one in skipped], indent=1, ensure_ascii=False)
-    whole(directory / SKIPPED, lambda to: to.write_text(text, encoding="utf-8"))
+    retried = [str(place) for place in photos or ()]
+    retried += sources.INSTALLED if installed else []
+    retried += [str(emoji_archive)] if emoji_archive is not None else []
+    write_skipped(directory, skipped, retried)
     return {
-        "backgrounds": len(list((directory / "backgrounds").glob("*.jpg"))),
-        "foregrounds": len(list((directory / "foregrounds").glob("*.webp"))),
+        "backgrounds": len(background_files(directory)),
+        "foregrounds": len(foreground_files(directory)),
         "skipped": len(skipped),
     }
 
@@ -160,19 +165,25 @@ def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipp
     if sources.is_panorama(picture):
         linear = read_panorama(picture.data)
         if linear is None:
-            return Skipped(picture.name, "unreadable panorama (.exr needs the package OpenEXR)")
+            return Skipped(picture.where, _panorama_problem(picture))
         digits = int(sha256(picture.data)[:8], 16)
         pictures = views(np.random.default_rng(digits), linear, PANORAMA_VIEWS)
     else:
         photo = read_photo(picture.data)
         if isinstance(photo, str):
-            return Skipped(picture.name, photo)
+            return Skipped(picture.where, photo)
         pictures = _views_of(photo)
     for i, image in enumerate(pictures):
         name = first if i == 0 else f"backgrounds/{picture.stem}-{i}.jpg"
         write_photo(directory / name, image)
         entries[name] = _entry(directory, name, picture, "background, texture")
     return None
+
+
+def _panorama_problem(picture: Picture) -> str:
+    if picture.name.lower().endswith(".exr") and find_spec("OpenEXR") is None:
+        return "an .exr panorama needs the package OpenEXR: pip install 'mematte-plugin[train]'"
+    return "unreadable panorama"
 
 
 def _views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -215,7 +226,7 @@ def _keep_emoji(
         return
     rgba = read_photo(picture.data, mode="RGBA", smallest=32)
     if isinstance(rgba, str):
-        skipped.append(Skipped(picture.name, rgba))
+        skipped.append(Skipped(picture.where, rgba))
         return
     premultiplied = np.concatenate(
         [rgba[..., :3] * (rgba[..., 3:] / np.float32(255)), rgba[..., 3:]], 2, dtype=np.float32

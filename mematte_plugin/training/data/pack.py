@@ -13,10 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError, OutputError, SettingError
+from ...errors import OutputError, SettingError
 from .compose import SHARES
 from .licences import sha256
-from .storing import MANIFEST, Entry, make_folder, read_manifest, whole, write_manifest
+from .storing import (
+    Entry,
+    background_files,
+    bank_entries,
+    foreground_files,
+    make_folder,
+    manifest_text,
+    whole,
+    write_manifest,
+)
 from .textures import read_rgb
 
 log = logging.getLogger(__name__)
@@ -25,6 +34,8 @@ BACKGROUND_SHARE = 0.33
 """Of the room, for backgrounds."""
 BACKGROUND_SIDE = 800
 FOREGROUND_SIDE = 512
+SMALLEST = 2000
+"""Bytes; no picture is smaller, so the search for one that fits ends there."""
 MARGIN = 12
 """Empty pixels kept around a subject."""
 Progress = Callable[[int, int, str], None]
@@ -67,45 +78,58 @@ def pack(
     directory, out = Path(directory), Path(out)
     if not max_mb >= 1:
         raise SettingError(f"max_mb {max_mb}: a data set needs a megabyte at least; 45 is usual")
-    entries = read_manifest(directory)
-    if not entries:
-        raise InputError(f"{directory}: no {MANIFEST}; build the bank first")
+    entries = bank_entries(directory)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists; choose a new folder")
+    present = [*foreground_files(directory), *background_files(directory)]
+    strangers = {path.relative_to(directory).as_posix() for path in present} - entries.keys()
+    if strangers:
+        log.warning(
+            "%s: %d pictures such as %s are left out, the manifest does not tell whose they are;"
+            " bring them in with `mematte train data import`",
+            directory,
+            len(strangers),
+            min(strangers),
+        )
     make_folder(out / "backgrounds")
     make_folder(out / "foregrounds")
-    room = max_mb * 1e6 - len(str(list(entries.values()))) * 1.3 - 4096  # the manifest's share
     rng = np.random.default_rng(seed)
     plan = {
         "backgrounds": (_backgrounds(rng, entries), _photo, BACKGROUND_SHARE),
         "foregrounds": (_foregrounds(rng, entries), _cutout, 1.0),
     }
+    room = max_mb * 1e6 - len(manifest_text({}).encode())
     kept: dict[str, Entry] = {}
-    counts = {"backgrounds": 0, "foregrounds": 0}
-    left_out = unreadable = 0
-    for kind, (names, encode, share) in plan.items():
+    unreadable: set[str] = set()
+    total = len(entries)
+    # Backgrounds that had no room in their share come again for what the foregrounds leave over.
+    rounds = [*plan.items(), ("backgrounds", (plan["backgrounds"][0], _photo, 1.0))]
+    for kind, (names, encode, share) in rounds:
         budget = room * share
-        for done, name in enumerate(names, 1):
+        for name in names:
+            if name in kept or name in unreadable:
+                continue
+            if budget < SMALLEST:
+                break
             data = encode(directory / name, quality)
             if data is None:
-                unreadable += 1
+                unreadable.add(name)
                 log.warning("%s: skipped, not readable", directory / name)
-            elif len(data) > budget:
-                left_out += 1
-            else:
+                continue
+            entry = {**entries[name], "sha256": sha256(data)}
+            size = len(data) + len(manifest_text({name: entry}).encode())
+            if size <= budget:
                 whole(out / name, lambda to, data=data: to.write_bytes(data))  # type: ignore[misc]
-                kept[name] = {**entries[name], "sha256": sha256(data)}
-                counts[kind] += 1
-                budget -= len(data)
-                room -= len(data)
+                kept[name] = entry
+                budget -= size
+                room -= size
             if progress is not None:
-                progress(done, len(names), kind)
-            if budget < 2000:
-                left_out += len(names) - done
-                break
+                progress(len(kept), total, kind)
     write_manifest(out, kept)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Packed(counts["backgrounds"], counts["foregrounds"], size / 1e6, left_out, unreadable)
+    backgrounds = sum(name.startswith("backgrounds/") for name in kept)
+    left_out = total - len(kept) - len(unreadable)
+    return Packed(backgrounds, len(kept) - backgrounds, size / 1e6, left_out, len(unreadable))
 
 
 def _backgrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[str]:

@@ -25,6 +25,7 @@ from .licences import (
     refusal,
     sha256,
 )
+from .storing import Skipped
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ PYTHON_FOLDERS = {
     "bpy": ("*", "datafiles", "studiolights", "world"),
 }
 """Python packages that bring pictures, and where in them these lie."""
+INSTALLED = [*DEBIAN_PACKAGES, *PYTHON_FOLDERS, str(DEBIAN_PHOTOS)]
+"""What `installed` may leave out, as it names it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Picture:
     """The file."""
     credit: Credit
     """Its origin."""
+    where: str = ""
+    """Path of the file, or of the archive and its name there."""
 
     @property
     def stem(self) -> str:
@@ -59,16 +64,6 @@ class Picture:
         bare = self.name.removesuffix(".js")
         bare = bare.removesuffix(Path(bare).suffix)
         return re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.credit.source}-{bare}")
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A picture that was left out."""
-
-    file: str
-    """Path of the picture, archive or package."""
-    reason: str
-    """Why, in words."""
 
 
 def installed() -> Iterator[Picture | Skipped]:
@@ -141,7 +136,7 @@ def judged(name: str, data: bytes, where: str, credit: Credit | None = None) -> 
         return Skipped(where, "no licence known; list it in the folder's credits.csv")
     if not permitted(credit.licence):
         return Skipped(where, refusal(credit.licence))
-    return Picture(name, unwrapped(name, data), credit)
+    return Picture(name, unwrapped(name, data), credit, where)
 
 
 def unwrapped(name: str, data: bytes) -> bytes:
@@ -212,7 +207,8 @@ def emoji(archive: Path, count: int, rng: np.random.Generator) -> Iterator[Pictu
             for entry in tar:
                 handle = tar.extractfile(entry) if entry.name in chosen else None
                 if handle is not None:
-                    yield Picture(Path(entry.name).name, handle.read(), _EMOJI)
+                    where = f"{archive}:{entry.name}"
+                    yield Picture(Path(entry.name).name, handle.read(), _EMOJI, where)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(
             f"{archive}: not the archive of @lobehub/fluent-emoji-3d ({error}); fetch it with"

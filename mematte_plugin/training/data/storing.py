@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,21 @@ from .strokes import Foreground
 
 Entry = dict[str, Any]
 MANIFEST = "manifest.json"
+SKIPPED = "skipped.json"
+VERSION = 2
+"""Of the manifest: 1 was the bare list of entries, 2 names its version."""
+FOREGROUNDS = {".webp", ".png"}
+_NEEDED = ("file", "source", "original", "author", "licence", "use")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that was left out."""
+
+    file: str
+    """Path of the picture, archive or package."""
+    reason: str
+    """Why, in words."""
 
 
 def whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -70,20 +87,98 @@ def write_foreground(path: Path, foreground: Foreground, *, quality: int = 92) -
     )
 
 
+def foreground_files(directory: Path) -> list[Path]:
+    """The cut-outs of a bank, sorted by name: `.webp`, and `.png` that people put there."""
+    folder = directory / "foregrounds"
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in FOREGROUNDS)
+
+
+def background_files(directory: Path) -> list[Path]:
+    """The photographs of a bank, sorted by name."""
+    return sorted((directory / "backgrounds").glob("*.jpg"))
+
+
 def read_manifest(directory: Path) -> dict[str, Entry]:
-    """Entries by file name; none if there is no manifest. Raises InputError if it is broken."""
+    """Entries by file name; none if there is no manifest.
+
+    Version 1, a bare list, and today's version are read. Raises InputError if it is broken or of a
+    later version.
+    """
     path = directory / MANIFEST
     if not path.is_file():
         return {}
     try:
-        return {entry["file"]: entry for entry in json.loads(path.read_text(encoding="utf-8"))}
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        version = stored["version"] if isinstance(stored, dict) else 1
+        if not isinstance(version, int):
+            raise ValueError(f"version {version!r}")
+        if version > VERSION:
+            raise InputError(
+                f"{path}: of version {version}, this mematte-plugin knows {VERSION} at most;"
+                " install a newer one, or build the bank again"
+            )
+        entries = stored["pictures"] if isinstance(stored, dict) else stored
+        return {entry["file"]: _complete(entry) for entry in entries}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
-            f"{path}: not a bank's manifest ({error}); delete it and build the bank again"
+            f"{path}: not a bank's manifest ({_said(error)}); delete it and build the bank again"
         ) from error
+
+
+def bank_entries(directory: Path) -> dict[str, Entry]:
+    """As `read_manifest`, of a folder that must be a bank.
+
+    Raises InputError where it has no manifest, an empty one, or one that is not understood.
+    """
+    entries = read_manifest(directory)
+    if not entries:
+        what = f"no {MANIFEST} in it" if directory.is_dir() else "does not exist"
+        raise InputError(
+            f"{directory}: not a folder of training pictures ({what}); make one with `mematte"
+            " train data build`, or of pictures of your own with `mematte train data import`"
+        )
+    return entries
+
+
+def _complete(entry: Entry) -> Entry:
+    lacking = [name for name in _NEEDED if not isinstance(entry[name], str)]
+    if lacking:
+        raise ValueError(f"{entry['file']}: {lacking[0]} is no text")
+    return entry
+
+
+def _said(error: Exception) -> str:
+    return f"an entry without {error}" if isinstance(error, KeyError) else str(error)
+
+
+def manifest_text(entries: dict[str, Entry]) -> str:
+    """The manifest's contents, in the order of the file names."""
+    stored = {"version": VERSION, "pictures": [entries[name] for name in sorted(entries)]}
+    return json.dumps(stored, indent=1, ensure_ascii=False)
 
 
 def write_manifest(directory: Path, entries: dict[str, Entry]) -> None:
     """Store the entries in the order of their file names."""
-    text = json.dumps([entries[name] for name in sorted(entries)], indent=1, ensure_ascii=False)
+    text = manifest_text(entries)
     whole(directory / MANIFEST, lambda to: to.write_text(text, encoding="utf-8"))
+
+
+def write_skipped(directory: Path, skipped: Iterable[Skipped], retried: Sequence[str]) -> None:
+    """Store what was left out and why, and keep what earlier runs left out.
+
+    retried: the places that this run looked at; what it did not find there again is forgotten.
+    """
+    path = directory / SKIPPED
+    reasons: dict[str, str] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):  # it only informs
+        for one in json.loads(path.read_text(encoding="utf-8")):
+            if not any(_within(one["file"], place) for place in retried):
+                reasons[one["file"]] = one["reason"]
+    reasons |= {one.file: one.reason for one in skipped}
+    listed = [{"file": file, "reason": reason} for file, reason in reasons.items()]
+    text = json.dumps(listed, indent=1, ensure_ascii=False)
+    whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+
+
+def _within(file: str, place: str) -> bool:
+    return file == place or file.startswith((f"{place}{os.sep}", f"{place}/", f"{place}:"))
