@@ -118,6 +118,23 @@ class NetworkConfig:
         return cls(**frozen)
 
 
+_PLAIN = ("red", "green", "blue", "trimap")
+_NEAREST = (
+    *("fore_red", "fore_green", "fore_blue", "back_red", "back_green", "back_blue"),
+    *("line", "fore_distance", "back_distance"),
+)
+_CHANNELS = {
+    "none": _PLAIN,
+    "nearest": (*_PLAIN, *_NEAREST),
+    "propagated": (*_PLAIN, *_NEAREST, "early", "late"),
+}
+
+
+def input_channels(config: NetworkConfig) -> tuple[str, ...]:
+    """The name of every input channel, in order."""
+    return _CHANNELS[config.guidance]
+
+
 @dataclass(frozen=True)
 class Chunking:
     """How much of an image a forward pass holds at once. None means all of it.

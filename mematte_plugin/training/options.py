@@ -44,10 +44,15 @@ RUN = {
         str, None, "no, bf16 or fp16; auto is bf16 on CUDA. Default: the recipe's."
     ),
     "teacher": Option(
-        str, None, "The frozen teacher: a run's folder, a model's folder or file, or a name."
+        str,
+        None,
+        "The frozen teacher: a run's folder, a model's folder or file, a name or a Hub id.",
     ),
     "init": Option(
-        str, None, "Weights to start from where names and shapes agree; given as --teacher is."
+        str,
+        None,
+        "Finished weights to go on from, such as mematte-tiny; given as --teacher is. What the"
+        " recipe's network has beyond them starts anew.",
     ),
     "init_backbone": Option(
         str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ..errors import WeightsError
 from ..network import MEMatte, NetworkConfig
+from ..network.config import input_channels
 from ..weights.formats import unwrap
 from ..weights.load import load_network
 from ..weights.read import SUFFIXES, read_tensors
@@ -63,8 +64,13 @@ def averaged_network(state: Mapping[str, Any]) -> MEMatte:
 def start_from(network: MEMatte, source: str | Path) -> int:
     """Copy another network's tensors where names and shapes agree; the others stay as they are.
 
-    Where the network only has more guidance, that is, more input channels at the end, the layers
-    that see the input are copied too, and do not see the new channels yet.
+    The layers that see the input are copied channel by channel, by the channels' names: where the
+    network has guidance that the other one lacks, its weights for that are zero, so that it begins
+    with the other one's matte; guidance that only the other one has is dropped.
+
+    Args:
+        network: changed in place.
+        source: a training run, or whatever `load_network` takes: name, folder, file or Hub id.
 
     Returns: how many tensors were copied.
     Raises WeightsError where the encoder is of another width or patch size.
@@ -76,12 +82,14 @@ def start_from(network: MEMatte, source: str | Path) -> int:
             raise WeightsError(
                 f"{source}: its {name} is {theirs}, the recipe's {ours}; choose other weights"
             )
-    own = network.state_dict()
-    old, new = other.config.in_chans, network.config.in_chans
-    given = {
-        k: _widened(v, old, new) if k in own and own[k].shape != v.shape else v
-        for k, v in other.state_dict().items()
-    }
+    own, given = network.state_dict(), other.state_dict()
+    old, new = input_channels(other.config), input_channels(network.config)
+    if old != new:
+        for key in _layers_of_the_input(network) & given.keys():
+            given[key] = _by_channel(given[key], old, new)
+        dropped = [channel for channel in old if channel not in new]
+        if dropped:
+            logger.warning("%s: its input %s is not used", source, ", ".join(dropped))
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
     if network.decoder.corrects != other.decoder.corrects:  # its last layer means something else
         fitting = {k: v for k, v in fitting.items() if not k.startswith(_LAST_LAYER)}
@@ -90,12 +98,21 @@ def start_from(network: MEMatte, source: str | Path) -> int:
     return len(fitting)
 
 
-def _widened(weight: Tensor, old: int, new: int) -> Tensor:
-    """A convolution's (out, in, …) with zeros for the input's channels `old` to `new`."""
-    if weight.ndim != 4 or weight.shape[1] < old or new < old:
-        return weight
-    blank = weight.new_zeros(weight.shape[0], new - old, *weight.shape[2:])
-    return torch.cat([weight[:, :old], blank, weight[:, old:]], dim=1)
+def _layers_of_the_input(network: MEMatte) -> set[str]:
+    """Weights (out, in, …) whose first input channels are the network's."""
+    last = len(network.decoder.fusion_blks) - 1  # gets the input beside the features
+    return {
+        "backbone.patch_embed.proj.weight",
+        "decoder.convstream.convs.0.conv.weight",
+        f"decoder.fusion_blks.{last}.conv.conv.weight",
+    }
+
+
+def _by_channel(weight: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
+    """A convolution's (out, in, …) for the channels `new` instead of its first ones, `old`."""
+    blank = weight.new_zeros(weight.shape[0], 1, *weight.shape[2:])
+    planes = {name: weight[:, i : i + 1] for i, name in enumerate(old)}
+    return torch.cat([*(planes.get(name, blank) for name in new), weight[:, len(old) :]], dim=1)
 
 
 def start_backbone(network: MEMatte, source: str | Path) -> list[str]:

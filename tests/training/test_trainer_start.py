@@ -11,10 +11,13 @@ from torch import Tensor
 
 from mematte_plugin.errors import WeightsError
 from mematte_plugin.network import MEMatte, NetworkConfig
+from mematte_plugin.training import start
 from mematte_plugin.training.start import start_backbone, start_from
+from mematte_plugin.weights.load import load_network
 from mematte_plugin.weights.save import save_network
 from tests.networks import SMALL, random_input, random_network
 
+NEAREST = ("fr", "fg", "fb", "br", "bg", "bb", "line", "fd", "bd")
 DIM, DEPTH = SMALL["embed_dim"], SMALL["depth"]
 
 
@@ -159,6 +162,66 @@ def test_more_guidance_changes_nothing_at_first(tmp_path: Path) -> None:
     image, trimap = random_input(64, 64)
     with torch.no_grad():
         assert torch.allclose(guided.eval()(image, trimap), plain(image, trimap), atol=1e-5)
+
+
+def test_the_model_of_the_package_is_gone_on_from() -> None:
+    shipped = load_network("mematte-tiny")
+    network = MEMatte(shipped.config).initialise()
+    assert start_from(network, "mematte-tiny") == len(shipped.state_dict())
+    image, trimap = random_input(64, 96)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(image, trimap), shipped(image, trimap))
+
+
+def test_channels_are_matched_by_name_not_by_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guidance of the future may come between channels that are there today."""
+    old = random_network(routed=False, guidance="nearest")
+    save_network(old, tmp_path / "old")
+    names = {
+        "nearest": ("red", "green", "blue", "trimap", *NEAREST),
+        "propagated": (
+            "new",
+            "red",
+            "green",
+            "blue",
+            "trimap",
+            *NEAREST[:6],
+            "newer",
+            *NEAREST[6:],
+        ),
+    }
+    monkeypatch.setattr(start, "input_channels", lambda config: names[config.guidance])
+    network = fresh(routed=False, guidance="propagated")
+    start_from(network, tmp_path / "old")
+    pixels = torch.randn(1, 13, 64, 64)
+    places = [names["propagated"].index(name) for name in names["nearest"]]
+    wider = torch.randn(1, 15, 64, 64)  # whatever the new channels hold
+    wider[:, places] = pixels
+    with torch.no_grad():
+        for layer in (
+            "backbone.patch_embed.proj",
+            "decoder.convstream.convs.0.conv",
+        ):
+            before, after = old.get_submodule(layer)(pixels), network.get_submodule(layer)(wider)
+            assert torch.allclose(before, after, atol=1e-5), layer
+        features = torch.randn(1, 12, 32, 32)
+        before = old.decoder.fusion_blks[3](features, pixels)
+        after = network.eval().decoder.fusion_blks[3](features, wider)
+        assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_guidance_that_the_recipe_lacks_is_dropped_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    guided = random_network(routed=False, guidance="nearest")
+    save_network(guided, tmp_path / "guided")
+    plain = fresh(routed=False)
+    assert start_from(plain, tmp_path / "guided") == len(guided.state_dict())
+    weight = plain.backbone.patch_embed.proj.weight
+    assert torch.equal(weight, guided.backbone.patch_embed.proj.weight[:, :4])
+    assert "fore_red" in caplog.text
 
 
 def test_a_network_that_corrects_starts_with_what_it_corrects(tmp_path: Path) -> None:
