@@ -12,9 +12,12 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError, SettingError
+from .checkpoint import CHECKPOINT
+from .data.storing import bank_entries
 from .export import export
 from .habits import Habits, Outcome
 from .options import DEFAULT_RECIPE
+from .origins import note, parts_of_run
 from .recipe import Recipe
 from .stopping import asked_to_stop
 from .trainer import Trainer
@@ -85,9 +88,11 @@ def run(
         Recipe.read(recipe),
         **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
     )
+    entries = bank_entries(data).values()
     if validate is not None and not validate.is_dir():
         raise InputError(f"{validate}: not a folder; give one of photographs with true alpha")
     habits = Habits(validate=validate, validate_every=validate_every, preview_every=preview_every)
+    anew = not (directory / CHECKPOINT).exists()
     with asked_to_stop() as wish:
         trainer = Trainer(
             plan,
@@ -97,6 +102,8 @@ def run(
             workers=_workers(device) if workers is None else workers,
             habits=habits,
         )
+        if trainer.accelerator.is_main_process:
+            note(directory, parts_of_run(plan, entries), anew=anew)
         outcome = trainer.run(
             minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=wish
         )

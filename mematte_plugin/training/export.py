@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from ..weights.card import Card
 from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
 from .data import data_section
+from .data.storing import bank_entries
+from .origins import TERMS, noted, parts_of_pictures, parts_of_run, terms_of
 from .recipe import Recipe
 from .start import averaged_network
 
@@ -30,9 +32,6 @@ FIGURES = {
     "kept": ("kept", "{:.0%}"),
 }
 """Heading and format of the measured figures; those that nobody measured are left out."""
-TERMS = (
-    "Trained with mematte-plugin on pictures that permit commercial use, which are listed below."
-)
 LIMITS = """A small network, trained with synthetic subjects over few real photographs. It is weak
 where subject and background share colour and texture, on see-through things (glass, smoke, veils),
 and where the unknown band is so wide that the known colours are far away. Look at the result."""
@@ -48,6 +47,9 @@ def export(
 ) -> Path:
     """Write a run's averaged weights (float16) with a model card.
 
+    The licence on the card follows from what was used: the pictures, and the weights that the run
+    started from and learned from (see `origins`).
+
     Args:
         run: folder of the training run.
         directory: where config.json, model.safetensors and README.md go; its name is the model's.
@@ -57,17 +59,12 @@ def export(
         limits: what it does badly, in Markdown; a few general words by default.
 
     Returns: the directory.
-    Raises WeightsError where the folder holds no run, InputError where the bank has no manifest,
+    Raises WeightsError where the folder holds no run, InputError where `bank` is none,
     OutputError where nothing can be written.
     """
     state = load_state(run / CHECKPOINT)
     recipe = Recipe.from_dict(state["recipe"], str(run))
-    try:
-        manifest = json.loads((bank / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{bank}: no readable manifest.json ({error}); give the folder it was trained on"
-        ) from None
+    entries = list(bank_entries(Path(bank)).values())
     limits_section = f"## Limits\n\n{(limits or LIMITS).strip()}"
     report = report or {}
     try:
@@ -77,19 +74,18 @@ def export(
         raise InputError(
             f"scores: not a report of `mematte eval` ({type(error).__name__}: {error})"
         ) from None
-    body = "\n\n".join([data_section(manifest), *measured, limits_section])
-    start = recipe.init or recipe.init_backbone
-    terms = TERMS
-    if start:
-        terms += f" It began with the weights of {Path(start).name}, whose terms count too."
-    card = Card(directory.name, "Apache-2.0", terms, _source(recipe, state["step"]), body)
+    body = "\n\n".join([data_section(entries), *measured, limits_section])
+    used = noted(run)
+    pictures = parts_of_pictures(entries)
+    terms = terms_of(parts_of_run(recipe, entries) if used is None else [*used, *pictures])
+    card = Card(directory.name, terms.licence, terms.words, _source(recipe, state["step"]), body)
     training = {"recipe": state["recipe"], "step": state["step"], "scores": report.get("scores")}
     return save_network(
         averaged_network(state),
         directory,
         dtype=torch.float16,
         card=card,
-        metadata={"training": training},
+        metadata={"training": training, TERMS: asdict(terms)},
     )
 
 

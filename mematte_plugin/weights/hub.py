@@ -155,6 +155,14 @@ def download_weights(repo_id: str, *, revision: str, progress: Progress | None =
     return _get_weights(_Source(repo_id, revision, None), progress)
 
 
+def download_card(repo_id: str, *, revision: str) -> Path | None:
+    """A repository's README.md, cached or from the Hub; None where there is no way to one."""
+    try:
+        return _get(_Source(repo_id, revision, None), "README.md", None)
+    except WeightsError:
+        return None
+
+
 def _is_vitmatte(config: Path) -> bool:
     return read_json(config).get("model_type") == "vitmatte"
 

@@ -23,7 +23,7 @@ def data_section(manifest: Iterable[Entry]) -> str:
     named: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)
     kinds: dict[str, int] = defaultdict(int)
     for entry in entries:
-        if entry["source"] == "rendered":
+        if entry["source"] == entry["licence"] == "rendered":
             kinds[_kind(entry)] += 1
             continue
         key = (entry["source"], entry["author"], entry["licence"], entry["use"])

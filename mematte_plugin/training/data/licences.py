@@ -79,8 +79,7 @@ def canonical(licence: str) -> str | None:
 
     `CC BY 4.0`, `cc-by-4.0` and `CC BY 4.0 International` are all `CC-BY-4.0`.
     """
-    words = re.sub(r"[\s_-]+", "-", licence.strip().lower())
-    words = re.sub(r"-licen[cs]e$", "", words)
+    words = re.sub(r"-licen[cs]e$", "", _words(licence))
     for form, name in _FORMS:
         if match := form.fullmatch(words):
             expanded = match.expand(name)
@@ -93,13 +92,23 @@ def permitted(licence: str) -> bool:
     return canonical(licence) is not None
 
 
+def non_commercial(licence: str) -> bool:
+    """Whether the name of a licence says that it forbids commercial use."""
+    return re.search(r"(^|-)nc(-|$)|non-?commercial|research", _words(licence)) is not None
+
+
+def _words(licence: str) -> str:
+    return re.sub(r"[\s_-]+", "-", licence.strip().lower())
+
+
 def refusal(licence: str) -> str:
     """Why a licence that is not permitted keeps a picture out, with what to write if it is meant
     otherwise."""
-    words = re.sub(r"[\s_-]+", "-", licence.strip().lower())
+    words = _words(licence)
     if re.fullmatch(r"cc-?by|creative-commons(-attribution)?|cc|attribution", words):
         return f"licence {licence}: without its version; write CC-BY-4.0 if that is meant"
-    if re.search(r"(^|-)(nc|nd|sa|noncommercial|noderivatives|sharealike)(-|$)", words):
+    closed = re.search(r"(^|-)(nd|sa|noderivatives|sharealike|noderivs)(-|$)", words)
+    if closed or non_commercial(licence):
         return f"licence {licence}: does not permit every use of the weights"
     if words in {"", "unknown"}:
         return f"licence unknown; write one of {_ACCEPTED} if the author permits it"
