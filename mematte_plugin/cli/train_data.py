@@ -1,4 +1,4 @@
-"""`mematte train data`: pictures to train on: collected and drawn, looked at, packed."""
+"""`mematte train data`: pictures to train on: collected, drawn, brought in, looked at, packed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ..training.data_options import BUILD, PACK, PREVIEW
+from ..training.data_options import BUILD, IMPORT, PACK, PREVIEW
 from . import console
 from .options import AsJson, Overwrite
 
 app = typer.Typer(
-    help="Training pictures: build, preview, pack.", no_args_is_help=True, rich_markup_mode=None
+    help="Training pictures: build, import, preview, pack.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Bank = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of training pictures.")]
@@ -82,11 +84,53 @@ def build(
     if as_json:
         console.say_json({"output": directory, **counts})
         return
+    _say_counts(directory, counts)
+
+
+def _say_counts(directory: Path, counts: dict[str, int]) -> None:
     console.say(
         f"{directory}: {counts['backgrounds']} backgrounds, {counts['foregrounds']} foregrounds"
     )
     if counts["skipped"]:
         console.say(f"{counts['skipped']} pictures or packages left out: see skipped.json")
+    if not counts["backgrounds"]:
+        console.say(
+            "no backgrounds: patterns stand in for them; photographs come with"
+            f" `mematte train data build {directory} --count 0`"
+        )
+
+
+@app.command("import")
+def import_(
+    *,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where pictures of your own are.")
+    ],
+    directory: Bank,
+    licence: Annotated[str, typer.Option(help=IMPORT["licence"].help)] = "unknown",
+    author: Annotated[str, typer.Option(help=IMPORT["author"].help)] = "unknown",
+    as_json: AsJson = False,
+) -> None:
+    """Bring pictures of your own into a folder of training pictures.
+
+    FOLDER holds fg/ and alpha/ (as Composition-1k), FG/ and GT/ (Distinctions-646), original/ and
+    mask/ (AIM-500, AM-2k), or cut-outs as transparent PNG, WebP or TIFF; and backgrounds in bg/ or
+    backgrounds/. They are trained on whatever their licence, which the model's card will state.
+    What exists is kept: the same command continues. What cannot be used is in skipped.json.
+
+    \b
+    Examples:
+      mematte train data import Composition-1k/Training_set bank --licence non-commercial
+      mematte train data import cutouts bank --licence CC-BY-4.0 --author "Ann Other"
+    """
+    from ..training.data import import_pictures
+
+    with console.progress() as report:
+        counts = import_pictures(folder, directory, licence=licence, author=author, progress=report)
+    if as_json:
+        console.say_json({"output": directory, **counts})
+        return
+    _say_counts(directory, counts)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MEMatteError, SettingError
-from .data_options import BUILD, PACK, PREVIEW
+from .data_options import BUILD, IMPORT, PACK, PREVIEW
 from .options import EXPORT, RUN, Option
 
 OK, FAILURE, USAGE = 0, 1, 2
@@ -45,6 +45,15 @@ def build(args: dict[str, Any]) -> int:
     from .data import build_bank
 
     counts = build_bank(args.pop("directory"), **args)
+    logging.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return OK
+
+
+def import_(args: dict[str, Any]) -> int:
+    """Bring pictures of one's own into a folder of training pictures."""
+    from .data import import_pictures
+
+    counts = import_pictures(args.pop("folder"), args.pop("directory"), **args)
     logging.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
     return OK
 
@@ -96,10 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     data_commands = data.add_subparsers(required=True, metavar="COMMAND")
     for act, places, options in (
         (build, {"directory": "folder of training pictures"}, BUILD),
+        (
+            import_,
+            {"folder": "pictures of your own", "directory": "folder of training pictures"},
+            IMPORT,
+        ),
         (preview, {"directory": "folder of training pictures", "png": "sheet to write"}, PREVIEW),
         (pack, {"directory": "folder of training pictures", "out": "new folder to write"}, PACK),
     ):
-        command = data_commands.add_parser(act.__name__, help=act.__doc__)
+        command = data_commands.add_parser(act.__name__.rstrip("_"), help=act.__doc__)
         for name, words in places.items():
             command.add_argument(name, type=Path, help=words)
         _add_options(command, options)

@@ -38,6 +38,16 @@ BUILD = {
 }
 """Of `build_bank`, by Python name; dashes stand for underscores on a command line."""
 
+IMPORT = {
+    "licence": Option(
+        str,
+        "unknown",
+        "Licence of the pictures, for the card of what is trained on them: CC-BY-4.0, or words.",
+    ),
+    "author": Option(str, "unknown", "Who made the pictures, for the card."),
+}
+"""Of `import_pictures`."""
+
 PREVIEW = {
     "rows": Option(int, 8, "Rows of samples."),
     "cols": Option(int, 3, "Samples a row."),

@@ -51,7 +51,7 @@ def test_both_command_lines_have_the_same_options() -> None:
     import typer
 
     from mematte_plugin.cli.app import app
-    from mematte_plugin.training.data_options import BUILD, PACK, PREVIEW
+    from mematte_plugin.training.data_options import BUILD, IMPORT, PACK, PREVIEW
     from mematte_plugin.training.options import EXPORT, RUN
 
     command: Any = typer.main.get_command(app)
@@ -61,6 +61,7 @@ def test_both_command_lines_have_the_same_options() -> None:
         (train["run"], RUN),
         (train["export"], EXPORT),
         (data["build"], BUILD),
+        (data["import"], IMPORT),
         (data["preview"], PREVIEW),
         (data["pack"], PACK),
     ):

@@ -172,7 +172,7 @@ def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipp
         photo = read_photo(picture.data)
         if isinstance(photo, str):
             return Skipped(picture.where, photo)
-        pictures = _views_of(photo)
+        pictures = views_of(photo)
     for i, image in enumerate(pictures):
         name = first if i == 0 else f"backgrounds/{picture.stem}-{i}.jpg"
         write_photo(directory / name, image)
@@ -186,7 +186,7 @@ def _panorama_problem(picture: Picture) -> str:
     return "unreadable panorama"
 
 
-def _views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """A photograph whole, and a large one also its lower middle, where things are."""
     pictures = [shrunk(photo, LONG_SIDE)]
     height, width = photo.shape[:2]

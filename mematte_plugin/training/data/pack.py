@@ -184,7 +184,7 @@ def _cutout(path: Path, quality: int) -> bytes | None:
     return file.getvalue()
 
 
-def trimmed(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def trimmed(rgba: NDArray[Any]) -> NDArray[Any]:
     """Without the empty surroundings, but for a margin; a side that the subject reaches stays."""
     rows = np.flatnonzero((rgba[..., 3] > 0).any(1))
     columns = np.flatnonzero((rgba[..., 3] > 0).any(0))

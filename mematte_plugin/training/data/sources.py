@@ -109,7 +109,7 @@ def given(place: Path) -> Iterator[Picture | Skipped]:
                 yield Skipped(str(path), f"cannot be read ({error.strerror})")
                 continue
             yield judged(
-                path.relative_to(place).as_posix(), data, str(path), _said(path, place, said)
+                path.relative_to(place).as_posix(), data, str(path), said_of(path, place, said)
             )
     elif place.is_file() and place.name.endswith(ARCHIVES):
         yield from _archived(place)
@@ -118,7 +118,7 @@ def given(place: Path) -> Iterator[Picture | Skipped]:
         raise InputError(f"{place}: {what}; give the folder or archive of a picture collection")
 
 
-def _said(path: Path, place: Path, said: dict[Path, Credits]) -> Credit | None:
+def said_of(path: Path, place: Path, said: dict[Path, Credits]) -> Credit | None:
     """What the nearest folder up to `place` that says anything of a picture says of it."""
     for folder in path.parents:
         if folder not in said:

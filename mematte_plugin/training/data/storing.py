@@ -132,7 +132,9 @@ def bank_entries(directory: Path) -> dict[str, Entry]:
     """
     entries = read_manifest(directory)
     if not entries:
-        what = f"no {MANIFEST} in it" if directory.is_dir() else "does not exist"
+        there = (directory / MANIFEST).is_file()
+        what = f"its {MANIFEST} lists none" if there else f"no {MANIFEST} in it"
+        what = what if directory.is_dir() else "does not exist"
         raise InputError(
             f"{directory}: not a folder of training pictures ({what}); make one with `mematte"
             " train data build`, or of pictures of your own with `mematte train data import`"

@@ -1,0 +1,391 @@
+"""Pictures of one's own as training data: subjects with their alphas, and backgrounds.
+
+They are trained on whatever their licence is; the card of what comes of it says what that is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError, MEMatteError
+from .bank import views_of
+from .licences import Credit, Credits, canonical, sha256
+from .pack import trimmed
+from .sources import said_of
+from .storing import (
+    Entry,
+    Skipped,
+    background_files,
+    foreground_files,
+    make_folder,
+    read_manifest,
+    write_foreground,
+    write_manifest,
+    write_photo,
+    write_skipped,
+)
+from .strokes import Foreground, straighten
+
+log = logging.getLogger(__name__)
+
+CUTOUTS = ("fg", "foreground", "foregrounds")
+PHOTOS = ("original", "originals", "image", "images")
+ALPHAS = ("alpha", "alphas", "gt", "mask", "masks", "matte", "mattes")
+BACKGROUNDS = ("bg", "background", "backgrounds")
+IGNORED = re.compile(r"trimaps?([_-].*)?|merged|alpha_copy")
+"""Of matting data sets: trimaps, and composites of subjects that lie there alone as well."""
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"}
+LONGEST = 1536
+"""A subject larger than that is scaled down to it, in pixels of its longer side."""
+JPEG_NOISE = 4.5 / 255
+"""Alphas stored as JPEG are taken for 0 and 1 where they are so near."""
+SMALLEST, SMALLEST_BACKGROUND = 32, 160
+LAYOUTS = (
+    "fg/ with alpha/ (Composition-1k), FG/ with GT/ (Distinctions-646), original/ with mask/"
+    " (AIM-500, AM-2k), or transparent PNG, WebP or TIFF; backgrounds in bg/ or backgrounds/"
+)
+Progress = Callable[[int, int, str], None]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture to bring in."""
+
+    role: str
+    """`pair` (subject and alpha), `photo` (with the alpha of a subject in it), `cutout` (with its
+    own transparency) or `background`."""
+    name: str
+    """Path within the folder, with slashes."""
+    image: Path
+    """The picture."""
+    alpha: Path | None = None
+    """The alpha of a pair or photograph."""
+
+
+def import_pictures(
+    folder: Path,
+    bank: Path,
+    *,
+    licence: str = "unknown",
+    author: str = "unknown",
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Bring the subjects and backgrounds of a folder into a bank, which is made where it is not.
+
+    Understood are the folders of matting data sets, also several levels down: see `LAYOUTS`. Where
+    a subject lies in a photograph, its own colours are estimated. Subjects are trimmed, and scaled
+    down where they are larger than 1536 pixels. Alpha masks never become backgrounds.
+
+    Args:
+        folder: where the pictures are; nothing is changed there.
+        bank: the folder of training pictures.
+        licence, author: for the manifest and the cards of what is trained; a credits.csv beside
+            the pictures counts more.
+        progress: called as progress(done, total, "pictures").
+
+    What is there already is kept, so that the same call goes on; a picture that has changed is
+    brought in anew. What cannot be used is listed with the reason in `skipped.json`.
+
+    Returns: how many backgrounds and foregrounds the bank holds, and how many pictures were
+    skipped. Raises InputError for a folder without pictures in such a layout, or for a bank that
+    is none; OutputError where writing fails.
+    """
+    folder, bank = Path(folder), Path(bank)
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder}: {what}; give one with {LAYOUTS}")
+    entries = read_manifest(bank)
+    found = list(_search(folder, bank))
+    pictures = [one for one in found if isinstance(one, Found)]
+    skipped = [one for one in found if isinstance(one, Skipped)]
+    if not pictures:
+        first = f" ({skipped[0].file}: {skipped[0].reason})" if skipped else ""
+        raise InputError(f"{folder}: nothing to train on{first}; give a folder with {LAYOUTS}")
+    for name in ("backgrounds", "foregrounds"):
+        make_folder(bank / name)
+    given = Credit(folder.resolve().name, author.strip() or "unknown", _named(licence))
+    importer = _Importer(folder, bank, given, entries)
+    try:
+        for done, picture in enumerate(pictures, 1):
+            problem = importer.bring(picture)
+            if problem is not None:
+                skipped.append(problem)
+                log.info("%s: left out (%s)", problem.file, problem.reason)
+            if done % 25 == 0:
+                write_manifest(bank, entries)
+            if progress is not None:
+                progress(done, len(pictures), "pictures")
+    finally:  # also after an interrupt: what is there must be known
+        write_manifest(bank, entries)
+    write_skipped(bank, skipped, [str(folder)])
+    return {
+        "backgrounds": len(background_files(bank)),
+        "foregrounds": len(foreground_files(bank)),
+        "skipped": len(skipped),
+    }
+
+
+def _named(licence: str) -> str:
+    return canonical(licence) or licence.strip() or "unknown"
+
+
+# ---- what lies where -----------------------------------------------------------------------------
+
+
+def _search(folder: Path, bank: Path) -> Iterator[Found | Skipped]:
+    """Everything of use in a folder and those below it, and what looks like it and is not."""
+    for here, below, files in os.walk(folder):
+        place = Path(here)
+        below[:] = sorted(
+            name
+            for name in below
+            if not name.startswith(".") and (place / name).resolve() != bank.resolve()
+        )
+        roles = {name.lower(): place / name for name in reversed(below)}
+        alphas = _first(roles, ALPHAS)
+        cutouts, photos = _first(roles, CUTOUTS), _first(roles, PHOTOS)
+        if alphas is not None and cutouts is not None:
+            yield from _pairs("pair", folder, cutouts, alphas)
+        elif alphas is not None and photos is not None:
+            yield from _pairs("photo", folder, photos, alphas)
+        elif alphas is not None:
+            yield Skipped(str(alphas), "alphas without a folder fg or original beside them")
+        for backgrounds in (roles[name] for name in BACKGROUNDS if name in roles):
+            for path in _pictures_below(backgrounds):
+                yield Found("background", path.relative_to(folder).as_posix(), path)
+        done = set(ALPHAS) | set(BACKGROUNDS)
+        done |= {*CUTOUTS, *PHOTOS} if alphas is not None else set()
+        below[:] = [
+            name
+            for name in below
+            if name.lower() not in done and not IGNORED.fullmatch(name.lower())
+        ]
+        for path in (place / name for name in sorted(files) if _is_picture(name)):
+            yield Found("cutout", path.relative_to(folder).as_posix(), path)
+
+
+def _first(roles: dict[str, Path], names: tuple[str, ...]) -> Path | None:
+    return next((roles[name] for name in names if name in roles), None)
+
+
+def _pairs(role: str, folder: Path, images: Path, alphas: Path) -> Iterator[Found | Skipped]:
+    """Pictures of one name, whatever their suffixes and capitals."""
+    partners: dict[str, list[Path]] = {}
+    for path in _pictures_below(alphas):
+        partners.setdefault(_key(path, alphas), []).append(path)
+    seen: dict[str, Path] = {}
+    for path in _pictures_below(images):
+        key = _key(path, images)
+        partner = partners.get(key, [])
+        if key in seen:
+            yield Skipped(str(path), f"{seen[key].name} has the same name")
+        elif not partner:
+            yield Skipped(str(path), f"no alpha of that name in {alphas}")
+        elif len(partner) > 1:
+            yield Skipped(str(path), f"{len(partner)} alphas of that name in {alphas}")
+        else:
+            yield Found(role, path.relative_to(folder).as_posix(), path, partner[0])
+        seen.setdefault(key, path)
+    for key, paths in partners.items():
+        if key not in seen:
+            yield from (
+                Skipped(str(path), f"no picture of that name in {images}") for path in paths
+            )
+
+
+def _key(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix().lower()
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if _is_picture(p.name) and p.is_file())
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
+# ---- bringing them in ----------------------------------------------------------------------------
+
+
+class _Importer:
+    """Stores pictures of one folder in one bank."""
+
+    def __init__(self, folder: Path, bank: Path, given: Credit, entries: dict[str, Entry]) -> None:
+        self.folder = folder
+        self.bank = bank
+        self.given = given
+        self.entries = entries
+        # Tells folders of one name apart, and their pictures; the path itself is nobody's business.
+        self.place = sha256(str(folder.resolve()).encode())[:16]
+        self.said: dict[Path, Credits] = {}
+
+    def bring(self, picture: Found) -> Skipped | None:
+        """Store a picture, unless it is there; what was wrong with it, if anything."""
+        try:
+            data = [p.read_bytes() for p in (picture.image, picture.alpha) if p is not None]
+            digest = sha256(b"".join(sha256(one).encode() for one in data))[:16]
+            name = self._name(picture, digest)
+            credit = self._credit(picture.image)
+            before = self.entries.get(name, {})
+            if before.get("digest") == digest and (self.bank / name).exists():
+                self._update(name, credit)  # the licence may be stated by now
+                return None
+            if picture.role == "background":
+                self._background(picture, name, digest, credit)
+            else:
+                write_foreground(self.bank / name, _subject(picture))
+                self._enter(name, picture, digest, credit, "foreground")
+        except _UnusableError as error:
+            return Skipped(str(picture.image), str(error))
+        except OSError as error:
+            return Skipped(str(picture.image), f"cannot be read ({error.strerror or error})")
+        return None
+
+    def _background(self, picture: Found, name: str, digest: str, credit: Credit) -> None:
+        photo = _eight_bit(_read(picture.image)[0])
+        if min(photo.shape[:2]) < SMALLEST_BACKGROUND:
+            raise _UnusableError(f"too small ({photo.shape[1]} x {photo.shape[0]})")
+        for former in self._views(name)[1:]:
+            (self.bank / former).unlink(missing_ok=True)
+            del self.entries[former]
+        for i, image in enumerate(views_of(photo)):
+            view = name if i == 0 else _view(name, i)
+            write_photo(self.bank / view, image)
+            self._enter(view, picture, digest, credit, "background, texture")
+
+    def _views(self, name: str) -> list[str]:
+        """A picture and the closer views of it."""
+        views = [name]
+        while (view := _view(name, len(views))) in self.entries:
+            views.append(view)
+        return views
+
+    def _name(self, picture: Found, digest: str) -> str:
+        """Where a picture goes: a name that no other picture has."""
+        kind, suffix = "foregrounds", ".webp"
+        if picture.role == "background":
+            kind, suffix = "backgrounds", ".jpg"
+        path = f"{self.given.source}-{picture.name.removesuffix(picture.image.suffix)}"
+        stem = "own-" + re.sub(r"[^A-Za-z0-9-]+", "_", path)
+        own = (self.place, picture.name)
+        for number in count(1):
+            name = f"{kind}/{stem}{suffix if number == 1 else f'-n{number}{suffix}'}"
+            there = self.entries.get(name)
+            if there is None or there.get("digest") == digest:
+                return name
+            if (there.get("place"), there.get("original")) == own:
+                return name
+        raise AssertionError("there are numbers enough")
+
+    def _credit(self, path: Path) -> Credit:
+        said = said_of(path, self.folder, self.said)
+        return self.given if said is None else replace(said, source=self.given.source)
+
+    def _update(self, name: str, credit: Credit) -> None:
+        for view in self._views(name):
+            self.entries[view] |= {"author": credit.author, "licence": credit.licence}
+
+    def _enter(self, name: str, picture: Found, digest: str, credit: Credit, use: str) -> None:
+        self.entries[name] = {
+            "file": name,
+            "source": credit.source,
+            "original": picture.name,
+            "author": credit.author,
+            "licence": credit.licence,
+            "sha256": sha256(self.bank / name),
+            "use": use,
+            "digest": digest,
+            "place": self.place,
+        }
+
+
+def _view(name: str, number: int) -> str:
+    return f"{name.removesuffix('.jpg')}--view{number}.jpg"
+
+
+class _UnusableError(Exception):
+    """Says in words why a picture is left out."""
+
+
+def _subject(picture: Found) -> Foreground:
+    """The colours and alpha of a subject. Raises _UnusableError."""
+    image, own = _read(picture.image)
+    if picture.alpha is None:
+        if own is None:
+            raise _UnusableError(
+                "has no transparency; a subject needs one, or its alpha in a folder alpha, and a"
+                " background belongs in a folder bg"
+            )
+        alpha = own
+    else:
+        alpha = _read_alpha(picture.alpha)
+    if alpha.shape != image.shape[:2]:
+        raise _UnusableError(
+            f"its size is {image.shape[1]} x {image.shape[0]}, its alpha's {alpha.shape[1]} x"
+            f" {alpha.shape[0]}"
+        )
+    if alpha.max() <= 0.5 / 255:
+        raise _UnusableError("its alpha is empty")
+    if alpha.min() >= 1 - 0.5 / 255:
+        raise _UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
+    if picture.role == "photo":
+        from ...foreground import estimate_foreground
+
+        image = estimate_foreground(image, alpha)
+    premultiplied = np.dstack([image * alpha[..., None], alpha]).astype(np.float32) * 255
+    return straighten(_fitted(trimmed(premultiplied)))
+
+
+def _fitted(premultiplied: Array) -> Array:
+    scale = LONGEST / max(premultiplied.shape[:2])
+    if min(premultiplied.shape[:2]) < SMALLEST:
+        raise _UnusableError(f"too small ({premultiplied.shape[1]} x {premultiplied.shape[0]})")
+    if scale >= 1:
+        return premultiplied
+    size = tuple(max(round(side * scale), 1) for side in premultiplied.shape[1::-1])
+    return np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
+
+
+def _read(path: Path) -> tuple[Array, Array | None]:
+    """Display-encoded colours (H, W, 3) and transparency (H, W), float32 in [0, 1]."""
+    from ...images import read_photo, to_unit
+
+    try:
+        photo = read_photo(path)
+    except MEMatteError as error:
+        raise _UnusableError(_bare(error, path)) from error
+    return photo.for_network(), None if photo.alpha is None else to_unit(photo.alpha)
+
+
+def _read_alpha(path: Path) -> Array:
+    from ...images import read_gray
+
+    try:
+        alpha = read_gray(path, name="alpha", use_alpha=True)
+    except MEMatteError as error:
+        raise _UnusableError(f"alpha: {_bare(error, path)}") from error
+    if path.suffix.lower() in {".jpg", ".jpeg"}:  # its noise is no haze, and no hole
+        alpha = np.where(alpha < JPEG_NOISE, 0, np.where(alpha > 1 - JPEG_NOISE, 1, alpha))
+    return alpha.astype(np.float32)
+
+
+def _bare(error: Exception, path: Path) -> str:
+    """A message without the path that it begins with."""
+    return re.sub(rf"^.*?{re.escape(str(path))}[^:]*: ", "", str(error))
+
+
+def _eight_bit(image: Array) -> NDArray[np.uint8]:
+    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
