@@ -17,7 +17,7 @@ from .data.storing import bank_entries
 from .export import export
 from .habits import Habits, Outcome
 from .options import DEFAULT_RECIPE
-from .origins import note, parts_of_run
+from .origins import note, parts_of_run, terms_of
 from .recipe import Recipe
 from .stopping import asked_to_stop
 from .trainer import Trainer
@@ -33,6 +33,8 @@ class Report:
     """How far the run has come, and how fast."""
     stopped_by: int | None
     """The signal that stopped it, if one did."""
+    limits: str = ""
+    """Why its weights are not free for every use; empty where they are."""
 
     def lines(self, folder: Path) -> list[str]:
         """The outcome in words."""
@@ -50,6 +52,7 @@ class Report:
         return [
             f"{folder}: step {done.step} of {done.steps}{rest}",
             *([speed + skipped] if done.crops_per_second else []),
+            *([f"its weights are not free for every use: {self.limits}"] if self.limits else []),
         ]
 
 
@@ -72,6 +75,8 @@ def run(
     progress: Progress | None = None,
 ) -> Report:
     """Train, or go on with the run in `directory`; the arguments are those of options.RUN.
+
+    Whose pictures and weights it uses is noted in the folder, for the card (see `origins`).
 
     Raises MEMatteError for whatever cannot be used, and where training fails.
     """
@@ -102,12 +107,13 @@ def run(
             workers=_workers(device) if workers is None else workers,
             habits=habits,
         )
+        parts = parts_of_run(plan, entries)
         if trainer.accelerator.is_main_process:
-            note(directory, parts_of_run(plan, entries), anew=anew)
+            note(directory, parts, anew=anew)
         outcome = trainer.run(
             minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=wish
         )
-    return Report(outcome, wish.signal)
+    return Report(outcome, wish.signal, terms_of(parts).reasons)
 
 
 def ship(

@@ -31,7 +31,9 @@ class Option:
 
 
 RUN = {
-    "data": Option(Path, None, "Folder of training pictures, built or packed.", required=True),
+    "data": Option(
+        Path, None, "Folder of training pictures: built, imported or packed.", required=True
+    ),
     "recipe": Option(
         str, DEFAULT_RECIPE, "What to compute: a JSON file, or the name of a built-in recipe."
     ),
@@ -70,7 +72,10 @@ RUN = {
 
 EXPORT = {
     "data": Option(
-        Path, None, "The pictures it was trained on, for the model card.", required=True
+        Path,
+        None,
+        "The pictures it was trained on, for the model card and its licence.",
+        required=True,
     ),
     "scores": Option(Path, None, "What `mematte eval -o report.json` wrote, for the model card."),
     "limits": Option(Path, None, "Markdown for the model card: what the model does badly."),

@@ -11,6 +11,7 @@ import pytest
 from mematte_plugin.cli.shell import run
 from mematte_plugin.training.origins import Terms, of_card, parts_of_run, terms_of
 from mematte_plugin.training.recipe import Recipe, Stage
+from mematte_plugin.weights.load import load_network
 from mematte_plugin.weights.save import Card, convert_weights, save_network
 from tests.networks import SMALL, random_network
 from tests.weights.hub_server import Server
@@ -207,6 +208,25 @@ def test_a_card_of_free_things_is_free(folder: Path) -> None:
     card = train("one")
     assert "license: apache-2.0" in card
     assert "permit commercial use" in card
+
+
+def test_going_on_from_the_models_of_the_package_stays_free(folder: Path) -> None:
+    recipe = json.loads((folder / "recipe.json").read_text())
+    recipe["network"] = load_network("mematte-tiny").config.to_dict()
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    card = train("mine", "--init", "mematte-tiny")
+    assert "license: apache-2.0" in card
+    assert "started from mematte-tiny (Apache-2.0)" in card
+
+
+def test_whoever_trains_is_told_what_the_weights_may_be_used_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("free")
+    assert "not free" not in capsys.readouterr().out
+    relicensed(folder / "bank", "CC-BY-NC-4.0")
+    train("closed")
+    assert "not free for every use: pictures of Bob (CC-BY-NC-4.0)" in capsys.readouterr().out
 
 
 def test_terms_are_handed_on_from_run_to_run_and_from_model_to_model(folder: Path) -> None:
