@@ -109,6 +109,20 @@ def test_a_folder_says_in_a_table_what_is_free(tmp_path: Path) -> None:
     assert "credits.csv" in reasons["stranger.png"]
 
 
+def test_subjects_and_their_alphas_are_no_backgrounds(tmp_path: Path) -> None:
+    for i, name in enumerate(["Train/fg/a.png", "Train/Alpha/a.png", "Train/trimaps/a.png"]):
+        (tmp_path / name).parent.mkdir(parents=True)
+        photo(tmp_path / name, i)
+    (tmp_path / "images").mkdir()
+    photo(tmp_path / "images/hill.png", 4)  # nothing beside it is an alpha
+    (tmp_path / "credits.csv").write_text("file,author,licence\n*,Ann,CC0-1.0\n")
+    found = list(given(tmp_path))
+    assert [one.name for one in found if isinstance(one, Picture)] == ["images/hill.png"]
+    reasons = [one.reason for one in found if not isinstance(one, Picture)]
+    assert len(reasons) == 3
+    assert all("data import" in reason for reason in reasons)
+
+
 def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "credits.csv").write_text("name;licence\n")
     with pytest.raises(InputError, match="file,author,licence"):

@@ -22,6 +22,7 @@ from ...errors import InputError, MEMatteError
 from .bank import views_of
 from .licences import Credit, Credits, canonical, sha256
 from .pack import trimmed
+from .roles import ALPHAS, BACKGROUNDS, CUTOUTS, IGNORED, PHOTOS
 from .sources import said_of
 from .storing import (
     Entry,
@@ -39,12 +40,6 @@ from .strokes import Foreground, straighten
 
 log = logging.getLogger(__name__)
 
-CUTOUTS = ("fg", "foreground", "foregrounds")
-PHOTOS = ("original", "originals", "image", "images")
-ALPHAS = ("alpha", "alphas", "gt", "mask", "masks", "matte", "mattes")
-BACKGROUNDS = ("bg", "background", "backgrounds")
-IGNORED = re.compile(r"trimaps?([_-].*)?|merged|alpha_copy")
-"""Of matting data sets: trimaps, and composites of subjects that lie there alone as well."""
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"}
 LONGEST = 1536
 """A subject larger than that is scaled down to it, in pixels of its longer side."""

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from ...errors import InputError
@@ -35,6 +35,7 @@ _FORMS = (
 )
 """How the permitted licences are written, in small letters with dashes for spaces, and the name
 that this project uses of each."""
+_WILD = re.compile(r"[*?[]")
 _ACCEPTED = "CC0-1.0, CC-BY-4.0, MIT, public domain"
 
 
@@ -59,7 +60,7 @@ class Rule:
     """One line of what a folder says of its pictures."""
 
     pattern: str
-    """Path, file name or wildcards."""
+    """Path, file name or wildcards, in Unicode's composed form."""
     credit: Credit
     """What is said of the pictures that it matches."""
 
@@ -72,6 +73,11 @@ class Credits:
     """In the order of the file."""
     debian: bool = False
     """Rules of a Debian package, whose pictures may be installed all in one folder."""
+
+    @cached_property
+    def folded(self) -> tuple[Rule, ...]:
+        """The rules in small letters."""
+        return tuple(Rule(rule.pattern.lower(), rule.credit) for rule in self.rules)
 
 
 def canonical(licence: str) -> str | None:
@@ -154,7 +160,7 @@ def folder_credits(folder: Path) -> Credits:
         # People on Windows write paths with backslashes.
         return Credits(
             tuple(
-                Rule(row["file"].strip().replace("\\", "/"), _credit(row, folder.name))
+                Rule(_composed(row["file"].strip().replace("\\", "/")), _credit(row, folder.name))
                 for row in named
             )
         )
@@ -172,13 +178,15 @@ def credit_of(name: str, credits: Credits) -> Credit | None:
     folder and `**` does not. In doubt a picture is not free: in a rule that refuses, `*` goes on
     into sub-folders, and where letters differ in case only, the stricter reading counts.
     """
-    name = unicodedata.normalize("NFC", name)
+    name = _composed(name)
     find = _last_of_debian if credits.debian else _last
     exact = find(name, credits.rules)
-    folded = find(
-        name.lower(), tuple(Rule(rule.pattern.lower(), rule.credit) for rule in credits.rules)
-    )
+    folded = find(name.lower(), credits.folded)
     return _strictest([credit for credit in (folded, exact) if credit is not None])
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)  # macOS stores letters and accents apart
 
 
 def _strictest(credits: Sequence[Credit]) -> Credit | None:
@@ -209,17 +217,22 @@ def _matches(name: str, rule: Rule) -> bool:
 
 
 def _names(path: str, pattern: str) -> bool:
-    pattern = unicodedata.normalize("NFC", pattern)
+    if path == pattern:
+        return True
     if "/" not in pattern:
         return _fits(path.rpartition("/")[2], pattern)
-    pattern = re.sub(r"^(\./|/)+", "", pattern)
+    if pattern.startswith((".", "/")):
+        pattern = re.sub(r"^(\./|/)+", "", pattern)
     if pattern.endswith("/"):
         pattern += "**"
     return _fits_path(path.split("/"), pattern.split("/"))
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatch.fnmatchcase(name, pattern)  # names may have brackets
+    # The name itself first: it may have brackets.
+    return name == pattern or (
+        _WILD.search(pattern) is not None and fnmatch.fnmatchcase(name, pattern)
+    )
 
 
 def _fits_path(parts: Sequence[str], patterns: Sequence[str]) -> bool:
@@ -241,7 +254,10 @@ def debian_credits(text: str, source: str) -> Credits:
     """Credits by file pattern from a machine-readable Debian `copyright` file."""
     return Credits(
         tuple(
-            Rule(pattern.removeprefix("./"), Credit(source, author, canonical(licence) or licence))
+            Rule(
+                _composed(pattern.removeprefix("./")),
+                Credit(source, author, canonical(licence) or licence),
+            )
             for patterns, author, licence in _stanzas(text)
             for pattern in patterns
         ),

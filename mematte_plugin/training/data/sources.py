@@ -25,6 +25,7 @@ from .licences import (
     refusal,
     sha256,
 )
+from .roles import is_of_pairs
 from .storing import Skipped
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,9 @@ def given(place: Path) -> Iterator[Picture | Skipped]:
     if place.is_dir():
         said = {place: folder_credits(place)}
         for path in _files(place):
+            if is_of_pairs(path, place):
+                yield Skipped(str(path), "of subjects with alphas: use `mematte train data import`")
+                continue
             try:
                 data = path.read_bytes()
             except OSError as error:
