@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from ...errors import InputError
@@ -80,6 +80,7 @@ class Credits:
         return tuple(Rule(rule.pattern.lower(), rule.credit) for rule in self.rules)
 
 
+@lru_cache(maxsize=1024)
 def canonical(licence: str) -> str | None:
     """The usual name of a permitted licence however it is written; None of any other licence.
 
