@@ -43,7 +43,7 @@ LAYERS: dict[str, set[str]] = {
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
-    "training": {"errors", "network", "weights", "evaluation", "writing"},
+    "training": {"errors", "network", "weights", "evaluation", "trimap", "writing"},
 }
 
 
