@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...trimap import from_mask
+from ...bands import banded
 from .textures import log_uniform, noise
 
 Array = NDArray[Any]
@@ -114,11 +113,9 @@ def _rough_mask(rng: np.random.Generator, alpha: Array) -> Array:
     return np.asarray(values >= 0.5)
 
 
-def _tool(rng: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
-    """What a user of this package gets from a mask."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no sure foreground left: thin things are like that
-        return from_mask(mask, inside=inside, outside=outside, unit="px")
+def _tool(_: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
+    """What a user gets from this package's `from_mask`."""
+    return banded(mask, inside, outside)
 
 
 def _polygons(rng: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
