@@ -185,8 +185,17 @@ class Composer:
         drawn, alpha = view(rng, cutout, self.size)
         colour = drawn.astype(np.float32)
         if rng.random() < PHOTO_SURFACE:
-            colour = light.surfaced(rng, colour, self._pool.crop(rng, self.size, self.size))
+            colour = self._surfaced(rng, colour, alpha)
         return colour, alpha
+
+    def _surfaced(self, rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
+        """A drawn subject's colours (S, S, 3) float32 with a photograph's detail."""
+        coat = self._pool.coat(rng, self.size, self.size) if rng.random() < 0.7 else None
+        if coat is None:
+            return light.surfaced(rng, colour, self._pool.crop(rng, self.size, self.size))
+        if rng.random() < 0.4:
+            colour = light.clad(rng, colour, alpha, coat)
+        return light.surfaced(rng, colour, coat, widest=0.1)
 
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """One foreground, or several by "over": colour (S, S, 3) float32 straight, alpha (S, S),
