@@ -156,9 +156,12 @@ COATS: dict[str, tuple[float, float, float, float]] = {
     "budgie-backgrounds-oakland-zoo-otters": (0.45, 0.45, 0.82, 0.68),
     "budgie-backgrounds-kitten-on-lawn-1": (0.55, 0.18, 0.85, 0.5),
     "budgie-backgrounds-perched-osprey-1": (0.11, 0.02, 0.36, 0.32),
-    "lomiri-wallpapers-friends_by_Aitzol_Berasategi-1": (0.46, 0.02, 0.8, 0.27),
+    "scikit-image-grass": (0, 0, 1, 1),
+    "twentytwentyfive-star-thristle-flower": (0.15, 0.25, 0.82, 0.65),
+    "twentytwentyfive-red-hibiscus-closeup": (0.46, 0.3, 0.68, 0.6),
 }
-"""Fur and plumage in known photographs: left, top, right, bottom as shares of the sides."""
+"""Fur, plumage, dry grass and petals in known photographs, without eyes or outlines: left, top,
+right, bottom as shares of the sides."""
 
 
 class PhotoPool:
