@@ -152,8 +152,8 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 COATS: dict[str, tuple[float, float, float, float]] = {
-    "budgie-backgrounds-oakland-zoo-otters-1": (0.32, 0.02, 0.98, 0.45),
-    "budgie-backgrounds-oakland-zoo-otters": (0.45, 0.45, 0.82, 0.68),
+    "budgie-backgrounds-oakland-zoo-otters-1": (0.64, 0.04, 0.98, 0.44),
+    "budgie-backgrounds-oakland-zoo-otters": (0.6, 0.48, 0.8, 0.68),
     "budgie-backgrounds-kitten-on-lawn-1": (0.55, 0.18, 0.85, 0.5),
     "budgie-backgrounds-perched-osprey-1": (0.11, 0.02, 0.36, 0.32),
     "scikit-image-grass": (0, 0, 1, 1),
