@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .bands import banded
 from .errors import InputError, SettingError
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
 from .notes import warn_user
@@ -117,17 +118,7 @@ def from_mask(
         what = "empty: nothing is white" if area == 0 else "full: everything is white"
         raise InputError(f"{name}: is {what}; paint the subject white on black")
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
-    # Farther from the subject than the band is wide nothing changes, and distances take long.
-    near = _around(subject, math.ceil(outward) + 1)
-    subject, part = subject[near], trimap[near]
-    # The distance to the nearest pixel of the other side is 1 at the edge, so <= gives the width.
-    for region, width in ((subject, inward), (~subject, outward)):
-        if width > 0:
-            distance = cv2.distanceTransform(
-                region.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-            )
-            part[region & (distance <= width)] = 128
+    trimap = banded(subject, inward, outward)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any():
@@ -227,15 +218,6 @@ def _pixels(width: float, unit: str, area: int) -> float:
     if unit == "px" or width == 0:
         return width
     return max(MIN_BAND, width / 100 * math.sqrt(area))
-
-
-def _around(region: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The box of a region that is not empty, so many pixels wider on each side."""
-    import cv2
-
-    left, top, width, height = cv2.boundingRect(region.view(np.uint8))
-    rows = slice(max(0, top - margin), top + height + margin)
-    return rows, slice(max(0, left - margin), left + width + margin)
 
 
 def _hard_edge(full: np.ndarray, empty: np.ndarray) -> np.ndarray:

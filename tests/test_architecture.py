@@ -25,7 +25,8 @@ LAYERS: dict[str, set[str]] = {
     "memory": {"display", "errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "images": PICTURES | {"display", "errors"},
-    "trimap": PICTURES | {"errors"},
+    "bands": set(),
+    "trimap": PICTURES | {"bands", "errors"},
     "foreground": PICTURES | {"errors", "waiting"},
     "compositing": PICTURES | {"errors"},
     "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
@@ -43,7 +44,7 @@ LAYERS: dict[str, set[str]] = {
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
-    "training": {"errors", "network", "weights", "evaluation", "writing"},
+    "training": {"errors", "network", "weights", "evaluation", "bands", "writing"},
 }
 
 

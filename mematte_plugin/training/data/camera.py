@@ -1,4 +1,4 @@
-"""What light and lens do to a picture: exposure, focus, shadows, noise, compression."""
+"""What lens and sensor do to a picture: exposure, focus, shadows, noise, compression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .textures import log_uniform
+from .textures import log_uniform, noise
 
 Array = NDArray[Any]
 
@@ -46,10 +46,33 @@ def shadowed(rng: np.random.Generator, background: Array, alpha: Array) -> Array
     return np.asarray(background * (1 - np.float32(rng.uniform(0.1, 0.5)) * soft[..., None]))
 
 
-def photographed(rng: np.random.Generator, picture: Array, sigma: float) -> Array:
-    """Lens blur, sharpening, sensor noise and JPEG, over subject and background alike."""
-    if sigma:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
+def partly_sharp(rng: np.random.Generator, colour: Array, alpha: Array) -> tuple[Array, Array]:
+    """A subject deeper than the lens's depth of field: sharp here and blurred there.
+
+    Straight colour (S, S, 3) float32 and alpha (S, S), both blurred as one, go in and come out.
+    """
+    size = alpha.shape[0]
+    far = log_uniform(rng, 1.2, 0.014 * max(size, 200))
+    if rng.random() < 0.5:
+        blurred = noise(rng, size, size, cells=rng.uniform(1, 2.5), octaves=1)
+    else:
+        y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
+        angle = rng.uniform(0, 2 * np.pi)
+        blurred = np.cos(angle) * x + np.sin(angle) * y + np.float32(0.5)
+    steep = rng.uniform(1, 3)
+    blurred = np.clip((blurred - rng.uniform(0.2, 0.6)) * steep, 0, 1).astype(np.float32)[..., None]
+    sharp = np.dstack([colour * alpha[..., None], alpha])
+    # Three levels: a mixture of a sharp and a very blurred hair would look like two hairs.
+    half, full = (cv2.GaussianBlur(sharp, (0, 0), sigma) for sigma in (far * 0.4, far))
+    low, high = np.clip(2 * blurred, 0, 1), np.clip(2 * blurred - 1, 0, 1)
+    mixed = sharp + (half - sharp) * low + (full - half) * high
+    spread = np.clip(mixed[..., 3:], 0, 1)
+    straight = np.where(spread > 1e-3, mixed[..., :3] / np.maximum(spread, 1e-3), colour)
+    return np.clip(straight, 0, 255), spread[..., 0]
+
+
+def photographed(rng: np.random.Generator, picture: Array) -> Array:
+    """Sharpening, sensor noise and JPEG, over subject and background alike: uint8."""
     if rng.random() < 0.15:
         low = cv2.GaussianBlur(picture, (0, 0), 1.0)
         picture = picture + (picture - low) * np.float32(rng.uniform(0.2, 0.9))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from .camera import graded, out_of_focus, photographed, shadowed
+from . import light, vapour
+from .camera import graded, out_of_focus, partly_sharp, photographed, shadowed
+from .cutouts import Cutout, over, read_cutout, view
 from .textures import PhotoPool, log_uniform, pattern
 from .trimaps import random_trimap
-
-log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
@@ -33,6 +32,23 @@ UNMARKED = 0.4
 clothes. Its colours are then seen in neither known region, which must not make it background."""
 RESEMBLING = 0.2
 """How often the background is of the subject's colours, the hardest case of real photographs."""
+ALIKE, HARDLY_SEEN = 0.25, 7.0
+"""How often a crop may have as little contrast as that (mean difference in 0..255)."""
+SCREEN = 0.08
+"""How often the background is an even, saturated wall that shines on the subject."""
+SMOKE, SHEER = 0.035, 0.025
+"""How often the subject is smoke or a veil that is drawn for the crop."""
+PHOTO_SURFACE = 0.35
+"""How often a photograph's light and dark show on what was drawn."""
+LENS, DEPTH = 0.35, 0.15
+"""How often the lens blurs everything, and how often it blurs a part of the subject."""
+DIRECTED, RIM, TONED = 0.25, 0.15, 0.5
+"""How often light comes from one side, shines along the outline, and a tone curve is applied."""
+EXPONENTS = 1.0, 2.2
+"""Edges are mixed as value**exponent, from what the field does to what light does: on real
+photographs hair is found between the two, because cameras sharpen and bend tones."""
+NEARLY = 1 / 510
+"""Alphas that near to 0 or 1 are rounding."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +74,19 @@ class Layers:
     alpha: Array
     """(S, S) float32 in [0, 1]."""
 
-    def composite(self) -> Array:
-        """(S, S, 3) float32 in 0..255; in gamma space, as the field and its test sets do it."""
+    def composite(self, exponent: float = 1.0, sigma: float = 0.0) -> Array:
+        """(S, S, 3) float32 in 0..255.
+
+        exponent: values are mixed and blurred as value**exponent: 1 as the field and its test sets
+            do it, 2.2 as light does.
+        sigma: of the lens's blur, in pixels. The truth of such a picture is the blurred alpha.
+        """
         share = self.alpha[..., None]
-        return np.asarray(self.foreground * share + self.background * (1 - share))
-
-
-@dataclass(frozen=True)
-class _Cutout:
-    """A decoded foreground."""
-
-    levels: tuple[Array, Array]
-    """(H, W, 4) uint8 straight RGBA at full and at half size."""
-    edges: Array
-    """(N, 2) float32, points (x, y) where alpha is between."""
-    touches: Array
-    """(2, 2) bool: whether the subject reaches the left, top; right, bottom border."""
+        front, behind = _raised(self.foreground, exponent), _raised(self.background, exponent)
+        picture = front * share + behind * (1 - share)
+        if sigma:
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
+        return _raised(picture, 1 / exponent)
 
 
 class Composer:
@@ -93,7 +106,7 @@ class Composer:
         self._pool = PhotoPool.open(bank_dir / "backgrounds")
         self.skipped: list[str] = list(self._pool.skipped)
         self._room = cache_mb * 2**20
-        self._cache: dict[int, _Cutout | None] = {}
+        self._cache: dict[int, Cutout | None] = {}
 
     def __len__(self) -> int:
         """How many foregrounds there are."""
@@ -110,16 +123,21 @@ class Composer:
         """Draw one crop. Raises InputError if no foreground of the bank can be read."""
         while True:
             colour, alpha, unmarked = self._subject(rng)
-            sigma = log_uniform(rng, 0.35, 1.0) if rng.random() < 0.35 else 0.0
-            if sigma:  # the lens blurs alpha as it blurs the picture
-                alpha = np.minimum(cv2.GaussianBlur(alpha, (0, 0), sigma), np.float32(1))
-            trimap = self._trimap(rng, alpha, unmarked)
+            # The lens blurs the finished picture; what it makes of alpha is the truth.
+            sigma = log_uniform(rng, 0.35, 1.0) if rng.random() < LENS else 0.0
+            label = _label(alpha, sigma)
+            trimap = self._trimap(rng, label, unmarked)
             if not _useful(rng, trimap):
                 continue
+            alike = HARDLY_SEEN if rng.random() < ALIKE else 255.0
             for _ in range(BACKGROUNDS):
                 layers, least = self._setting(rng, colour, alpha, trimap)
-                if _distinct(layers, trimap, least):
-                    return Sample(photographed(rng, layers.composite(), sigma), trimap, alpha)
+                if _distinct(layers, trimap, min(least, alike)):
+                    exponent = rng.uniform(*EXPONENTS)
+                    picture = layers.composite(exponent, sigma)
+                    if rng.random() < TONED:
+                        picture = light.toned(rng, picture)
+                    return Sample(photographed(rng, picture), trimap, label)
 
     def layers(self, rng: np.random.Generator) -> tuple[Layers, Array]:
         """A composite and its trimap before the camera, for tests and inspection."""
@@ -128,12 +146,13 @@ class Composer:
         return self._setting(rng, colour, alpha, trimap)[0], trimap
 
     def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
-        # As wide as people draw in photographs, unless little of the crop would be left.
-        trimap = random_trimap(rng, alpha, widest=min(50.0, 0.16 * self.size))
+        # As wide as people draw in photographs.
+        widest = (0.3 if rng.random() < 0.12 else 0.16) * self.size
+        trimap = random_trimap(rng, alpha, widest=widest)
         trimap[unmarked & (trimap == 255)] = 128
         return trimap
 
-    def _readable(self, index: int) -> _Cutout:
+    def _readable(self, index: int) -> Cutout:
         """The cutout at `index`, or where that is broken the next one."""
         for step in range(len(self._files)):
             cutout = self._cutout((index + step) % len(self._files))
@@ -141,81 +160,62 @@ class Composer:
                 return cutout
         raise InputError(f"{self._files[0].parent}: no readable foreground. Build the bank again.")
 
-    def _cutout(self, index: int) -> _Cutout | None:
+    def _cutout(self, index: int) -> Cutout | None:
         if index in self._cache:
             return self._cache[index]
         path = self._files[index]
-        bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if bgra is None or bgra.ndim != 3 or bgra.shape[2] != 4:
-            self._cache[index] = None
+        cutout = read_cutout(path, index)
+        if cutout is None:
             self.skipped.append(path.name)
-            log.warning("%s: skipped, not a readable RGBA image", path)
-            return None
-        full = np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA))
-        half = np.asarray(cv2.resize(full, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-        alpha = full[..., 3]
-        soft = np.argwhere((alpha > 8) & (alpha < 247))
-        if len(soft) == 0:
-            soft = np.argwhere(alpha > 127)
-        if len(soft) == 0:
-            soft = np.array([[alpha.shape[0] // 2, alpha.shape[1] // 2]])
-        pick = np.random.default_rng(index).integers(len(soft), size=min(len(soft), 400))
-        rims = (alpha[:, 0], alpha[0]), (alpha[:, -1], alpha[-1])
-        touches = np.array([[bool((rim > 8).any()) for rim in pair] for pair in rims])
-        cutout = _Cutout((full, half), soft[pick][:, ::-1].astype(np.float32), touches)
-        if self._room > 0:
+            self._cache[index] = None
+        elif self._room > 0:
             self._cache[index] = cutout
-            self._room -= full.nbytes + half.nbytes
+            self._room -= cutout.nbytes
         return cutout
 
     def _view(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """One foreground scaled, turned and placed: colour (S, S, 3) uint8, alpha (S, S)."""
+        """One foreground in one light: colour (S, S, 3) float32, alpha (S, S) float32."""
+        kind = rng.random()
+        if kind < SMOKE:
+            return vapour.smoke(rng, self.size)
+        if kind < SMOKE + SHEER:
+            return vapour.sheer(rng, self.size)
         group = self._groups[int(np.searchsorted(self._shares, rng.random(), side="right"))]
         cutout = self._readable(int(group[int(rng.integers(len(group)))]))
-        size = self.size
-        scale = float(np.clip(np.exp(rng.normal(np.log(0.85), 0.38)), 0.35, 2.0))
-        turn = rng.uniform(0, 360) if rng.random() < 0.12 else rng.normal(0, 12)
-        at = cutout.edges[int(rng.integers(len(cutout.edges)))]
-        if rng.random() < 0.1:
-            at = at + rng.normal(0, 80, 2)
-        # The crop's middle, kept off borders that cut the subject off: beyond them is nothing.
-        at = at - rng.uniform(-0.4, 0.4, 2) * size / scale
-        length = np.array(cutout.levels[0].shape[1::-1])
-        reach = np.minimum(0.5 * size / scale, length / 2)
-        at = np.where(cutout.touches[0], np.maximum(at, reach), at)
-        at = np.where(cutout.touches[1], np.minimum(at, length - reach), at)
-        level = 1 if scale < 0.62 else 0
-        source = cutout.levels[level]
-        ratio = 2**level
-        centre = (float(at[0]) / ratio, float(at[1]) / ratio)
-        matrix = np.asarray(cv2.getRotationMatrix2D(centre, float(turn), scale * ratio), np.float64)
-        matrix[:, 2] += size / 2 - np.array(centre)
-        # Where a turned crop still looks over such a border, the body goes on mirrored.
-        border = cv2.BORDER_REFLECT_101 if cutout.touches.any() else cv2.BORDER_CONSTANT
-        view = np.asarray(cv2.warpAffine(source, matrix, (size, size), borderMode=border))
-        if cutout.touches.any():
-            view[_beyond(matrix, source, cutout.touches, size), 3] = 0
-        if rng.random() < 0.5:
-            view = view[:, ::-1]
-        return view[..., :3], view[..., 3].astype(np.float32) / 255
+        drawn, alpha = view(rng, cutout, self.size)
+        colour = drawn.astype(np.float32)
+        if rng.random() < PHOTO_SURFACE:
+            colour = self._surfaced(rng, colour, alpha)
+        return colour, alpha
+
+    def _surfaced(self, rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
+        """A drawn subject's colours (S, S, 3) float32 with a photograph's detail."""
+        coat = self._pool.coat(rng, self.size, self.size) if rng.random() < 0.7 else None
+        if coat is None:
+            return light.surfaced(rng, colour, self._pool.crop(rng, self.size, self.size))
+        if rng.random() < 0.4:
+            colour = light.clad(rng, colour, alpha, coat)
+        return light.surfaced(rng, colour, coat, widest=0.1)
 
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """One foreground, or several by "over": colour (S, S, 3) float32 straight, alpha (S, S),
         and which pixels to leave unknown (S, S)."""
         colour, alpha = self._view(rng)
-        colour = graded(rng, colour.astype(np.float32))
+        colour = graded(rng, colour)
         if rng.random() < TWO_SUBJECTS:
-            colour, alpha = _over(colour, alpha, *self._view(rng))
+            colour, alpha = over(colour, alpha, *self._view(rng))
         unmarked = np.zeros(alpha.shape, bool)
         if rng.random() < UNMARKED:
             part = self._part(rng, alpha)
             if rng.random() < 0.7:  # something else that belongs to the subject
                 texture = graded(rng, self._texture(rng))
                 if rng.random() < 0.5:
-                    colour, alpha = _over(texture, part, colour, alpha)
+                    colour, alpha = over(texture, part, colour, alpha)
                 else:
-                    colour, alpha = _over(colour, alpha, texture, part)
+                    colour, alpha = over(colour, alpha, texture, part)
             unmarked = part > 0
+        if rng.random() < DEPTH:
+            colour, alpha = partly_sharp(rng, colour, alpha)
         return colour, alpha, unmarked
 
     def _part(self, rng: np.random.Generator, alpha: Array) -> Array:
@@ -249,25 +249,26 @@ class Composer:
     ) -> tuple[Layers, float]:
         """Choose a background and bring both into one light: the layers, and the least contrast
         (mean difference in 0..255) that makes them worth learning from."""
-        size = self.size
-        kind = rng.random()
-        if kind < 0.84:
-            ground = self._pool.crop(rng, size, size)
-        elif kind < 0.94:
-            ground = pattern(rng, size, size)
-        else:
-            ground = self._pool.surface(rng, size, size)
-        background = graded(rng, ground.astype(np.float32))
-        if rng.random() < 0.5:
-            background = out_of_focus(rng, background)
+        if rng.random() < DIRECTED:
+            colour = light.directed(rng, colour, alpha)
+        if rng.random() < RIM:
+            colour = light.rim_lit(rng, colour, alpha)
+        if rng.random() < SCREEN:
+            background = light.screen(rng, self.size, self.size)
+            if rng.random() < 0.2:
+                background = shadowed(rng, background, alpha)
+            if rng.random() < 0.85:
+                colour = light.spilled(rng, colour, alpha, background)
+            return Layers(colour, background, alpha), 18.0
+        background = self._surroundings(rng)
         body = alpha > 0.5
         resembling = rng.random() < RESEMBLING
         if body.any():
             subject, around = colour[body], background.mean((0, 1))
             if resembling:
-                background = _likened(rng, background, subject)
+                background = light.likened(rng, background, subject)
             else:
-                colour = _lit_alike(rng, colour, subject.mean(0), around)
+                colour = light.lit_alike(rng, colour, subject.mean(0), around)
         if rng.random() < 0.2:
             background = shadowed(rng, background, alpha)
         layers = Layers(colour, background, alpha)
@@ -279,14 +280,35 @@ class Composer:
             layers = Layers(colour, np.clip(background + np.float32(shift_by), 0, 255), alpha)
         return layers, least
 
+    def _surroundings(self, rng: np.random.Generator) -> Array:
+        """A background (S, S, 3) float32: mostly a photograph, at times out of focus."""
+        size = self.size
+        kind = rng.random()
+        if kind < 0.86:
+            ground = self._pool.crop(rng, size, size)
+        elif kind < 0.94:
+            ground = pattern(rng, size, size)
+        else:
+            ground = self._pool.surface(rng, size, size)
+        background = graded(rng, ground.astype(np.float32))
+        return out_of_focus(rng, background) if rng.random() < 0.5 else background
 
-def _over(colour: Array, alpha: Array, behind: Array, behind_alpha: Array) -> tuple[Array, Array]:
-    """Porter and Duff's "over", straight colours (S, S, 3) and alphas (S, S)."""
-    rest = (1 - alpha) * behind_alpha
-    total = alpha + rest
-    mixed = colour * alpha[..., None] + behind * rest[..., None]
-    seen = total[..., None]
-    return np.where(seen > 1e-3, mixed / np.maximum(seen, 1e-3), colour), total
+
+def _raised(picture: Array, exponent: float) -> Array:
+    """0..255 to 0..255 by (value/255)**exponent."""
+    if exponent == 1:
+        return picture
+    value = np.maximum(picture, 0) * np.float32(1 / 255)
+    return np.asarray(cv2.pow(value, exponent)) * np.float32(255)
+
+
+def _label(alpha: Array, sigma: float) -> Array:
+    """What a lens makes of an alpha: (S, S) float32 in [0, 1], exactly 0 and 1 where it nearly
+    is."""
+    if sigma:
+        alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma))
+    low, high = np.where(alpha < NEARLY, 0, alpha), np.float32(1)
+    return np.asarray(np.where(low > 1 - NEARLY, high, low), np.float32)
 
 
 def _grouped(names: list[str]) -> tuple[list[Array], Array]:
@@ -304,40 +326,6 @@ def _grouped(names: list[str]) -> tuple[list[Array], Array]:
     cumulative = np.cumsum(shares) / sum(shares)
     cumulative[-1] = 1.0  # not a rounding error less: no draw may fall beyond
     return groups, cumulative
-
-
-def _lit_alike(rng: np.random.Generator, colour: Array, subject: Array, around: Array) -> Array:
-    """Bring a subject's brightness and tint towards the light of its surroundings."""
-    wanted = around.mean() / max(float(subject.mean()), 1.0)
-    gain = np.clip(wanted, 0.6, 1.6) ** rng.uniform(0.0, 0.5)
-    tint = np.clip(around / max(float(around.mean()), 1.0), 0.7, 1.4) ** rng.uniform(0.0, 0.25)
-    return np.clip(colour * np.asarray(gain * tint, np.float32), 0, 255)
-
-
-def _likened(rng: np.random.Generator, background: Array, subject: Array) -> Array:
-    """Bring a background's colours towards the subject's, keeping its own texture.
-
-    subject: (N, 3), its colours. After Reinhard et al. 2001, channel by channel.
-    """
-    share = np.float32(rng.uniform(0.4, 0.9))
-    mean, spread = background.mean((0, 1)), background.std((0, 1)) + 1
-    ratio = np.clip((subject.std(0) + 12) / spread, 0.5, 2.0)
-    moved = (background - mean) * ratio.astype(np.float32) + subject.mean(0)
-    return np.clip(background * (1 - share) + moved * share, 0, 255)
-
-
-def _beyond(matrix: Array, source: Array, touches: Array, size: int) -> Array:
-    """Which pixels of a crop look over a border that the subject does not reach, (S, S) bool."""
-    back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
-    step = np.arange(size, dtype=np.float32)
-    beyond = np.zeros((size, size), bool)
-    for axis in range(2):  # x, y
-        place = back[axis, 0] * step + (back[axis, 1] * step + back[axis, 2])[:, None]
-        if not touches[0, axis]:
-            beyond |= place < 0
-        if not touches[1, axis]:
-            beyond |= place > source.shape[1 - axis] - 1
-    return beyond
 
 
 def _useful(rng: np.random.Generator, trimap: Array) -> bool:
