@@ -47,7 +47,7 @@ def evaluate(
         typer.Option(
             "--method",
             metavar="NAME",
-            help="A method without a network: closed-form, knn, distance-ratio, or propagated"
+            help="A method without a network: closed-form, knn, distance-ratio, or flow"
             " (what mematte-tiny starts from); may be given several times.",
         ),
     ] = None,

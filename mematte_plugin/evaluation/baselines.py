@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..foreground import import_alone, in_worker
+from ..network.flow import FlowAlpha
 from ..network.guidance import strips_of
-from ..network.propagation import PropagatedAlpha
 
 
 def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
@@ -57,8 +57,8 @@ def knn(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
     return _pymatting("estimate_alpha_knn", image, trimap)
 
 
-def propagated(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
-    """What the built-in model corrects, without the correction: see network/propagation.py.
+def flow(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
+    """What the built-in model corrects, without the correction: see network/flow.py.
 
     Args:
         image: (H, W, 3) float in [0, 1].
@@ -68,8 +68,9 @@ def propagated(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]
     """
     rgb = torch.from_numpy(image).float().permute(2, 0, 1)[None]
     known = torch.from_numpy(trimap).float()[None, None]
-    alphas = PropagatedAlpha(strips_of(rgb, known), trimap.shape).crop(rgb, 0, 0)
-    alpha = torch.where((known > 0) & (known < 1), alphas.mean(1, keepdim=True), known)
+    alphas = FlowAlpha(strips_of(rgb, known), (trimap.shape[0], trimap.shape[1])).crop(rgb, 0, 0)
+    first = alphas[:, :2].mean(1, keepdim=True)  # with known-to-unknown flow and without
+    alpha = torch.where((known > 0) & (known < 1), first, known)
     return alpha[0, 0].numpy()
 
 

@@ -19,7 +19,7 @@ from ..images import Photo
 from ..pipeline import MattingPipeline
 from ..retention import Retention
 from ..weights.load import resolve
-from .baselines import closed_form, distance_ratio, knn, load_pymatting, propagated
+from .baselines import closed_form, distance_ratio, flow, knn, load_pymatting
 
 Trimap: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -55,7 +55,7 @@ class Method:
 CLASSICAL: dict[str, Callable[[Photo, Trimap], NDArray[Any]]] = {
     "closed-form": lambda photo, trimap: closed_form(photo.for_network(), trimap),
     "knn": lambda photo, trimap: knn(photo.for_network(), trimap),
-    "propagated": lambda photo, trimap: propagated(photo.for_network(), trimap),
+    "flow": lambda photo, trimap: flow(photo.for_network(), trimap),
     "distance-ratio": lambda _, trimap: distance_ratio(trimap),
 }
 """The methods that need no network, by name."""

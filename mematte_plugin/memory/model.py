@@ -23,7 +23,7 @@ network runs: a constant, and a share of them up to a most, since large ones are
 HEAP_SMALL, HEAP_PIXEL = 14 * MIB, 38
 """Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
 glibc and one or two threads."""
-CROP_FLOATS = {"none": 10, "nearest": 36, "propagated": 41}
+CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 58}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
 """Side in pixels of a cell of `network.guidance`, which needs torch."""
@@ -32,9 +32,12 @@ POOLING = 2**16 * 50
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
 GRID_CELLS = 2**18
-"""Most cells of `network.propagation`, which needs torch."""
-GRID_BYTES, GRID_UNKNOWN_BYTES = 160, 760
-"""A cell of the propagation grid, and what an unknown one takes besides."""
+"""Most cells of `network.flow`, which needs torch."""
+GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
+"""A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
+an unknown one takes besides, a kd-tree among it."""
+BRUTE_BYTES = 2**23 * 12
+"""Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
 """Bytes a pixel while a trimap is read, 4 of which stay."""
 
@@ -121,6 +124,9 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
         found["reading"] = fixed + photo + READING * job.pixels
         found["guidance"] = picture + fixed + _guidance(job)
         return found
+    if job.config.guidance == "flow":
+        cells = (job.height // CELL + 3) * (job.width // CELL + 3)
+        network["guidance"] = fixed + 8 * 4 * cells + _flow(job) + BRUTE_BYTES
     return network
 
 
@@ -270,7 +276,7 @@ def _maps(job: Job) -> int:
         return 0
     cells = (job.height // CELL + 3) * (job.width // CELL + 3)
     nearest = 8 * 4 * cells
-    return nearest + (8 * 4 * _grid_cells(job) if job.config.guidance == "propagated" else 0)
+    return nearest + (17 * 4 * _grid_cells(job) if job.config.guidance == "flow" else 0)
 
 
 def _grid_cells(job: Job) -> int:
@@ -284,10 +290,15 @@ def _guidance(job: Job) -> int:
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
     most = nearest + max(CELL_BYTES * cells, POOLING)
-    if job.config.guidance == "propagated":
-        grid = _grid_cells(job)
-        most = max(most, nearest + int(grid * (GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)))
+    if job.config.guidance == "flow":
+        most = max(most, nearest + _flow(job))
     return most
+
+
+def _flow(job: Job) -> int:
+    """While the flow's alphas are made."""
+    each = max(GRID_LEAST, GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)
+    return int(_grid_cells(job) * each)
 
 
 def _convolutions(config: NetworkConfig) -> list[int]:

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from ..errors import SettingError, WeightsError
 
-Guidance = Literal["none", "nearest", "propagated", "flow"]
+Guidance = Literal["none", "nearest", "flow"]
 Padding = Literal["both", "each"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MULTIPLE = 32  # sides of the padded input
-GUIDANCE_CHANS = {"none": 0, "nearest": 9, "propagated": 11, "flow": 14}
+GUIDANCE_CHANS = {"none": 0, "nearest": 9, "flow": 14}
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class NetworkConfig:
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
     """Extra input channels from the known regions: "nearest" colours (guidance.py), or those and
-    information-"flow" alphas (flow.py), which the decoder then corrects, or the "propagated" ones
-    of version 0.1 (propagation.py); "none" as in the paper."""
+    information-"flow" alphas (flow.py), which the decoder then corrects; "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
@@ -126,7 +125,6 @@ _NEAREST = (
 _CHANNELS = {
     "none": _PLAIN,
     "nearest": (*_PLAIN, *_NEAREST),
-    "propagated": (*_PLAIN, *_NEAREST, "early", "late"),
     "flow": (*_PLAIN, *_NEAREST, "mixed", "flow", "undecided", "estimate", "confidence"),
 }
 
@@ -187,7 +185,7 @@ VARIANTS: dict[str, NetworkConfig] = {
         detail_chans=(24, 48, 96),
         fusion_chans=(96, 64, 32, 16),
         padding="each",
-        guidance="propagated",
+        guidance="flow",
     ),
     "small": NetworkConfig(),
     "base": NetworkConfig(embed_dim=768, num_heads=12),

@@ -99,8 +99,7 @@ class Decoder(nn.Module):
             for width, detail, out in zip(widths, details, config.fusion_chans, strict=False)
         )
         self.matting_head = MattingHead(config.fusion_chans[-1])
-        self.corrects = config.guidance in {"propagated", "flow"}
-        self.flow = config.guidance == "flow"
+        self.corrects = config.guidance == "flow"
 
     def forward(self, features: Tensor, pixels: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1] from features (B, C, H/16, W/16) and the network
@@ -121,10 +120,6 @@ class Decoder(nn.Module):
         if not self.corrects:
             return torch.sigmoid(logits)
         trimap = pixels[:, 3:4].float()
-        if not self.flow:
-            propagated = pixels[:, -2:].float().mean(1, keepdim=True)
-            first = torch.where(trimap == 0.5, propagated, trimap)
-            return torch.sigmoid(logits + torch.logit(first, eps=SUREST))
         alphas, confidence = pixels[:, -5:-1].float(), pixels[:, -1:].float()
         first = torch.where(trimap == 0.5, alphas[:, :2].mean(1, keepdim=True), trimap)
         mixed, flow, _, estimate = alphas.split(1, dim=1)

@@ -139,7 +139,7 @@ class _Cells:
     alpha: Tensor
     """(N,) float32: 0, 0.5 and 1."""
     unknown: Tensor
-    """(U,) int64: the unknown ones."""
+    """(U,) int32: the unknown ones."""
     near: Tensor
     """(N,) bool: unknown, or a candidate for their neighbour."""
 
@@ -148,10 +148,15 @@ class _Cells:
         return torch.cat([self.colours, nearness * self.places], 1)
 
     def side(self, value: float) -> Tensor:
-        """(n,) int64: candidates of a known region; all of it where there is none."""
+        """(n,) int32: candidates of a known region; all of it where there is none."""
         known = self.alpha == value
-        chosen = (known & self.near).nonzero()[:, 0]
-        return chosen if len(chosen) else known.nonzero()[:, 0]
+        chosen = _numbers(known & self.near)
+        return chosen if len(chosen) else _numbers(known)
+
+
+def _numbers(where: Tensor) -> Tensor:
+    """(n,) int32: where (N,) is true."""
+    return where.nonzero()[:, 0].int()
 
 
 def _flows(colours: Tensor, start: Tensor, search: Search, tick: Tick) -> Tensor:
@@ -172,7 +177,7 @@ def _flows(colours: Tensor, start: Tensor, search: Search, tick: Tick) -> Tensor
     estimate, confidence = _known_to_unknown(cells, search, tick)
     alike = _alike(cells, search, tick)
     pull = torch.stack([torch.zeros_like(confidence), _KNOWN_WEIGHT * confidence], 1)
-    early, late = _solve(cells, mixture, alike, pull, estimate, tick)
+    early, late = _solve(cells, mixture, alike, (estimate, pull), tick)
     sure = confidence / (confidence + _HALF_CONFIDENT)
     made = torch.stack([late[:, 0], late[:, 1], early[:, 1], estimate, sure]).clamp_(0, 1)
     out.view(len(CHANNELS), -1)[:, cells.unknown] = made.view(-1, count)
@@ -191,7 +196,7 @@ def _cells(colours: Tensor, start: Tensor) -> _Cells:
         colours.flatten(1).t().contiguous(),
         places.reshape(-1, 2).float() / _POSITION_SCALE,
         start.flatten(),
-        unknown.flatten().nonzero()[:, 0],
+        _numbers(unknown.flatten()),
         near.flatten(),
     )
 
@@ -200,10 +205,10 @@ def _cells(colours: Tensor, start: Tensor) -> _Cells:
 
 
 def _mixture(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
-    """Neighbours (U, k) int64 of the unknown cells among all, and the weights (U, k) that rebuild
+    """Neighbours (U, k) int32 of the unknown cells among all, and the weights (U, k) that rebuild
     them."""
     features = cells.features(1.0)
-    chosen = cells.near.nonzero()[:, 0]
+    chosen = _numbers(cells.near)
     own = features[cells.unknown]
     found = chosen[Neighbours(features[chosen], search).of(own, _MIXTURE + 1, tick)]
     found = without_itself(found, cells.unknown)
@@ -249,7 +254,8 @@ def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
     to them."""
     own = cells.features(_ALIKE_NEARNESS)[cells.unknown]
     found = Neighbours(own, search).of(own, _ALIKE + 1, tick)
-    found = without_itself(found, torch.arange(len(own), device=own.device))
+    numbers = torch.arange(len(own), dtype=torch.int32, device=own.device)
+    found = without_itself(found, numbers)
     ties = torch.empty(found.shape, device=found.device)
     for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
         far = (own[found[first:last]] - own[first:last, None]).abs().sum(2)
@@ -261,15 +267,13 @@ def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
 
 
 class _Matrix:
-    """A sparse matrix of so many rows, from its entries' rows, columns and values (n,) in any
-    order."""
+    """A sparse matrix, from its entries' columns (n,) int32 and values (n,), row by row, and how
+    many there are in each row, (rows,)."""
 
-    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, size: int) -> None:
-        order = torch.argsort(rows, stable=True)
-        self.columns = columns[order].int()
-        self.values = values[order]
-        ends = torch.bincount(rows, minlength=size).cumsum(0)
-        self.starts = F.pad(ends, (1, 0))[:-1].int()
+    def __init__(self, columns: Tensor, values: Tensor, counts: Tensor) -> None:
+        self.columns = columns
+        self.values = values
+        self.starts = F.pad(counts.cumsum(0, dtype=torch.int32), (1, 0))[:-1]
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """(rows, n) from (columns, n)."""
@@ -279,46 +283,31 @@ class _Matrix:
 
 
 def _sums(rows: Tensor, values: Tensor, size: int) -> Tensor:
-    """Sums (size, 1) of the values (n,) by row."""
-    return torch.bincount(rows, values, minlength=size).to(values.dtype)[:, None]
+    """Sums (size,) of the values (n,) by row."""
+    return values.new_zeros(size).index_add_(0, rows, values)
 
 
 def _solve(
     cells: _Cells,
     mixture: tuple[Tensor, Tensor],
     alike: tuple[Tensor, Tensor],
-    pull: Tensor,
-    estimate: Tensor,
+    pulled: tuple[Tensor, Tensor],
     tick: Tick,
 ) -> tuple[Tensor, Tensor]:
-    """Early and late alphas (U, n) on the way to those that contradict the flows least, for the n
-    weights `pull` (U, n) of the known-to-unknown flow."""
+    """Early and late alphas (U, n) on the way to those that contradict the flows least.
+
+    Args:
+        cells: of the grid.
+        mixture: neighbours and weights, see `_mixture`.
+        alike: neighbours and ties, see `_alike`.
+        pulled: the known-to-unknown flow: estimates (U,), and n weights of them (U, n).
+        tick: called in every iteration.
+    """
+    estimate, pull = pulled
     count = len(cells.unknown)
-    device = estimate.device
-    found, weights = mixture
-    number = torch.full_like(cells.alpha, -1, dtype=torch.int64)  # among the unknown cells
-    number[cells.unknown] = torch.arange(count, device=device)
-    known = cells.alpha.clone()
-    known[cells.unknown] = 0
-    from_known = (known[found] * weights).sum(1, keepdim=True)  # (U, 1)
-    rows = torch.arange(count, device=device)[:, None].expand(found.shape).flatten()
-    inner = number[found].flatten()
-    of_unknown = inner >= 0
-    rows, inner, values = rows[of_unknown], inner[of_unknown], weights.flatten()[of_unknown]
-    others, ties = alike
-    here = torch.arange(count, device=device)[:, None].expand(others.shape).flatten()
-    there, strengths = others.flatten(), ties.flatten()
-    tied = _sums(torch.cat([here, there]), strengths.repeat(2), count)
-    held = tied + pull + _TO_HALF  # (U, n)
-    diagonal = 1 + _sums(inner, values * values, count) + held
-    mixing = _Matrix(rows, inner, values, count)
-    # Both in one, over what the mixtures leave and then the alphas themselves.
-    back = _Matrix(
-        torch.cat([inner, here, there]),
-        torch.cat([rows, there + count, here + count]),
-        torch.cat([values, strengths, strengths]),
-        count,
-    )
+    mixing, back, from_known, diagonal = _matrices(cells, mixture, alike)
+    held = pull + _TO_HALF + _tied(alike, count)[:, None]  # (U, n)
+    diagonal = diagonal[:, None] + held
 
     def image(x: Tensor) -> Tensor:
         left = x - mixing @ x
@@ -348,3 +337,44 @@ def _solve(
         energy, former = (residual * scaled).sum(0), energy
         direction = scaled.addcmul_(energy / former.clamp_min(1e-30), direction)
     return alpha if early is None else early, alpha
+
+
+def _matrices(
+    cells: _Cells, mixture: tuple[Tensor, Tensor], alike: tuple[Tensor, Tensor]
+) -> tuple[_Matrix, _Matrix, Tensor, Tensor]:
+    """The mixtures over the unknown cells (U, U); back from what they leave and from the alphas
+    themselves (U, 2·U); what known cells give to each mixture (U, 1); and the mixtures' part of the
+    system's diagonal (U,)."""
+    found, weights = mixture
+    count = len(cells.unknown)
+    numbers = torch.arange(count, dtype=torch.int32, device=found.device)
+    number = torch.full_like(cells.alpha, -1, dtype=torch.int32)  # among the unknown cells
+    number[cells.unknown] = numbers
+    known = cells.alpha.clone()
+    known[cells.unknown] = 0
+    from_known = (known[found] * weights).sum(1, keepdim=True)
+    columns = number[found]
+    inner = columns >= 0
+    rows, columns, values = (
+        numbers[:, None].expand(found.shape)[inner],
+        columns[inner],
+        weights[inner],
+    )
+    mixing = _Matrix(columns, values, inner.sum(1))
+    diagonal = 1 + _sums(columns, values * values, count)
+    others, ties = alike
+    here, there = numbers[:, None].expand(others.shape).flatten(), others.flatten()
+    strengths = ties.flatten()
+    keys = torch.cat([columns, here, there])
+    order = torch.argsort(keys)
+    counts = _sums(keys, torch.ones_like(keys), count)
+    del keys
+    entries = torch.cat([rows, there + count, here + count])[order]
+    back = _Matrix(entries, torch.cat([values, strengths, strengths])[order], counts)
+    return mixing, back, from_known, diagonal
+
+
+def _tied(alike: tuple[Tensor, Tensor], count: int) -> Tensor:
+    """Sum (U,) of the ties of each unknown cell, its own and the others' to it."""
+    others, ties = alike
+    return ties.sum(1) + _sums(others.flatten(), ties.flatten(), count)

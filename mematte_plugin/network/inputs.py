@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from .config import NetworkConfig, padded_size
 from .flow import FlowAlpha
 from .guidance import NearestColours
-from .propagation import PropagatedAlpha
 from .rows import Tick, idle
 
 Progress = Callable[[int, int, str], None]
@@ -64,16 +63,11 @@ class NetworkInput:
         self._mean = torch.tensor(config.pixel_mean, dtype=unit, device=self.device).view(shape)
         self._std = torch.tensor(config.pixel_std, dtype=unit, device=self.device).view(shape)
         self._nearest: NearestColours | None = None
-        self._alphas: FlowAlpha | PropagatedAlpha | None = None
+        self._flow: FlowAlpha | None = None
         if config.guidance != "none":
             self._nearest = NearestColours(self.strip, self.size, tick).to(self.device)
-        if config.guidance == "propagated":
-            propagated = PropagatedAlpha(self.strip, self.size, cell, tick)
-            self._alphas = propagated.to(self.device)
         if config.guidance == "flow":
-            self._alphas = FlowAlpha(
-                self.strip, self.size, device=self.device, cell=cell, tick=tick
-            )
+            self._flow = FlowAlpha(self.strip, self.size, device=self.device, cell=cell, tick=tick)
 
     def strip(self, top: int, bottom: int) -> tuple[Tensor, Tensor]:
         """RGB (B, 3, r, W) in [0, 1] and trimap (B, 1, r, W) of some rows, where the image is."""
@@ -106,8 +100,8 @@ class NetworkInput:
                 line,
                 distances,
             ]
-        if self._alphas is not None:
-            channels.append(self._alphas.crop(rgb, top, left))
+        if self._flow is not None:
+            channels.append(self._flow.crop(rgb, top, left))
         # The padding is zero after normalisation, as in the official code.
         whole = torch.cat(channels, dim=1).to(self.dtype)
         if (inner_bottom, inner_right) == (bottom, right):

@@ -45,16 +45,16 @@ class Neighbours:
         self.points = points[:: self.step]
 
     def of(self, queries: Tensor, count: int, tick: Tick = idle) -> Tensor:
-        """Numbers (m, k) int64 of the k = min(count, points) points nearest to the queries (m, d),
+        """Numbers (m, k) int32 of the k = min(count, points) points nearest to the queries (m, d),
         nearest first. There is a tick before each part of the search."""
         count = min(count, len(self.points))
-        out = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
+        out = torch.empty(len(queries), count, dtype=torch.int32, device=queries.device)
         batch = _QUERIES
         if self.tree is None:
             batch = max(1, _DISTANCES // len(self.points))
         for first, last in strips(len(queries), batch, tick):
             out[first:last] = self._nearest(queries[first:last], count)
-        return out * self.step
+        return out.mul_(self.step)
 
     def _nearest(self, queries: Tensor, count: int) -> Tensor:
         if self.tree is None:
@@ -65,7 +65,7 @@ class Neighbours:
             return distances.topk(count, dim=1, largest=False).indices
         workers = min(torch.get_num_threads(), _TREE_THREADS)
         _, found = self.tree.query(queries.numpy(), count, workers=workers)
-        return torch.from_numpy(np.asarray(found, np.int64).reshape(len(queries), count))
+        return torch.from_numpy(np.asarray(found, np.int32).reshape(len(queries), count))
 
 
 def without_itself(found: Tensor, own: Tensor) -> Tensor:

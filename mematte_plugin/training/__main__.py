@@ -1,8 +1,8 @@
 """`python -m mematte_plugin.training`: training data, training, export; all resumable.
 
 A training needs no more than torch, numpy, opencv, accelerate and safetensors, and scipy where the
-guidance is propagated, so that it runs on a machine that has nothing else; `mematte train` offers
-the same.
+guidance is information flow on a CPU, so that it runs on a machine that has nothing else; `mematte
+train` offers the same.
 """
 
 from __future__ import annotations
