@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from ..errors import SettingError, WeightsError
 
-Guidance = Literal["none", "nearest", "propagated"]
+Guidance = Literal["none", "nearest", "propagated", "flow"]
 Padding = Literal["both", "each"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MULTIPLE = 32  # sides of the padded input
-GUIDANCE_CHANS = {"none": 0, "nearest": 9, "propagated": 11}
+GUIDANCE_CHANS = {"none": 0, "nearest": 9, "propagated": 11, "flow": 14}
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class NetworkConfig:
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
     """Extra input channels from the known regions: "nearest" colours (guidance.py), or those and
-    two "propagated" alphas (propagation.py), which the decoder then corrects; "none" as in the
-    paper."""
+    information-"flow" alphas (flow.py), which the decoder then corrects, or the "propagated" ones
+    of version 0.1 (propagation.py); "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
@@ -127,6 +127,7 @@ _CHANNELS = {
     "none": _PLAIN,
     "nearest": (*_PLAIN, *_NEAREST),
     "propagated": (*_PLAIN, *_NEAREST, "early", "late"),
+    "flow": (*_PLAIN, *_NEAREST, "mixed", "flow", "undecided", "estimate", "confidence"),
 }
 
 

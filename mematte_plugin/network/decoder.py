@@ -10,7 +10,15 @@ from .config import NetworkConfig
 from .inputs import NetworkInput
 
 SUREST = 0.02
-"""How near to 0 and 1 a propagated alpha is believed before the network corrects it."""
+"""How near to 0 and 1 a first alpha is believed before the network corrects it."""
+BEYOND = SUREST / (1 - 2 * SUREST)
+"""How far beyond 0 and 1 corrected flow alphas reach before they are cut off there: as far as makes
+a first alpha of 0 or 1 that the network leaves alone exactly 0 or 1."""
+DISCORD = 0.1
+"""Range of flow's alphas, with, without and the estimate alone, at which they no longer agree."""
+CALM = 0.75
+"""Share of the network's correction that is taken away where they agree and are confident, so that
+it takes much to contradict them."""
 OFFICIAL_TILE = 512
 OFFICIAL_OVERLAP = 64
 
@@ -91,12 +99,13 @@ class Decoder(nn.Module):
             for width, detail, out in zip(widths, details, config.fusion_chans, strict=False)
         )
         self.matting_head = MattingHead(config.fusion_chans[-1])
-        self.corrects = config.guidance == "propagated"
+        self.corrects = config.guidance in {"propagated", "flow"}
+        self.flow = config.guidance == "flow"
 
     def forward(self, features: Tensor, pixels: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1] from features (B, C, H/16, W/16) and the network
-        input (B, in_chans, H, W). Where that holds propagated alphas, they are what the network
-        corrects: its logits are added to theirs."""
+        input (B, in_chans, H, W). Where that holds flow alphas, they are what the network corrects:
+        its logits are added to theirs, less of them where the flows agree and are confident."""
         # Channels-last convolutions are about 1.5 times as fast on CPUs.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         features = features.contiguous(memory_format=torch.channels_last)
@@ -109,12 +118,26 @@ class Decoder(nn.Module):
         """Alpha (B, 1, H, W) float32 in [0, 1] from the head's logits (B, 1, H, W) and the network
         input (B, in_chans, H, W) there."""
         logits = logits.float()
-        if self.corrects:
-            trimap = pixels[:, 3:4].float()
+        if not self.corrects:
+            return torch.sigmoid(logits)
+        trimap = pixels[:, 3:4].float()
+        if not self.flow:
             propagated = pixels[:, -2:].float().mean(1, keepdim=True)
             first = torch.where(trimap == 0.5, propagated, trimap)
-            logits = logits + torch.logit(first, eps=SUREST)
-        return torch.sigmoid(logits)
+            return torch.sigmoid(logits + torch.logit(first, eps=SUREST))
+        alphas, confidence = pixels[:, -5:-1].float(), pixels[:, -1:].float()
+        first = torch.where(trimap == 0.5, alphas[:, :2].mean(1, keepdim=True), trimap)
+        mixed, flow, _, estimate = alphas.split(1, dim=1)
+        high = torch.maximum(torch.maximum(mixed, flow), estimate)
+        low = torch.minimum(torch.minimum(mixed, flow), estimate)
+        agreement = torch.exp(-(((high - low) / DISCORD) ** 2))
+        logits = logits * (1 - CALM * confidence * agreement)
+        alpha = torch.sigmoid(logits + torch.logit(first, eps=SUREST))
+        alpha = alpha * (1 + 2 * BEYOND) - BEYOND
+        if not alpha.requires_grad:
+            return alpha.clamp_(0, 1)
+        # With the gradient of what is not cut off, or an error beyond the ends would stay.
+        return alpha + (alpha.clamp(0, 1) - alpha).detach()
 
     def decode_official(self, features: Tensor, inputs: NetworkInput) -> Tensor:
         """Alpha (B, 1, H, W) float32 decoded the way the official code does it, for comparisons.

@@ -26,6 +26,8 @@ STRIP_PIXELS = 2**16
 """The picture is pooled about so many pixels at a time."""
 Strip = Callable[[int, int], tuple[Tensor, Tensor]]
 _LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
+FARTHEST_LOG = math.log1p(FARTHEST) / _LOG_SCALE
+"""What a saturated distance becomes."""
 _SMOOTH = 5  # side of the box that smooths the nearest colours, in cells
 
 
@@ -144,7 +146,7 @@ def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
     mask = known.cpu().numpy()
     if not mask.any():
         index = torch.zeros(mask.size, dtype=torch.int64, device=known.device)
-        return index, torch.full(mask.shape, math.log1p(FARTHEST) / _LOG_SCALE, device=known.device)
+        return index, torch.full(mask.shape, FARTHEST_LOG, device=known.device)
     distance, labels = cv2.distanceTransformWithLabels(
         (~mask).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .config import NetworkConfig, padded_size
+from .flow import FlowAlpha
 from .guidance import NearestColours
 from .propagation import PropagatedAlpha
 from .rows import Tick, idle
@@ -27,11 +28,11 @@ class NetworkInput:
         image: (B, 3, H, W) uint8, uint16 or float in [0, 1].
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
-        dtype: what `crop` returns; the input itself is prepared in float32 (a float image's own
-            precision).
+        dtype: what `crop` returns; the input itself is prepared in float32 (float64 for an image
+            that is).
         device: where `crop` puts it; by default where the image is.
         linear: the image is linear light and is display-encoded on the way.
-        cell: side of the grid cells of the propagated alphas, in pixels; by default what the size
+        cell: side of the grid cells of the flow alphas, in pixels; by default what the size
             asks for. Training crops stand for pieces of larger pictures and vary it.
         tick: called often while the guidance is made.
     """
@@ -58,17 +59,21 @@ class NetworkInput:
         self.size: tuple[int, int] = (image.shape[2], image.shape[3])
         self.padded = padded_size(*self.size, config.padding)
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
-        unit = image.dtype if image.is_floating_point() else torch.float32
+        unit = image.dtype if image.dtype == torch.float64 else torch.float32
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(config.pixel_mean, dtype=unit, device=self.device).view(shape)
         self._std = torch.tensor(config.pixel_std, dtype=unit, device=self.device).view(shape)
         self._nearest: NearestColours | None = None
-        self._propagated: PropagatedAlpha | None = None
+        self._alphas: FlowAlpha | PropagatedAlpha | None = None
         if config.guidance != "none":
             self._nearest = NearestColours(self.strip, self.size, tick).to(self.device)
         if config.guidance == "propagated":
             propagated = PropagatedAlpha(self.strip, self.size, cell, tick)
-            self._propagated = propagated.to(self.device)
+            self._alphas = propagated.to(self.device)
+        if config.guidance == "flow":
+            self._alphas = FlowAlpha(
+                self.strip, self.size, device=self.device, cell=cell, tick=tick
+            )
 
     def strip(self, top: int, bottom: int) -> tuple[Tensor, Tensor]:
         """RGB (B, 3, r, W) in [0, 1] and trimap (B, 1, r, W) of some rows, where the image is."""
@@ -79,6 +84,8 @@ class NetworkInput:
         """Display-encoded floats in [0, 1]."""
         if not pixels.is_floating_point():
             pixels = pixels.float() / (255 if pixels.dtype == torch.uint8 else 65535)
+        elif pixels.dtype != torch.float64:
+            pixels = pixels.float()  # what follows needs more than half precision
         return _display(pixels) if self.linear else pixels
 
     def crop(self, top: int, left: int, bottom: int, right: int) -> Tensor:
@@ -99,8 +106,8 @@ class NetworkInput:
                 line,
                 distances,
             ]
-        if self._propagated is not None:
-            channels.append(self._propagated.crop(rgb, top, left))
+        if self._alphas is not None:
+            channels.append(self._alphas.crop(rgb, top, left))
         # The padding is zero after normalisation, as in the official code.
         whole = torch.cat(channels, dim=1).to(self.dtype)
         if (inner_bottom, inner_right) == (bottom, right):

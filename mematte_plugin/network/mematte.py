@@ -203,7 +203,7 @@ class MEMatte(nn.Module):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, Residual):  # starts as the identity
                 nn.init.zeros_(module.norm3.weight)
-        if self.config.guidance == "propagated":  # starts with the propagated alpha
+        if self.decoder.corrects:  # starts with the first alpha
             for parameter in self.decoder.matting_head.matting_convs[-1].parameters():
                 nn.init.zeros_(parameter)
         if self.config.abs_pos:

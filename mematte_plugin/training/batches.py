@@ -5,14 +5,12 @@ So a run that was cut goes on with exactly the pictures that it would have seen.
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +24,12 @@ from .data.compose import Composer
 from .pool import Pool
 from .recipe import Recipe
 from .recompose import ingredient_side, recompose
-from .repeated import packed, repeat
+from .stored import packed, read_crops, repeat, write_crops
 
 # They set seeds apart from those of crops.
 _SAMPLES, _CELLS = 1_000_000_007, 1_000_000_009
 _CACHE_MB = 3000
+_FIRST = 8  # steps' crops that a pool begins with
 _CACHE_SHARE = 0.4  # of the free memory, for the decoded foregrounds of all workers
 
 
@@ -71,8 +70,7 @@ class Batch:
     """The crops of a step, on one process."""
 
     inputs: NetworkInput
-    """Image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, and their guidance; it is
-    searched for by the workers, because that takes as long as the training itself."""
+    """Image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, and their guidance."""
     alpha: Tensor
     """The truth, (B, 1, S, S) float32 in [0, 1]."""
 
@@ -84,8 +82,8 @@ class Batch:
 class Item:
     """What a worker hands over at a time."""
 
-    content: Batch | Tensor
-    """A batch, or ingredients."""
+    content: Tensor
+    """Packed crops, or ingredients."""
     seconds: float
     """It took to make them."""
     skipped: list[str]
@@ -93,14 +91,38 @@ class Item:
 
     def pin_memory(self) -> Item:
         """The same in memory that a GPU reads by itself; asked for by DataLoader."""
-        return replace(self, content=_mapped(self.content, Tensor.pin_memory))
+        return replace(self, content=self.content.pin_memory())
 
 
-class _Source(IterableDataset[Item]):
-    """Numbered items from `first` to `last`, shared out to the workers in turn."""
+@dataclass(frozen=True)
+class Supply:
+    """What fills a stage's pool."""
 
-    def __init__(self, bank: Path, first: int, last: int, cache_mb: int) -> None:
+    recipe: Recipe
+    """Its data says what the samples are."""
+    crop: int
+    """Side of the stage's crops."""
+    count: int
+    """Samples per item."""
+    seed: list[int]
+    """Seeds them, with their number."""
+    folder: Path | None = None
+    """Where made items are kept, for a run that goes on."""
+
+    def file(self, number: int) -> Path | None:
+        """Where item `number` is kept."""
+        return None if self.folder is None else self.folder / f"{number:07d}.npy"
+
+
+class Samples(IterableDataset[Item]):
+    """Samples for a pool: item n holds those from n·count on, (count, …); from `first` to `last`,
+    shared out to the workers in turn."""
+
+    def __init__(
+        self, bank: Path, supply: Supply, first: int, last: int, cache_mb: int = _CACHE_MB
+    ) -> None:
         self.bank = bank
+        self.supply = supply
         self.first = first
         self.last = last
         self.cache_mb = cache_mb
@@ -119,9 +141,21 @@ class _Source(IterableDataset[Item]):
             skipped = [] if self._composer is None else list(self._composer.skipped)
             yield Item(content, time.perf_counter() - started, skipped)
 
-    def item(self, number: int) -> Batch | Tensor:
-        """Item `number`, batched."""
-        raise NotImplementedError
+    def item(self, number: int) -> Tensor:
+        """Ingredients, or composed crops with their guidance."""
+        supply = self.supply
+        first = number * supply.count
+        seeds = [[*supply.seed, n] for n in range(first, first + supply.count)]
+        if supply.recipe.data == "recomposed":
+            return _ingredients(self._composing(ingredient_side(supply.crop)), seeds)
+        file = supply.file(number)
+        kept = None if file is None else read_crops(file)
+        if kept is not None:
+            return kept
+        made = _composed(self._composing(supply.crop), supply.recipe, number, seeds)
+        if file is not None:
+            write_crops(file, made)
+        return made
 
     def _composing(self, size: int) -> Composer:
         """The composer for crops of a size, made where it is needed: in the worker."""
@@ -131,59 +165,8 @@ class _Source(IterableDataset[Item]):
         return self._composer
 
 
-class Crops(_Source):
-    """Composed batches: item n is this process's part of the batch of step n."""
-
-    def __init__(
-        self, bank: Path, recipe: Recipe, first: int, *, part: Part, cache_mb: int = _CACHE_MB
-    ) -> None:
-        super().__init__(bank, first, recipe.steps, cache_mb)
-        self.recipe = recipe
-        self.part = part
-
-    def item(self, number: int) -> Batch:
-        """The batch of step `number`."""
-        stage = self.recipe.stages[self.recipe.stage_at(number)[0]]
-        seeds = [[self.recipe.seed, number, i] for i in self.part.of(stage.batch)]
-        return _composed(self._composing(stage.crop), self.recipe, number, seeds)
-
-
-@dataclass(frozen=True)
-class Supply:
-    """What fills a stage's pool."""
-
-    recipe: Recipe
-    """Its data says what the samples are."""
-    crop: int
-    """Side of the stage's crops."""
-    count: int
-    """Samples per item."""
-    seed: list[int]
-    """Seeds them, with their number."""
-
-
-class Samples(_Source):
-    """Samples for a pool: item n holds those from n·count on, (count, …)."""
-
-    def __init__(
-        self, bank: Path, supply: Supply, first: int, last: int, cache_mb: int = _CACHE_MB
-    ) -> None:
-        super().__init__(bank, first, last, cache_mb)
-        self.supply = supply
-
-    def item(self, number: int) -> Tensor:
-        """Ingredients, or composed crops with their guidance."""
-        supply = self.supply
-        first = number * supply.count
-        seeds = [[*supply.seed, n] for n in range(first, first + supply.count)]
-        if supply.recipe.data == "recomposed":
-            return _ingredients(self._composing(ingredient_side(supply.crop)), seeds)
-        batch = _composed(self._composing(supply.crop), supply.recipe, number, seeds)
-        return packed(batch.inputs, batch.alpha)
-
-
-def _composed(composer: Composer, recipe: Recipe, number: int, seeds: list[list[int]]) -> Batch:
-    """Crops with their guidance, one per seed; `number` chooses the guidance's cells."""
+def _composed(composer: Composer, recipe: Recipe, number: int, seeds: list[list[int]]) -> Tensor:
+    """Packed crops with their guidance, one per seed; `number` chooses the guidance's cells."""
     samples = [composer.sample(np.random.default_rng(seed)) for seed in seeds]
     images, trimaps, alphas = (
         torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
@@ -192,7 +175,7 @@ def _composed(composer: Composer, recipe: Recipe, number: int, seeds: list[list[
     trimap = trimaps[:, None].float()
     image = images.permute(0, 3, 1, 2).float() / 255
     trimap = torch.where(trimap == 128, 0.5, trimap / 255)
-    return Batch(network_input(recipe, number, image, trimap), alphas[:, None].float())
+    return packed(network_input(recipe, number, image, trimap), alphas[:, None].float())
 
 
 def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
@@ -209,6 +192,9 @@ def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
 class Feed:
     """The batches of a run, in order, on the device.
 
+    Each step adds an item to the stage's pool, which begins with a few and forgets the oldest once
+    it is full; what is drawn depends on seed and step only.
+
     Args:
         recipe: which, of what size.
         bank: folder of training pictures.
@@ -216,6 +202,7 @@ class Feed:
         device: where they are wanted.
         workers: processes that make them; 0 makes them in this one.
         part: this process's share.
+        folder: where stored crops are kept, so that a run that goes on need not make them again.
     """
 
     def __init__(
@@ -227,65 +214,74 @@ class Feed:
         device: torch.device,
         workers: int,
         part: Part,
+        folder: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.bank = bank
         self.device = device
         self.workers = workers
         self.part = part
+        self.folder = folder
         self.tally = Tally()
         self.cache_mb = _cache_mb(workers)
         self._stage = -1
         self._source: Iterator[Item] = iter(())
         self._pool: Pool | None = None
+        self._supply: Supply | None = None
+        self._made = 0  # items, of the stage
         self._config = NetworkConfig.from_dict(recipe.network)
-        if recipe.data == "composed" and step < recipe.steps:
-            crops = Crops(bank, recipe, step, part=part, cache_mb=self.cache_mb)
-            self._source = self._load(crops)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step; steps have to be asked for in order."""
-        if self.recipe.data == "composed":
-            content = self._next()
-            assert isinstance(content, Batch)
-            return content
+    def batch(self, step: int, stop: Callable[[], bool] = lambda: False) -> Batch | None:
+        """The batch of a step; steps have to be asked for in order. None where `stop`, which is
+        asked while the pool fills, says so."""
         number, first = self.recipe.stage_at(step)
         if number != self._stage:
-            self._fill(number, step - first)
-        else:
-            self._add()
+            self._open(number, step - first)
         assert self._pool is not None
+        assert self._supply is not None
+        while self._made < self._begin + step - first + 1:
+            if stop():
+                return None
+            self._add()
         stage = self.recipe.stages[number]
         count = len(self.part.of(stage.batch))
         generator = torch.Generator(self.device)
         generator.manual_seed(batch_seed(self.recipe, step, self.part.rank))
-        if self.recipe.data == "repeated":
+        if self.recipe.data == "stored":
             return Batch(*repeat(self._pool, count, self._config, generator))
         made = recompose(self._pool, count, stage.crop, generator)
         return Batch(network_input(self.recipe, step, made.image, made.trimap), made.alpha)
 
-    def _fill(self, number: int, step: int) -> None:
-        """Make the pool that step `step` of stage `number` draws from."""
+    def _open(self, number: int, step: int) -> None:
+        """Begin the pool that step `step` of stage `number` draws from."""
         stage = self.recipe.stages[number]
         fresh = max(1, round(len(self.part.of(stage.batch)) / self.recipe.reuse))
-        items = -(-self.recipe.pool // fresh)
+        self._items = -(-self.recipe.pool // fresh)
+        self._begin = min(self._items, -(-_FIRST * stage.batch // fresh))
         seed = [self.recipe.seed, _SAMPLES, number, self.part.rank]
-        supply = Supply(self.recipe, stage.crop, fresh, seed)
+        folder = None
+        if self.folder is not None and self.recipe.data == "stored":
+            folder = self.folder / f"{number}-{stage.crop}-{self.part.rank}"
+        self._supply = Supply(self.recipe, stage.crop, fresh, seed, folder)
         self._pool = None  # make room first
-        source = Samples(self.bank, supply, step, stage.steps + items, self.cache_mb)
+        self._made = max(0, self._begin + step + 1 - self._items)
+        source = Samples(
+            self.bank, self._supply, self._made, self._begin + stage.steps, self.cache_mb
+        )
         self._source = self._load(source)
         self._stage = number
-        self._pool = Pool(items * fresh, self.device, start=step * fresh)
-        for _ in range(items):
-            self._add()
+        self._pool = Pool(self._items * fresh, self.device, start=self._made * fresh)
 
     def _add(self) -> None:
-        content = self._next()
-        assert isinstance(content, Tensor)
         assert self._pool is not None
-        self._pool.add(content)
+        assert self._supply is not None
+        self._pool.add(self._next())
+        old = self._supply.file(self._made - self._items)
+        if old is not None and self._made >= self._items:
+            old.unlink(missing_ok=True)
+        self._made += 1
 
-    def _load(self, source: _Source) -> Iterator[Item]:
+    def _load(self, source: Samples) -> Iterator[Item]:
         return iter(
             DataLoader(
                 source,
@@ -299,7 +295,7 @@ class Feed:
             )
         )
 
-    def _next(self) -> Batch | Tensor:
+    def _next(self) -> Tensor:
         started = time.perf_counter()
         try:
             item = next(self._source)
@@ -310,7 +306,7 @@ class Feed:
         self.tally.seconds += item.seconds
         self.tally.skipped |= set(item.skipped)
         self.tally.samples += len(item.content)
-        return _mapped(item.content, lambda x: x.to(self.device, non_blocking=True))
+        return item.content.to(self.device, non_blocking=True)
 
 
 def network_input(recipe: Recipe, step: int, image: Tensor, trimap: Tensor) -> NetworkInput:
@@ -326,20 +322,6 @@ def network_input(recipe: Recipe, step: int, image: Tensor, trimap: Tensor) -> N
 def batch_seed(recipe: Recipe, step: int, rank: int = 0) -> int:
     """Seeds what is random in a step, on one process."""
     return (recipe.seed * 1_000_003 + step) * 1_009 + rank
-
-
-def _mapped(value: Any, act: Callable[[Tensor], Tensor]) -> Any:
-    """The same with every tensor acted on, in whatever holds some."""
-    if isinstance(value, Tensor):
-        return act(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(v, act) for v in value)
-    if not hasattr(value, "__dict__") or isinstance(value, NetworkConfig):
-        return value
-    twin = copy.copy(value)
-    for name, part in vars(value).items():
-        object.__setattr__(twin, name, _mapped(part, act))  # also where it is frozen
-    return twin
 
 
 def _quiet(_: int) -> None:

@@ -20,7 +20,7 @@ DEVICES = ("auto", "cpu", "cuda")
 class Habits:
     """What a run does beside training; none of it changes what is learned."""
 
-    log_every: int = 20
+    log_every: int = 10
     """Steps between rows of the log."""
     save_every: int = 200
     """Steps between checkpoints."""

@@ -23,7 +23,8 @@ class Pool:
         self._next = start
 
     def __len__(self) -> int:
-        return self.capacity
+        """How many there are."""
+        return min(self._next, self.capacity)
 
     def add(self, samples: Tensor) -> None:
         """Take in (n, …), always of the same shape and dtype; capacity is a multiple of n."""
@@ -35,5 +36,5 @@ class Pool:
         self._next += len(samples)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Random slots, (count,) int64, with repetition."""
-        return torch.randint(self.capacity, (count,), generator=generator, device=self.device)
+        """Random slots that are filled, (count,) int64, with repetition."""
+        return torch.randint(len(self), (count,), generator=generator, device=self.device)

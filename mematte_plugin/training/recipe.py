@@ -15,7 +15,7 @@ from ..errors import SettingError
 
 RECIPES = Path(__file__).parent / "recipes"
 PRECISIONS = ("auto", "no", "bf16", "fp16")
-DATA = ("composed", "recomposed", "repeated")
+DATA = ("stored", "recomposed")
 _CROP_MULTIPLE = 32
 
 
@@ -43,18 +43,17 @@ class Recipe:
     """Fields of NetworkConfig."""
     stages: tuple[Stage, ...]
     """One after the other, small crops first."""
-    data: str = "composed"
-    """"composed": every crop made anew on the CPU. "recomposed": ingredients made on the CPU are
-    combined and augmented many times on the device, which a GPU needs to be kept busy. "repeated":
-    composed crops with their guidance are used many times, mirrored and turned; for the propagated
-    guidance, which takes the CPU longer than everything else."""
-    reuse: int = 16
-    """Not composed: crops made of each ingredient, or uses of each crop, on average."""
-    pool: int = 1024
-    """Not composed: samples per process on the device, to draw from at a time."""
+    data: str = "stored"
+    """"stored", for CPUs: finished crops with their guidance wait in 8 bit and are used more than
+    once, mirrored, turned and recoloured. "recomposed", for cards: foregrounds and backgrounds wait
+    on the device, where they are combined, augmented and guided anew for every crop."""
+    reuse: int = 2
+    """Uses of each stored crop, or crops made of each ingredient, on average."""
+    pool: int = 256
+    """Samples per process that wait on the device, to draw from."""
     cells: tuple[int, ...] = ()
-    """Cells of the propagated guidance to draw from for each batch, in pixels (see NetworkInput):
-    a crop stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
+    """Cells of the flow guidance to draw from for each item, in pixels (see NetworkInput): a crop
+    stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
     lr: float = 5e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
@@ -190,6 +189,8 @@ class Recipe:
 def _modern(values: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe of version 0.1, with one crop size and fixed weights, in today's fields."""
     values = dict(values)
+    if values.get("data") in {"composed", "repeated"}:
+        values["data"] = "stored"
     if "stages" in values or "steps" not in values:
         return values
     stage = {"crop": values.pop("crop", 224), "batch": values.pop("batch", 16)}

@@ -87,7 +87,8 @@ def start_from(network: MEMatte, source: str | Path) -> int:
     if old != new:
         for key in _layers_of_the_input(network) & given.keys():
             given[key] = _by_channel(given[key], old, new)
-        dropped = [channel for channel in old if channel not in new]
+        used = {*new, *(_SUCCESSORS[name] for name in new if name in _SUCCESSORS)}
+        dropped = [channel for channel in old if channel not in used]
         if dropped:
             logger.warning("%s: its input %s is not used", source, ", ".join(dropped))
     fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
@@ -108,11 +109,16 @@ def _layers_of_the_input(network: MEMatte) -> set[str]:
     }
 
 
+_SUCCESSORS = {"mixed": "early", "flow": "late"}
+"""Channels of flow guidance, and those of propagated guidance in whose place they stand."""
+
+
 def _by_channel(weight: Tensor, old: Sequence[str], new: Sequence[str]) -> Tensor:
     """A convolution's (out, in, …) for the channels `new` instead of its first ones, `old`."""
     blank = weight.new_zeros(weight.shape[0], 1, *weight.shape[2:])
     planes = {name: weight[:, i : i + 1] for i, name in enumerate(old)}
-    return torch.cat([*(planes.get(name, blank) for name in new), weight[:, len(old) :]], dim=1)
+    first = [planes.get(name, planes.get(_SUCCESSORS.get(name, name), blank)) for name in new]
+    return torch.cat([*first, weight[:, len(old) :]], dim=1)
 
 
 def start_backbone(network: MEMatte, source: str | Path) -> list[str]:

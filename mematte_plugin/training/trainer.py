@@ -42,6 +42,9 @@ from .validate import validate
 
 logger = logging.getLogger(__name__)
 
+CROPS = "crops"
+"""Folder of a run with the stored crops of its pool; they are made again where it is missing."""
+
 
 class Learner(nn.Module):
     """A network whose forward pass is the training pass, as accelerate's wrappers want it."""
@@ -137,12 +140,19 @@ class Trainer:
             board = tensorboard(self.directory, self.step)
         pace = Pace(self.recipe, feed, self.part.world)
         first, saved, validated = self.step, time.monotonic(), -1
-        while self.step < last and not self._agreed(should_stop() or time.monotonic() > end):
-            batch = feed.batch(self.step)
+
+        def due_to_stop() -> bool:
+            return should_stop() or time.monotonic() > end
+
+        while self.step < last and not self._agreed(due_to_stop()):
+            batch = feed.batch(self.step, due_to_stop)
+            if self._agreed(batch is None):
+                break
+            assert batch is not None
             figures = self.train_batch(batch)
             if self.step == first + 1:  # the first one fills pools and caches
                 pace.start(self.step)
-            elif self.step % self.habits.log_every == 0:
+            elif self.step % self.habits.log_every == 0 or self.step == last:
                 row = {name: float(value) for name, value in figures.items()}
                 self._record(log, board, {**row, **pace.figures(self.step)})
             if self.habits.preview_every and self.step % self.habits.preview_every == 0:
@@ -280,6 +290,7 @@ class Trainer:
             device=self.device,
             workers=self.workers,
             part=self.part,
+            folder=self.directory / CROPS,
         )
 
     def _table(self, name: str, columns: tuple[str, ...]) -> Table | None:

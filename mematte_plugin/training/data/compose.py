@@ -14,6 +14,7 @@ from ...errors import InputError
 from . import light, vapour
 from .camera import graded, out_of_focus, partly_sharp, photographed, shadowed
 from .cutouts import Cutout, over, read_cutout, view
+from .storing import foreground_files
 from .textures import PhotoPool, log_uniform, pattern
 from .trimaps import random_trimap
 
@@ -99,7 +100,7 @@ class Composer:
     def __init__(self, bank_dir: Path, *, size: int = 224, cache_mb: int = 3000) -> None:
         bank_dir = Path(bank_dir)
         self.size = size
-        self._files = sorted((bank_dir / "foregrounds").glob("*.webp"))
+        self._files = foreground_files(bank_dir)
         if not self._files:
             raise InputError(f"{bank_dir}: no foregrounds. Build the bank first (build_bank).")
         self._groups, self._shares = _grouped([path.name for path in self._files])

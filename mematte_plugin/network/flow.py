@@ -1,0 +1,350 @@
+"""First alphas by information flow from the known regions, as extra input channels.
+
+Information-flow matting (Aksoy, Aydın & Pollefeys 2017) on a grid of bounded size, so that its cost
+does not grow with the picture. For each unknown cell there are three kinds of flow:
+
+- *colour mixture*: its nearest cells in colour and position, known or not, with the weights that
+  rebuild it (locally linear embedding, Roweis & Saul 2000); its alpha should be the same mixture of
+  theirs;
+- *known to unknown*: its nearest known foreground and background cells, mostly by place; the
+  foreground's share of the weights that rebuild its colour is an estimate of alpha. Its confidence
+  is how far apart the two mixed colours are, times how well neighbours with non-negative weights
+  rebuild the colour: a colour that is known nowhere near has no support;
+- *within the unknown*: its nearest unknown cells, almost by colour alone, should have resembling
+  alphas.
+
+The alphas that contradict these least are found by conjugate gradients, with known-to-unknown flow
+and without: alone, the first is sure where it has no support and the second undecided where
+it has, and where they differ there is doubt. That is for the network to weigh. A linear model of
+the colours around each cell (`guided`) brings all of it up to full resolution.
+
+It is not part of MEMatte; see guidance.py for why our own small networks have it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .guidance import Strip, pool_strips
+from .guided import linear_model, surrounded, upsampled
+from .neighbours import Neighbours, Search, rebuilding_weights, without_itself
+from .rows import Tick, idle, strips
+
+CHANNELS = ("mixed", "flow", "undecided", "estimate", "confidence")
+"""What `crop` gives: flow without and with known-to-unknown flow, the latter's early iterate, the
+known-to-unknown estimate, and its confidence in [0, 1]."""
+
+MAX_CELLS = 2**18
+"""Most cells of the grid; larger pictures get larger cells."""
+SMALLEST_CELL = 2
+"""Side of a cell in pixels where the picture is small: one pixel would cost four times as much."""
+_POSITION_SCALE = 400.0  # cells per unit of position, about the width of a full grid
+_REACH = 8  # cells: known cells that near to unknown ones are neighbours' candidates,
+_LATTICE = 4  # and of the others one in every square of that side
+_MIXTURE = 10  # neighbours of the colour mixture, at equal weight of colour and position
+_SIDE, _SIDE_NEARNESS = 7, 10.0  # known neighbours a side, and the weight of their position
+_ALIKE, _ALIKE_NEARNESS = 5, 0.05  # unknown neighbours, likewise
+_RIDGE = 1e-3
+_SUPPORT = 0.05  # distance in colour at which a rebuilt colour loses its support
+_KNOWN_WEIGHT, _ALIKE_WEIGHT = 0.05, 0.01  # of the flows, the colour mixture's being 1
+_TO_HALF = 1e-6  # weight of 0.5: decides only where nothing ties a cell to the known regions
+_EARLY, _LATE = 80, 300  # iterations, from 0.5 everywhere
+_CHECKED = 50  # iterations between looks at what is left: each is a round trip to the device
+_TOLERANCE = 1e-4
+_HALF_CONFIDENT = 0.01  # mean squared difference of the mixed colours at which confidence is 0.5
+_CELLS_AT_A_TIME = 2**14
+
+
+class FlowAlpha:
+    """The flow alphas of a batch, brought up to full resolution piece by piece.
+
+    Args:
+        strip: gives RGB (B, 3, r, W) float in [0, 1] and trimap (B, 1, r, W) float (0 background,
+            1 foreground, anything between unknown) of the rows from the first number up to the
+            second.
+        size: (H, W) of the picture.
+        device: where they are computed and stay; by default where the strips are.
+        cell: side of a grid cell in pixels; by default what keeps the grid below MAX_CELLS.
+        search: how neighbours are found; by default a kd-tree on a CPU, brute force elsewhere.
+        tick: called often while the alphas are made.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        strip: Strip,
+        size: tuple[int, int],
+        *,
+        device: torch.device | None = None,
+        cell: int | None = None,
+        search: Search | None = None,
+        tick: Tick = idle,
+    ) -> None:
+        self.cell = cell or cell_size(*size)
+        pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
+        pooled = pooled.to(pooled.device if device is None else device)
+        kind = search or ("tree" if pooled.device.type == "cpu" else "brute")
+        colours, start = pooled[:, :3], pooled[:, 3]
+        found = [_flows(c, s, kind, tick) for c, s in zip(colours, start, strict=True)]
+        maps = torch.stack(found)  # (B, 5, h, w)
+        del found
+        model = linear_model(colours, maps[:, :-1], tick).flatten(1, 2)
+        self.model = surrounded(torch.cat([model, maps[:, -1:]], 1))
+
+    def _pooled(self, rgb: Tensor, trimap: Tensor) -> Tensor:
+        """Mean colours and starting alphas (0, 0.5, 1) of the cells (B, 4, r / cell, w), float32
+        whatever the picture is."""
+        pad = (0, -rgb.shape[3] % self.cell, 0, -rgb.shape[2] % self.cell)
+        maps = torch.cat([rgb.float(), (trimap >= 1).float(), (trimap <= 0).float()], 1)
+        pooled = F.avg_pool2d(F.pad(maps, pad, mode="replicate"), self.cell)
+        fore, back = (pooled[:, side : side + 1] == 1 for side in (3, 4))
+        start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5))
+        return torch.cat([pooled[:, :3], start], 1)
+
+    def to(self, device: torch.device) -> FlowAlpha:
+        """Itself, its maps moved to a device."""
+        self.model = self.model.to(device)
+        return self
+
+    def crop(self, rgb: Tensor, top: int, left: int) -> Tensor:
+        """CHANNELS (B, 5, r, c) in [0, 1] for the piece `rgb` (B, 3, r, c) that starts at (top,
+        left); alphas of 0.5 and confidence 0 throughout an image where either known region does
+        not exist."""
+        r, c = rgb.shape[2:]
+        full = upsampled(self.model, self.cell, (top, left, top + r, left + c))
+        count = len(CHANNELS) - 1
+        models = full[:, :-1].reshape(-1, count, 4, r, c)
+        alphas = (models[:, :, :3] * rgb[:, None].float()).sum(2) + models[:, :, 3]
+        return torch.cat([alphas, full[:, -1:]], 1).clamp(0, 1)
+
+
+def cell_size(height: int, width: int) -> int:
+    """Side of a grid cell for a picture of this size, in pixels."""
+    return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of an image's grid and which of them take part, as flat numbers."""
+
+    colours: Tensor
+    """(N, 3) float32."""
+    places: Tensor
+    """(N, 2) float32, x and y in units of _POSITION_SCALE cells."""
+    alpha: Tensor
+    """(N,) float32: 0, 0.5 and 1."""
+    unknown: Tensor
+    """(U,) int64: the unknown ones."""
+    near: Tensor
+    """(N,) bool: unknown, or a candidate for their neighbour."""
+
+    def features(self, nearness: float) -> Tensor:
+        """(N, 5): colours, and places so heavily weighted."""
+        return torch.cat([self.colours, nearness * self.places], 1)
+
+    def side(self, value: float) -> Tensor:
+        """(n,) int64: candidates of a known region; all of it where there is none."""
+        known = self.alpha == value
+        chosen = (known & self.near).nonzero()[:, 0]
+        return chosen if len(chosen) else known.nonzero()[:, 0]
+
+
+def _flows(colours: Tensor, start: Tensor, search: Search, tick: Tick) -> Tensor:
+    """CHANNELS (5, h, w) of the cells from their colours (3, h, w) and `start` (h, w) of 0, 0.5
+    and 1."""
+    out = start.expand(len(CHANNELS), -1, -1).clone()
+    out[-1] = 1
+    missing = not bool((start == 0).any()) or not bool((start == 1).any())
+    if missing:
+        out[:] = 0.5
+        out[-1] = 0
+        return out
+    cells = _cells(colours, start)
+    if not len(cells.unknown):
+        return out
+    count = len(cells.unknown)
+    mixture = _mixture(cells, search, tick)
+    estimate, confidence = _known_to_unknown(cells, search, tick)
+    alike = _alike(cells, search, tick)
+    pull = torch.stack([torch.zeros_like(confidence), _KNOWN_WEIGHT * confidence], 1)
+    early, late = _solve(cells, mixture, alike, pull, estimate, tick)
+    sure = confidence / (confidence + _HALF_CONFIDENT)
+    made = torch.stack([late[:, 0], late[:, 1], early[:, 1], estimate, sure]).clamp_(0, 1)
+    out.view(len(CHANNELS), -1)[:, cells.unknown] = made.view(-1, count)
+    return out
+
+
+def _cells(colours: Tensor, start: Tensor) -> _Cells:
+    h, w = start.shape
+    unknown = start == 0.5
+    side = 2 * _REACH + 1
+    near = F.max_pool2d(unknown.float()[None, None], side, 1, _REACH)[0, 0] > 0
+    near[::_LATTICE, ::_LATTICE] = True
+    rows, columns = torch.arange(h, device=start.device), torch.arange(w, device=start.device)
+    places = torch.stack([columns.expand(h, w), rows[:, None].expand(h, w)], 2)
+    return _Cells(
+        colours.flatten(1).t().contiguous(),
+        places.reshape(-1, 2).float() / _POSITION_SCALE,
+        start.flatten(),
+        unknown.flatten().nonzero()[:, 0],
+        near.flatten(),
+    )
+
+
+# ---- the three flows -----------------------------------------------------------------------------
+
+
+def _mixture(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
+    """Neighbours (U, k) int64 of the unknown cells among all, and the weights (U, k) that rebuild
+    them."""
+    features = cells.features(1.0)
+    chosen = cells.near.nonzero()[:, 0]
+    own = features[cells.unknown]
+    found = chosen[Neighbours(features[chosen], search).of(own, _MIXTURE + 1, tick)]
+    found = without_itself(found, cells.unknown)
+    weights = torch.empty(found.shape, device=found.device)
+    for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
+        differences = features[found[first:last]] - own[first:last, None]
+        weights[first:last] = rebuilding_weights(differences, _RIDGE)
+    return found, weights
+
+
+def _known_to_unknown(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
+    """Estimate (U,) of the unknown cells' alphas in [0, 1], and the estimate's confidence (U,)."""
+    features = cells.features(_SIDE_NEARNESS)
+    own = features[cells.unknown]
+    found = []
+    for value in (1.0, 0.0):
+        side = cells.side(value)
+        found.append(side[Neighbours(features[side], search).of(own, _SIDE, tick)])
+    fore = found[0].shape[1]
+    both = torch.cat(found, 1)
+    estimate, confidence = own.new_empty(len(own)), own.new_empty(len(own))
+    for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
+        colours = cells.colours[both[first:last]]  # (m, k, 3)
+        differences = colours - own[first:last, None, :3]
+        weights = rebuilding_weights(differences, _RIDGE)
+        estimate[first:last] = weights[:, :fore].sum(1)
+        positive = weights.clamp_min(0) + 1e-6
+        gap = _mixed(positive[:, :fore], colours[:, :fore])
+        gap = gap - _mixed(positive[:, fore:], colours[:, fore:])
+        missed = _mixed(positive, differences)
+        support = torch.exp(-(missed * missed).sum(1) / _SUPPORT**2)
+        confidence[first:last] = (gap * gap).mean(1) * support
+    return estimate.clamp_(0, 1), confidence
+
+
+def _mixed(weights: Tensor, values: Tensor) -> Tensor:
+    """Weighted mean (m, d) of values (m, k, d) with weights (m, k)."""
+    return (weights[..., None] * values).sum(1) / weights.sum(1, keepdim=True)
+
+
+def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
+    """Neighbours (U, k) of the unknown cells, counted among the unknown ones, and the ties (U, k)
+    to them."""
+    own = cells.features(_ALIKE_NEARNESS)[cells.unknown]
+    found = Neighbours(own, search).of(own, _ALIKE + 1, tick)
+    found = without_itself(found, torch.arange(len(own), device=own.device))
+    ties = torch.empty(found.shape, device=found.device)
+    for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
+        far = (own[found[first:last]] - own[first:last, None]).abs().sum(2)
+        ties[first:last] = _ALIKE_WEIGHT * (1 - far).clamp_min(0)
+    return found, ties
+
+
+# ---- the system ----------------------------------------------------------------------------------
+
+
+class _Matrix:
+    """A sparse matrix of so many rows, from its entries' rows, columns and values (n,) in any
+    order."""
+
+    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, size: int) -> None:
+        order = torch.argsort(rows, stable=True)
+        self.columns = columns[order].int()
+        self.values = values[order]
+        ends = torch.bincount(rows, minlength=size).cumsum(0)
+        self.starts = F.pad(ends, (1, 0))[:-1].int()
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        """(rows, n) from (columns, n)."""
+        return F.embedding_bag(
+            self.columns, x, self.starts, per_sample_weights=self.values, mode="sum"
+        )
+
+
+def _sums(rows: Tensor, values: Tensor, size: int) -> Tensor:
+    """Sums (size, 1) of the values (n,) by row."""
+    return torch.bincount(rows, values, minlength=size).to(values.dtype)[:, None]
+
+
+def _solve(
+    cells: _Cells,
+    mixture: tuple[Tensor, Tensor],
+    alike: tuple[Tensor, Tensor],
+    pull: Tensor,
+    estimate: Tensor,
+    tick: Tick,
+) -> tuple[Tensor, Tensor]:
+    """Early and late alphas (U, n) on the way to those that contradict the flows least, for the n
+    weights `pull` (U, n) of the known-to-unknown flow."""
+    count = len(cells.unknown)
+    device = estimate.device
+    found, weights = mixture
+    number = torch.full_like(cells.alpha, -1, dtype=torch.int64)  # among the unknown cells
+    number[cells.unknown] = torch.arange(count, device=device)
+    known = cells.alpha.clone()
+    known[cells.unknown] = 0
+    from_known = (known[found] * weights).sum(1, keepdim=True)  # (U, 1)
+    rows = torch.arange(count, device=device)[:, None].expand(found.shape).flatten()
+    inner = number[found].flatten()
+    of_unknown = inner >= 0
+    rows, inner, values = rows[of_unknown], inner[of_unknown], weights.flatten()[of_unknown]
+    others, ties = alike
+    here = torch.arange(count, device=device)[:, None].expand(others.shape).flatten()
+    there, strengths = others.flatten(), ties.flatten()
+    tied = _sums(torch.cat([here, there]), strengths.repeat(2), count)
+    held = tied + pull + _TO_HALF  # (U, n)
+    diagonal = 1 + _sums(inner, values * values, count) + held
+    mixing = _Matrix(rows, inner, values, count)
+    # Both in one, over what the mixtures leave and then the alphas themselves.
+    back = _Matrix(
+        torch.cat([inner, here, there]),
+        torch.cat([rows, there + count, here + count]),
+        torch.cat([values, strengths, strengths]),
+        count,
+    )
+
+    def image(x: Tensor) -> Tensor:
+        left = x - mixing @ x
+        return left.addcmul(held, x).sub_(back @ torch.cat([left, x]))
+
+    nothing = torch.zeros_like(from_known)
+    right = from_known - back @ torch.cat([from_known, nothing])
+    right = right + pull * estimate[:, None] + 0.5 * _TO_HALF
+    # Conjugate gradients, Jacobi-preconditioned: a handful of lines, for all n at once.
+    alpha = torch.full_like(held, 0.5)
+    residual = right - image(alpha)
+    enough = _TOLERANCE**2 * (right * right).sum(0)
+    scaled = residual / diagonal
+    direction, energy = scaled, (residual * scaled).sum(0)
+    early: Tensor | None = None
+    for iteration in range(_LATE):
+        tick()
+        if iteration == _EARLY:
+            early = alpha.clone()
+        if iteration % _CHECKED == 0 and bool(((residual * residual).sum(0) <= enough).all()):
+            break
+        ahead = image(direction)
+        step = energy / (direction * ahead).sum(0).clamp_min(1e-30)
+        alpha.addcmul_(step, direction)
+        residual.addcmul_(-step, ahead)
+        scaled = residual / diagonal
+        energy, former = (residual * scaled).sum(0), energy
+        direction = scaled.addcmul_(energy / former.clamp_min(1e-30), direction)
+    return alpha if early is None else early, alpha

@@ -1,0 +1,96 @@
+"""Nearest neighbours in a few dimensions, and the weights that rebuild a point from its own.
+
+On a CPU a kd-tree finds them; on other devices all distances are computed, a bounded number at a
+time, so that nothing leaves the device.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .rows import Tick, idle, strips
+
+Search = Literal["tree", "brute"]
+
+MOST_POINTS = 2**17
+"""Brute force searches among that many points at most; of more, every second, third … is taken."""
+_QUERIES = 2**13  # searched at a time in a tree
+_DISTANCES = 2**23  # computed at a time by brute force: 32 MiB
+_TREE_THREADS = 8
+
+
+class Neighbours:
+    """Finds the points nearest to queries.
+
+    Args:
+        points: (n, d) float32, n at least 1.
+        search: "tree" (scipy's kd-tree on the CPU) or "brute" (on the points' device).
+    """
+
+    def __init__(self, points: Tensor, search: Search) -> None:
+        self.step = 1
+        self.tree = None
+        if search == "tree":
+            from scipy.spatial import cKDTree
+
+            self.tree = cKDTree(
+                points.numpy(), leafsize=32, balanced_tree=False, compact_nodes=False
+            )
+        else:
+            self.step = -(-len(points) // MOST_POINTS)
+        self.points = points[:: self.step]
+
+    def of(self, queries: Tensor, count: int, tick: Tick = idle) -> Tensor:
+        """Numbers (m, k) int64 of the k = min(count, points) points nearest to the queries (m, d),
+        nearest first. There is a tick before each part of the search."""
+        count = min(count, len(self.points))
+        out = torch.empty(len(queries), count, dtype=torch.int64, device=queries.device)
+        batch = _QUERIES
+        if self.tree is None:
+            batch = max(1, _DISTANCES // len(self.points))
+        for first, last in strips(len(queries), batch, tick):
+            out[first:last] = self._nearest(queries[first:last], count)
+        return out * self.step
+
+    def _nearest(self, queries: Tensor, count: int) -> Tensor:
+        if self.tree is None:
+            # Not by way of a matrix product: its rounding is as large as the distances sought.
+            distances = torch.cdist(
+                queries, self.points, compute_mode="donot_use_mm_for_euclid_dist"
+            )
+            return distances.topk(count, dim=1, largest=False).indices
+        workers = min(torch.get_num_threads(), _TREE_THREADS)
+        _, found = self.tree.query(queries.numpy(), count, workers=workers)
+        return torch.from_numpy(np.asarray(found, np.int64).reshape(len(queries), count))
+
+
+def without_itself(found: Tensor, own: Tensor) -> Tensor:
+    """Drop each query's own number `own` (m,) from its neighbours (m, k), or else the farthest one:
+    (m, k - 1)."""
+    same = found == own[:, None]
+    same[:, -1] |= ~same.any(1)
+    return found[~same].view(len(found), -1)
+
+
+def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:
+    """Weights of the neighbours whose mixture comes nearest to a point: locally linear embedding
+    (Roweis & Saul 2000).
+
+    Args:
+        differences: (m, k, d) neighbours less their point.
+        ridge: what is added to the Gram matrix's diagonal, as a share of its mean.
+
+    Returns: (m, k), each row's sum 1, negative ones among them.
+    """
+    k = differences.shape[1]
+    # (D Dᵀ + εI)⁻¹ 1 by the d×d matrix DᵀD instead of the k×k one (Woodbury).
+    small = (differences * differences).sum((1, 2)) * (ridge / k) + 1e-8
+    gram = differences.transpose(1, 2) @ differences
+    gram.diagonal(dim1=1, dim2=2).add_(small[:, None])
+    solved = torch.linalg.solve(gram, differences.sum(1)[..., None])
+    weights = 1 - (differences @ solved)[..., 0]
+    return weights / weights.sum(1, keepdim=True)
