@@ -17,6 +17,7 @@ from .recompose_camera import graded, out_of_focus, partly_sharp
 
 _SOFT = 16  # px; side of the cells in which soft edges are looked for
 _CORNERS = 6
+_AS_IT_IS = 0.4  # how often an ingredient is only cut out: turning and scaling soften a little
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def over(
 def _view(pool: Pool, crop: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Cut-outs of foregrounds, near an edge where they have one."""
     chosen = pool.planes[pool.draw(count, generator), :4].float()
-    scale = log_uniform(generator, count, 0.8, 1.35).view(count)
+    scale = log_uniform(generator, count, 0.72, 1.2).view(count)
     turn = filters.normal(generator, count) * 0.12
     middle = _at_an_edge(chosen[:, 3:] / 255, generator)
     middle = middle + filters.normal(generator, count, 2) * 0.3
@@ -86,7 +87,7 @@ def _view(pool: Pool, crop: int, count: int, generator: torch.Generator) -> tupl
 def _ground(pool: Pool, crop: int, count: int, generator: torch.Generator) -> Tensor:
     """Cut-outs of backgrounds, (B, 3, S, S) in 0..255."""
     chosen = pool.planes[pool.draw(count, generator), 4:7].float()
-    scale = log_uniform(generator, count, 0.75, 1.6).view(count)
+    scale = log_uniform(generator, count, 0.72, 1.5).view(count)
     turn = filters.normal(generator, count) * 0.15
     middle = filters.normal(generator, count, 2)
     return _sampled(chosen, crop, scale, turn=turn, middle=middle, generator=generator)
@@ -159,9 +160,13 @@ def _sampled(
         scale: (B,) magnification; raised where the crop would not fit.
         turn: (B,) in radians.
         middle: (B, 2) wanted centre (x, y), -1 to 1; moved inwards where it has to be.
-        generator: decides what is mirrored.
+        generator: decides what is mirrored, and what is cut out pixel by pixel.
     """
     side = planes.shape[-1]
+    plain = chance(generator, len(planes), _AS_IT_IS).view(-1)
+    turn, scale = torch.where(plain, 0.0, turn), torch.where(plain, 1.0, scale)
+    whole = (middle * (side / 2)).round() / (side / 2)
+    middle = torch.where(plain[:, None], whole, middle)
     cos, sin = turn.cos(), turn.sin()
     spread = cos.abs() + sin.abs()  # half width of the turned crop over that of the crop
     reach = torch.minimum(crop / side / scale, 1 / spread)  # in units of half an ingredient

@@ -15,7 +15,7 @@ USUAL, WIDEST, WIDE = 0.16, 0.3, 0.12
 for some; and how often for some."""
 _OPENING = 10  # px; islands thinner than twice this may be brushed over
 _ROUGH = 6.0  # px; the most by which a mask's outline is off
-_DAB = 20  # px
+_DAB, _DABS = 20, (15, 60)  # px; about how many, in turn
 _WIDENINGS = 3
 _CLICKS = 28  # to a side of the crop, at most
 
@@ -127,11 +127,14 @@ def _by_hand(alpha: Tensor, widest: Tensor, generator: torch.Generator) -> tuple
         trimap = torch.where(fits | (patience < trial), trimap, drawn)
         fits = astray(trimap, alpha) <= ASTRAY
     # Strands that left the band are brushed over, here and there, until few are missed.
-    strays = _wrong(trimap, alpha)
-    drawn = torch.rand(alpha.shape, generator=generator, device=generator.device)
-    strays = strays & (drawn < log_uniform(generator, count, 0.005, 0.05))
     radius = log_uniform(generator, count, 4, _DAB) * (0.7 + 0.6 * field)
-    dabbed = filters.depth(1 - strays.to(alpha.dtype), round(1.3 * _DAB) + 2) <= radius
-    trimap = trimap.masked_fill(dabbed & ~fits, 0.5)
-    share = mask.mean((1, 2, 3), keepdim=True)
-    return trimap, (astray(trimap, alpha) <= ASTRAY) & (share > 0.003) & (share < 0.997)
+    for dabs in _DABS:
+        missed = _wrong(trimap, alpha)
+        share = dabs / missed.sum((1, 2, 3), keepdim=True).clamp_min(1)
+        drawn = torch.rand(alpha.shape, generator=generator, device=generator.device)
+        at = missed & (drawn < share) & ~fits
+        near = filters.depth(1 - at.to(alpha.dtype), round(1.3 * _DAB) + 2) <= radius
+        trimap = trimap.masked_fill(near, 0.5)
+        fits = astray(trimap, alpha) <= ASTRAY
+    covered = mask.mean((1, 2, 3), keepdim=True)
+    return trimap, fits & (covered > 0.003) & (covered < 0.997)
