@@ -106,12 +106,13 @@ def blurred(x: Tensor, sigma: Tensor, widest: float) -> Tensor:
     part = 1
     while widest / part > _WIDE and part < 8:
         part *= 2
+    reach = min(math.ceil(3 * widest / part), min(x.shape[2:]) // part - 1)
     if part == 1:
-        return gaussian_blur(x, sigma, math.ceil(3 * widest))
+        return gaussian_blur(x, sigma, reach)
     # Shrinking and growing blur too: by the variance of a box and of a triangle.
     already = (part**2 - 1) / 12 + part**2 / 6
     rest = (sigma**2 - already).clamp_min(0).sqrt() / part
-    small = gaussian_blur(F.avg_pool2d(x, part), rest, math.ceil(3 * widest / part))
+    small = gaussian_blur(F.avg_pool2d(x, part), rest, reach)
     return F.interpolate(small, size=x.shape[2:], mode="bilinear")
 
 

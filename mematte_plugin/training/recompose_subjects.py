@@ -17,7 +17,7 @@ from .recompose_camera import graded, out_of_focus, partly_sharp
 
 _SOFT = 16  # px; side of the cells in which soft edges are looked for
 _CORNERS = 6
-_AS_IT_IS = 0.4  # how often an ingredient is only cut out: turning and scaling soften a little
+_AS_IT_IS = 0.3  # how often an ingredient is only cut out: turning and scaling soften a little
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def over(
 def _view(pool: Pool, crop: int, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Cut-outs of foregrounds, near an edge where they have one."""
     chosen = pool.planes[pool.draw(count, generator), :4].float()
-    scale = log_uniform(generator, count, 0.72, 1.2).view(count)
+    # An ingredient is larger than a crop and was magnified more often to fill its sides.
+    scale = log_uniform(generator, count, 0.72, 1.05).view(count)
     turn = filters.normal(generator, count) * 0.12
     middle = _at_an_edge(chosen[:, 3:] / 255, generator)
     middle = middle + filters.normal(generator, count, 2) * 0.3
@@ -87,7 +88,7 @@ def _view(pool: Pool, crop: int, count: int, generator: torch.Generator) -> tupl
 def _ground(pool: Pool, crop: int, count: int, generator: torch.Generator) -> Tensor:
     """Cut-outs of backgrounds, (B, 3, S, S) in 0..255."""
     chosen = pool.planes[pool.draw(count, generator), 4:7].float()
-    scale = log_uniform(generator, count, 0.72, 1.5).view(count)
+    scale = log_uniform(generator, count, 0.72, 1.2).view(count)
     turn = filters.normal(generator, count) * 0.15
     middle = filters.normal(generator, count, 2)
     return _sampled(chosen, crop, scale, turn=turn, middle=middle, generator=generator)
