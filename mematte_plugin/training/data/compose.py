@@ -146,6 +146,12 @@ class Composer:
         trimap = self._trimap(rng, alpha, unmarked)
         return self._setting(rng, colour, alpha, trimap)[0], trimap
 
+    def ingredients(self, rng: np.random.Generator) -> Layers:
+        """A foreground and a background that have yet to be lit, blurred and combined: for
+        `recompose`, which does so on the device."""
+        colour, alpha = self._view(rng)
+        return Layers(colour, self._ground(rng).astype(np.float32), alpha)
+
     def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
         # As wide as people draw in photographs.
         widest = (0.3 if rng.random() < 0.12 else 0.16) * self.size
@@ -283,16 +289,18 @@ class Composer:
 
     def _surroundings(self, rng: np.random.Generator) -> Array:
         """A background (S, S, 3) float32: mostly a photograph, at times out of focus."""
+        background = graded(rng, self._ground(rng).astype(np.float32))
+        return out_of_focus(rng, background) if rng.random() < 0.5 else background
+
+    def _ground(self, rng: np.random.Generator) -> Array:
+        """What a background is before the camera, (S, S, 3) uint8."""
         size = self.size
         kind = rng.random()
         if kind < 0.86:
-            ground = self._pool.crop(rng, size, size)
-        elif kind < 0.94:
-            ground = pattern(rng, size, size)
-        else:
-            ground = self._pool.surface(rng, size, size)
-        background = graded(rng, ground.astype(np.float32))
-        return out_of_focus(rng, background) if rng.random() < 0.5 else background
+            return self._pool.crop(rng, size, size)
+        if kind < 0.94:
+            return pattern(rng, size, size)
+        return self._pool.surface(rng, size, size)
 
 
 def _raised(picture: Array, exponent: float) -> Array:

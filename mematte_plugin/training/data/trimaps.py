@@ -18,7 +18,7 @@ OPAQUE = 0.99
 CLEAR = 0.01
 ASTRAY = 0.02
 """How much of the soft edge a hand-made trimap may call certain: the strands that people miss."""
-_EXACT = 0.45
+EXACT = 0.45
 """How often a band follows the soft edge itself, as only someone who knows alpha draws it."""
 _WIDENINGS = 3
 _DABS = 8  # times twenty
@@ -33,7 +33,7 @@ def random_trimap(rng: np.random.Generator, alpha: Array, *, widest: float = 25.
     of the soft pixels. `widest` is the most pixels a band may have on either side of its edge.
     """
     trimap = None
-    if rng.random() > _EXACT:
+    if rng.random() > EXACT:
         trimap = _by_hand(rng, alpha, widest)
     if trimap is None:
         trimap = _along_the_soft_edge(rng, alpha, widest)
