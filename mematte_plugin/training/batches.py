@@ -182,7 +182,7 @@ def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
     """Foregrounds and backgrounds for `recompose`, one of each per seed."""
     made = []
     for seed in seeds:
-        layers, _ = composer.layers(np.random.default_rng(seed))
+        layers = composer.ingredients(np.random.default_rng(seed))
         planes = [layers.foreground, layers.alpha[..., None] * 255, layers.background]
         whole = np.rint(np.concatenate(planes, axis=2)).clip(0, 255).astype(np.uint8)
         made.append(whole.transpose(2, 0, 1))
