@@ -159,7 +159,7 @@ class Decoder(nn.Module):
                         :,
                         outer_top // size : outer_bottom // size,
                         outer_left // size : outer_right // size,
-                    ],
+                    ].to(inputs.device),
                     inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
                 )
                 alpha[:, :, top:bottom, left:right] = part[

@@ -100,7 +100,7 @@ def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:
     small = (differences * differences).sum((1, 2)) * (ridge / k) + 1e-8
     gram = torch.stack([(differences * differences[..., i : i + 1]).sum(1) for i in range(d)], 1)
     gram.diagonal(dim1=1, dim2=2).add_(small[:, None])
-    # (…_ex does not wait for the device to say whether it succeeded: with the ridge it does.)
-    solved, _ = torch.linalg.solve_ex(gram, differences.sum(1)[..., None])
+    # Without a look at the outcome, which would wait for the device: it is positive definite.
+    solved = torch.linalg.solve_ex(gram, differences.sum(1)[..., None]).result
     weights = 1 - (differences * solved.transpose(1, 2)).sum(2)
     return weights / weights.sum(1, keepdim=True)
