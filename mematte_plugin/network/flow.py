@@ -116,11 +116,14 @@ class FlowAlpha:
         left); alphas of 0.5 and confidence 0 throughout an image where either known region does
         not exist."""
         r, c = rgb.shape[2:]
-        full = upsampled(self.model, self.cell, (top, left, top + r, left + c))
-        count = len(CHANNELS) - 1
-        models = full[:, :-1].reshape(-1, count, 4, r, c)
-        alphas = (models[:, :, :3] * rgb[:, None].float()).sum(2) + models[:, :, 3]
-        return torch.cat([alphas, full[:, -1:]], 1).clamp(0, 1)
+        box = (top, left, top + r, left + c)
+        out = self.model.new_empty(len(rgb), len(CHANNELS), r, c)
+        # One by one: small pieces of pictures with large cells take several times themselves.
+        for k in range(len(CHANNELS) - 1):
+            model = upsampled(self.model[:, 4 * k : 4 * k + 4], self.cell, box)
+            out[:, k] = (model[:, :3] * rgb.float()).sum(1).add_(model[:, 3])
+        out[:, -1:] = upsampled(self.model[:, -1:], self.cell, box)
+        return out.clamp_(0, 1)
 
 
 def cell_size(height: int, width: int) -> int:

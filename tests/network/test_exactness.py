@@ -17,7 +17,7 @@ TOLERANCE = 1e-5
 KINDS = {
     "mematte": random_network(),
     "guided": random_network(guidance="nearest", abs_pos=False, padding="each"),
-    "propagated": random_network(guidance="propagated", abs_pos=False, padding="each"),
+    "flow": random_network(guidance="flow", abs_pos=False, padding="each"),
     "vitmatte": random_network(routed=False, global_rel_pos=True, rel_pos_grid=6),
 }
 
