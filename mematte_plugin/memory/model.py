@@ -20,7 +20,7 @@ WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
 HEAP, HEAP_SHARE, HEAP_MOST = 16 * MIB, 0.65, 112 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
 network runs: a constant, and a share of them up to a most, since large ones are mapped apart."""
-HEAP_SMALL, HEAP_PIXEL = 14 * MIB, 38
+HEAP_SMALL, HEAP_PIXEL = 16 * MIB, 38
 """Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
 glibc and one or two threads."""
 CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 51}
@@ -36,6 +36,8 @@ GRID_CELLS = 2**18
 GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
 """A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
 an unknown one takes besides, a kd-tree among it."""
+LEFT_SHARE, LEFT_MOST = 0.8, 32 * MIB
+"""What the C library's heap keeps of that, and the network finds in pieces too small for it."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
@@ -116,10 +118,12 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     }
     if shared:
         grown = HEAP_SMALL + HEAP_PIXEL * job.pixels
-        found = {
-            name: size + picture + min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
+        left = min(int(LEFT_SHARE * _flow(job)), LEFT_MOST)
+        heap = {
+            name: min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
             for name, size in network.items()
         }
+        found = {name: size + picture + max(heap[name], left) for name, size in network.items()}
         found["decoder"] += alpha
         found["reading"] = fixed + photo + READING * job.pixels
         found["guidance"] = picture + fixed + _guidance(job)
@@ -289,14 +293,13 @@ def _guidance(job: Job) -> int:
         return 0
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
-    most = nearest + max(CELL_BYTES * cells, POOLING)
-    if job.config.guidance == "flow":
-        most = max(most, nearest + _flow(job))
-    return most
+    return nearest + max(CELL_BYTES * cells, POOLING, _flow(job))
 
 
 def _flow(job: Job) -> int:
     """While the flow's alphas are made."""
+    if job.config.guidance != "flow":
+        return 0
     each = max(GRID_LEAST, GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)
     return int(_grid_cells(job) * each)
 

@@ -57,6 +57,7 @@ def tensors_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "HEAP_SHARE", 0)
     monkeypatch.setattr(model, "HEAP_SMALL", 0)
     monkeypatch.setattr(model, "HEAP_PIXEL", 0)
+    monkeypatch.setattr(model, "LEFT_MOST", 0)
 
 
 def counted(
