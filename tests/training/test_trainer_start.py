@@ -181,23 +181,17 @@ def test_channels_are_matched_by_name_not_by_place(
     save_network(old, tmp_path / "old")
     names = {
         "nearest": ("red", "green", "blue", "trimap", *NEAREST),
-        "propagated": (
-            "new",
-            "red",
-            "green",
-            "blue",
-            "trimap",
-            *NEAREST[:6],
-            "newer",
-            *NEAREST[6:],
+        "flow": (
+            *("new", "red", "green", "blue", "trimap", *NEAREST[:6]),
+            *("newer", *NEAREST[6:], "newest", "other", "last"),
         ),
     }
     monkeypatch.setattr(start, "input_channels", lambda config: names[config.guidance])
-    network = fresh(routed=False, guidance="propagated")
+    network = fresh(routed=False, guidance="flow")
     start_from(network, tmp_path / "old")
     pixels = torch.randn(1, 13, 64, 64)
-    places = [names["propagated"].index(name) for name in names["nearest"]]
-    wider = torch.randn(1, 15, 64, 64)  # whatever the new channels hold
+    places = [names["flow"].index(name) for name in names["nearest"]]
+    wider = torch.randn(1, 18, 64, 64)  # whatever the new channels hold
     wider[:, places] = pixels
     with torch.no_grad():
         for layer in (
@@ -226,7 +220,7 @@ def test_guidance_that_the_recipe_lacks_is_dropped_and_said(
 
 def test_a_network_that_corrects_starts_with_what_it_corrects(tmp_path: Path) -> None:
     save_network(random_network(routed=False, guidance="nearest"), tmp_path / "nearest")
-    network = fresh(routed=False, guidance="propagated")
+    network = fresh(routed=False, guidance="flow")
     image, trimap = random_input(64, 64)
     with torch.no_grad():
         before = network.eval()(image, trimap)
