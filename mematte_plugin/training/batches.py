@@ -196,7 +196,7 @@ def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
 
 
 class Feed:
-    """The batches of a run, in order, on the device.
+    """The batches of a run, in order and from any step on, on the device.
 
     Each step adds an item to the stage's pool, which begins with a few and forgets the oldest once
     it is full; what is drawn depends on seed and step only.
@@ -204,7 +204,6 @@ class Feed:
     Args:
         recipe: which, of what size.
         bank: folder of training pictures.
-        step: the first.
         device: where they are wanted.
         workers: processes that make them; 0 makes them in this one.
         part: this process's share.
@@ -215,7 +214,6 @@ class Feed:
         self,
         recipe: Recipe,
         bank: Path,
-        step: int,
         *,
         device: torch.device,
         workers: int,

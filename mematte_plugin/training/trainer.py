@@ -303,7 +303,6 @@ class Trainer:
         return Feed(
             self.recipe,
             self.bank,
-            self.step,
             device=self.device,
             workers=self.workers,
             part=self.part,

@@ -57,9 +57,9 @@ def recipe(*stages: tuple[int, int, int], **changes: object) -> Recipe:
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def feed(plan: Recipe, bank: Path, folder: Path, step: int = 0, workers: int = 0) -> Feed:
+def feed(plan: Recipe, bank: Path, folder: Path) -> Feed:
     device = torch.device("cpu")
-    return Feed(plan, bank, step, device=device, workers=workers, part=Part(), folder=folder)
+    return Feed(plan, bank, device=device, workers=0, part=Part(), folder=folder)
 
 
 def planes_at(fed: Feed, step: int) -> Tensor:
@@ -194,7 +194,7 @@ def test_a_resumed_run_gets_the_same_batches(
         victim.write_bytes(content[: len(content) // 2])
     elif lost == "the right shape":
         write_crops(victim, torch.zeros(1, CONFIG.in_chans + 1, 32, 32, dtype=torch.uint8))
-    resumed = feed(plan, bank, tmp_path / "killed", step)
+    resumed = feed(plan, bank, tmp_path / "killed")
     for n in range(step, step + 4):
         assert torch.equal(planes_at(resumed, n), wanted[n])
     if lost != "everything":

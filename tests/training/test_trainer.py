@@ -109,7 +109,7 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(
 def test_batches_do_not_depend_on_the_number_of_workers(bank: Path) -> None:
     plan = recipe((64, 4, 5))
     feeds = [
-        Feed(plan, bank, 1, device=torch.device("cpu"), workers=workers, part=Part())
+        Feed(plan, bank, device=torch.device("cpu"), workers=workers, part=Part())
         for workers in (0, 2)
     ]
     for step in (1, 2, 3):
