@@ -69,7 +69,7 @@ def _linear_model_of(colours: Tensor, alphas: Tensor) -> Tensor:
         ],
         dim=-1,
     ).permute(0, 2, 3, 1, 4)
-    slopes = torch.linalg.solve(covariance, across).permute(0, 4, 3, 1, 2)
+    slopes = torch.linalg.solve_ex(covariance, across).result.permute(0, 4, 3, 1, 2)
     offsets = mean_alphas - (slopes * mean[:, None]).sum(2)
     model = torch.cat([slopes, offsets[:, :, None]], 2)
     return _box(model.flatten(0, 1)).view_as(model)

@@ -91,6 +91,7 @@ def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:
     small = (differences * differences).sum((1, 2)) * (ridge / k) + 1e-8
     gram = differences.transpose(1, 2) @ differences
     gram.diagonal(dim1=1, dim2=2).add_(small[:, None])
-    solved = torch.linalg.solve(gram, differences.sum(1)[..., None])
+    # Without a look at the outcome, which would wait for the device: it is positive definite.
+    solved = torch.linalg.solve_ex(gram, differences.sum(1)[..., None]).result
     weights = 1 - (differences @ solved)[..., 0]
     return weights / weights.sum(1, keepdim=True)
