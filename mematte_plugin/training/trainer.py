@@ -114,6 +114,7 @@ class Trainer:
         self.step = 0
         if state is not None:
             self._resume(state)
+        self._saved_step = self.step
 
     def run(
         self,
@@ -169,7 +170,7 @@ class Trainer:
             if progress is not None:
                 progress(self.step, self.recipe.steps, "training")
         figures_at_end = pace.figures(self.step)
-        if self.step > first:
+        if self.step != self._saved_step:
             self.save()
         if self.step == self.recipe.steps:
             self._finish(measure=self.step not in (first, validated))
@@ -272,6 +273,7 @@ class Trainer:
             }
             save_state(self.directory / CHECKPOINT, state)
             logger.info("step %d saved to %s", self.step, self.directory / CHECKPOINT)
+        self._saved_step = self.step
         self.accelerator.wait_for_everyone()
 
     def validate(self) -> None:

@@ -17,7 +17,7 @@ from mematte_plugin.errors import MEMatteError, OutputError, SettingError, Weigh
 from mematte_plugin.network import MEMatte, NetworkConfig
 from mematte_plugin.training import checkpoint
 from mematte_plugin.training.batches import Feed, Part, network_input
-from mematte_plugin.training.checkpoint import CHECKPOINT, save_state
+from mematte_plugin.training.checkpoint import CHECKPOINT, FORMER, save_state
 from mematte_plugin.training.habits import Habits
 from mematte_plugin.training.recipe import DATA, Recipe, Stage
 from mematte_plugin.training.records import LOG, PREVIEWS, VALIDATION
@@ -174,7 +174,16 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
     with pytest.raises(OutputError, match="No space left"):
         save_state(path, {"step": 2})
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+    assert {p.name for p in tmp_path.iterdir()} <= {CHECKPOINT, FORMER}
+
+
+def test_the_checkpoint_before_the_last_is_kept(bank: Path, tmp_path: Path) -> None:
+    trainer(recipe((64, 2, 3)), bank, tmp_path, save_every=1).run(until=2)
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(WeightsError, match=FORMER):
+        trainer(recipe((64, 2, 3)), bank, tmp_path)
+    (tmp_path / FORMER).replace(tmp_path / CHECKPOINT)
+    assert trainer(recipe((64, 2, 3)), bank, tmp_path).step == 1
 
 
 def test_a_damaged_checkpoint_is_named(bank: Path, tmp_path: Path) -> None:
