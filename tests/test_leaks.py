@@ -11,7 +11,7 @@ from tests.networks import random_network
 from tests.test_ladder import subject
 
 torch.set_num_threads(1)
-pipe = MattingPipeline(random_network(guidance="propagated"), device="cpu")
+pipe = MattingPipeline(random_network(guidance="flow"), device="cpu")
 rng = np.random.default_rng(0)
 
 def run(count):

@@ -23,7 +23,7 @@ network runs: a constant, and a share of them up to a most, since large ones are
 HEAP_SMALL, HEAP_PIXEL = 14 * MIB, 38
 """Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
 glibc and one or two threads."""
-CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 58}
+CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 51}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
 """Side in pixels of a cell of `network.guidance`, which needs torch."""

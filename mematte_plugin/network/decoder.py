@@ -122,7 +122,7 @@ class Decoder(nn.Module):
         trimap = pixels[:, 3:4].float()
         alphas, confidence = pixels[:, -5:-1].float(), pixels[:, -1:].float()
         first = torch.where(trimap == 0.5, alphas[:, :2].mean(1, keepdim=True), trimap)
-        mixed, flow, _, estimate = alphas.split(1, dim=1)
+        mixed, flow, estimate = alphas[:, :1], alphas[:, 1:2], alphas[:, 3:]
         high = torch.maximum(torch.maximum(mixed, flow), estimate)
         low = torch.minimum(torch.minimum(mixed, flow), estimate)
         agreement = torch.exp(-(((high - low) / DISCORD) ** 2))
@@ -159,7 +159,7 @@ class Decoder(nn.Module):
                         :,
                         outer_top // size : outer_bottom // size,
                         outer_left // size : outer_right // size,
-                    ],
+                    ].to(inputs.device),
                     inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
                 )
                 alpha[:, :, top:bottom, left:right] = part[

@@ -43,6 +43,9 @@ MAX_CELLS = 2**18
 """Most cells of the grid; larger pictures get larger cells."""
 SMALLEST_CELL = 2
 """Side of a cell in pixels where the picture is small: one pixel would cost four times as much."""
+_CAPABLE = ("cpu", "cuda", "meta")
+"""Device types that are sure to solve small systems and to sum bags: MPS and others have not always
+done so since torch 2.4, and the CPU stands in for them."""
 _POSITION_SCALE = 400.0  # cells per unit of position, about the width of a full grid
 _REACH = 8  # cells: known cells that near to unknown ones are neighbours' candidates,
 _LATTICE = 4  # and of the others one in every square of that side
@@ -68,9 +71,10 @@ class FlowAlpha:
             1 foreground, anything between unknown) of the rows from the first number up to the
             second.
         size: (H, W) of the picture.
-        device: where they are computed and stay; by default where the strips are.
+        device: where they stay, and are computed if it has all it takes; by default where the
+            strips are.
         cell: side of a grid cell in pixels; by default what keeps the grid below MAX_CELLS.
-        search: how neighbours are found; by default a kd-tree on a CPU, brute force elsewhere.
+        search: how neighbours are found; by default a kd-tree on a CPU, brute force on a GPU.
         tick: called often while the alphas are made.
     """
 
@@ -87,14 +91,15 @@ class FlowAlpha:
     ) -> None:
         self.cell = cell or cell_size(*size)
         pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
-        pooled = pooled.to(pooled.device if device is None else device)
+        stays = pooled.device if device is None else device
+        pooled = pooled.to(stays if stays.type in _CAPABLE else "cpu")
         kind = search or ("tree" if pooled.device.type == "cpu" else "brute")
         colours, start = pooled[:, :3], pooled[:, 3]
         found = [_flows(c, s, kind, tick) for c, s in zip(colours, start, strict=True)]
         maps = torch.stack(found)  # (B, 5, h, w)
         del found
         model = linear_model(colours, maps[:, :-1], tick).flatten(1, 2)
-        self.model = surrounded(torch.cat([model, maps[:, -1:]], 1))
+        self.model = surrounded(torch.cat([model, maps[:, -1:]], 1)).to(stays)
 
     def _pooled(self, rgb: Tensor, trimap: Tensor) -> Tensor:
         """Mean colours and starting alphas (0, 0.5, 1) of the cells (B, 4, r / cell, w), float32
@@ -106,21 +111,19 @@ class FlowAlpha:
         start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5))
         return torch.cat([pooled[:, :3], start], 1)
 
-    def to(self, device: torch.device) -> FlowAlpha:
-        """Itself, its maps moved to a device."""
-        self.model = self.model.to(device)
-        return self
-
     def crop(self, rgb: Tensor, top: int, left: int) -> Tensor:
         """CHANNELS (B, 5, r, c) in [0, 1] for the piece `rgb` (B, 3, r, c) that starts at (top,
         left); alphas of 0.5 and confidence 0 throughout an image where either known region does
         not exist."""
         r, c = rgb.shape[2:]
-        full = upsampled(self.model, self.cell, (top, left, top + r, left + c))
-        count = len(CHANNELS) - 1
-        models = full[:, :-1].reshape(-1, count, 4, r, c)
-        alphas = (models[:, :, :3] * rgb[:, None].float()).sum(2) + models[:, :, 3]
-        return torch.cat([alphas, full[:, -1:]], 1).clamp(0, 1)
+        box = (top, left, top + r, left + c)
+        out = self.model.new_empty(len(rgb), len(CHANNELS), r, c)
+        # One by one: small pieces of pictures with large cells take several times themselves.
+        for k in range(len(CHANNELS) - 1):
+            model = upsampled(self.model[:, 4 * k : 4 * k + 4], self.cell, box)
+            out[:, k] = (model[:, :3] * rgb.float()).sum(1).add_(model[:, 3])
+        out[:, -1:] = upsampled(self.model[:, -1:], self.cell, box)
+        return out.clamp_(0, 1)
 
 
 def cell_size(height: int, width: int) -> int:

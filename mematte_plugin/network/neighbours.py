@@ -58,14 +58,22 @@ class Neighbours:
 
     def _nearest(self, queries: Tensor, count: int) -> Tensor:
         if self.tree is None:
-            # Not by way of a matrix product: its rounding is as large as the distances sought.
-            distances = torch.cdist(
-                queries, self.points, compute_mode="donot_use_mm_for_euclid_dist"
-            )
-            return distances.topk(count, dim=1, largest=False).indices
+            return self._distances(queries).topk(count, dim=1, largest=False).indices
         workers = min(torch.get_num_threads(), _TREE_THREADS)
         _, found = self.tree.query(queries.numpy(), count, workers=workers)
         return torch.from_numpy(np.asarray(found, np.int32).reshape(len(queries), count))
+
+    def _distances(self, queries: Tensor) -> Tensor:
+        """Squared distances (m, n) from the queries (m, d).
+
+        Not by way of a matrix product, whose rounding is as large as the distances sought, nor by
+        torch's own kernel, which starts a block of threads for each of them.
+        """
+        total = queries.new_zeros(len(queries), len(self.points))
+        for query, point in zip(queries.t(), self.points.t(), strict=True):
+            apart = query[:, None] - point
+            total.addcmul_(apart, apart)
+        return total
 
 
 def without_itself(found: Tensor, own: Tensor) -> Tensor:
@@ -86,12 +94,13 @@ def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:
 
     Returns: (m, k), each row's sum 1, negative ones among them.
     """
-    k = differences.shape[1]
-    # (D Dᵀ + εI)⁻¹ 1 by the d×d matrix DᵀD instead of the k×k one (Woodbury).
+    k, d = differences.shape[1:]
+    # (D Dᵀ + εI)⁻¹ 1 by the d×d matrix DᵀD instead of the k×k one (Woodbury). Not by matrix
+    # products, which are rounded more than the ridge bears under autocast and where TF32 is on.
     small = (differences * differences).sum((1, 2)) * (ridge / k) + 1e-8
-    gram = differences.transpose(1, 2) @ differences
+    gram = torch.stack([(differences * differences[..., i : i + 1]).sum(1) for i in range(d)], 1)
     gram.diagonal(dim1=1, dim2=2).add_(small[:, None])
     # Without a look at the outcome, which would wait for the device: it is positive definite.
     solved = torch.linalg.solve_ex(gram, differences.sum(1)[..., None]).result
-    weights = 1 - (differences @ solved)[..., 0]
+    weights = 1 - (differences * solved.transpose(1, 2)).sum(2)
     return weights / weights.sum(1, keepdim=True)

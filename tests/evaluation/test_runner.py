@@ -179,7 +179,7 @@ def model(tmp_path_factory) -> str:
 def test_classical_methods_find_a_plain_subject(tmp_path: Path) -> None:
     (case,) = cases(tmp_path, "a")[:1]
     found = read(case)
-    rows = [classical(name) for name in ("closed-form", "knn", "propagated", "distance-ratio")]
+    rows = [classical(name) for name in ("closed-form", "knn", "flow", "distance-ratio")]
     results = list(run([case], rows, memory=Memory()))
     assert [one.method for one in results if isinstance(one, Result)] == [row.name for row in rows]
     assert all(one.errors.mad < 0.15 for one in results if isinstance(one, Result))

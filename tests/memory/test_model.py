@@ -25,7 +25,7 @@ KEPT = 0.25
 CONFIGS: dict[str, NetworkConfig] = {
     "routed": NetworkConfig(**SMALL),
     "nearest": NetworkConfig(**SMALL, guidance="nearest"),
-    "propagated": NetworkConfig(**SMALL, guidance="propagated"),
+    "flow": NetworkConfig(**SMALL, guidance="flow"),
     "dense": NetworkConfig(**{**SMALL, "routed": False}),
     "dense with positions": NetworkConfig(
         **{**SMALL, "routed": False, "global_rel_pos": True, "rel_pos_grid": 8}

@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from mematte_plugin import load_network
 from mematte_plugin.errors import SettingError
 from mematte_plugin.network import Chunking, MEMatte
 from tests.networks import random_input, random_network
@@ -17,7 +18,7 @@ TOLERANCE = 1e-5
 KINDS = {
     "mematte": random_network(),
     "guided": random_network(guidance="nearest", abs_pos=False, padding="each"),
-    "propagated": random_network(guidance="propagated", abs_pos=False, padding="each"),
+    "flow": random_network(guidance="flow", abs_pos=False, padding="each"),
     "vitmatte": random_network(routed=False, global_rel_pos=True, rel_pos_grid=6),
 }
 
@@ -136,6 +137,24 @@ def test_half_precision_stays_close(dtype: torch.dtype) -> None:
         b = half.predict(image, trimap, max_tokens=0).alpha
     assert b.dtype == torch.float32
     assert (a - b).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("weights", ["float32", "half"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_built_in_network_takes_pictures_in_half_precision(
+    dtype: torch.dtype, weights: str
+) -> None:
+    image, trimap = random_input(96, 128, seed=1)
+    full = load_network("mematte-tiny")
+    network = load_network("mematte-tiny").cast(dtype) if weights == "half" else full
+    with torch.no_grad():
+        expected = full(image, trimap)
+        found = network(image.to(dtype), trimap.to(dtype))
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().mean() < 0.02
+    # And where gradients are recorded, as they are by default.
+    learning = network(image.to(dtype), trimap.to(dtype))
+    assert (learning.detach() - found).abs().mean() < 0.02
 
 
 def test_training_pass_carries_gradients_to_every_part() -> None:

@@ -182,8 +182,8 @@ def test_channels_are_matched_by_name_not_by_place(
     names = {
         "nearest": ("red", "green", "blue", "trimap", *NEAREST),
         "flow": (
-            *("new", "red", "green", "blue", "trimap", *NEAREST[:6]),
-            *("newer", *NEAREST[6:], "newest", "other", "last"),
+            *("new", "red", "green", "blue", "trimap", *NEAREST[:6], "newer", *NEAREST[6:]),
+            *("newest", "last", "least"),
         ),
     }
     monkeypatch.setattr(start, "input_channels", lambda config: names[config.guidance])
