@@ -44,7 +44,8 @@ LAYERS: dict[str, set[str]] = {
     "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
-    "training": {"errors", "network", "weights", "evaluation", "bands", "writing"},
+    "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
+    | {"foreground", "images"},  # to import people's pictures
 }
 
 

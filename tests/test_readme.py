@@ -13,6 +13,10 @@ from PIL import Image
 
 import mematte_plugin.examples
 from mematte_plugin.cli import main
+from mematte_plugin.training.recipe import Recipe, Stage
+from mematte_plugin.training.trainer import Trainer
+from tests.networks import SMALL
+from tests.training.trainer_bank import small_bank
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,11 +55,29 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def train(folder: Path, words: list[str]) -> list[str]:
+    """A `mematte train` command shortened, after what comes before it: cut-outs, a bank, a run."""
+    with Image.open(folder / "photo.jpg") as photo, Image.open(folder / "mask.png") as mask:
+        photo.putalpha(mask.convert("L"))
+        (folder / "cutouts").mkdir()
+        photo.save(folder / "cutouts" / "astronaut.png")
+    if words[2] == "data":
+        return words
+    bank = small_bank(folder / "bank", count=2)
+    if words[2] == "run":
+        return [*words, "--minutes", "0"]
+    plan = Recipe(network=SMALL, stages=(Stage(64, 1, 1),))
+    Trainer(plan, bank, folder / words[3], device="cpu", workers=0).run()
+    return words
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command)
     if words[1] == "trimap":
         (folder / "trimap.png").unlink()  # the README makes it anew
+    if words[1] == "train":
+        words = train(folder, words)
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit) as ended:
         main()

@@ -47,12 +47,13 @@ def run(
     """Train a network, or go on with a run.
 
     The folder gets checkpoint.pt, log.csv, validation.csv, previews and, where tensorboard is
-    installed, its files. Ctrl-C saves first; the same command goes on.
+    installed, its files; crops/ is a store of about a gigabyte that goes when training is done.
+    Ctrl-C saves first; the same command goes on.
 
     \b
     Examples:
-      mematte train run teacher --data bank --recipe mematte-tiny-teacher
-      mematte train run student --data bank --teacher teacher --init teacher
+      mematte train run mine --data bank --recipe mematte-tiny-finetune
+      mematte train run anew --data bank --minutes 60 --validate photos-with-alpha
     """
     import_torch()
     from ..training.commands import run as train_run
@@ -98,7 +99,7 @@ def export(
 
     \b
     Example:
-      mematte train export student mematte-tiny --data bank
+      mematte train export mine my-model --data bank
     """
     import_torch()
     from ..training.commands import ship

@@ -47,7 +47,7 @@ def build(
     emoji_archive: Annotated[
         Path | None, typer.Option(metavar="FILE", help=BUILD["emoji_archive"].help)
     ] = None,
-    size: Annotated[int, typer.Option(min=64, max=2048, help=BUILD["size"].help)] = 640,
+    size: Annotated[int, typer.Option(min=64, max=2048, help=BUILD["size"].help)] = 1024,
     seed: Annotated[int, typer.Option(min=0, help=BUILD["seed"].help)] = 0,
     workers: Annotated[int, typer.Option(min=1, help=BUILD["workers"].help)] = 1,
     as_json: AsJson = False,

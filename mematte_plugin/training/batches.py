@@ -6,6 +6,7 @@ So a run that was cut goes on with exactly the pictures that it would have seen.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,12 @@ class Supply:
     folder: Path | None = None
     """Where made items are kept, for a run that goes on."""
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of a stored item, (count, in_chans + 1, S, S)."""
+        channels = NetworkConfig.from_dict(self.recipe.network).in_chans + 1
+        return (self.count, channels, self.crop, self.crop)
+
     def file(self, number: int) -> Path | None:
         """Where item `number` is kept."""
         return None if self.folder is None else self.folder / f"{number:07d}.npy"
@@ -149,8 +156,7 @@ class Samples(IterableDataset[Item]):
         if supply.recipe.data == "recomposed":
             return _ingredients(self._composing(ingredient_side(supply.crop)), seeds)
         file = supply.file(number)
-        kept = None if file is None else read_crops(file)
-        if kept is not None:
+        if file is not None and (kept := read_crops(file, supply.shape)) is not None:
             return kept
         made = _composed(self._composing(supply.crop), supply.recipe, number, seeds)
         if file is not None:
@@ -190,7 +196,7 @@ def _ingredients(composer: Composer, seeds: list[list[int]]) -> Tensor:
 
 
 class Feed:
-    """The batches of a run, in order, on the device.
+    """The batches of a run, in order and from any step on, on the device.
 
     Each step adds an item to the stage's pool, which begins with a few and forgets the oldest once
     it is full; what is drawn depends on seed and step only.
@@ -198,7 +204,6 @@ class Feed:
     Args:
         recipe: which, of what size.
         bank: folder of training pictures.
-        step: the first.
         device: where they are wanted.
         workers: processes that make them; 0 makes them in this one.
         part: this process's share.
@@ -209,7 +214,6 @@ class Feed:
         self,
         recipe: Recipe,
         bank: Path,
-        step: int,
         *,
         device: torch.device,
         workers: int,
@@ -262,6 +266,9 @@ class Feed:
         folder = None
         if self.folder is not None and self.recipe.data == "stored":
             folder = self.folder / f"{number}-{stage.crop}-{self.part.rank}"
+            for former in self.folder.glob(f"*-{self.part.rank}"):
+                if former != folder:
+                    shutil.rmtree(former, ignore_errors=True)
         self._supply = Supply(self.recipe, stage.crop, fresh, seed, folder)
         self._pool = None  # make room first
         self._made = max(0, self._begin + step + 1 - self._items)

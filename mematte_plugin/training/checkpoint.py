@@ -13,6 +13,8 @@ import torch
 from ..errors import OutputError, WeightsError
 
 CHECKPOINT = "checkpoint.pt"
+FORMER = "checkpoint.former.pt"
+"""The one before, where the file system can keep it."""
 VERSION = 2
 """Of the checkpoint's layout."""
 
@@ -41,10 +43,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state. Raises OutputError as `write_atomically`."""
+    """Write a training state; the one that it replaces stays as FORMER beside it. Raises
+    OutputError as `write_atomically`."""
     # Through memory: torch's own writer does not tell a full disk from a defect.
     buffer = io.BytesIO()
     torch.save({"version": VERSION, **state}, buffer)
+    if path.exists():
+        former = path.with_name(FORMER)
+        with contextlib.suppress(OSError):  # no hard links there
+            former.unlink(missing_ok=True)
+            os.link(path, former)
     write_atomically(path, buffer.getvalue())
 
 
@@ -62,7 +70,7 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise WeightsError(
             f"{path}: not a whole checkpoint ({type(error).__name__}); delete it to start the run "
-            "anew, or put a copy in its place"
+            f"anew, or put {FORMER} in its place"
         ) from error
     if not isinstance(state, dict) or not {"step", "recipe", "average"} <= set(state):
         raise WeightsError(f"{path}: not the checkpoint of a training run; give another folder")

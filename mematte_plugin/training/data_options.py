@@ -32,7 +32,7 @@ BUILD = {
         " photographs of installed packages.",
     ),
     "emoji_archive": Option(Path, None, "The archive of `npm pack @lobehub/fluent-emoji-3d`."),
-    "size": Option(int, 640, "Pixels a side of a foreground."),
+    "size": Option(int, 1024, "Pixels a side of a foreground: large crops need large ones."),
     "seed": Option(int, 0, "The same seed draws the same."),
     "workers": Option(int, 1, "Processes."),
 }

@@ -97,6 +97,9 @@ def _source(recipe: Recipe, step: int) -> str:
         left -= steps
         if steps:
             stages.append(f"{steps} steps of {stage.batch} {recipe.data} crops of {stage.crop} px")
+    different = ""
+    if recipe.data == "stored" and recipe.reuse > 1:
+        different = f", about {recipe.crops_until(step) // recipe.reuse} of them different"
     start = recipe.init or recipe.init_backbone
     terms = ["unknown L1", "known L1", "Laplacian", "gradient penalty"]
     if recipe.squared:
@@ -109,7 +112,7 @@ def _source(recipe: Recipe, step: int) -> str:
     if recipe.distillation:
         terms.append(f"{recipe.distillation:g} × feature distillation from a dense teacher")
     words = [
-        f"{' and '.join(stages)} ({recipe.crops_until(step)} crops in all)",
+        f"{' and '.join(stages)} ({recipe.crops_until(step)} crops in all{different})",
         f"AdamW, peak learning rate {recipe.lr:g}, {recipe.schedule} schedule",
         f"seed {recipe.seed}",
         f"from {'the weights of ' + Path(start).name if start else 'random weights'}",

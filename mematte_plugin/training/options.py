@@ -35,7 +35,10 @@ RUN = {
         Path, None, "Folder of training pictures: built, imported or packed.", required=True
     ),
     "recipe": Option(
-        str, DEFAULT_RECIPE, "What to compute: a JSON file, or the name of a built-in recipe."
+        str,
+        DEFAULT_RECIPE,
+        "What to compute: a JSON file, or a built-in recipe: mematte-tiny, mematte-tiny-finetune"
+        " (goes on from mematte-tiny) or paper-vits (the paper's, for cards).",
     ),
     "minutes": Option(float, None, "Stop after so many minutes; the same command goes on later."),
     "workers": Option(
@@ -48,7 +51,8 @@ RUN = {
     "teacher": Option(
         str,
         None,
-        "The frozen teacher: a run's folder, a model's folder or file, a name or a Hub id.",
+        "The frozen teacher of a recipe that distils, as paper-vits: a run's folder, a model's"
+        " folder or file, a name or a Hub id.",
     ),
     "init": Option(
         str,

@@ -100,12 +100,15 @@ def write_crops(path: Path, crops: Tensor) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def read_crops(path: Path) -> Tensor | None:
-    """What `write_crops` kept; None where it is not there or not whole."""
+def read_crops(path: Path, shape: tuple[int, ...]) -> Tensor | None:
+    """What `write_crops` kept; None where it is not there, not whole or not of that shape."""
     try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
+    if kept.shape != shape or kept.dtype != np.uint8:
+        return None
+    return torch.from_numpy(kept)
 
 
 def _scales(config: NetworkConfig, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,8 @@ from .validate import validate
 logger = logging.getLogger(__name__)
 
 CROPS = "crops"
-"""Folder of a run with the stored crops of its pool; they are made again where it is missing."""
+"""Folder of a run with the stored crops of its pool; they are made again where it is missing, and
+deleted where nothing is left to train."""
 
 
 class Learner(nn.Module):
@@ -112,6 +114,7 @@ class Trainer:
         self.step = 0
         if state is not None:
             self._resume(state)
+        self._saved_step = self.step
 
     def run(
         self,
@@ -152,7 +155,7 @@ class Trainer:
             figures = self.train_batch(batch)
             if self.step == first + 1:  # the first one fills pools and caches
                 pace.start(self.step)
-            elif self.step % self.habits.log_every == 0 or self.step == last:
+            if self.step % self.habits.log_every == 0 or self.step == last:
                 row = {name: float(value) for name, value in figures.items()}
                 self._record(log, board, {**row, **pace.figures(self.step)})
             if self.habits.preview_every and self.step % self.habits.preview_every == 0:
@@ -167,10 +170,10 @@ class Trainer:
             if progress is not None:
                 progress(self.step, self.recipe.steps, "training")
         figures_at_end = pace.figures(self.step)
-        if self.step > first:
+        if self.step != self._saved_step:
             self.save()
-        if self.step == self.recipe.steps and first < self.step and validated != self.step:
-            self.validate()
+        if self.step == self.recipe.steps:
+            self._finish(measure=self.step not in (first, validated))
         if board is not None:
             board.close()
         return Outcome(self.step, self.recipe.steps, **figures_at_end)
@@ -219,7 +222,7 @@ class Trainer:
             terms["squared"] = recipe.squared * squared
         if self.teacher is not None:
             with torch.no_grad(), self.accelerator.autocast():
-                wanted = self.teacher.backbone(inputs).features
+                wanted = self.teacher.backbone(self._teachers(inputs)).features
             terms["distillation"] = recipe.distillation * losses.distillation(out.features, wanted)
         if not out.keep:
             return terms, 1.0
@@ -231,6 +234,14 @@ class Trainer:
         if weight := hint_weight(recipe, self.step):
             terms["hint"] = weight * losses.routing_hint(out.margins, unknown)
         return terms, share.detach()
+
+    def _teachers(self, inputs: NetworkInput) -> NetworkInput:
+        """The input as the teacher wants it, who may have another mean and deviation of pixels."""
+        assert self.teacher is not None
+        own, other = inputs.config, self.teacher.config
+        if (own.pixel_mean, own.pixel_std) == (other.pixel_mean, other.pixel_std):
+            return inputs
+        return NetworkInput(inputs.image, inputs.trimap, other, inputs.dtype)
 
     def _check_finite(self, loss: Tensor, norm: Tensor) -> None:
         # Under fp16 an infinite gradient only makes the scaler skip the step.
@@ -262,6 +273,7 @@ class Trainer:
             }
             save_state(self.directory / CHECKPOINT, state)
             logger.info("step %d saved to %s", self.step, self.directory / CHECKPOINT)
+        self._saved_step = self.step
         self.accelerator.wait_for_everyone()
 
     def validate(self) -> None:
@@ -272,6 +284,13 @@ class Trainer:
         table = self._table(VALIDATION, VALIDATION_COLUMNS)
         for row in validate(self.average, folder, self.device):
             self._record(table, None, row)
+
+    def _finish(self, *, measure: bool) -> None:
+        """After the last step, saved: leave no crops behind."""
+        if self.accelerator.is_main_process:
+            shutil.rmtree(self.directory / CROPS, ignore_errors=True)
+        if measure:
+            self.validate()
 
     def _preview(self, batch: Batch) -> None:
         if not self.accelerator.is_main_process:
@@ -286,7 +305,6 @@ class Trainer:
         return Feed(
             self.recipe,
             self.bank,
-            self.step,
             device=self.device,
             workers=self.workers,
             part=self.part,
@@ -331,7 +349,7 @@ class Trainer:
             )
         teacher = trained_network(self.recipe.teacher).to(self.device).requires_grad_(False)
         own, other = self.network.config, teacher.config
-        for name in ("embed_dim", "patch_size", "guidance", "padding", "pixel_mean", "pixel_std"):
+        for name in ("embed_dim", "patch_size", "guidance"):
             if getattr(own, name) != getattr(other, name):
                 raise SettingError(
                     f"teacher {self.recipe.teacher}: its {name} is {getattr(other, name)}, the "

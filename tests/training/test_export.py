@@ -49,8 +49,8 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
     assert "| narrow | knn | 9 | 2.00 | 3.0 | 0.2500 | – |" in card
     assert "| narrow | model | 2 | 30% | 75% | – |" in card
     # What was trained, not what the recipe would have gone on to do.
-    assert "2 steps of 2 composed crops of 64 px and 1 steps of 1 composed crops of 96 px" in card
-    assert "(5 crops in all)" in card
+    assert "2 steps of 2 stored crops of 64 px and 1 steps of 1 stored crops of 96 px" in card
+    assert "(5 crops in all, about 2 of them different)" in card
     assert "Cut short." in card
     assert "Glass stays opaque." in card
 

@@ -16,15 +16,16 @@ import torch
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
 from mematte_plugin.network import MEMatte, NetworkConfig
 from mematte_plugin.training import checkpoint
-from mematte_plugin.training.batches import Batch, Crops, Feed, Part, network_input
-from mematte_plugin.training.checkpoint import CHECKPOINT, save_state
+from mematte_plugin.training.batches import Feed, Part, network_input
+from mematte_plugin.training.checkpoint import CHECKPOINT, FORMER, save_state
 from mematte_plugin.training.habits import Habits
-from mematte_plugin.training.recipe import Recipe, Stage
+from mematte_plugin.training.recipe import DATA, Recipe, Stage
 from mematte_plugin.training.records import LOG, PREVIEWS, VALIDATION
 from mematte_plugin.training.start import trained_network
 from mematte_plugin.training.stopping import asked_to_stop
-from mematte_plugin.training.trainer import Trainer
-from tests.networks import SMALL, random_input
+from mematte_plugin.training.trainer import CROPS, Trainer
+from mematte_plugin.weights.save import save_network
+from tests.networks import SMALL, random_input, random_network
 
 from .trainer_bank import small_bank
 
@@ -87,12 +88,13 @@ def test_the_loss_falls_and_the_run_can_be_watched(bank: Path, tmp_path: Path) -
     assert picture.shape == (2 * 64, 8 * 64, 3)  # 4 samples, two side by side, of 4 pictures each
 
 
-@pytest.mark.parametrize("data", ["composed", "recomposed", "repeated"])
+@pytest.mark.parametrize("data", DATA)
 def test_a_run_that_was_cut_ends_like_one_that_was_not(
     data: str, bank: Path, tmp_path: Path
 ) -> None:
     # The cut is in the second stage, so the sizes' bookkeeping is part of what is continued.
-    plan = recipe((64, 4, 3), (96, 2, 4), data=data, reuse=2, pool=8)
+    network = {**NETWORK, "guidance": "flow"}
+    plan = recipe((64, 4, 3), (96, 2, 4), network=network, data=data, pool=8, cells=(2, 4))
     whole = trainer(plan, bank, tmp_path / "whole")
     whole.run()
     assert trainer(plan, bank, tmp_path / "cut").run(until=5).step == 5
@@ -101,16 +103,19 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(
     cut.run()
     assert cut.step == whole.step == 7
     assert same_weights(whole, cut)
+    assert not (tmp_path / "cut" / CROPS).exists()  # nobody needs them any more
 
 
 def test_batches_do_not_depend_on_the_number_of_workers(bank: Path) -> None:
     plan = recipe((64, 4, 5))
     feeds = [
-        Feed(plan, bank, 1, device=torch.device("cpu"), workers=workers, part=Part())
+        Feed(plan, bank, device=torch.device("cpu"), workers=workers, part=Part())
         for workers in (0, 2)
     ]
     for step in (1, 2, 3):
         one, other = (feed.batch(step) for feed in feeds)
+        assert one is not None
+        assert other is not None
         assert torch.equal(one.inputs.crop(0, 0, 64, 64), other.inputs.crop(0, 0, 64, 64))
         assert torch.equal(one.alpha, other.alpha)
 
@@ -169,7 +174,16 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
     with pytest.raises(OutputError, match="No space left"):
         save_state(path, {"step": 2})
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+    assert {p.name for p in tmp_path.iterdir()} <= {CHECKPOINT, FORMER}
+
+
+def test_the_checkpoint_before_the_last_is_kept(bank: Path, tmp_path: Path) -> None:
+    trainer(recipe((64, 2, 3)), bank, tmp_path, save_every=1).run(until=2)
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(WeightsError, match=FORMER):
+        trainer(recipe((64, 2, 3)), bank, tmp_path)
+    (tmp_path / FORMER).replace(tmp_path / CHECKPOINT)
+    assert trainer(recipe((64, 2, 3)), bank, tmp_path).step == 1
 
 
 def test_a_damaged_checkpoint_is_named(bank: Path, tmp_path: Path) -> None:
@@ -226,6 +240,26 @@ def test_a_teacher_that_cannot_teach_is_refused(bank: Path, tmp_path: Path) -> N
         trainer(plan, bank, tmp_path / "student")
 
 
+def test_a_teacher_sees_pixels_as_it_was_taught_to(bank: Path, tmp_path: Path) -> None:
+    """The published ViTMatte networks have another mean of pixels than the paper's recipe."""
+    normal = random_network(routed=False, padding="both")
+    save_network(normal, tmp_path / "normal")
+    # The same function of the picture: each pixel's channels are exactly half as large.
+    mean, std = normal.config.pixel_mean, tuple(2 * s for s in normal.config.pixel_std)
+    other = random_network(routed=False, padding="both", pixel_mean=mean, pixel_std=std)
+    assert torch.equal(other.backbone.pos_embed, normal.backbone.pos_embed)
+    with torch.no_grad():
+        other.backbone.patch_embed.proj.weight[:, :3].mul_(2)
+    save_network(other, tmp_path / "other")
+    found = {}
+    for name in ("normal", "other"):
+        network = {**NETWORK, "guidance": "none"}
+        plan = recipe((64, 2, 1), network=network, distillation=1.0, teacher=str(tmp_path / name))
+        trainer(plan, bank, tmp_path / f"{name}-run").run()
+        found[name] = float(rows(tmp_path / f"{name}-run" / LOG)[0]["distillation"])
+    assert found["other"] == pytest.approx(found["normal"], rel=1e-3)
+
+
 def test_the_hint_fades_and_then_the_matte_reaches_the_routers(bank: Path, tmp_path: Path) -> None:
     plan = recipe(
         (64, 2, 8),
@@ -242,12 +276,25 @@ def test_the_hint_fades_and_then_the_matte_reaches_the_routers(bank: Path, tmp_p
     assert float(log[8]["router_norm"]) > 0
 
 
-def test_propagated_guidance_is_made_for_pictures_of_every_size(bank: Path, tmp_path: Path) -> None:
-    network = {**DENSE, "guidance": "propagated"}
-    plan = recipe((64, 2, 3), network=network, cells=(2, 4, 8))
-    made = [network_input(plan, step, *random_input(64, 64)) for step in range(12)]
-    assert {inputs._propagated.cell for inputs in made if inputs._propagated} == {2, 4, 8}
-    assert trainer(plan, bank, tmp_path).run().step == 3
+def test_flow_guidance_is_made_for_pictures_of_every_size() -> None:
+    plan = recipe(network={**DENSE, "guidance": "flow"}, cells=(2, 4, 8))
+    image, trimap = random_input(64, 64)
+    steps, cells = range(12), {}
+    for cell in plan.cells:
+        inputs = network_input(replace(plan, cells=(cell,)), 0, image, trimap)
+        cells[cell] = inputs.crop(0, 0, 64, 64)
+    chosen = set()
+    for step in steps:
+        made = network_input(plan, step, image, trimap).crop(0, 0, 64, 64)
+        chosen |= {cell for cell, wanted in cells.items() if torch.equal(made, wanted)}
+    assert chosen == {2, 4, 8}
+
+
+def test_the_last_step_is_always_logged(bank: Path, tmp_path: Path) -> None:
+    for steps in (1, 13):
+        trainer(recipe((64, 2, steps)), bank, tmp_path / str(steps)).run()
+        assert rows(tmp_path / str(steps) / LOG)[-1]["step"] == str(steps)
+    assert [row["step"] for row in rows(tmp_path / "13" / LOG)] == ["10", "13"]
 
 
 def test_the_retention_loss_holds_the_share_of_kept_tokens_down(bank: Path, tmp_path: Path) -> None:
@@ -272,8 +319,8 @@ def test_half_precision_is_the_networks_and_not_the_losses(bank: Path, tmp_path:
         hook.remove()
         assert set(seen) == {torch.bfloat16}
         assert learned.network.dtype == torch.float32
-        batch = next(iter(Crops(bank, learned.recipe, 0, part=Part()))).content
-        assert isinstance(batch, Batch)
+        batch = learned._feed().batch(0)
+        assert batch is not None
         terms, _ = learned._terms(batch)
         assert {term.dtype for term in terms.values()} == {torch.float32}
         # A loss rounded to bfloat16 would have 16 zero bits at its end.

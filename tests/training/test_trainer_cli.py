@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mematte_plugin.cli.shell import run
 from mematte_plugin.training.checkpoint import CHECKPOINT
+from mematte_plugin.training.options import EXPORT, RUN
+from mematte_plugin.training.recipe import RECIPES, Recipe
+from mematte_plugin.training.start import trained_network
 from mematte_plugin.weights.load import load_network
 from tests.networks import SMALL
 
@@ -47,12 +51,36 @@ def test_a_model_is_trained_and_shipped(folder: Path, capsys: pytest.CaptureFixt
     assert load_network(folder / "model").config.embed_dim == SMALL["embed_dim"]
 
 
+@pytest.mark.parametrize("name", ["mematte-tiny", "mematte-tiny-finetune"])
+def test_the_built_in_model_is_gone_on_from(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = Recipe.read(name).to_dict()
+    # One short step at a rate of next to nothing: what comes out is what went in.
+    values |= {"stages": [{"crop": 96, "batch": 2, "steps": 1}], "lr": 1e-12}
+    (folder / "recipe.json").write_text(json.dumps(values))
+    given = [] if values["init"] else ["--init", "mematte-tiny"]
+    assert run([*TRAIN, *given]) == 0
+    assert "step 1 of 1" in capsys.readouterr().out
+    assert len((folder / "run" / "log.csv").read_text().splitlines()) == 2
+    start, trained = load_network("mematte-tiny"), trained_network(folder / "run")
+    assert trained.config == start.config
+    for key, parameter in start.named_parameters():
+        assert torch.allclose(trained.get_parameter(key), parameter, atol=1e-5), key
+    assert run(["train", "export", "run", "model", "--data", "bank"]) == 0
+    assert "started from mematte-tiny" in (folder / "model" / "README.md").read_text()
+
+
+def test_the_help_names_every_built_in_recipe() -> None:
+    for path in RECIPES.glob("*.json"):
+        assert path.stem in RUN["recipe"].help
+
+
 def test_both_command_lines_have_the_same_options() -> None:
     import typer
 
     from mematte_plugin.cli.app import app
     from mematte_plugin.training.data_options import BUILD, IMPORT, PACK, PREVIEW
-    from mematte_plugin.training.options import EXPORT, RUN
 
     command: Any = typer.main.get_command(app)
     train = command.commands["train"].commands

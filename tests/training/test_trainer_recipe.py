@@ -10,6 +10,7 @@ import torch
 
 from mematte_plugin.errors import SettingError
 from mematte_plugin.network import MEMatte, NetworkConfig
+from mematte_plugin.network.config import VARIANTS
 from mematte_plugin.training.optimizer import averaged, parameter_groups, set_learning_rate
 from mematte_plugin.training.recipe import (
     RECIPES,
@@ -93,16 +94,43 @@ def test_the_average_moves_towards_the_weights() -> None:
     assert average.num_batches_tracked == 7
 
 
-def test_shipped_recipes_can_be_read_and_say_themselves() -> None:
-    names = [path.stem for path in RECIPES.glob("*.json")]
-    assert {"mematte-tiny", "mematte-tiny-teacher"} <= set(names)
-    for name in names:
-        plan = Recipe.read(name)
-        NetworkConfig.from_dict(plan.network)
-        assert [stage.crop for stage in plan.stages] == [224, 448]
-        assert Recipe.from_dict(plan.to_dict()) == plan
-    teacher, student = Recipe.read("mematte-tiny-teacher"), Recipe.read("mematte-tiny")
-    assert {**teacher.network, "routed": True} == {"routed": True, **student.network}
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.json")))
+def test_shipped_recipes_can_be_read_and_built(name: str) -> None:
+    plan = Recipe.read(name)
+    assert Recipe.from_dict(plan.to_dict()) == plan
+    assert plan.notes
+    with torch.device("meta"):
+        network = MEMatte(NetworkConfig.from_dict(plan.network))
+    # Every parameter gets its share of the learning rate, the last step one above zero.
+    groups = parameter_groups(network, plan)
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    assert 0 < learning_rate(plan, plan.steps - 1) < learning_rate(plan, plan.warmup) <= plan.lr
+
+
+def test_the_built_in_models_recipes_train_the_built_in_network() -> None:
+    for name in ("mematte-tiny", "mematte-tiny-finetune"):
+        assert NetworkConfig.from_dict(Recipe.read(name).network) == VARIANTS["tiny"]
+    tuned = Recipe.read("mematte-tiny-finetune")
+    assert tuned.init == "mematte-tiny"
+    assert tuned.lr < Recipe.read("mematte-tiny").lr
+
+
+def test_the_papers_recipe_is_the_papers() -> None:
+    plan = Recipe.read("paper-vits")
+    assert NetworkConfig.from_dict(plan.network) == VARIANTS["small"]
+    composites, epochs = 43_100, 30
+    assert abs(plan.crops - composites * epochs) < 16
+    rates = [learning_rate(plan, epoch * composites // 16) for epoch in (1, 5, 7, 25, 27, 29)]
+    assert rates == pytest.approx([5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6])
+    assert (plan.retention, plan.distillation, plan.squared, plan.routing_hint) == (0.25, 1, 0, ())
+    assert decisions_learn(plan, 0)
+
+
+def test_recipes_of_former_data_modes_train_on_stored_crops() -> None:
+    values = {"network": {}, "stages": [{"crop": 96, "batch": 1, "steps": 1}]}
+    for former in ("composed", "repeated"):
+        assert Recipe.from_dict({**values, "data": former}).data == "stored"
+    assert Recipe.from_dict({**values, "data": "recomposed"}).data == "recomposed"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +141,7 @@ def test_shipped_recipes_can_be_read_and_say_themselves() -> None:
         ({"stages": [{"crop": 96, "batch": 0, "steps": 1}]}, "below 1"),
         ({"stages": [{"side": 96}]}, "not a recipe"),
         ({"schedule": "linear"}, "cosine, plateau, step"),
-        ({"data": "photos"}, "composed, recomposed, repeated"),
+        ({"data": "photos"}, "stored, recomposed"),
         ({"precision": "int8"}, "bf16"),
         ({"routing_hint": [[0.5, 1.0], [0.1, 0.0]]}, "sort"),
         ({"learning_rate": 1}, "unknown recipe field learning_rate"),
@@ -131,7 +159,7 @@ def test_a_recipe_that_cannot_be_is_named(
 
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="mematte-tiny-teacher"):
+    with pytest.raises(SettingError, match="mematte-tiny, mematte-tiny-finetune"):
         Recipe.read("mematte-huge")
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(SettingError, match="not JSON"):

@@ -54,7 +54,7 @@ def build_bank(
     count: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    size: int = 640,
+    size: int = 1024,
     workers: int = 1,
     photos: Sequence[Path] | None = None,
     installed: bool | None = None,
