@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from tests.memory.live import LiveTensors
 from tests.networks import random_input, random_network
 from tests.simulated_card import DEVICE, Card, OnCard, moved
 
-GUIDED = {"guidance": "flow", "abs_pos": False, "padding": "each"}
+GUIDED: dict[str, Any] = {"guidance": "flow", "abs_pos": False, "padding": "each"}
 CHUNKS = {
     "whole": Chunking(),
     "pieces": Chunking(tokens=128, patches=16, attention=2**16, tile=64),
@@ -127,8 +129,8 @@ def test_a_training_step_of_recomposed_crops_stays_on_the_card() -> None:
         card.waits.clear()
         out = network.training_pass(inputs)
         unknown = (batch.trimap == 0.5).float()
-        loss = sum(
-            (
+        loss = torch.stack(
+            [
                 losses.unknown_l1(out.alpha, batch.alpha, unknown),
                 losses.unknown_squared(out.alpha, batch.alpha, unknown),
                 losses.known_l1(out.alpha, batch.alpha, unknown),
@@ -137,8 +139,8 @@ def test_a_training_step_of_recomposed_crops_stays_on_the_card() -> None:
                 losses.retention(losses.kept_share(out.keep), 0.3),
                 losses.routing_hint(out.margins, unknown),
                 losses.distillation(out.features, out.features.detach() + 1),
-            )
-        )
+            ]
+        ).sum()
         loss.backward()
         assert not card.waits.total()
         value = float(loss.detach())
