@@ -20,7 +20,7 @@ WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
 HEAP, HEAP_SHARE, HEAP_MOST = 16 * MIB, 0.65, 112 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
 network runs: a constant, and a share of them up to a most, since large ones are mapped apart."""
-HEAP_SMALL, HEAP_PIXEL = 16 * MIB, 38
+HEAP_SMALL, HEAP_PIXEL = 20 * MIB, 38
 """Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
 glibc and one or two threads."""
 CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 51}
