@@ -1,8 +1,8 @@
 """The paper's training losses; the matting terms are those of ViTMatte.
 
 All take alpha and truth (B, 1, H, W) in [0, 1] and return a scalar. Means over a region are taken
-over all its pixels in the batch, so a crop with a wide unknown band weighs more than one with a
-narrow band.
+crop by crop, and each crop that has such a region counts the same, as pictures do in an evaluation:
+otherwise the widest bands, where least can be known, decide what is learned.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ SMOOTHNESS = 0.01
 
 
 def region_mean(values: Tensor, region: Tensor) -> Tensor:
-    """Mean of `values` over the pixels where `region` (same shape, 0/1) is 1; 0 where none is."""
-    return (values * region).sum() / region.sum().clamp_min(1)
+    """Mean of `values` (B, 1, H, W) over the pixels where `region` (same shape, 0/1) is 1, the mean
+    over the crops that have any; 0 where none has."""
+    pixels = region.sum((1, 2, 3))
+    means = (values * region).sum((1, 2, 3)) / pixels.clamp_min(1)
+    return means.sum() / (pixels > 0).sum().clamp_min(1)
 
 
 def unknown_l1(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
