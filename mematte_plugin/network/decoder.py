@@ -14,9 +14,9 @@ SUREST = 0.02
 BEYOND = SUREST / (1 - 2 * SUREST)
 """How far beyond 0 and 1 corrected flow alphas reach before they are cut off there: as far as makes
 a first alpha of 0 or 1 that the network leaves alone exactly 0 or 1."""
-DISCORD = 0.1
+DISCORD = 0.2
 """Range of flow's alphas, with, without and the estimate alone, at which they no longer agree."""
-CALM = 0.75
+CALM = 0.9
 """Share of the network's correction that is taken away where they agree and are confident, so that
 it takes much to contradict them."""
 OFFICIAL_TILE = 512
