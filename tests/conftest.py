@@ -2,5 +2,5 @@
 
 import signal
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so all that they start.
+# Started in the background by a shell, the tests and all that they start would ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..foreground import import_alone, in_worker
-from ..network.flow import FlowAlpha
+from ..network.flow import FlowAlpha, first_alpha
 from ..network.guidance import strips_of
 
 
@@ -69,8 +69,7 @@ def flow(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
     rgb = torch.from_numpy(image).float().permute(2, 0, 1)[None]
     known = torch.from_numpy(trimap).float()[None, None]
     alphas = FlowAlpha(strips_of(rgb, known), (trimap.shape[0], trimap.shape[1])).crop(rgb, 0, 0)
-    first = alphas[:, :2].mean(1, keepdim=True)  # with known-to-unknown flow and without
-    alpha = torch.where((known > 0) & (known < 1), first, known)
+    alpha = torch.where((known > 0) & (known < 1), first_alpha(alphas), known)
     return alpha[0, 0].numpy()
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import NetworkConfig
+from .flow import CHANNELS, first_alpha
 from .inputs import NetworkInput
 
 SUREST = 0.02
@@ -14,8 +15,8 @@ SUREST = 0.02
 BEYOND = SUREST / (1 - 2 * SUREST)
 """How far beyond 0 and 1 corrected flow alphas reach before they are cut off there: as far as makes
 a first alpha of 0 or 1 that the network leaves alone exactly 0 or 1."""
-DISCORD = 0.2
-"""Range of flow's alphas, with, without and the estimate alone, at which they no longer agree."""
+DISCORD = 0.15
+"""Difference at which the flow and the known-to-unknown estimate alone no longer agree."""
 CALM = 0.9
 """Share of the network's correction that is taken away where they agree and are confident, so that
 it takes much to contradict them."""
@@ -120,12 +121,10 @@ class Decoder(nn.Module):
         if not self.corrects:
             return torch.sigmoid(logits)
         trimap = pixels[:, 3:4].float()
-        alphas, confidence = pixels[:, -5:-1].float(), pixels[:, -1:].float()
-        first = torch.where(trimap == 0.5, alphas[:, :2].mean(1, keepdim=True), trimap)
-        mixed, flow, estimate = alphas[:, :1], alphas[:, 1:2], alphas[:, 3:]
-        high = torch.maximum(torch.maximum(mixed, flow), estimate)
-        low = torch.minimum(torch.minimum(mixed, flow), estimate)
-        agreement = torch.exp(-(((high - low) / DISCORD) ** 2))
+        channels = pixels[:, -len(CHANNELS) :]
+        flow, estimate, confidence = (channels[:, k : k + 1].float() for k in (1, 3, 4))
+        first = torch.where(trimap == 0.5, first_alpha(channels), trimap)
+        agreement = torch.exp(-(((flow - estimate) / DISCORD) ** 2))
         logits = logits * (1 - CALM * confidence * agreement)
         alpha = torch.sigmoid(logits + torch.logit(first, eps=SUREST))
         alpha = alpha * (1 + 2 * BEYOND) - BEYOND

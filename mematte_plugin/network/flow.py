@@ -126,6 +126,13 @@ class FlowAlpha:
         return out.clamp_(0, 1)
 
 
+def first_alpha(channels: Tensor) -> Tensor:
+    """The alpha (B, 1, H, W) float32 to begin with, from CHANNELS (B, 5, H, W): between flow
+    without and with known-to-unknown flow, nearer to the latter the more confident that is."""
+    mixed, flow, confidence = (channels[:, k : k + 1].float() for k in (0, 1, 4))
+    return mixed + (flow - mixed) * (0.5 + 0.5 * confidence)
+
+
 def cell_size(height: int, width: int) -> int:
     """Side of a grid cell for a picture of this size, in pixels."""
     return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
