@@ -27,6 +27,8 @@ class Decoded:
     dpi: dots per inch, (horizontal, vertical).
     linear: the colours are scene-linear light (EXR).
     borrowed: the pixels may be memory of the caller's array or tensor, which may change.
+    indices: (H, W) uint8, of a picture with a palette: which of its colours; they may be labels.
+    lossy: it comes from a format that changes values a little (JPEG).
     """
 
     pixels: np.ndarray
@@ -34,6 +36,8 @@ class Decoded:
     dpi: tuple[float, float] | None = None
     linear: bool = False
     borrowed: bool = False
+    indices: np.ndarray | None = None
+    lossy: bool = False
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -63,6 +67,8 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
     turn = turns.get(orientation)
     if turn is not None:
         decoded.pixels = np.ascontiguousarray(turn(decoded.pixels))
+        if decoded.indices is not None:
+            decoded.indices = np.ascontiguousarray(turn(decoded.indices))
         if orientation >= 5 and decoded.dpi:
             decoded.dpi = decoded.dpi[::-1]
     return decoded

@@ -185,7 +185,7 @@ def read_gray(
     """
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
-    if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
+    if len(shape) == 3 and shape[0] == 1 and (is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
     pixels = _decoded(source, name, max_pixels).pixels
     if pixels.ndim == 3 and pixels.shape[2] == 4:
@@ -295,6 +295,18 @@ def grey_name(source: Any, role: str) -> str:
 
 def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
     """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
+    decoded = opened(source, name, max_pixels)
+    checked = _checked(decoded.pixels, name)
+    decoded.borrowed &= checked is decoded.pixels
+    decoded.pixels = checked
+    return decoded
+
+
+def opened(source: Any, name: str, max_pixels: int) -> Decoded:
+    """The source as an upright array, as it is: an array or tensor may have any shape and values.
+
+    Raises InputError where there is no picture.
+    """
     if isinstance(source, str | os.PathLike):
         decoded = decode(_read_file(Path(source), name), name, max_pixels=max_pixels)
     elif isinstance(source, bytes | bytearray | memoryview):
@@ -302,7 +314,7 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
     elif isinstance(source, Image.Image):
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
-    elif _is_torch(source):
+    elif is_torch(source):
         decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
         decoded = Decoded(source, borrowed=True)
@@ -313,9 +325,6 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
             " image, a numpy array or a torch tensor"
         )
-    checked = _checked(decoded.pixels, name)
-    decoded.borrowed &= checked is decoded.pixels
-    decoded.pixels = checked
     return decoded
 
 
@@ -342,7 +351,7 @@ def _read_stream(stream: BinaryIO, name: str) -> bytes:
     return data
 
 
-def _is_torch(source: Any) -> bool:
+def is_torch(source: Any) -> bool:
     return hasattr(source, "detach") and type(source).__module__.split(".")[0] == "torch"
 
 

@@ -15,6 +15,7 @@ NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
+MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -26,7 +27,13 @@ LAYERS: dict[str, set[str]] = {
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
-    "trimap": PICTURES | {"bands", "errors"},
+    "labels": {"errors"},
+    "grey_levels": {"notes"},
+    "mask_shapes": {"errors", "images"},
+    "mask_colours": {"decoded", "labels"},
+    "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
+    "masks": PICTURES | MASKS | {"errors"},
+    "trimap": PICTURES | MASKS | {"bands", "errors"},
     "foreground": PICTURES | {"errors", "waiting"},
     "compositing": PICTURES | {"errors"},
     "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
@@ -37,11 +44,13 @@ LAYERS: dict[str, set[str]] = {
     "pipeline": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
     "cutting": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"},
+    | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
+    | {"labels"},
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "memory", "waiting"},
-    "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    | {"compositing", "display", "memory", "waiting", "masks"},
+    "batch": PICTURES
+    | {"labels", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
