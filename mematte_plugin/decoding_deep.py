@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .colour_tags import told_by_exr
 from .decoded import (
     ORIENTATION_TAG,
+    STRAIGHT_ALPHA,
     Decoded,
     check_size,
     clean_dpi,
     drop_foreign_icc,
+    finite,
     rgb_order,
     unpremultiply,
     upright,
@@ -183,6 +186,7 @@ def decode_exr(data: bytes, name: str, max_pixels: int) -> Decoded:
             file.write(data)
         with OpenEXR.File(path, header_only=True) as file:
             header = file.header()  # emptied when the file is closed
+            told, straight = told_by_exr(header), bool(header.get(STRAIGHT_ALPHA))
             x0, y0, x1, y1 = (int(v) for v in np.ravel(header["displayWindow"]))
             left, top, right, bottom = (int(v) for v in np.ravel(header["dataWindow"]))
         size = (y1 - y0 + 1, x1 - x0 + 1)
@@ -200,8 +204,7 @@ def decode_exr(data: bytes, name: str, max_pixels: int) -> Decoded:
             " write the beauty pass alone"
         )
     pixels = grouped.astype(np.float32)
-    if not np.isfinite(pixels).all():
-        raise InputError(f"{name}: holds NaN or infinite values; repair it in your compositor")
+    pixels = finite(pixels, grouped.dtype, name)
     if (size, (x0, y0)) != (pixels.shape[:2], (left, top)):
         # Compositors crop the data window; the frame is the display window.
         frame = np.zeros((*size, *pixels.shape[2:]), np.float32)
@@ -210,10 +213,7 @@ def decode_exr(data: bytes, name: str, max_pixels: int) -> Decoded:
         if ys.start < ys.stop and xs.start < xs.stop:
             frame[ys.start - y0 : ys.stop - y0, xs.start - x0 : xs.stop - x0] = pixels[shifted]
         pixels = frame
-    if pixels.ndim == 3 and pixels.shape[2] == 4:  # EXR colours are premultiplied by convention
+    # EXR colours are premultiplied by convention
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and not straight:
         pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:
-        warn_user(f"{name}: HDR values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
-        pixels = pixels.clip(0.0, 1.0)
-    return Decoded(pixels, linear=True)
+    return Decoded(pixels, linear=True, told=told)

@@ -14,7 +14,9 @@ PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
+PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"} | {
+    *("colour_spaces", "colour_tags", "photo", "photo_colour", "profiles")
+}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -24,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "weights": {"errors", "network", "waiting"},
     "memory": {"display", "errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
+    "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
     "trimap": PICTURES | {"bands", "errors"},
