@@ -10,6 +10,8 @@ from pathlib import Path
 
 import mematte_plugin
 
+from .patience import PATIENCE
+
 PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
@@ -90,7 +92,7 @@ def test_importing_is_light_and_silent() -> None:
         "print(json.dumps([name for name in heavy if name in sys.modules]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert json.loads(done.stdout) == []
     assert done.stderr == ""
