@@ -78,7 +78,9 @@ def _or_refused(call: Callable[[], object]) -> object:
             return call()
         except MEMatteError as error:
             text = str(error)
-            assert text and "\n" not in text and len(text) < 1000, text
+            assert text
+            assert "\n" not in text, text
+            assert len(text) < 1000, text
             return None
 
 

@@ -1,8 +1,8 @@
 """Fuzzing with atheris: python -m tests.fuzz.run CORPUS --minutes 20
 
 CORPUS is a folder outside the repository; it is filled with the seeds first. What is found lies
-there as crash-… or timeout-…: mend the fault, and put the file into tests/fuzz/found, from where the
-tests replay it. Needs `pip install atheris`.
+there as crash-… or timeout-…: mend the fault, and put the file into tests/fuzz/found, from where
+the tests replay it. Needs `pip install atheris`.
 """
 
 from __future__ import annotations
