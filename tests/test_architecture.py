@@ -41,7 +41,9 @@ LAYERS: dict[str, set[str]] = {
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
     | {"compositing", "display", "memory", "waiting"},
-    "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    "batch_report": set(),
+    "batch": PICTURES
+    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
