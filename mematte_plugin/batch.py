@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from .batch_report import BatchItem, BatchReport, Status
+from .decoding import READABLE
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import read_photo
 from .memory.units import parse_bytes
@@ -29,11 +30,6 @@ from .pipeline import Budget, MattingPipeline
 from .retention import Retention
 from .trimap import trimap_for
 from .writing import FORMATS, check_writable, write_image
-
-READABLE = frozenset(
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
-)
-"""Suffixes that make a file of the folder a photo, a trimap or a mask."""
 
 GUIDE_ENDINGS = ("", "_trimap", "_mask")
 """What may follow the photo's stem in the name of its trimap or mask; the first match counts."""

@@ -14,7 +14,8 @@ PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
+PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
+PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
