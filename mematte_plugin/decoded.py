@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,9 @@ MAX_PIXELS = 300_000_000
 
 ORIENTATION_TAG = 0x0112
 """The EXIF and TIFF tag."""
+
+Role: TypeAlias = Literal["photo", "mask", "trimap", "background"]
+"""What a picture is for."""
 
 logger = logging.getLogger(__name__)
 

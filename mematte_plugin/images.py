@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image
 
-from .decoded import MAX_PIXELS, Decoded, check_size, to_unit
+from .decoded import MAX_PIXELS, Decoded, Role, check_size, to_unit
 from .decoding import decode, from_pil
 from .display import LONGEST, as_html, file_name, profile_name
 from .errors import InputError
@@ -22,6 +22,7 @@ from .writing import check_writable, to_steps, write_image
 __all__ = [
     "MAX_PIXELS",
     "ImageSource",
+    "Layer",
     "Photo",
     "check_writable",
     "linear_to_srgb",
@@ -35,7 +36,24 @@ __all__ = [
 ]
 
 ImageSource: TypeAlias = Any
-"""str or Path, bytes, a binary file, a Pillow image, a numpy array or a torch tensor."""
+"""str or Path, bytes, a binary file, a `Layer`, a Pillow image, a numpy array or a torch tensor."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an EXR file, wherever a photo, a trimap or a mask may be given.
+
+    source: the file: path, bytes or binary file object.
+    name: the layer's or part's name, or a channel's, as the message lists them that an EXR of
+        several layers gives; case does not matter.
+
+    Example:
+        >>> cut("shot.exr", mask=Layer("shot.exr", "roto.hero"))  # doctest: +SKIP
+    """
+
+    source: Any
+    name: str
+
 
 _RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
 _EIGHT_BIT = (
@@ -120,7 +138,12 @@ class Photo:
 
 
 def read_photo(
-    source: ImageSource, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: ImageSource,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
+    role: Role = "photo",
 ) -> Photo:
     """Read a photograph; see `Photo` for what is kept.
 
@@ -131,6 +154,8 @@ def read_photo(
         Arrays are copied, so that the caller may reuse them.
     name: how messages call it; default the path, or "image".
     max_pixels: larger files are refused by their header, before decoding.
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
+    role: what the picture is for, "photo" or "background", as messages have it.
 
     EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Of animations and
     multi-page TIFFs the first picture is taken and of HDR (EXR) values the part in [0, 1], with a
@@ -139,8 +164,9 @@ def read_photo(
     Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
     or value range is none of the above.
     """
+    source, layer = _of_layer(source, layer)
     name = _name(source, name, "image")
-    decoded = _decoded(source, name, max_pixels)
+    decoded = _decoded(source, name, max_pixels, role, layer)
     pixels, alpha = decoded.pixels, None
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
@@ -172,6 +198,7 @@ def read_gray(
     name: str = "trimap",
     use_alpha: bool = False,
     max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
 ) -> np.ndarray:
     """Read a trimap or mask as (H, W) float32 in [0, 1].
 
@@ -180,14 +207,17 @@ def read_gray(
         are only 0 and 1 are a mask of 0 and 1.
     name: what messages call it, next to its path; default "trimap".
     use_alpha: take the alpha channel where the source has one that is not opaque (masks).
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
 
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
+    source, layer = _of_layer(source, layer)
+    role: Role = "mask" if use_alpha else "trimap"
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
     if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
-    pixels = _decoded(source, name, max_pixels).pixels
+    pixels = _decoded(source, name, max_pixels, role, layer).pixels
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = 1.0 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
@@ -289,16 +319,25 @@ def _name(source: Any, name: str | None, default: str) -> str:
 
 def grey_name(source: Any, role: str) -> str:
     """What messages call a trimap or mask: its role, and its path where it has one."""
+    source, _ = _of_layer(source, None)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return role if not path or path in role else f"{role} {path}"
 
 
-def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
+def _of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
+    """The source itself and the layer of it."""
+    return (source.source, source.name) if isinstance(source, Layer) else (source, layer)
+
+
+def _decoded(
+    source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
+) -> Decoded:
     """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
-    if isinstance(source, str | os.PathLike):
-        decoded = decode(_read_file(Path(source), name), name, max_pixels=max_pixels)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        decoded = decode(bytes(source), name, max_pixels=max_pixels)
+    data = _file_bytes(source, name)
+    if data is not None:
+        decoded = decode(data, name, max_pixels=max_pixels, role=role, layer=layer)
+    elif layer is not None:
+        raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
     elif isinstance(source, Image.Image):
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
@@ -306,8 +345,6 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
         decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
         decoded = Decoded(source, borrowed=True)
-    elif hasattr(source, "read"):
-        decoded = decode(_read_stream(source, name), name, max_pixels=max_pixels)
     else:
         raise InputError(
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
@@ -317,6 +354,17 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
     decoded.borrowed &= checked is decoded.pixels
     decoded.pixels = checked
     return decoded
+
+
+def _file_bytes(source: Any, name: str) -> bytes | None:
+    """What is in the file that the source is or names; None where it is no file."""
+    if isinstance(source, str | os.PathLike):
+        return _read_file(Path(source), name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if hasattr(source, "read") and not isinstance(source, Image.Image):
+        return _read_stream(source, name)
+    return None
 
 
 def _read_file(path: Path, name: str) -> bytes:
@@ -334,6 +382,9 @@ def _read_file(path: Path, name: str) -> bytes:
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
     try:
+        # One that was just written stands at its end; like Pillow, all of it is meant.
+        if getattr(stream, "seekable", bool)():
+            stream.seek(0)
         data = stream.read()
     except (OSError, ValueError) as error:  # also text files of another encoding
         raise InputError(f"{name}: cannot be read ({error}); give an open binary file") from error

@@ -16,7 +16,8 @@ PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
+PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
+PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -43,7 +44,9 @@ LAYERS: dict[str, set[str]] = {
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
     | {"compositing", "display", "memory", "waiting"},
-    "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    "batch_report": set(),
+    "batch": PICTURES
+    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}

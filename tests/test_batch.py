@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.batch import BatchItem, BatchOptions, BatchReport, plan_batch, run_batch
+from mematte_plugin.batch import BatchOptions, plan_batch, run_batch
+from mematte_plugin.batch_report import BatchItem, BatchReport
 from mematte_plugin.errors import InputError, OutputError, SettingError, WeightsError
 from mematte_plugin.pipeline import MattingPipeline
 from mematte_plugin.weights.save import save_network
