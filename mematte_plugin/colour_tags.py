@@ -160,7 +160,7 @@ def _sub(exif: Image.Exif, which: int) -> dict[int, Any]:
 def _tiff(data: bytes) -> Told | None:
     """EXIF's word where there is one, else the colorimetry of the TIFF itself."""
     exif = Image.Exif()
-    exif.load_from_fp(io.BytesIO(data))  # type: ignore[no-untyped-call]
+    exif.load_from_fp(io.BytesIO(data))
     if exif.get(34675):
         return None
     by_exif = _exif(exif)

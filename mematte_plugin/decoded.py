@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,9 @@ STRAIGHT_ALPHA = "oiio:UnassociatedAlpha"
 
 HALF_MAX = 65504.0
 """The largest half float."""
+
+Role: TypeAlias = Literal["photo", "mask", "trimap", "background"]
+"""What a picture is for."""
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ Sources are paths, bytes, binary files, Pillow images, numpy arrays and torch te
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from .colour_spaces import check_input_space
 from .colour_tags import told_by_image
-from .decoded import MAX_PIXELS, Decoded, check_size, to_unit
+from .decoded import MAX_PIXELS, Decoded, Role, check_size, to_unit
 from .decoding import decode, from_pil
 from .errors import InputError
 from .notes import warn_user
@@ -25,6 +26,7 @@ from .writing import check_writable, write_image
 __all__ = [
     "MAX_PIXELS",
     "ImageSource",
+    "Layer",
     "Photo",
     "check_writable",
     "linear_to_srgb",
@@ -38,7 +40,24 @@ __all__ = [
 ]
 
 ImageSource: TypeAlias = Any
-"""str or Path, bytes, a binary file, a Pillow image, a numpy array or a torch tensor."""
+"""str or Path, bytes, a binary file, a `Layer`, a Pillow image, a numpy array or a torch tensor."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an EXR file, wherever a photo, a trimap or a mask may be given.
+
+    source: the file: path, bytes or binary file object.
+    name: the layer's or part's name, or a channel's, as the message lists them that an EXR of
+        several layers gives; case does not matter.
+
+    Example:
+        >>> cut("shot.exr", mask=Layer("shot.exr", "roto.hero"))  # doctest: +SKIP
+    """
+
+    source: Any
+    name: str
+
 
 _RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
 _EIGHT_BIT = (
@@ -52,6 +71,8 @@ def read_photo(
     *,
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
+    role: Role = "photo",
     input_space: str | None = None,
 ) -> Photo:
     """Read a photograph; see `Photo` for what is kept.
@@ -64,6 +85,8 @@ def read_photo(
         Arrays are copied, so that the caller may reuse them.
     name: how messages call it; default the path, or "image".
     max_pixels: larger files are refused by their header, before decoding.
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
+    role: what the picture is for, "photo" or "background", as messages have it.
     input_space: what the colours are, whatever the file says: "srgb", "display-p3", "adobe-rgb",
         "rec2020", or scene-linear light: "linear-srgb" (Rec. 709), "linear-p3", "linear-rec2020",
         "acescg", "aces2065-1".
@@ -77,9 +100,10 @@ def read_photo(
     Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
     or value range is none of the above; SettingError for an unknown input_space.
     """
+    source, layer = _of_layer(source, layer)
     name = _name(source, name, "image")
     space = check_input_space(input_space)
-    decoded = _decoded(source, name, max_pixels)
+    decoded = _decoded(source, name, max_pixels, role, layer)
     if decoded.pixels.dtype.kind == "f":
         light = decoded.linear or (space is not None and space.startswith(("linear", "aces")))
         checked = check_range(decoded.pixels, name, light=light)
@@ -118,6 +142,7 @@ def read_gray(
     name: str = "trimap",
     use_alpha: bool = False,
     max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
 ) -> np.ndarray:
     """Read a trimap or mask as (H, W) float32 in [0, 1].
 
@@ -126,14 +151,17 @@ def read_gray(
         are only 0 and 1 are a mask of 0 and 1.
     name: what messages call it, next to its path; default "trimap".
     use_alpha: take the alpha channel where the source has one that is not opaque (masks).
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
 
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
+    source, layer = _of_layer(source, layer)
+    role: Role = "mask" if use_alpha else "trimap"
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
     if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
-    pixels = _within(_decoded(source, name, max_pixels), name)
+    pixels = _within(_decoded(source, name, max_pixels, role, layer), name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = 1.0 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
@@ -220,16 +248,25 @@ def _name(source: Any, name: str | None, default: str) -> str:
 
 def grey_name(source: Any, role: str) -> str:
     """What messages call a trimap or mask: its role, and its path where it has one."""
+    source, _ = _of_layer(source, None)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return role if not path or path in role else f"{role} {path}"
 
 
-def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
+def _of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
+    """The source itself and the layer of it."""
+    return (source.source, source.name) if isinstance(source, Layer) else (source, layer)
+
+
+def _decoded(
+    source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
+) -> Decoded:
     """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
-    if isinstance(source, str | os.PathLike):
-        decoded = decode(_read_file(Path(source), name), name, max_pixels=max_pixels)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        decoded = decode(bytes(source), name, max_pixels=max_pixels)
+    data = _file_bytes(source, name)
+    if data is not None:
+        decoded = decode(data, name, max_pixels=max_pixels, role=role, layer=layer)
+    elif layer is not None:
+        raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
     elif isinstance(source, Image.Image):
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
@@ -238,8 +275,6 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
         decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
         decoded = Decoded(source, borrowed=True)
-    elif hasattr(source, "read"):
-        decoded = decode(_read_stream(source, name), name, max_pixels=max_pixels)
     else:
         raise InputError(
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
@@ -249,6 +284,17 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
     decoded.borrowed &= checked is decoded.pixels
     decoded.pixels = checked
     return decoded
+
+
+def _file_bytes(source: Any, name: str) -> bytes | None:
+    """What is in the file that the source is or names; None where it is no file."""
+    if isinstance(source, str | os.PathLike):
+        return _read_file(Path(source), name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if hasattr(source, "read") and not isinstance(source, Image.Image):
+        return _read_stream(source, name)
+    return None
 
 
 def _read_file(path: Path, name: str) -> bytes:
@@ -266,6 +312,9 @@ def _read_file(path: Path, name: str) -> bytes:
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
     try:
+        # One that was just written stands at its end; like Pillow, all of it is meant.
+        if getattr(stream, "seekable", bool)():
+            stream.seek(0)
         data = stream.read()
     except (OSError, ValueError) as error:  # also text files of another encoding
         raise InputError(f"{name}: cannot be read ({error}); give an open binary file") from error
