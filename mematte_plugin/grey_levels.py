@@ -24,6 +24,7 @@ _LEAST = 0.002  # share of the pixels that makes a peak
 _AT_LEAST = 0.1  # of its half's largest peak, that a peak beyond it has if it is no overshoot
 _CLEAR = 0.6  # share of the pixels in the peaks, from which on levels are clear
 _EXACT = 0.8  # share of a peak that has exactly one value, where there is no noise
+_PLAIN = 0.01  # share of black, and of white, that is no overshoot beside an edge
 _CONTRAST = 0.012  # between black and white at least; 10 bits of 16 are 0.0156
 
 # Where the grey is that stands for unknown, in a trimap without white or without black.
@@ -115,8 +116,17 @@ def _is_clear(values: np.ndarray, black: Peak, white: Peak) -> bool:
     return 2 * black.share >= dark and 2 * white.share >= light
 
 
+def _is_plain(values: np.ndarray) -> bool:
+    """Whether there is black as well as white, so that no other level is either of them."""
+    black = np.count_nonzero(values <= KNOWN)
+    white = np.count_nonzero(values >= 1 - KNOWN)
+    return bool(min(black, white) >= _PLAIN * values.size)
+
+
 def settle_trimap(values: np.ndarray, name: str, top: float, *, lossy: bool = False) -> np.ndarray:
     """A trimap with its black at 0 and its white at 1; see `settle_mask`."""
+    if _is_plain(values):
+        return without_specks(values) if lossy else values
     peaks = find_peaks(values)
     main = sorted(sorted(peaks, key=lambda peak: -peak.share)[:3], key=lambda peak: peak.at)
     if len(main) < 2 or sum(peak.share for peak in main) < _CLEAR:

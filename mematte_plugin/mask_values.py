@@ -41,6 +41,12 @@ def pieces(values: np.ndarray) -> Iterator[np.ndarray]:
         yield values[top : top + 128]
 
 
+def is_whole(values: np.ndarray) -> bool:
+    """Whether float values are integers, of 32 bits at most."""
+    whole = max(abs(float(values.min())), abs(float(values.max()))) < 2**31
+    return whole and all(bool((rows == np.rint(rows)).all()) for rows in pieces(values))
+
+
 def settle(values: np.ndarray, asked: Asked) -> np.ndarray:
     """(H, W) float32 in [0, 1] of one channel of bool, integers or float."""
     if values.dtype == np.bool_:
@@ -160,8 +166,7 @@ def _of_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | N
             if np.abs(scaled - np.rint(scaled)).max() > _STEP:
                 return unit, None
         return np.rint(unit * 255).astype(np.uint8), unit
-    whole = max(abs(low), abs(high)) < 2**31
-    if whole and all((rows == np.rint(rows)).all() for rows in pieces(values)):
+    if is_whole(values):
         return values.astype(np.int64), None
     if low >= -SLACK and 1.5 < high <= 255.5:
         return (values / 255).clip(0, 1).astype(np.float32), None

@@ -6,7 +6,7 @@ understood where they can mean one thing only, and else refused with what they h
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from . import mask_colours
 from .decoded import Decoded, to_unit
 from .errors import InputError
 from .grey_levels import KNOWN
-from .images import MAX_PIXELS, ImageSource, grey_name, opened
+from .images import MAX_PIXELS, ImageSource, grey_name, of_layer, opened
 from .labels import Objects, chosen, count_values, flatness, parse_objects
 from .mask_shapes import as_picture
-from .mask_values import FEW_LABELS, Asked, Role, pieces, settle
+from .mask_values import FEW_LABELS, Asked, Role, is_whole, pieces, settle
 from .notes import warn_user
 
 _GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
@@ -32,6 +32,7 @@ def read_mask(
     name: str = "mask",
     objects: Objects = None,
     max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
 ) -> np.ndarray:
     """Read a mask of a subject as (H, W) float32: 0 background, 1 subject, softly between.
 
@@ -42,6 +43,7 @@ def read_mask(
     objects: of a label map the ids that are the subject, 1 or [1, 3], of a coloured one its
         colours, "#ff0000". None takes the only object there is.
     max_pixels: larger files are refused by their header, before decoding.
+    layer: of an EXR with several layers or parts, the one to take; as `images.Layer` says.
 
     Warns (MEMatteWarning) where levels are stretched or a choice was made for the user. Raises
     InputError like `images.read_photo`; for photographs, stacks of masks, label maps of several
@@ -49,9 +51,7 @@ def read_mask(
     for objects that are no ids.
     """
     ids = parse_objects(objects)
-    name = grey_name(source, name)
-    decoded = opened(source, name, max_pixels)
-    picture = as_picture(decoded.pixels, source, name)
+    decoded, picture, name = _opened(source, name, "mask", max_pixels, layer=layer)
     if decoded.indices is not None and (ids is not None or _is_label_palette(decoded)):
         counts = count_values(decoded.indices) or {}
         if ids is not None or len(counts) > 2 or 0 in counts:
@@ -66,7 +66,11 @@ def read_mask(
 
 
 def read_trimap(
-    source: ImageSource, *, name: str = "trimap", max_pixels: int = MAX_PIXELS
+    source: ImageSource,
+    *,
+    name: str = "trimap",
+    max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
 ) -> np.ndarray:
     """Read a trimap as (H, W) float32: 0 background, 1 foreground, unknown between.
 
@@ -75,12 +79,11 @@ def read_trimap(
         painted with black and white are unknown.
     name: what messages call it, next to its path.
     max_pixels: larger files are refused by their header, before decoding.
+    layer: of an EXR with several layers or parts, the one to take; as `images.Layer` says.
 
     Warns and raises as `read_mask` does.
     """
-    name = grey_name(source, name)
-    decoded = opened(source, name, max_pixels)
-    picture = as_picture(decoded.pixels, source, name)
+    decoded, picture, name = _opened(source, name, "trimap", max_pixels, layer=layer)
     if decoded.indices is not None and _is_label_palette(decoded):
         counts = count_values(decoded.indices) or {}
         if max(counts, default=0) <= FEW_LABELS and 1 < len(counts) <= 3:
@@ -93,6 +96,22 @@ def read_trimap(
     if picture.ndim == 3:
         picture = _grey_of_trimap(picture, name)
     return settle(picture, Asked("trimap", name, lossy=decoded.lossy))
+
+
+def _opened(
+    source: Any, name: str, role: Role, max_pixels: int, *, layer: str | None
+) -> tuple[Decoded, np.ndarray, str]:
+    """What was decoded, its pixels as (H, W), (H, W, 3) or (H, W, 4), and what messages call it."""
+    source, layer = of_layer(source, layer)
+    name = grey_name(source, name)
+    decoded = opened(source, name, max_pixels, role, layer)
+    pixels = as_picture(decoded.pixels, source, name)
+    if decoded.linear and pixels.dtype.kind == "f":
+        low, high = float(pixels.min()), float(pixels.max())
+        if (low < 0 or high > 1) and not is_whole(pixels):
+            warn_user(f"{name}: values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
+            pixels = pixels.clip(0.0, 1.0)
+    return decoded, pixels, name
 
 
 # ---- colours -------------------------------------------------------------------------------------
