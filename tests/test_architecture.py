@@ -39,7 +39,8 @@ LAYERS: dict[str, set[str]] = {
     "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
     "masks": PICTURES | MASKS | {"errors"},
     "trimap": PICTURES | MASKS | {"bands", "errors"},
-    "foreground": PICTURES | {"errors", "waiting"},
+    "multilevel": set(),
+    "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
     "compositing": PICTURES | {"errors"},
     "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
     "views": PICTURES | {"compositing", "errors"},
@@ -59,7 +60,7 @@ LAYERS: dict[str, set[str]] = {
     | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
     | {"labels"},
     "evaluation": PICTURES
-    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
+    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
     | {"foreground", "images"},  # to import people's pictures
 }
