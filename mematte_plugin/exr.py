@@ -11,7 +11,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .decoded import Decoded, Header, Role, check_size, unpremultiply
+from .colour_tags import told_by_exr
+from .decoded import (
+    STRAIGHT_ALPHA,
+    Decoded,
+    Header,
+    Role,
+    check_size,
+    finite,
+    unpremultiply,
+)
 from .errors import InputError
 from .exr_layers import Address, choose, groups_of
 from .notes import warn_user
@@ -58,22 +67,19 @@ def decode_exr(
         for left, top, right, bottom in (shown, stored):
             check_size(bottom - top + 1, right - left + 1, name, max_pixels)
         with OpenEXR.File(path, separate_channels=True) as file:
-            planes = [_plane(file.parts[part].channels[channel]) for part, channel in wanted]
-    pixels = _together(planes, wanted)
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise InputError(f"{name}: holds NaN or infinite values; repair it in your compositor")
-    pixels = _framed(pixels, shown, stored)
+            planes = [
+                np.asarray(file.parts[part].channels[channel].pixels) for part, channel in wanted
+            ]
+    planes = [_finite_float(plane, name) if plane.dtype.kind == "f" else plane for plane in planes]
+    pixels = _framed(_together(planes, wanted), shown, stored)
     if role in ("mask", "trimap"):
         return Decoded(_mask_values(pixels, name), linear=True)
     if pixels.dtype.kind != "f":
         raise InputError(f"{name}: holds integers, which are ids and no colours; is it the mask?")
-    if pixels.ndim == 3 and pixels.shape[2] == 4:  # EXR colours are premultiplied by convention
+    # EXR colours are premultiplied by convention
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and not header.get(STRAIGHT_ALPHA):
         pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:
-        warn_user(f"{name}: HDR values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
-        pixels = pixels.clip(0.0, 1.0)
-    return Decoded(pixels, linear=True)
+    return Decoded(pixels, linear=True, told=told_by_exr(header))
 
 
 def _openexr(name: str) -> Any:
@@ -101,9 +107,8 @@ def _window(stored: Any) -> Window:
     return left, top, right, bottom
 
 
-def _plane(channel: Any) -> np.ndarray:
-    values = np.asarray(channel.pixels)
-    return values.astype(np.float32) if values.dtype.kind == "f" else values
+def _finite_float(plane: np.ndarray, name: str) -> np.ndarray:
+    return finite(plane.astype(np.float32), plane.dtype, name)
 
 
 def _together(planes: list[np.ndarray], wanted: tuple[Address, ...]) -> np.ndarray:

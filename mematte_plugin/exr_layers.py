@@ -98,12 +98,12 @@ def _photo(groups: list[Group], role: Role, name: str) -> tuple[Address, ...]:
         if found:
             raise InputError(f"{name}: {_several(found, role)}")
     what = {"photo": "a photo", "background": "a background"}.get(role, role)
-    matte = ""
+    remedy = "write the beauty pass"
     if sum(len(group.channels) for group in groups) == 1:
-        matte = "; is it the mask, and the two were swapped"
+        remedy = f"is it the mask, and were the two swapped? Give the picture as {role}"
     raise InputError(
         f"{name}: the EXR has no colour layer (R, G, B) for {what}, it holds"
-        f" {_listed(groups)}{matte}? Write the beauty pass"
+        f" {_listed(groups)}; {remedy}"
     )
 
 

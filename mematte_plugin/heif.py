@@ -47,12 +47,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Decoded:
     if channels in ("LA", "La"):
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     icc = picture.info.get("icc_profile") or None
-    nclx = picture.info.get("nclx_profile") or {}
-    keys = ("color_primaries", "transfer_characteristics", "matrix_coefficients")
-    codes = tuple(int(nclx.get(key, 2)) for key in keys)
-    decoded = Decoded(np.array(pixels, order="C"), icc)
-    decoded.nclx = (codes[0], codes[1], codes[2]) if nclx else None
-    return drop_foreign_icc(decoded, name)
+    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), icc), name)
 
 
 def _opened(data: bytes, name: str) -> Any:
