@@ -151,7 +151,7 @@ def _mask_values(pixels: np.ndarray, name: str) -> np.ndarray:
     low, high = float(pixels.min()), float(pixels.max())
     if pixels.dtype.kind != "f":
         return _narrowed(pixels, high)
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return pixels
     if low >= 0 and (pixels == np.rint(pixels)).all():
         return _narrowed(pixels, high)

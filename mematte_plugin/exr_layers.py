@@ -1,4 +1,4 @@
-"""Which channels of an OpenEXR file are the picture: its parts, layers and what people call them."""
+"""Which channels of an OpenEXR file are the picture: parts, layers and what people call them."""
 
 from __future__ import annotations
 

@@ -61,9 +61,11 @@ def _opened(data: bytes, name: str) -> Any:
         ) from error
     try:
         file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    except (RuntimeError, NotImplementedError) as error:
+    except Exception as error:
         if "nsupported" not in str(error):
-            raise
+            raise InputError(
+                f"{name}: the HEIC picture is damaged or cut off ({error}); copy it again"
+            ) from error
         raise InputError(
             f"{name}: is a HEIF picture of a kind that libheif cannot read ({error}); export it as"
             " PNG, JPEG or TIFF"

@@ -20,13 +20,13 @@ _XYZ_TO_RGB = np.array(
 
 
 @cache
-def has_wide_inks() -> bool:
-    """Profiles can be applied to CMYK of 16 bits."""
+def has_imagecodecs() -> bool:
+    """What the extra `formats` brings for TIFF, and for profiles of 16-bit CMYK."""
     try:
-        import imagecodecs
+        import imagecodecs  # noqa: F401
     except ImportError:
         return False
-    return bool(imagecodecs.CMS.available)
+    return True
 
 
 def cmyk_to_rgb(inks: np.ndarray, icc: bytes | None, name: str) -> np.ndarray:
@@ -37,7 +37,7 @@ def cmyk_to_rgb(inks: np.ndarray, icc: bytes | None, name: str) -> np.ndarray:
     if icc is not None and icc[16:20] == b"CMYK":
         if inks.dtype == np.uint8:
             return np.array(icc_to_srgb(Image.fromarray(inks, "CMYK"), icc))
-        if not has_wide_inks():
+        if not has_imagecodecs():
             warn_user(f"{name}: its 16-bit CMYK is read with 8 bits; imagecodecs would keep them")
             eight = ((inks.astype(np.uint32) + 128) // 257).astype(np.uint8)
             return np.array(icc_to_srgb(Image.fromarray(eight, "CMYK"), icc))
@@ -92,8 +92,6 @@ def lab_to_rgb(lab: np.ndarray, *, icc_encoding: bool) -> np.ndarray:
         f = np.stack([fy + ab[:, 0] / 500, fy, fy - ab[:, 1] / 200], axis=1)
         xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _D50
         linear = (xyz @ _XYZ_TO_RGB.T).clip(0, 1)
-        encoded = np.where(
-            linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
-        )
+        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
         row[:] = np.rint(encoded * top)
     return out

@@ -1,4 +1,4 @@
-"""JPEG XL: its header by ourselves, its pixels by pillow-jxl-plugin and, above 8 bits, imagecodecs."""
+"""JPEG XL: its header, and its pixels by pillow-jxl-plugin and, above 8 bits, imagecodecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Camera raw files, developed by LibRaw through rawpy: as the camera balanced them, nothing more."""
+"""Camera raw files, developed by LibRaw through rawpy: with the camera's white, nothing more."""
 
 from __future__ import annotations
 

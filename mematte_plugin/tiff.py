@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from .decoded import (
     FORMATS_PIP,
@@ -30,13 +30,18 @@ from .decoded import (
     upright,
 )
 from .errors import InputError
-from .inks import cmyk_to_rgb, has_wide_inks, lab_to_rgb
+from .inks import cmyk_to_rgb, has_imagecodecs, lab_to_rgb
 from .notes import warn_user
 
 GREY, RGB, PALETTE, MASK, INKS, YCBCR = (0, 1), 2, 3, 4, 5, 6
 LAB = (8, 9)
 """PhotometricInterpretation: CIE L*a*b*, and as ICC encodes it."""
 
+_LZW, _JPEG = 5, (6, 7)
+"""Compression."""
+_BY_LIBTIFF = (1, 2, 3, 4, _LZW, *_JPEG, 8, 32773, 32946)
+"""What every Pillow has; of others it may speak on stderr."""
+_COMPRESSIONS = {1: "no", 8: "ZIP", 32946: "ZIP"}
 _RAW_PHOTOMETRIC = (32803, 34892)
 _DNG_VERSION = 50706
 _SUB_IFDS = 330
@@ -56,7 +61,7 @@ class Layout:
     """Of number: "u", "i", "f" or "c" as in numpy."""
     photometric: int
     extra: tuple[int, ...]
-    """What the samples behind the colours are: 0 unspecified, 1 premultiplied and 2 straight alpha."""
+    """The samples behind the colours: 0 unspecified, 1 premultiplied and 2 straight alpha."""
     compression: str
     """Its name."""
     orientation: int
@@ -72,7 +77,7 @@ class Layout:
         """Bytes of a value once it is decoded."""
         if self.kind == "f" or self.bits > 16:
             return 4
-        narrowed = self.photometric == INKS and self.icc is not None and not has_wide_inks()
+        narrowed = self.photometric == INKS and self.icc is not None and not has_imagecodecs()
         return 1 if self.bits <= 8 or self.photometric == PALETTE or narrowed else 2
 
 
@@ -91,7 +96,7 @@ def opened(file: BinaryIO, name: str) -> Iterator[Any]:
     try:
         with tifffile.TiffFile(file) as tif:
             if not len(tif.pages):
-                raise InputError(f"{name}: the TIFF is cut off; copy or export it again")
+                raise InputError(f"{name}: the TIFF is damaged or cut off; copy or export it again")
             yield tif
     finally:
         log.removeFilter(elsewhere)
@@ -178,7 +183,7 @@ def _layout(page: Any, name: str) -> Layout:
         kind=kind,
         photometric=int(page.photometric),
         extra=(*extra, *(0,) * (samples - colours - len(extra))),
-        compression=_named(page.compression),
+        compression=_COMPRESSIONS.get(int(page.compression), _named(page.compression)),
         orientation=_orientation(page),
         icc=bytes(icc) if isinstance(icc, bytes) and icc else None,
     )
@@ -234,7 +239,10 @@ def _check_whole(page: Any, size: int, name: str) -> None:
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     # Old software rounds the count of the last strip up.
     if any(at > size for at in page.dataoffsets) or max(ends, default=0) > size + 8:
-        raise InputError(f"{name}: the TIFF is cut off before its end; copy or export it again")
+        raise InputError(
+            f"{name}: the file is damaged or cut off (the TIFF goes on behind its end); copy or"
+            " export it again"
+        )
 
 
 # ---- samples -------------------------------------------------------------------------------------
@@ -242,56 +250,51 @@ def _check_whole(page: Any, size: int, name: str) -> None:
 
 def _samples(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
     """(H, W, samples) as stored; YCbCr as RGB. Raises InputError where the codec is missing."""
-    jpeg = int(page.compression) in (6, 7) or layout.photometric == YCBCR
-    if jpeg and layout.bits == 8:
-        found = _by_pillow(data, layout)
+    if int(page.compression) in _JPEG or layout.photometric == YCBCR:
+        found = _by_pillow(page, layout, data)
         if found is not None:
             return found
+        if int(page.compression) not in _JPEG:
+            raise InputError(f"{name}: {_cannot(page, layout)}")
     try:
-        if layout.photometric == YCBCR and not jpeg:
-            raise NotImplementedError
-        samples = page.asarray()
-    except NotImplementedError as error:
-        raise InputError(
-            f"{name}: is {_described(layout, page)}, which cannot be read; save it with LZW or ZIP"
-        ) from error
-    except ValueError as error:
-        if "imagecodecs" not in str(error) and "is not available" not in str(error):
+        bare = int(page.compression) == _LZW and not has_imagecodecs()
+        samples = _by_segments(page, data) if bare else page.asarray()
+    except (ImportError, NotImplementedError, ValueError) as error:
+        codec = "imagecodecs" in str(error) or "is not available" in str(error)
+        if isinstance(error, ValueError) and not codec:
             raise
-        found = _by_segments(page, data) if int(page.compression) == 5 else None
+        found = _by_pillow(page, layout, data)
         if found is None:
-            found = _by_pillow(data, layout)
-        if found is None:
-            raise InputError(f"{name}: {_missing(page, layout)}") from error
+            raise InputError(f"{name}: {_cannot(page, layout)}") from error
         samples = found
-    if page.axes.startswith("S"):
+    if page.axes.startswith("S") and samples.shape[-1] != layout.samples:
         samples = np.moveaxis(samples, 0, -1)
     return samples.reshape(*samples.shape[:2], -1)
 
 
-def _missing(page: Any, layout: Layout) -> str:
-    """What to do about a compression or predictor that nothing here can undo."""
+def _cannot(page: Any, layout: Layout) -> str:
+    """What to do about a compression, a predictor or a packing that nothing here can undo."""
     described = _described(layout, page)
     if int(page.predictor) == 3:
         described = described.replace(" compression", " compression, floating-point predictor")
-    try:
-        import imagecodecs  # noqa: F401
-    except ImportError:
-        return (
-            f"is {described}; reading it needs imagecodecs: {FORMATS_PIP}"
-            " (or save it with ZIP compression)"
-        )
-    return f"is {described}, which cannot be read; save it with LZW or ZIP compression"
+    if has_imagecodecs() or layout.photometric == YCBCR:
+        return f"is {described}, which cannot be read; save it with LZW or ZIP compression"
+    return (
+        f"is {described}; reading it needs imagecodecs: {FORMATS_PIP}"
+        " (or save it with 8 or 16 bits and ZIP compression)"
+    )
 
 
-def _by_pillow(data: bytes, layout: Layout) -> np.ndarray | None:
+def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
     """8-bit samples by libtiff, as stored; None where Pillow cannot or finds another picture."""
-    if layout.bits > 8:
+    if layout.bits > 8 or int(page.compression) not in _BY_LIBTIFF:
         return None
+    if layout.orientation != 1:  # which Pillow would apply, in some versions
+        order: Any = "little" if data[:2] == b"II" else "big"
+        at = page.tags[274].valueoffset
+        data = data[:at] + (1).to_bytes(2, order) + data[at + 2 :]
     try:
-        # Its own orientation, which Pillow would apply, is hidden from it.
         image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        image.tag_v2.pop(274, None)
         image.load()
     except Exception:
         return None
@@ -299,8 +302,10 @@ def _by_pillow(data: bytes, layout: Layout) -> np.ndarray | None:
         image = image.convert("RGB")
     samples = np.array(image)
     samples = samples.reshape(*samples.shape[:2], -1)
-    if samples.dtype == np.bool_ and layout.photometric == 0:
-        samples = ~samples  # turned by Pillow already
+    if layout.photometric == 0:  # turned by Pillow already
+        samples = ~samples if samples.dtype == np.bool_ else 255 - samples
+    elif layout.bits < 8 and samples.dtype == np.uint8 and layout.photometric != PALETTE:
+        samples = samples // (255 // ((1 << layout.bits) - 1))  # spread by Pillow already
     expected = (layout.height, layout.width, layout.samples)
     return samples if samples.shape == expected else None
 
@@ -312,9 +317,7 @@ def _by_segments(page: Any, data: bytes) -> np.ndarray | None:
     row = -(-width * (1 if planar else page.samplesperpixel) * page.bitspersample // 8)
     page.compression = 1  # what is left to undo are the predictor, the byte order and the packing
     whole = np.zeros(page.shaped, page.dtype)
-    for index, (at, count) in enumerate(
-        zip(page.dataoffsets, page.databytecounts, strict=False)
-    ):
+    for index, (at, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         if not count:
             continue
         _, place, shape = page.decode(None, index)
