@@ -11,6 +11,8 @@ from .errors import InputError
 Address = tuple[int, str]
 """Number of the part, and the channel's whole name in it."""
 
+MAIN = "main"
+"""What the layer without a name is called."""
 _COLOURS = {"red": "r", "green": "g", "blue": "b", "alpha": "a"}
 _SINGLE = ("a", "y")
 """Channels that are an opacity or a grey picture by their name."""
@@ -24,14 +26,19 @@ class Group:
     part: int
     """Number of the part."""
     names: tuple[str, ...]
-    """What the layer may be called, the first in messages; none where it has no name."""
+    """What the layer may be called, the first one in messages; empty where it has no name."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """Whole channel name by the last piece of it in lower case; red is r, and so on."""
 
     def __str__(self) -> str:
         ends = sorted(self.channels, key=lambda end: ("rgbayz".find(end) % 99, end))
         ends = [self.channels[end].rpartition(".")[2] for end in ends]
-        return f"{self.names[0]} ({', '.join(ends)})" if self.names else ", ".join(ends)
+        return f"{self.names[0] if self.names else MAIN} ({', '.join(ends)})"
+
+    @property
+    def plain(self) -> bool:
+        """Its channels have no layer in front: the picture itself, where others are its parts."""
+        return all("." not in channel for channel in self.channels.values())
 
     @property
     def colour(self) -> tuple[Address, ...]:
@@ -89,9 +96,8 @@ def choose(groups: list[Group], role: Role, layer: str | None, name: str) -> tup
 def _photo(groups: list[Group], role: Role, name: str) -> tuple[Address, ...]:
     for kind in ("colour", "luminance"):
         found = [group for group in groups if getattr(group, kind)]
-        # The layer without a name is the picture itself; the named ones are made on the way to it.
-        plain = [group for group in found if all("." not in end for end in group.channels.values())]
-        if len(found) > 1 and len(plain) == 1:
+        plain = [group for group in found if group.plain]
+        if len(plain) == 1:
             found = plain
         if len(found) == 1:
             return tuple(getattr(found[0], kind))
@@ -100,7 +106,7 @@ def _photo(groups: list[Group], role: Role, name: str) -> tuple[Address, ...]:
     what = {"photo": "a photo", "background": "a background"}.get(role, role)
     remedy = "write the beauty pass"
     if sum(len(group.channels) for group in groups) == 1:
-        remedy = f"is it the mask, and were the two swapped? Give the picture as {role}"
+        remedy = "is it the mask, and were the two swapped?"
     raise InputError(
         f"{name}: the EXR has no colour layer (R, G, B) for {what}, it holds"
         f" {_listed(groups)}; {remedy}"
@@ -114,6 +120,8 @@ def _mask(groups: list[Group], role: Role, name: str) -> tuple[Address, ...]:
     opaque = [group for group in groups if any(end in group.channels for end in _SINGLE)]
     if not opaque:
         opaque = [group for group in groups if group.colour]
+    if any(group.plain for group in opaque):  # what else has colours was made on the way to it
+        opaque = [group for group in opaque if group.plain or not group.colour]
     if len(opaque) == 1:
         return _of_group(opaque[0])
     if opaque:
@@ -142,14 +150,16 @@ def _named(groups: list[Group], role: Role, layer: str, name: str) -> tuple[Addr
             return ((group.part, next(iter(group.channels.values()))),)
         if mask and any(end in group.channels for end in _SINGLE):
             return _of_group(group)
-        if not mask or not list(_channels(groups, layer)):
-            what = "for a photo (R, G, B)" if not mask else "alone; name one of its channels"
-            raise InputError(f"{name}: its layer {group} is no picture {what}")
+        what = "several channels; name one of them" if mask else f"no colours for a {role}"
+        raise InputError(f"{name}: its layer {group} has {what}")
     single = list(_channels(groups, layer))
     if len(single) == 1 and role in ("mask", "trimap"):
         return (single[0],)
-    fault = "has several" if single else "has no"
-    raise InputError(f"{name}: {fault} layer {layer!r}; it holds {_listed(groups)}")
+    fault = f"has no layer {layer!r}"
+    if single:
+        many = "several channels have that name" if len(single) > 1 else f"is no {role}"
+        fault = f"{layer!r}: {many}"
+    raise InputError(f"{name}: {fault}; it holds {_listed(groups)}")
 
 
 def _by_name(groups: list[Group], layer: str) -> Group | None:
@@ -157,7 +167,7 @@ def _by_name(groups: list[Group], layer: str) -> Group | None:
     wanted = layer.lower()
     exact = [g for g in groups if any(wanted == known.lower() for known in g.names)]
     ends = [g for g in groups if any(n.lower().endswith("." + wanted) for n in g.names)]
-    plain = [g for g in groups if not g.names and wanted in ("", "rgb", "rgba", "main")]
+    plain = [g for g in groups if not g.names and wanted in ("", "rgb", "rgba", MAIN)]
     for found in (exact, ends, plain):
         if len(found) == 1:
             return found[0]

@@ -21,7 +21,8 @@ from .notes import warn_user
 
 def read_heif_header(file: BinaryIO, name: str) -> Header:
     """Size, upright, and depth of a HEIC picture; nothing is decoded."""
-    picture = _opened(file.read(), name)
+    found = _opened(file.read(), name)
+    picture = found[found.primary_index]
     width, height = picture.size
     return Header(height, width, 2 if _bits(picture) > 8 else 1)
 
@@ -31,9 +32,12 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Decoded:
 
     EXIF's orientation repeats them and does not count, as the format demands.
     """
-    picture = _opened(data, name)
+    found = _opened(data, name)
+    picture = found[found.primary_index]
     width, height = picture.size
     check_size(height, width, name, max_pixels)
+    if len(found) > 1:
+        warn_user(f"{name}: holds {len(found)} pictures; its primary one is used")
     pixels = np.asarray(picture)
     if pixels.shape[:2] != (height, width):
         raise InputError(
@@ -51,7 +55,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Decoded:
 
 
 def _opened(data: bytes, name: str) -> Any:
-    """The primary image, not decoded yet."""
+    """A pillow_heif.HeifFile, of which nothing is decoded yet."""
     try:
         import pillow_heif
     except ImportError as error:
@@ -70,9 +74,7 @@ def _opened(data: bytes, name: str) -> Any:
             f"{name}: is a HEIF picture of a kind that libheif cannot read ({error}); export it as"
             " PNG, JPEG or TIFF"
         ) from error
-    if len(file) > 1:
-        warn_user(f"{name}: holds {len(file)} pictures; its primary one is used")
-    return file[file.primary_index]
+    return file
 
 
 def _bits(picture: Any) -> int:

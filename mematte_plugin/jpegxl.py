@@ -10,6 +10,7 @@ import numpy as np
 from .bmff import boxes
 from .decoded import FORMATS_PIP, Decoded, Header, check_size, drop_foreign_icc, scaled_bits
 from .errors import InputError
+from .notes import warn_user
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))
@@ -25,6 +26,7 @@ class _Stream:
     orientation: int
     bits: int
     floating: bool
+    animated: bool
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -55,12 +57,19 @@ def decode_jxl(data: bytes, name: str, max_pixels: int) -> Decoded:
             f"{name}: is a JPEG XL picture; reading it needs pillow-jxl-plugin: {FORMATS_PIP}"
             " (or export it as PNG)"
         ) from error
-    packed_jpeg, info, plain, icc, _ = pillow_jxl.Decoder(num_threads=1)(data)
+    try:
+        packed_jpeg, info, plain, icc, _ = pillow_jxl.Decoder(num_threads=1)(data)
+    except RuntimeError as error:  # whose text only helps those who build libjxl
+        raise InputError(
+            f"{name}: the JPEG XL picture is damaged or cut off; copy or export it again"
+        ) from error
     if packed_jpeg:
         from .decoding import decode
 
         return decode(bytes(plain), name, max_pixels=max_pixels)
-    if stream.depth == 1:
+    if stream.animated:
+        warn_user(f"{name}: is animated; its first frame is used")
+    if stream.depth == 1 and not stream.animated:
         pixels = np.frombuffer(plain, np.uint8).reshape(int(info.height), int(info.width), -1)
     else:
         pixels = _deep(data, name)
@@ -83,8 +92,8 @@ def _deep(data: bytes, name: str) -> np.ndarray:
         import imagecodecs
     except ImportError as error:
         raise InputError(
-            f"{name}: is a JPEG XL picture of more than 8 bits; reading it needs imagecodecs:"
-            f" {FORMATS_PIP}"
+            f"{name}: is a JPEG XL picture of more than 8 bits, or animated; reading it needs"
+            f" imagecodecs: {FORMATS_PIP}"
         ) from error
     pixels = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
     return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
@@ -116,7 +125,7 @@ class _Bits:
 def _stream(data: bytes, name: str) -> _Stream:
     bits = _Bits(_codestream(data)[2:64])
     height, width = _size(bits)
-    orientation, depth, floating = 1, 8, False
+    orientation, depth, floating, animated = 1, 8, False, False
     if not bits.take(1):  # not all as usual
         if bits.take(1):
             orientation = 1 + bits.take(3)
@@ -124,13 +133,14 @@ def _stream(data: bytes, name: str) -> _Stream:
                 _size(bits)
             if bits.take(1):
                 _skip_preview(bits)
-            if bits.take(1):
+            animated = bool(bits.take(1))
+            if animated:
                 _skip_animation(bits)
         floating = bool(bits.take(1))
         depth = bits.choice(32, 16, 24, (1, 6)) if floating else bits.choice(8, 10, 12, (1, 6))
     if depth > 16 and not floating:
         raise InputError(f"{name}: is a JPEG XL picture of {depth} bits; save it with 16")
-    return _Stream(height, width, orientation, depth, floating)
+    return _Stream(height, width, orientation, depth, floating, animated)
 
 
 def _codestream(data: bytes) -> bytes:

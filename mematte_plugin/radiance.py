@@ -27,7 +27,13 @@ def decode_hdr(data: bytes, name: str, max_pixels: int) -> Decoded:
     check_size(height, width, name, max_pixels)
     import cv2
 
-    pixels = rgb_order(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+    log = cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_SILENT)  # it would speak of damage on stderr, too
+    try:
+        pixels = rgb_order(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+    finally:
+        log.setLogLevel(level)
     if pixels.shape != (height, width, 3) or pixels.dtype != np.float32:
         raise ValueError(f"decoded as {pixels.shape} {pixels.dtype}")
     return Decoded(pixels, linear=True)

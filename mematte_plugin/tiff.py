@@ -251,22 +251,22 @@ def _check_whole(page: Any, size: int, name: str) -> None:
 def _samples(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
     """(H, W, samples) as stored; YCbCr as RGB. Raises InputError where the codec is missing."""
     if int(page.compression) in _JPEG or layout.photometric == YCBCR:
-        found = _by_pillow(page, layout, data)
-        if found is not None:
-            return found
+        by_pillow = _by_pillow(page, layout, data)
+        if by_pillow is not None:
+            return by_pillow
         if int(page.compression) not in _JPEG:
             raise InputError(f"{name}: {_cannot(page, layout)}")
     try:
         bare = int(page.compression) == _LZW and not has_imagecodecs()
-        samples = _by_segments(page, data) if bare else page.asarray()
+        samples: np.ndarray = _by_segments(page, data) if bare else page.asarray()
     except (ImportError, NotImplementedError, ValueError) as error:
         codec = "imagecodecs" in str(error) or "is not available" in str(error)
         if isinstance(error, ValueError) and not codec:
             raise
-        found = _by_pillow(page, layout, data)
-        if found is None:
+        by_pillow = _by_pillow(page, layout, data)
+        if by_pillow is None:
             raise InputError(f"{name}: {_cannot(page, layout)}") from error
-        samples = found
+        samples = by_pillow
     if page.axes.startswith("S") and samples.shape[-1] != layout.samples:
         samples = np.moveaxis(samples, 0, -1)
     return samples.reshape(*samples.shape[:2], -1)
@@ -310,7 +310,7 @@ def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
     return samples if samples.shape == expected else None
 
 
-def _by_segments(page: Any, data: bytes) -> np.ndarray | None:
+def _by_segments(page: Any, data: bytes) -> np.ndarray:
     """LZW without imagecodecs: strip by strip through Pillow's libtiff, the rest by tifffile."""
     tiled, planar = page.is_tiled, int(page.planarconfig) == 2
     width = page.tilewidth if tiled else page.imagewidth
@@ -332,8 +332,8 @@ def _by_segments(page: Any, data: bytes) -> np.ndarray | None:
 
 def _unlzw(packed: bytes, row: int, rows: int) -> bytes:
     """The bytes of one strip or tile: as a grey picture of its own, which Pillow can open."""
-    entries = ((256, row), (257, rows), (258, 8), (259, 5), (262, 1), (273, 8), (277, 1))
-    entries += ((278, rows), (279, len(packed)))
+    entries = [(256, row), (257, rows), (258, 8), (259, 5), (262, 1), (273, 8), (277, 1)]
+    entries += [(278, rows), (279, len(packed))]
     ifd = 8 + len(packed) + len(packed) % 2
     file = b"II*\0" + ifd.to_bytes(4, "little") + packed.ljust(ifd - 8, b"\0")
     file += len(entries).to_bytes(2, "little")

@@ -25,6 +25,12 @@ PACKAGES = (
     "opencv-python-headless",
     "pymatting",
     "huggingface_hub",
+    "tifffile",
+    "imagecodecs",
+    "OpenEXR",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "rawpy",
     "gradio",
 )
 
