@@ -203,7 +203,7 @@ def _several(groups: list[Group], role: Role) -> str:
 def _remedy(role: Role) -> str:
     if role == "background":
         return "write that layer alone"
-    option = "--layer NAME" if role == "photo" else "--mask-layer NAME"
+    option = "--layer NAME" if role == "photo" else f"--{role}-layer NAME"
     return f"name one with {option} (in Python: Layer(file, name))"
 
 

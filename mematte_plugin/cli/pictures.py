@@ -19,11 +19,16 @@ from .options import (
     Bits,
     Device,
     Dtype,
+    GuideLayer,
+    InputSpace,
     Inside,
+    Layer,
+    LinearLight,
     MemoryBudget,
     Model,
     Outside,
     Overwrite,
+    Premultiplied,
     RetentionText,
     Unit,
     budget_of,
@@ -84,12 +89,18 @@ def cut(
         str | None,
         typer.Option(
             metavar="COLOUR|IMAGE",
-            help="Write the subject before this instead: white, '#20c0ff', or a picture.",
+            help="Write the subject before this instead: white, '#20c0ff', 'rgba(0, 0, 0, 0.5)', or"
+            " a picture. What is transparent in it stays so (in JPEG it becomes white).",
         ),
     ] = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
+    linear_light: LinearLight = False,
+    input_space: InputSpace = None,
+    premultiplied: Premultiplied = None,
     bits: Bits = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
@@ -115,7 +126,9 @@ def cut(
     target = _target(image, output, kind)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
+    if linear_light and background is None:
+        raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
         refuse_band(inside, outside, unit)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
@@ -125,18 +138,18 @@ def cut(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image)
+        photo = _photo(image, input_space, layer)
         if trimap is None and mask is None and photo.alpha is None:
             raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
         if background is not None and os.path.isfile(background):
-            behind = read_photo(background)
-        rehearse(photo.pixels[:1, :1], target, kind, behind, bits)
+            behind = read_photo(background, role="background")
+        rehearse(photo.pixels[:1, :1], target, kind, behind, bits, premultiplied=premultiplied)
         resolve(model, progress=report)
         matte = library_cut(
             photo,
-            _source(trimap),
-            mask=_source(mask),
+            _source(trimap, mask_layer),
+            mask=_source(mask, mask_layer),
             inside=inside,
             outside=outside,
             unit=unit_of(unit),
@@ -148,7 +161,16 @@ def cut(
             progress=report,
         )
         report(0, 0, "colours" if kind != "alpha" else "writing")
-        write_matte(matte, target, kind, background=behind, bits=bits, overwrite=overwrite)
+        write_matte(
+            matte,
+            target,
+            kind,
+            background=behind,
+            bits=bits,
+            overwrite=overwrite,
+            linear_light=linear_light,
+            premultiplied=premultiplied,
+        )
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
@@ -178,6 +200,15 @@ def trimap(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            "--mask-layer",
+            metavar="NAME",
+            help="Of an EXR of several layers or parts, the layer or channel to take.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -197,7 +228,7 @@ def trimap(
     from ..trimap import INSIDE, OUTSIDE, from_mask
     from ..trimap import from_alpha as trimap_from_alpha
 
-    source = _source(mask)
+    source = _source(mask, layer)
     if from_alpha:
         made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
     else:
@@ -232,6 +263,8 @@ def routing(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -253,7 +286,7 @@ def routing(
     target = output or _target(image, None, "routing")
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
     if trimap is not None:
@@ -266,11 +299,11 @@ def routing(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image)
-        guide = _source(trimap)
+        photo = _photo(image, layer=layer)
+        guide = _source(trimap, mask_layer)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask), inside=inside, outside=outside, unit=unit_of(unit)
+                photo, _source(mask, mask_layer), inside=inside, outside=outside, unit=unit_of(unit)
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -303,17 +336,28 @@ def routing(
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _source(name: str | None) -> Any:
-    return console.read_stdin() if name == PIPE else name
+def _source(name: str | None, layer: str | None = None) -> Any:
+    source = console.read_stdin() if name == PIPE else name
+    if layer is None or source is None:
+        return source
+    from ..images import Layer as OneLayer
+
+    return OneLayer(source, layer)
 
 
-def _photo(name: str) -> Photo:
+def _photo(name: str, input_space: str | None = None, layer: str | None = None) -> Photo:
     from ..images import read_photo
 
-    return read_photo(_source(name), name="stdin" if name == PIPE else None)
+    return read_photo(
+        _source(name, layer), name="stdin" if name == PIPE else None, input_space=input_space
+    )
 
 
-def _check_inputs(image: str, trimap: str | None, mask: str | None) -> None:
+def _check_inputs(
+    image: str, trimap: str | None, mask: str | None, mask_layer: str | None = None
+) -> None:
+    if mask_layer is not None and trimap is None and mask is None:
+        raise SettingError("--mask-layer: is about a trimap or a mask; give one, too")
     if trimap is not None and mask is not None:
         raise SettingError("both a trimap and --mask are given; leave one of them out")
     if [image, trimap, mask].count(PIPE) > 1:
