@@ -15,6 +15,9 @@ from .profiles import for_rgb
 MAX_PIXELS = 300_000_000
 """Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
 
+FORMATS_PIP = 'pip install "mematte-plugin[formats]"'
+"""What brings the readers of TIFF's rarer compressions, HEIC, deep AVIF, JPEG XL and camera raw."""
+
 ORIENTATION_TAG = 0x0112
 """The EXIF and TIFF tag."""
 
@@ -52,6 +55,18 @@ class Decoded:
     told: Told | None = None
     indices: np.ndarray | None = None
     lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture."""
+
+    height: int
+    """H in pixels, upright."""
+    width: int
+    """W in pixels, upright."""
+    depth: int
+    """Bytes of one colour value once it is decoded: 1, 2 or 4."""
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -125,6 +140,19 @@ def rgb_order(pixels: np.ndarray | None) -> np.ndarray:
         return pixels
     order = [2, 1, 0, 3][: pixels.shape[2]]
     return np.ascontiguousarray(pixels[..., order])
+
+
+def scaled_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    """Unsigned values of so many bits over the whole range of uint8, uint16 or uint32."""
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if bits in (8, 16) or bits > 16:
+        return values
+    whole = 255 if bits < 8 else 65535
+    steps = (1 << bits) - 1
+    table = (np.arange(steps + 1, dtype=np.uint32) * whole + steps // 2) // steps
+    kind = np.uint8 if bits < 8 else np.uint16
+    return np.asarray(table.astype(kind)[np.minimum(values, steps)])
 
 
 def clean_dpi(dpi: Any) -> tuple[float, float] | None:
