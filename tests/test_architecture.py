@@ -32,7 +32,8 @@ LAYERS: dict[str, set[str]] = {
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
     "trimap": PICTURES | {"bands", "errors"},
-    "foreground": PICTURES | {"errors", "waiting"},
+    "multilevel": set(),
+    "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
     "compositing": PICTURES | {"errors"},
     "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
     "views": PICTURES | {"compositing", "errors"},
@@ -50,7 +51,7 @@ LAYERS: dict[str, set[str]] = {
     "batch": PICTURES
     | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
-    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
+    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
     | {"foreground", "images"},  # to import people's pictures
 }
