@@ -73,6 +73,18 @@ def test_a_background_may_be_brighter_than_white(tmp_path: Path) -> None:
     np.testing.assert_allclose(mixed, LIGHT * 20, rtol=1e-6)
 
 
+def test_estimated_colours_may_be_beyond_white_and_black() -> None:
+    ys, xs = np.mgrid[:48, :48]
+    alpha = ((30 - np.hypot(ys - 24, xs - 24)) / 20).clip(0, 1).astype(np.float32)
+    subject, behind = np.float32((6.5, 0.3, -0.1)), np.float32((0.1, 0.2, 9))
+    mixed = alpha[..., None] * subject + (1 - alpha[..., None]) * behind
+    matte = Matte(alpha, read_photo(mixed, input_space="linear-srgb"), alpha)
+    band = (alpha > 0.3) & (alpha < 1)
+    np.testing.assert_allclose(
+        matte.foreground[band], subject[None].repeat(band.sum(), 0), atol=0.05
+    )
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_whole_numbers_are_clipped_and_that_is_said(tmp_path: Path, bits: int) -> None:
     photo = read_photo(exr(tmp_path / "plate.exr", LIGHT))
