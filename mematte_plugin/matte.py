@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from .bleed import reach_further
 from .compositing import Background, composite
+from .crops import Crop, crop_around
 from .display import LONGEST, as_html, file_name, one_line
+from .edges import Colors, Edge, shape_alpha
 from .errors import OutputError, SettingError
 from .foreground import Progress, estimate_foreground
 from .images import (
@@ -23,8 +26,10 @@ from .images import (
     to_unit,
     write_image,
 )
+from .notes import warn_user
+from .spill import Despill, found_key, named_key, take_out
 from .views import on_checkerboard
-from .writing import FORMATS, STRIP, to_steps
+from .writing import FORMATS, STRIP, check_quality, to_steps
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
@@ -41,6 +46,13 @@ class Matte:
     scores: the router's scores that led there, if they were kept.
     plan: the memory plan that ran, if one was made.
     model: the name of the weights.
+
+    Of a matte that was made by `shaped` or `cropped`:
+    edge: how it was shaped last.
+    crop: where it lay in the whole photo; all arrays but the routing are of the crop's size. None
+        for a whole one.
+    made_from: of a crop the whole matte, otherwise the one that the network gave.
+    key: (3,) the screen's colour that is taken out of the colours, in their encoding; None without.
     """
 
     alpha: np.ndarray
@@ -50,12 +62,109 @@ class Matte:
     scores: Any = None
     plan: Any = None
     model: str = ""
+    edge: Edge = field(default_factory=Edge)
+    crop: Crop | None = None
+    made_from: "Matte | None" = None
+    key: np.ndarray | None = None
+
+    def shaped(
+        self,
+        *,
+        levels: tuple[float, float] | None = None,
+        choke: float = 0.0,
+        feather: float = 0.0,
+        despill: Despill | None = None,
+        colors: Colors | None = None,
+        crop: bool = False,
+        margin: int = 0,
+    ) -> "Matte":
+        """A new matte with another edge, or other colours under it; this one stays as it is.
+
+        levels: (black, white): alpha up to black becomes exactly 0, from white on exactly 1, linear
+            between them.
+        choke: pixels, also fractions, by which the edge moves inward; negative, outward.
+        feather: pixels, the standard deviation of a Gaussian blur of the alpha.
+        despill: "auto" finds a green, blue or red screen in the known background and takes its
+            colour out of the edge's colours; a colour names the screen; "off". None: as it was.
+        colors: "foreground" for the estimated colours, "photo" for the photo's own pixels, kept
+            where alpha is 0, too. None: as it was.
+        crop, margin: also crop to what is not transparent, see `cropped`.
+
+        Applied in this order, on what this matte is now: levels and choke of a shaped matte change
+        it further. Choke and feather also change what the trimap called known. The colours are
+        estimated for the network's own alpha, whatever becomes of it.
+
+        Raises SettingError for a value out of its range, see `Edge`. Where "auto" finds no screen,
+        nothing is taken out, and a MEMatteWarning says so.
+        """
+        return self.with_edge(
+            Edge(
+                levels=levels,
+                choke=choke,
+                feather=feather,
+                despill=self.edge.despill if despill is None else despill,
+                colors=self.edge.colors if colors is None else colors,
+                crop=crop,
+                margin=margin,
+            )
+        )
+
+    def with_edge(self, edge: Edge) -> "Matte":
+        """As `shaped`, all of it said by one value."""
+        whole = self.made_from if self.crop is not None and self.made_from is not None else self
+        if edge == Edge() and edge == self.edge:
+            return self
+        if edge.despill == self.edge.despill:
+            key = self.key
+        else:
+            key = whole._key_of(edge.despill)
+        made = replace(
+            whole,
+            alpha=shape_alpha(whole.alpha, edge) if edge.shapes_alpha else whole.alpha,
+            edge=edge,
+            made_from=whole.made_from or whole,
+            key=key,
+        )
+        return made.cropped(edge.margin) if edge.crop else made
+
+    def cropped(self, margin: int = 0) -> "Matte":
+        """The box around all that is not transparent, and so many pixels more, as far as there are.
+
+        What is less than half a step of 8 bits counts as transparent, half a step of 16 bits where
+        the photo is deeper. Files tell where the box lay in the photo: see `save` and `crop`.
+        Colours and composites are those of the whole photo, so that nothing changes at the box's
+        border; backgrounds are placed as for the whole photo.
+
+        Raises SettingError for a margin that is no whole number of pixels. A matte with nothing in
+        it is returned as it is, with a MEMatteWarning.
+        """
+        edge = replace(self.edge, crop=True, margin=margin)
+        whole = self.made_from if self.crop is not None and self.made_from is not None else self
+        least = 0.5 / (255 if self.photo.bits == 8 else 65535)
+        crop = crop_around(whole.alpha, int(edge.margin), least)
+        if crop is None:
+            warn_user(f"{self.photo.name}: nothing of it is opaque, so that nothing is cropped")
+            return whole
+        box, own = crop.box, whole.photo.alpha
+        photo = replace(
+            whole.photo, pixels=whole.photo.pixels[box], alpha=None if own is None else own[box]
+        )
+        return replace(
+            whole,
+            alpha=whole.alpha[box],
+            photo=photo,
+            trimap=whole.trimap[box],
+            edge=edge,
+            crop=crop,
+            made_from=whole,
+        )
 
     def facts(self) -> dict[str, Any]:
         """What a report tells, as plain JSON-ready values.
 
         width, height in pixels; model; unknown, the share of unknown pixels; kept, the share of
-        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None.
+        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None;
+        crop, as `Crop.to_dict`, or None.
         """
         height, width = self.photo.size
         return {
@@ -65,6 +174,7 @@ class Matte:
             "unknown": float((self.trimap == 0.5).mean()),
             "kept": [float(keep.mean()) for keep in self.routing],
             "plan": None if self.plan is None else self.plan.to_dict(),
+            "crop": None if self.crop is None else self.crop.to_dict(),
         }
 
     @cached_property
@@ -72,7 +182,8 @@ class Matte:
         """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
 
         In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
-        see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`.
+        see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`. After
+        `shaped` as that says: despilled, carried further out, or the photo's own.
         """
         return self.compute_foreground()
 
@@ -87,21 +198,77 @@ class Matte:
         """
         kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
         if kept is None:
-            room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
-            pixels, alpha = self.photo.pixels, self.alpha
-            kept = estimate_foreground(pixels, alpha, room=room, progress=progress)
+            kept = self._computed(progress)
             self.__dict__["foreground"] = kept
         return kept
 
-    def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
+    def _computed(self, progress: Progress | None) -> np.ndarray:
+        origin = self.made_from
+        if origin is None:
+            room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
+            pixels, alpha = self.photo.pixels, self.alpha
+            return estimate_foreground(pixels, alpha, room=room, progress=progress)
+        if self.crop is not None:
+            return origin.compute_foreground(progress)[self.crop.box]
+        if self.edge.colors == "photo":
+            return self._despilled(self.photo.as_float())
+        # Not kept there as well where nobody has asked for them: they are the largest array.
+        known: np.ndarray | None = origin.__dict__.get("foreground")
+        colours = origin._computed(progress) if known is None else known
+        further = reach_further(colours, origin.alpha, self.alpha)
+        return self._despilled(further, own=further is not known)
+
+    def _despilled(
+        self, colours: np.ndarray, alpha: np.ndarray | None = None, *, own: bool = False
+    ) -> np.ndarray:
+        """alpha: before it was shaped; own: the colours may be changed in place."""
+        if self.key is None:
+            return colours
+        if not own:
+            colours = colours.copy()
+        if alpha is None:
+            alpha = self.alpha if self.made_from is None else self.made_from.alpha
+        take_out(colours, alpha, self.key)
+        return colours
+
+    def _key_of(self, despill: Despill) -> np.ndarray | None:
+        """The screen's colour in the photo's encoding."""
+        if despill == "off":
+            return None
+        if despill == "auto":
+            small = scaled_down(self.trimap, LONGEST)
+            background = small == 0
+            shown = to_unit(self.photo.proxy(LONGEST))
+            key = found_key(shown, background, ~background & (small < 1))
+            if key is None:
+                warn_user(
+                    f"{self.photo.name}: despill auto finds no green, blue or red screen in the"
+                    " known background, and takes nothing out; name its colour, as despill green"
+                )
+                return None
+        else:
+            key = named_key(despill)
+        return srgb_to_linear(key) if self.photo.linear else key
+
+    def cutout_array(
+        self, *, colors: Colors | None = None, decontaminate: bool | None = None
+    ) -> np.ndarray:
         """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.
 
-        decontaminate: False keeps the photo's colours, the old background's tint included.
+        colors: "foreground", or "photo" for the photo's own, the old background's tint included.
+            Default: as the matte was `shaped`, or the foreground.
+        decontaminate: the former name: False says "photo", True "foreground".
         """
-        colours = self.foreground if decontaminate else self.photo.as_float()
+        colours = to_unit(self._colours(colors, decontaminate))
         return np.concatenate([colours, self.alpha[..., None]], axis=2, dtype=np.float32)
 
-    def cutout(self, *, bits: int = 8, decontaminate: bool = True) -> Image.Image:
+    def cutout(
+        self,
+        *,
+        bits: int = 8,
+        colors: Colors | None = None,
+        decontaminate: bool | None = None,
+    ) -> Image.Image:
         """The subject as an RGBA Pillow image with straight alpha, its ICC profile and DPI.
 
         bits: 8; Pillow has no deeper RGBA, so that 16 raises SettingError (use `save`, or
@@ -109,7 +276,7 @@ class Matte:
         """
         if bits != 8:
             raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
-        array = self.cutout_array(decontaminate=decontaminate)
+        array = self.cutout_array(colors=colors, decontaminate=decontaminate)
         if self.photo.linear:
             array[..., :3] = linear_to_srgb(array[..., :3])
         return self._pillow(array)
@@ -127,7 +294,7 @@ class Matte:
         elif alpha is self.alpha:
             colours = self.foreground
         else:
-            colours = estimate_foreground(scaled_down(self.photo.pixels, longest), alpha)
+            colours = self._small_colours(alpha, longest)
         if self.photo.linear:
             colours = linear_to_srgb(colours)
         return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)
@@ -153,6 +320,8 @@ class Matte:
 
         Raises InputError for what is neither a colour nor an image.
         """
+        if self.crop is not None and self.made_from is not None:
+            return self.made_from.composite_array(background)[self.crop.box]
         return composite(self.foreground, self.alpha, background, linear=self.photo.linear)
 
     def save(
@@ -161,21 +330,27 @@ class Matte:
         *,
         kind: Kind | None = None,
         bits: int | None = None,
+        quality: int | None = None,
         overwrite: bool = False,
-        decontaminate: bool = True,
+        colors: Colors | None = None,
+        decontaminate: bool | None = None,
     ) -> None:
         """Write the matte to a file, all of it or nothing; the suffix chooses the format.
 
         kind: "cutout" (RGBA), "alpha" (grey) or "foreground" (RGB). Default: alpha for a name that
             ends in `_alpha`, as in hair_alpha.png, otherwise the cut-out.
         bits: as for `writing.write_image`; default the photo's own depth, where the format has it.
+        quality: of JPEG and WebP, 1 to 100; a WebP cut-out then loses a little, otherwise nothing.
         overwrite: replace an existing file.
-        decontaminate: False leaves the photo's own colours in the cut-out and the foreground.
+        colors, decontaminate: as for `cutout_array`; the photo's own are kept where alpha is 0,
+            too, in formats that are not premultiplied (all but EXR).
 
-        ICC profile and DPI are carried. EXR is written in linear light (sRGB curve undone) with
+        ICC profile and DPI are carried, and of a crop its place in the photo: PNG's oFFs, TIFF's
+        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere. EXR is written in linear light (sRGB curve undone) with
         premultiplied colours, as its readers expect; every other format display-encoded.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
+        check_quality(quality)
         check_writable(path, overwrite=overwrite)  # before the colours are estimated
         kind = kind or self.kind_of(path)
         suffix = Path(path).suffix.lower()
@@ -188,10 +363,12 @@ class Matte:
         depth = bits if bits is not None else self._depth(fmt)
         write_image(
             path,
-            self._saved(kind, fmt, depth, decontaminate),
+            self._saved(kind, fmt, depth, partial(self._colours, colors, decontaminate)),
             icc_profile=self.photo.icc_profile,
             dpi=self.photo.dpi,
             bits=depth,
+            crop=self.crop,
+            quality=quality,
             overwrite=overwrite,
         )
 
@@ -226,8 +403,41 @@ class Matte:
             yield "lost", "; ".join(self.plan.lost) or "nothing: the result is exact"
         yield "save", '.save("cutout.png"), or .save("hair_alpha.png") for the alpha alone'
 
+    def _colours(self, colors: Colors | None, decontaminate: bool | None) -> np.ndarray:
+        """(H, W, 3) what lies under the alpha, of any depth."""
+        if decontaminate is not None:
+            former: Colors = "foreground" if decontaminate else "photo"
+            if colors not in (None, former):
+                raise SettingError(
+                    f"colors {colors!r} and decontaminate {decontaminate}: say it once"
+                )
+            colors = former
+        wanted = Edge(colors=self.edge.colors if colors is None else colors).colors
+        if wanted == self.edge.colors and (wanted == "foreground" or self.key is not None):
+            return self.foreground
+        return self.photo.pixels if wanted == "photo" else self.shaped(colors=wanted).foreground
+
+    def _small_colours(self, alpha: np.ndarray, longest: int) -> np.ndarray:
+        """As the foreground, of a small copy; alpha: of that size."""
+        pixels = scaled_down(self.photo.pixels, longest)
+        origin = self.made_from
+        while origin is not None and origin.crop is None and origin.made_from is not None:
+            origin = origin.made_from
+        if origin is None:
+            return estimate_foreground(pixels, alpha)
+        before = origin.alpha if self.crop is None else origin.alpha[self.crop.box]
+        before = scaled_down(before, longest)
+        if self.edge.colors == "photo":
+            return self._despilled(to_unit(pixels), before)
+        colours = reach_further(estimate_foreground(pixels, before), before, alpha)
+        return self._despilled(colours, before, own=True)
+
     def _saved(
-        self, kind: Kind, fmt: str | None, bits: int | None, decontaminate: bool
+        self,
+        kind: Kind,
+        fmt: str | None,
+        bits: int | None,
+        colours_of: Callable[[], np.ndarray],
     ) -> np.ndarray:
         """What goes into the file, in its depth: strip by strip, for all of it as floats would be
         half a gigabyte for a cut-out of 8K."""
@@ -235,7 +445,7 @@ class Matte:
             return self.alpha
         if kind not in ("cutout", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
-        colours = self.foreground if decontaminate else self.photo.pixels
+        colours = colours_of()
         curve = _curve(to_linear=fmt == "exr", linear=self.photo.linear)
         dtype = None if fmt == "exr" else {8: np.uint8, 16: np.uint16}.get(bits or 0)
         out = np.empty((*self.alpha.shape, 4 if kind == "cutout" else 3), dtype or np.float32)
