@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal
 
+from .edges import Colors, Edge
 from .errors import InputError
 from .images import Photo, read_photo, to_unit
 from .matte import Matte
@@ -13,6 +14,7 @@ from .memory.units import parse_bytes
 from .network import Progress
 from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
 from .retention import Retention, check_retention
+from .spill import Despill
 from .trimap import normalise_trimap, trimap_for
 from .weights.load import load_network
 
@@ -34,6 +36,13 @@ def cut(
     retention: Retention = "auto",
     memory_budget: Budget = None,
     progress: Progress | None = None,
+    levels: tuple[float, float] | None = None,
+    choke: float = 0.0,
+    feather: float = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: bool = False,
+    margin: int = 0,
 ) -> Matte:
     """Cut the subject out of one photo; pipelines stay warm between calls.
 
@@ -47,12 +56,23 @@ def cut(
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
         device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
+        levels, choke, feather, despill, colors, crop, margin: what is done to the finished matte's
+            edge and colours, as for `Matte.shaped`; nothing by default.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
 
     Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
     """
+    edge = Edge(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+    )
     if trimap is not None and mask is not None:
         raise InputError("both a trimap and a mask are given; leave one of them out")
     photo = image if isinstance(image, Photo) else read_photo(image)
@@ -66,11 +86,12 @@ def cut(
         trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
     three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        return already_known(photo, three)
+        return already_known(photo, three).with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
+    matte = pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
+    return matte.with_edge(edge)
 
 
 def ready_pipeline(

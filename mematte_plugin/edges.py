@@ -27,7 +27,7 @@ of the choke; a single hair has no width to lose, and would be gone at once."""
 EXACT = 1e-6
 """Nearer than that to 0 or 1 a blurred alpha is 0 or 1: what is left is rounding."""
 TILE = 256
-"""Side of the tiles that are looked at, in pixels."""
+"""Side of the tiles that are looked at, in pixels, at least."""
 
 _Box: TypeAlias = tuple[slice, slice]
 
@@ -75,6 +75,8 @@ class Edge:
             raise SettingError(f"margin {self.margin}: is for a crop; set crop too, or leave it out")
         if self.colors not in get_args(Colors):
             raise SettingError(f"colors {self.colors!r}: use foreground or photo")
+        if isinstance(self.despill, list):
+            object.__setattr__(self, "despill", tuple(self.despill))
         check_despill(self.despill)
 
     @property
@@ -159,7 +161,8 @@ def _in_tiles(alpha: np.ndarray, halo: int, work: Any) -> np.ndarray:
     The picture's own border is no edge: what lies on it goes on beyond it.
     """
     result = alpha.copy()
-    for core, box in _tiles(alpha.shape, halo):
+    tile = min(max(TILE, 4 * halo), 1024)  # little of a tile is looked at twice
+    for core, box in _tiles(alpha.shape, tile, halo):
         part = alpha[box]
         if part.min() == part.max():
             continue
@@ -174,12 +177,12 @@ def _in_tiles(alpha: np.ndarray, halo: int, work: Any) -> np.ndarray:
     return result
 
 
-def _tiles(shape: tuple[int, ...], halo: int) -> Iterator[tuple[_Box, _Box]]:
+def _tiles(shape: tuple[int, ...], tile: int, halo: int) -> Iterator[tuple[_Box, _Box]]:
     """Each tile, and what of the picture lies within the halo around it."""
     height, width = shape
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            bottom, right = min(top + TILE, height), min(left + TILE, width)
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            bottom, right = min(top + tile, height), min(left + tile, width)
             yield (
                 (slice(top, bottom), slice(left, right)),
                 (

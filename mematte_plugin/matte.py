@@ -27,7 +27,7 @@ from .images import (
     write_image,
 )
 from .notes import warn_user
-from .spill import Despill, found_key, named_key, take_out
+from .spill import Despill, despilled, key_for
 from .views import on_checkerboard
 from .writing import FORMATS, STRIP, check_quality, to_steps
 
@@ -117,7 +117,7 @@ class Matte:
         if edge.despill == self.edge.despill:
             key = self.key
         else:
-            key = whole._key_of(edge.despill)
+            key = key_for(whole.photo, whole.trimap, edge.despill)
         made = replace(
             whole,
             alpha=shape_alpha(whole.alpha, edge) if edge.shapes_alpha else whole.alpha,
@@ -125,7 +125,9 @@ class Matte:
             made_from=whole.made_from or whole,
             key=key,
         )
-        return made.cropped(edge.margin) if edge.crop else made
+        if edge.crop:
+            return made.cropped(edge.margin)
+        return made if self.crop is None else made.cropped(self.edge.margin)
 
     def cropped(self, margin: int = 0) -> "Matte":
         """The box around all that is not transparent, and so many pixels more, as far as there are.
@@ -211,44 +213,12 @@ class Matte:
         if self.crop is not None:
             return origin.compute_foreground(progress)[self.crop.box]
         if self.edge.colors == "photo":
-            return self._despilled(self.photo.as_float())
+            return despilled(self.photo.as_float(), origin.alpha, self.key)
         # Not kept there as well where nobody has asked for them: they are the largest array.
         known: np.ndarray | None = origin.__dict__.get("foreground")
         colours = origin._computed(progress) if known is None else known
         further = reach_further(colours, origin.alpha, self.alpha)
-        return self._despilled(further, own=further is not known)
-
-    def _despilled(
-        self, colours: np.ndarray, alpha: np.ndarray | None = None, *, own: bool = False
-    ) -> np.ndarray:
-        """alpha: before it was shaped; own: the colours may be changed in place."""
-        if self.key is None:
-            return colours
-        if not own:
-            colours = colours.copy()
-        if alpha is None:
-            alpha = self.alpha if self.made_from is None else self.made_from.alpha
-        take_out(colours, alpha, self.key)
-        return colours
-
-    def _key_of(self, despill: Despill) -> np.ndarray | None:
-        """The screen's colour in the photo's encoding."""
-        if despill == "off":
-            return None
-        if despill == "auto":
-            small = scaled_down(self.trimap, LONGEST)
-            background = small == 0
-            shown = to_unit(self.photo.proxy(LONGEST))
-            key = found_key(shown, background, ~background & (small < 1))
-            if key is None:
-                warn_user(
-                    f"{self.photo.name}: despill auto finds no green, blue or red screen in the"
-                    " known background, and takes nothing out; name its colour, as despill green"
-                )
-                return None
-        else:
-            key = named_key(despill)
-        return srgb_to_linear(key) if self.photo.linear else key
+        return despilled(further, origin.alpha, self.key, own=further is not known)
 
     def cutout_array(
         self, *, colors: Colors | None = None, decontaminate: bool | None = None
@@ -428,9 +398,9 @@ class Matte:
         before = origin.alpha if self.crop is None else origin.alpha[self.crop.box]
         before = scaled_down(before, longest)
         if self.edge.colors == "photo":
-            return self._despilled(to_unit(pixels), before)
+            return despilled(to_unit(pixels), before, self.key)
         colours = reach_further(estimate_foreground(pixels, before), before, alpha)
-        return self._despilled(colours, before, own=True)
+        return despilled(colours, before, self.key, own=True)
 
     def _saved(
         self,

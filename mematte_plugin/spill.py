@@ -8,9 +8,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import ImageColor
 
+from .decoded import to_unit
+from .display import LONGEST
 from .errors import SettingError
+from .images import Photo, scaled_down, srgb_to_linear
+from .notes import warn_user
 
-Despill: TypeAlias = "str | tuple[float, ...]"
+Despill: TypeAlias = str | tuple[float, ...]
 """"off", "auto", or the screen's colour: a name, "#rrggbb", 0–255 or floats in [0, 1]."""
 
 SAMPLES = 40_000
@@ -92,6 +96,41 @@ def found_key(shown: np.ndarray, background: np.ndarray, unknown: np.ndarray) ->
     tinted = np.ptp(colours, axis=1) >= CHROMA / 2
     alike = tinted & (np.abs(hues - weights).mean(axis=1) <= ALIKE * 2)
     return key if float(alike.mean()) >= ALIKE_SHARE else None
+
+
+def key_for(photo: Photo, trimap: np.ndarray, despill: Despill) -> np.ndarray | None:
+    """(3,) float32: the screen's colour in the photo's encoding; None where nothing is taken out.
+
+    A MEMatteWarning tells where "auto" finds no screen.
+    """
+    if despill == "off":
+        return None
+    if despill == "auto":
+        small = scaled_down(trimap, LONGEST)
+        background = small == 0
+        shown = to_unit(photo.proxy(LONGEST))
+        key = found_key(shown, background, ~background & (small < 1))
+        if key is None:
+            warn_user(
+                f"{photo.name}: despill auto finds no green, blue or red screen in the known"
+                " background, and takes nothing out; name the colour, as despill green"
+            )
+            return None
+    else:
+        key = named_key(despill)
+    return srgb_to_linear(key) if photo.linear else key
+
+
+def despilled(
+    colours: np.ndarray, alpha: np.ndarray, key: np.ndarray | None, *, own: bool = False
+) -> np.ndarray:
+    """The colours without the key's hue, see `take_out`; own: they may be changed in place."""
+    if key is None:
+        return colours
+    if not own:
+        colours = np.array(colours, np.float32)
+    take_out(colours, alpha, key)
+    return colours
 
 
 def take_out(colours: np.ndarray, alpha: np.ndarray, key: np.ndarray) -> None:
