@@ -18,6 +18,7 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
+PICTURES |= {"colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -27,6 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "weights": {"errors", "network", "waiting"},
     "memory": {"display", "errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
+    "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
     "trimap": PICTURES | {"bands", "errors"},
