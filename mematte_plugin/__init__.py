@@ -100,6 +100,7 @@ _HOMES = {
 __all__ = [
     "BatchOptions",
     "BudgetError",
+    "Edge",
     "InputError",
     "Layer",
     "MEMatte",

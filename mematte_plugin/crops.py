@@ -66,7 +66,7 @@ def crop_around(alpha: np.ndarray, margin: int, least: float) -> Crop | None:
 
 
 def png_chunks(crop: Crop) -> list[tuple[bytes, bytes]]:
-    """oFFs, of the standard's extensions; and caNv, from which ImageMagick takes the whole's size."""
+    """oFFs, a registered chunk; and caNv, from which ImageMagick takes the whole's size."""
     place = (crop.full_width, crop.full_height, crop.left, crop.top)
     return [
         (b"oFFs", struct.pack(">iiB", crop.left, crop.top, 0)),  # 0: pixels

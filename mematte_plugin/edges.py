@@ -51,8 +51,8 @@ class Edge:
     """Takes a screen's colour out of the edge's colours: "auto" finds the screen in the known
     background, a colour ("green", "#00b140", (0, 177, 64)) names it, "off" leaves them."""
     colors: Colors = "foreground"
-    """What lies under the alpha: the estimated "foreground", or the "photo"'s own pixels, everywhere
-    and also where alpha is 0."""
+    """What lies under the alpha: the estimated "foreground", or the "photo"'s own pixels, also
+    where alpha is 0."""
     crop: bool = False
     """Only the box around what is not transparent; see `Matte.cropped`."""
     margin: int = 0
@@ -72,11 +72,11 @@ class Edge:
         if self.margin != int(self.margin):
             raise SettingError(f"margin {self.margin!r}: give whole pixels")
         if self.margin and not self.crop:
-            raise SettingError(f"margin {self.margin}: is for a crop; set crop too, or leave it out")
+            raise SettingError(
+                f"margin {self.margin}: is for a crop; set crop too, or leave it out"
+            )
         if self.colors not in get_args(Colors):
             raise SettingError(f"colors {self.colors!r}: use foreground or photo")
-        if isinstance(self.despill, list):
-            object.__setattr__(self, "despill", tuple(self.despill))
         check_despill(self.despill)
 
     @property
@@ -96,7 +96,7 @@ def shape_alpha(alpha: np.ndarray, edge: Edge) -> np.ndarray:
 
     alpha: (H, W) float32 in [0, 1].
 
-    Choke and feather also change what the trimap called known, since that is where the edge goes to.
+    Choke and feather also change what the trimap called known: that is where the edge goes to.
     """
     shaped = np.array(alpha, np.float32)
     if edge.levels is not None:
@@ -166,7 +166,6 @@ def _in_tiles(alpha: np.ndarray, halo: int, work: Any) -> np.ndarray:
         part = alpha[box]
         if part.min() == part.max():
             continue
-        height, width = alpha.shape
         (rows, columns), (high, wide) = core, box
         beyond = [
             (halo - (rows.start - high.start), halo - (high.stop - rows.stop)),

@@ -316,8 +316,9 @@ class Matte:
             too, in formats that are not premultiplied (all but EXR).
 
         ICC profile and DPI are carried, and of a crop its place in the photo: PNG's oFFs, TIFF's
-        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere. EXR is written in linear light (sRGB curve undone) with
-        premultiplied colours, as its readers expect; every other format display-encoded.
+        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere.
+        EXR is written in linear light (sRGB curve undone) with premultiplied colours, as its
+        readers expect; every other format display-encoded.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
         check_quality(quality)

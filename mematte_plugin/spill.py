@@ -20,7 +20,7 @@ Despill: TypeAlias = str | tuple[float, ...]
 SAMPLES = 40_000
 """Pixels of the known background that are looked at for its colour, at most."""
 NEAR = 0.15
-"""How far around the unknown the background is looked at, as a share of the picture's longer side."""
+"""How far around the unknown the background is looked at, of the picture's longer side."""
 CHROMA, SATURATION, PRIMARY = 0.2, 0.5, 0.65
 """A green or blue screen has at least so much of the first two, display-encoded; its middle channel
 reaches at most so far from its least to its greatest."""
@@ -140,14 +140,14 @@ def take_out(colours: np.ndarray, alpha: np.ndarray, key: np.ndarray) -> None:
     alpha: (H, W) float32 in [0, 1], as the light fell: before levels or choke.
     key: (3,) the screen's colour in the colours' own encoding.
 
-    What the key's channels have more than the others, on average, is spill: all of it goes where
-    alpha is below 1, and less and less towards the inside of the subject.
+    What the key's first channel has more than the mean of the other two is spill: all of it goes
+    where alpha is below 1, and less and less towards the inside of the subject. Of the key's second
+    channel as much goes as came with it.
     """
-    weights = _weights(key)
-    others = 1 - weights
-    mean, rest = weights / weights.sum(), others / others.sum()
-    # So much of the key's hue holds one unit of spill.
-    unit = float(mean @ weights - rest @ weights)
+    weights = _weights(key).astype(np.float32)
+    over = np.full(3, -0.5, np.float32)
+    over[np.argmax(weights)] = 1
+    unit = float(over @ weights)  # of spill, in so much of the key's hue
     rim = max(3, round(RIM * max(alpha.shape)))
     for top in range(0, len(alpha), STRIP):
         rows = slice(top, min(top + STRIP, len(alpha)))
@@ -155,11 +155,11 @@ def take_out(colours: np.ndarray, alpha: np.ndarray, key: np.ndarray) -> None:
         if not share.any():
             continue
         part = colours[rows]
-        spill = np.maximum(part @ (mean - rest).astype(np.float32), 0)
+        spill = np.maximum(part @ over, 0)
         spill *= share / np.float32(unit)
         # A hue between two primaries may overshoot in the lesser one.
         floor = np.minimum(part, 0)
-        part -= spill[..., None] * weights.astype(np.float32)
+        part -= spill[..., None] * weights
         np.maximum(part, floor, out=part)
 
 
@@ -191,4 +191,3 @@ def _around(region: np.ndarray, pixels: int) -> np.ndarray:
         return region
     distance = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
     return np.asarray(distance <= pixels)
-

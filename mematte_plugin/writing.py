@@ -247,7 +247,8 @@ def _encode(fmt: str, array: np.ndarray, job: _Job) -> None:
     bits = job.bits if job.bits is not None else min(_bits(array), default)
     if job.quality is not None and fmt not in ("jpeg", "webp"):
         raise OutputError(
-            f"{job.name}: {fmt} loses nothing and has no quality; leave it out, or use .jpg or .webp"
+            f"{job.name}: {fmt} loses nothing and has no quality; leave it out, or use .jpg or"
+            " .webp"
         )
     if bits not in depths:
         listed = " or ".join(str(depth) for depth in depths)

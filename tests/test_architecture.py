@@ -17,7 +17,7 @@ NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
-PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
+PICTURES |= {"crops", "writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
 PICTURES |= {"colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
@@ -34,7 +34,11 @@ LAYERS: dict[str, set[str]] = {
     "trimap": PICTURES | {"bands", "errors"},
     "foreground": PICTURES | {"errors", "waiting"},
     "compositing": PICTURES | {"errors"},
-    "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
+    "bleed": set(),
+    "spill": PICTURES | {"display", "errors"},
+    "edges": {"errors", "spill"},
+    "matte": PICTURES
+    | {"bleed", "compositing", "display", "edges", "errors", "foreground", "spill", "views"},
     "views": PICTURES | {"compositing", "errors"},
     "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
@@ -42,13 +46,24 @@ LAYERS: dict[str, set[str]] = {
     "pipeline": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
     "cutting": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"},
+    | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
+    | {"edges", "spill"},
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "memory", "waiting"},
+    | {"compositing", "display", "edges", "memory", "waiting"},
     "batch_report": set(),
     "batch": PICTURES
-    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    | {
+        "batch_report",
+        "edges",
+        "errors",
+        "memory",
+        "pipeline",
+        "matte",
+        "trimap",
+        "network",
+        "retention",
+    },
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}

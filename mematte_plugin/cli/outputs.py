@@ -53,7 +53,14 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
-def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: int | None) -> None:
+def rehearse(  # noqa: PLR0917  # as a user says it
+    pixel: np.ndarray,
+    target: str,
+    kind: Kind,
+    background: Any,
+    bits: int | None,
+    quality: int | None,
+) -> None:
     """The last steps on a single pixel: what cannot work fails now and not after minutes.
 
     Raises SettingError for a format that cannot hold the picture or the depth.
@@ -68,7 +75,7 @@ def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: 
     suffix = ".png" if target == PIPE else Path(target).suffix
     try:
         with _temporary_file(target, suffix) as path:
-            write_matte(matte, str(path), kind, background=background, bits=bits)
+            write_matte(matte, str(path), kind, background=background, bits=bits, quality=quality)
     except OutputError as error:
         if error.__cause__ is None:  # not the disk's fault
             raise SettingError(str(error)) from None
@@ -83,19 +90,29 @@ def write_matte(
     *,
     background: Any,
     bits: int | None,
+    quality: int | None,
     overwrite: bool = False,
 ) -> None:
     """Write a matte as the user wants it, to a file or into the pipe."""
     if target == PIPE:
-        _through_file(lambda path: write_matte(matte, path, kind, background=background, bits=bits))
+        _through_file(
+            lambda path: write_matte(
+                matte, path, kind, background=background, bits=bits, quality=quality
+            )
+        )
     elif kind != "composite":
-        matte.save(target, kind=kind, bits=bits, overwrite=overwrite)
+        matte.save(target, kind=kind, bits=bits, quality=quality, overwrite=overwrite)
     else:
-        _write_composite(matte, target, background, bits, overwrite)
+        _write_composite(matte, target, background, bits, quality, overwrite)
 
 
-def _write_composite(
-    matte: Matte, target: str, background: Any, bits: int | None, overwrite: bool
+def _write_composite(  # noqa: PLR0917  # the same as its caller's
+    matte: Matte,
+    target: str,
+    background: Any,
+    bits: int | None,
+    quality: int | None,
+    overwrite: bool,
 ) -> None:
     """In the photo's own depth, where the format has it and nothing else is asked for."""
     from ..images import linear_to_srgb, srgb_to_linear
@@ -117,6 +134,8 @@ def _write_composite(
         icc_profile=photo.icc_profile,
         dpi=photo.dpi,
         bits=bits,
+        crop=matte.crop,
+        quality=quality,
         overwrite=overwrite,
     )
 
