@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -10,26 +10,27 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
-from .bleed import reach_further
 from .compositing import Background, composite
-from .crops import Crop, crop_around
+from .crops import Crop
 from .display import LONGEST, as_html, file_name, one_line
-from .edges import Colors, Edge, shape_alpha
+from .edges import Colors, Edge
 from .errors import OutputError, SettingError
-from .foreground import Progress, estimate_foreground
+from .foreground import Progress
 from .images import (
     Photo,
     check_writable,
-    linear_to_srgb,
     scaled_down,
-    srgb_to_linear,
     to_unit,
     write_image,
 )
 from .notes import warn_user
-from .spill import Despill, despilled, key_for
+from .shaping import compute_colours, crop_matte, shape_matte, small_colours
+from .spill import Despill
 from .views import on_checkerboard
 from .writing import FORMATS, STRIP, check_quality, to_steps
+
+CLIPPED = 1.01
+"""How many times white colours may be before it is said that they are clipped."""
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
@@ -111,23 +112,7 @@ class Matte:
 
     def with_edge(self, edge: Edge) -> "Matte":
         """As `shaped`, all of it said by one value."""
-        whole = self.made_from if self.crop is not None and self.made_from is not None else self
-        if edge == Edge() and edge == self.edge:
-            return self
-        if edge.despill == self.edge.despill:
-            key = self.key
-        else:
-            key = key_for(whole.photo, whole.trimap, edge.despill)
-        made = replace(
-            whole,
-            alpha=shape_alpha(whole.alpha, edge) if edge.shapes_alpha else whole.alpha,
-            edge=edge,
-            made_from=whole.made_from or whole,
-            key=key,
-        )
-        if edge.crop:
-            return made.cropped(edge.margin)
-        return made if self.crop is None else made.cropped(self.edge.margin)
+        return shape_matte(self, edge)
 
     def cropped(self, margin: int = 0) -> "Matte":
         """The box around all that is not transparent, and so many pixels more, as far as there are.
@@ -140,26 +125,7 @@ class Matte:
         Raises SettingError for a margin that is no whole number of pixels. A matte with nothing in
         it is returned as it is, with a MEMatteWarning.
         """
-        edge = replace(self.edge, crop=True, margin=margin)
-        whole = self.made_from if self.crop is not None and self.made_from is not None else self
-        least = 0.5 / (255 if self.photo.bits == 8 else 65535)
-        crop = crop_around(whole.alpha, int(edge.margin), least)
-        if crop is None:
-            warn_user(f"{self.photo.name}: nothing of it is opaque, so that nothing is cropped")
-            return whole
-        box, own = crop.box, whole.photo.alpha
-        photo = replace(
-            whole.photo, pixels=whole.photo.pixels[box], alpha=None if own is None else own[box]
-        )
-        return replace(
-            whole,
-            alpha=whole.alpha[box],
-            photo=photo,
-            trimap=whole.trimap[box],
-            edge=edge,
-            crop=crop,
-            made_from=whole,
-        )
+        return crop_matte(self, margin)
 
     def facts(self) -> dict[str, Any]:
         """What a report tells, as plain JSON-ready values.
@@ -181,7 +147,7 @@ class Matte:
 
     @cached_property
     def foreground(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
+        """(H, W, 3) float32: the subject's colours without the old background's.
 
         In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
         see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`. After
@@ -200,30 +166,17 @@ class Matte:
         """
         kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
         if kept is None:
-            kept = self._computed(progress)
+            kept = compute_colours(self, progress)
             self.__dict__["foreground"] = kept
         return kept
-
-    def _computed(self, progress: Progress | None) -> np.ndarray:
-        origin = self.made_from
-        if origin is None:
-            room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
-            pixels, alpha = self.photo.pixels, self.alpha
-            return estimate_foreground(pixels, alpha, room=room, progress=progress)
-        if self.crop is not None:
-            return origin.compute_foreground(progress)[self.crop.box]
-        if self.edge.colors == "photo":
-            return despilled(self.photo.as_float(), origin.alpha, self.key)
-        # Not kept there as well where nobody has asked for them: they are the largest array.
-        known: np.ndarray | None = origin.__dict__.get("foreground")
-        colours = origin._computed(progress) if known is None else known
-        further = reach_further(colours, origin.alpha, self.alpha)
-        return despilled(further, origin.alpha, self.key, own=further is not known)
 
     def cutout_array(
         self, *, colors: Colors | None = None, decontaminate: bool | None = None
     ) -> np.ndarray:
-        """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.
+        """(H, W, 4) float32: colours in the photo's own encoding, and straight alpha.
+
+        In [0, 1] but for the colours of HDR photos.
+
 
         colors: "foreground", or "photo" for the photo's own, the old background's tint included.
             Default: as the matte was `shaped`, or the foreground.
@@ -247,8 +200,6 @@ class Matte:
         if bits != 8:
             raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
         array = self.cutout_array(colors=colors, decontaminate=decontaminate)
-        if self.photo.linear:
-            array[..., :3] = linear_to_srgb(array[..., :3])
         return self._pillow(array)
 
     def cutout_proxy(self, longest: int) -> np.ndarray:
@@ -264,35 +215,47 @@ class Matte:
         elif alpha is self.alpha:
             colours = self.foreground
         else:
-            colours = self._small_colours(alpha, longest)
+            colours = small_colours(self, alpha, longest)
         if self.photo.linear:
-            colours = linear_to_srgb(colours)
+            colours = self.photo.filed(light=False).convert(to_unit(colours))
         return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)
 
-    def composite(self, background: Background) -> Image.Image:
+    def composite(self, background: Background, *, linear_light: bool = False) -> Image.Image:
         """The subject before another background, as an RGB Pillow image of the photo's size.
 
-        background: a colour ("white", "#20c0ff", "hsl(…)", (255, 255, 255), or floats in [0, 1]),
-            or an image as `images.read_photo` takes it; of another size it is scaled to cover the
-            photo and cropped in the middle.
+        background: a colour ("white", "#20c0ff", "hsl(…)", "rgba(255, 0, 0, 0.5)", (255, 255, 255),
+            or floats in [0, 1]), or an image as `images.read_photo` takes it; of another size it is
+            scaled to cover the photo and cropped in the middle. Colours by name or number are
+            sRGB; they and pictures are converted into the photo's space.
+        linear_light: blend light itself instead of the photo's encoding.
 
-        Pillow holds 8 bits; `composite_array` keeps the photo's depth and says how it is blended.
+        Where the background has transparency of its own, the result is RGBA. Pillow holds 8 bits;
+        `composite_array` keeps the photo's depth and says how it is blended.
         Raises InputError for what is neither a colour nor an image.
         """
-        mixed = self.composite_array(background)
-        return self._pillow(linear_to_srgb(mixed) if self.photo.linear else mixed)
+        return self._pillow(self.composite_array(background, linear_light=linear_light))
 
-    def composite_array(self, background: Background) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1], the photo's own encoding: the subject before a background.
+    def composite_array(self, background: Background, *, linear_light: bool = False) -> np.ndarray:
+        """(H, W, 3) float32, the photo's own encoding: the subject before a background.
 
-        background: as for `composite`; a picture's own depth is kept. See `compositing.composite`
-            for how it is blended.
+        background, linear_light: as for `composite`; a picture's own depth is kept. See
+            `compositing.composite` for how it is blended; (H, W, 4) where it has transparency.
 
         Raises InputError for what is neither a colour nor an image.
         """
         if self.crop is not None and self.made_from is not None:
-            return self.made_from.composite_array(background)[self.crop.box]
-        return composite(self.foreground, self.alpha, background, linear=self.photo.linear)
+            whole = self.made_from.composite_array(background, linear_light=linear_light)
+            return whole[self.crop.box]
+        photo = self.photo
+        return composite(
+            self.foreground,
+            self.alpha,
+            background,
+            linear=photo.linear,
+            icc_profile=photo.icc_profile,
+            primaries=photo.primaries,
+            linear_light=linear_light,
+        )
 
     def save(
         self,
@@ -304,6 +267,7 @@ class Matte:
         overwrite: bool = False,
         colors: Colors | None = None,
         decontaminate: bool | None = None,
+        premultiplied: bool | None = None,
     ) -> None:
         """Write the matte to a file, all of it or nothing; the suffix chooses the format.
 
@@ -313,12 +277,15 @@ class Matte:
         quality: of JPEG and WebP, 1 to 100; a WebP cut-out then loses a little, otherwise nothing.
         overwrite: replace an existing file.
         colors, decontaminate: as for `cutout_array`; the photo's own are kept where alpha is 0,
-            too, in formats that are not premultiplied (all but EXR).
+            too, if they are stored straight.
+        premultiplied: as for `writing.write_image`; default EXR premultiplied, the others straight.
 
         ICC profile and DPI are carried, and of a crop its place in the photo: PNG's oFFs, TIFF's
-        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere.
-        EXR is written in linear light (sRGB curve undone) with premultiplied colours, as its
-        readers expect; every other format display-encoded.
+        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere. EXR is
+        written in linear light, as its readers expect: of Rec. 709, or of the `primaries` that
+        scene-linear photos have, which it says. Every other format is display-encoded, scene-linear
+        photos as sRGB. Colours beyond white survive in EXR and 32-bit TIFF; elsewhere they are
+        clipped, with a MEMatteWarning.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
         check_quality(quality)
@@ -332,15 +299,20 @@ class Matte:
                 " or the alpha alone (a name ending in _alpha)"
             )
         depth = bits if bits is not None else self._depth(fmt)
+        way = self.photo.filed(light=fmt == "exr")
         write_image(
             path,
-            self._saved(kind, fmt, depth, partial(self._colours, colors, decontaminate)),
-            icc_profile=self.photo.icc_profile,
+            self._saved(
+                kind, fmt, depth, partial(self._colours, colors, decontaminate), way.convert
+            ),
+            icc_profile=way.icc_profile,
+            primaries=None if kind == "alpha" else way.primaries,
             dpi=self.photo.dpi,
             bits=depth,
             crop=self.crop,
             quality=quality,
             overwrite=overwrite,
+            premultiplied=premultiplied,
         )
 
     @staticmethod
@@ -388,27 +360,13 @@ class Matte:
             return self.foreground
         return self.photo.pixels if wanted == "photo" else self.shaped(colors=wanted).foreground
 
-    def _small_colours(self, alpha: np.ndarray, longest: int) -> np.ndarray:
-        """As the foreground, of a small copy; alpha: of that size."""
-        pixels = scaled_down(self.photo.pixels, longest)
-        origin = self.made_from
-        while origin is not None and origin.crop is None and origin.made_from is not None:
-            origin = origin.made_from
-        if origin is None:
-            return estimate_foreground(pixels, alpha)
-        before = origin.alpha if self.crop is None else origin.alpha[self.crop.box]
-        before = scaled_down(before, longest)
-        if self.edge.colors == "photo":
-            return despilled(to_unit(pixels), before, self.key)
-        colours = reach_further(estimate_foreground(pixels, before), before, alpha)
-        return despilled(colours, before, self.key, own=True)
-
     def _saved(
         self,
         kind: Kind,
         fmt: str | None,
         bits: int | None,
         colours_of: Callable[[], np.ndarray],
+        convert: Callable[[np.ndarray], np.ndarray],
     ) -> np.ndarray:
         """What goes into the file, in its depth: strip by strip, for all of it as floats would be
         half a gigabyte for a cut-out of 8K."""
@@ -417,15 +375,21 @@ class Matte:
         if kind not in ("cutout", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
         colours = colours_of()
-        curve = _curve(to_linear=fmt == "exr", linear=self.photo.linear)
         dtype = None if fmt == "exr" else {8: np.uint8, 16: np.uint16}.get(bits or 0)
         out = np.empty((*self.alpha.shape, 4 if kind == "cutout" else 3), dtype or np.float32)
+        brightest = 0.0
         for top in range(0, len(out), STRIP):
             rows = slice(top, top + STRIP)
-            part = curve(to_unit(colours[rows]))
+            part = convert(to_unit(colours[rows]))
+            brightest = max(brightest, float(part.max()))
             if kind == "cutout":
                 part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
             out[rows] = part if dtype is None else to_steps(part, bits or 8)
+        if (dtype or fmt in ("webp", "jpeg")) and brightest > CLIPPED:
+            warn_user(
+                f"{self.photo.name}: colours up to {brightest:.3g} times white are clipped; save"
+                " .exr or a .tif of 32 bits to keep them"
+            )
         return out
 
     def _depth(self, fmt: str | None) -> int | None:
@@ -434,6 +398,8 @@ class Matte:
         return {"png": min(bits, 16), "tiff": bits, "exr": 16 if bits == 8 else 32}.get(fmt or "")
 
     def _pillow(self, array: np.ndarray) -> Image.Image:
+        if self.photo.linear:
+            array[..., :3] = self.photo.filed(light=False).convert(array[..., :3])
         im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
         # Where Pillow looks when it saves; dpi it takes from there for some formats only.
         if self.photo.icc_profile:
@@ -441,10 +407,3 @@ class Matte:
         if self.photo.dpi:
             im.info["dpi"] = self.photo.dpi
         return im
-
-
-def _curve(*, to_linear: bool, linear: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """From the photo's encoding to the file's."""
-    if to_linear == linear:
-        return lambda colours: colours
-    return srgb_to_linear if to_linear else linear_to_srgb
