@@ -6,8 +6,8 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import ImageColor
 
+from .colour_names import parse_colour
 from .decoded import to_unit
 from .display import LONGEST
 from .errors import SettingError
@@ -50,10 +50,9 @@ def named_key(given: Any) -> np.ndarray:
     remedy = "give off, auto, or the screen's colour, as green or #00b140"
     numbers: tuple[float, ...] = ()
     if isinstance(given, str):
-        try:
-            numbers = ImageColor.getrgb(given)
-        except ValueError:
-            raise SettingError(f"despill {given!r}: is no colour; {remedy}") from None
+        found = parse_colour(given)
+        if found is not None and found[3] == 1:
+            numbers = tuple(value * 255 for value in found[:3])
     elif isinstance(given, tuple | list | np.ndarray):
         numbers = tuple(given)
         if not all(isinstance(n, int | float | np.number) and math.isfinite(n) for n in numbers):
