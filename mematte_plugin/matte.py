@@ -149,9 +149,10 @@ class Matte:
     def foreground(self) -> np.ndarray:
         """(H, W, 3) float32: the subject's colours without the old background's.
 
-        In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
-        see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`. After
-        `shaped` as that says: despilled, carried further out, or the photo's own.
+        In the photo's own encoding and range, the photo exactly where alpha is 1, black far from
+        the subject; see `foreground.estimate_foreground`. Computed on first use, see
+        `compute_foreground`. After `shaped` as that says: despilled, carried further out, or the
+        photo's own.
         """
         return self.compute_foreground()
 
@@ -161,8 +162,9 @@ class Matte:
         progress: called with (tiles done, tiles, "foreground") and at least a few times a second,
             so that what it raises ends the computation; a later call starts again.
 
-        Stays within the plan's budget where there is one and it is the main memory's. Raises
-        MEMatteError where memory runs out.
+        On the device that the matte was computed on. Stays within the plan's budget where there is
+        one and it is the main memory's. Where that fails, even with the smallest tiles on the CPU,
+        it warns and the photo's own colours take their place: the alpha is not lost for that.
         """
         kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
         if kept is None:

@@ -10,6 +10,7 @@ import numpy as np
 from .bleed import reach_further
 from .crops import crop_around
 from .edges import Edge, shape_alpha
+from .errors import InputError, MEMatteError, SettingError
 from .foreground import Progress, estimate_foreground
 from .images import scaled_down, to_unit
 from .notes import warn_user
@@ -77,8 +78,7 @@ def compute_colours(matte: Matte, progress: Progress | None) -> np.ndarray:
     """
     origin = matte.made_from
     if origin is None:
-        room = matte.plan.budget if matte.plan is not None and matte.plan.device == "cpu" else None
-        return estimate_foreground(matte.photo.pixels, matte.alpha, room=room, progress=progress)
+        return _estimated(matte, matte.photo.pixels, matte.alpha, progress)
     if matte.crop is not None:
         return origin.compute_foreground(progress)[matte.crop.box]
     if matte.edge.colors == "photo":
@@ -101,5 +101,25 @@ def small_colours(matte: Matte, alpha: np.ndarray, longest: int) -> np.ndarray:
         before = scaled_down(before, longest)
     if matte.edge.colors == "photo":
         return despilled(to_unit(pixels), before, matte.key)
-    colours = estimate_foreground(pixels, before)
+    colours = _estimated(matte, pixels, before)
     return despilled(reach_further(colours, before, alpha), before, matte.key, own=True)
+
+
+def _estimated(
+    matte: Matte, pixels: np.ndarray, alpha: np.ndarray, progress: Progress | None = None
+) -> np.ndarray:
+    """The foreground's colours; the photo's own, with a warning, where they cannot be had."""
+    device = "cpu" if matte.plan is None else matte.plan.device
+    room = matte.plan.budget if matte.plan is not None and device == "cpu" else None
+    try:
+        return estimate_foreground(pixels, alpha, room=room, device=device, progress=progress)
+    except InputError:
+        raise
+    except SettingError:  # the matte has come to a machine without that device
+        return estimate_foreground(pixels, alpha, progress=progress)
+    except MEMatteError as error:
+        reason = str(error)
+    warn_user(f"{matte.photo.name}: the old background's tint stays in the colours: {reason}")
+    colours = to_unit(pixels)
+    colours[alpha <= 0] = 0
+    return colours

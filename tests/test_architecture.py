@@ -32,12 +32,13 @@ LAYERS: dict[str, set[str]] = {
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
     "trimap": PICTURES | {"bands", "errors"},
-    "foreground": PICTURES | {"errors", "waiting"},
+    "multilevel": set(),
+    "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
     "compositing": PICTURES | {"errors"},
     "bleed": set(),
     "spill": PICTURES | {"display", "errors"},
     "edges": {"errors", "spill"},
-    "shaping": PICTURES | {"bleed", "edges", "foreground", "matte", "spill"},
+    "shaping": PICTURES | {"bleed", "edges", "errors", "foreground", "matte", "spill"},
     "matte": PICTURES
     | {"compositing", "display", "edges", "errors", "foreground", "shaping", "spill", "views"},
     "views": PICTURES | {"compositing", "errors"},
@@ -66,7 +67,7 @@ LAYERS: dict[str, set[str]] = {
         "retention",
     },
     "evaluation": PICTURES
-    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
+    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
     | {"foreground", "images"},  # to import people's pictures
 }

@@ -23,7 +23,6 @@ PACKAGES = (
     "numpy",
     "pillow",
     "opencv-python-headless",
-    "pymatting",
     "huggingface_hub",
     "gradio",
 )
