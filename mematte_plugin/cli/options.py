@@ -170,6 +170,23 @@ def edge_of(
     return Edge(pair, choke, feather, despill, chosen, crop, margin or 0)
 
 
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME",
+        help="Of an EXR photo of several layers or parts, the one to cut.",
+    ),
+]
+GuideLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--mask-layer",
+        "--trimap-layer",
+        metavar="NAME",
+        help="Of an EXR mask or trimap of several layers or parts, the layer or channel to take.",
+    ),
+]
 InputSpace = Annotated[
     str | None,
     typer.Option(
