@@ -129,8 +129,15 @@ finally:
 
 
 @posix
-@pytest.mark.parametrize("script", [PAUSED_IN_THE_NETWORK, PAUSED_WHILE_WRITING])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        (PAUSED_IN_THE_NETWORK, "SIGTERM"),
+        (PAUSED_WHILE_WRITING, "SIGHUP"),
+        pytest.param(PAUSED_WHILE_WRITING, "SIGTERM", marks=pytest.mark.slow),
+        pytest.param(PAUSED_IN_THE_NETWORK, "SIGHUP", marks=pytest.mark.slow),
+    ],
+)
 def test_asked_to_end_it_leaves_nothing_behind(folder, model, script, name):
     before = names(folder)
     number = getattr(signal, name)
