@@ -31,7 +31,7 @@ from tests.patience import PATIENCE, until
 @pytest.fixture
 def brief(tmp_path: Path) -> Iterator[Service]:
     """A service that keeps nothing for long."""
-    with running(tmp_path, Settings(keep_minutes=0.1)) as service:
+    with running(tmp_path, Settings(keep_minutes=0.3)) as service:
         yield service
 
 
