@@ -23,7 +23,7 @@ import numpy as np
 from .batch_report import BatchItem, BatchReport, Status
 from .decoding import READABLE
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
-from .images import read_photo
+from .images import Layer, read_photo
 from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .pipeline import Budget, MattingPipeline
@@ -63,6 +63,10 @@ class BatchOptions:
     """For masks: reach of the unknown band out of the subject."""
     unit: Literal["%", "px"] = "%"
     """For masks: of inside and outside."""
+    layer: str | None = None
+    """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
+    guide_layer: str | None = None
+    """Of EXR trimaps or masks of several layers, the layer or channel to take."""
     kind: Literal["cutout", "alpha"] = "cutout"
     """What is saved."""
     suffix: str = ".png"
@@ -223,11 +227,13 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
 
 
 def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, began: float) -> None:
-    photo = read_photo(job.photo)
+    photo = read_photo(job.photo, layer=options.layer)
     guide: object = job.guide
+    if options.guide_layer is not None:
+        guide = Layer(job.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
-            photo, job.guide, inside=options.inside, outside=options.outside, unit=options.unit
+            photo, guide, inside=options.inside, outside=options.outside, unit=options.unit
         )
     if job.output.parent.exists():
         check_writable(job.output, overwrite=options.overwrite)

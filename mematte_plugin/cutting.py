@@ -6,14 +6,15 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal
 
-from .errors import InputError
+from .errors import InputError, SettingError
 from .images import Photo, read_photo, to_unit
+from .labels import Objects
 from .matte import Matte
 from .memory.units import parse_bytes
 from .network import Progress
 from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
 from .retention import Retention, check_retention
-from .trimap import normalise_trimap, trimap_for
+from .trimap import normalise_trimap, three_valued, trimap_for
 from .weights.load import load_network
 
 READY = 2
@@ -25,6 +26,7 @@ def cut(
     trimap: Any = None,
     *,
     mask: Any = None,
+    objects: Objects = None,
     inside: float | None = None,
     outside: float | None = None,
     unit: Literal["%", "px"] = "%",
@@ -43,6 +45,7 @@ def cut(
         mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
             either, the alpha channel of an RGBA photo serves as the mask; beside one it caps the
             matte: nothing is more opaque than it is in the photo.
+        objects: where the mask is a label map, the ids that are the subject: 1, or [1, 3].
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
@@ -65,8 +68,12 @@ def cut(
                     f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
                 )
             mask = to_unit(photo.alpha)
-        trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
-    three = normalise_trimap(trimap, photo.size)
+        made = trimap_for(photo, mask, objects=objects, inside=inside, outside=outside, unit=unit)
+        three = three_valued(made)
+    else:
+        if objects is not None:
+            raise SettingError("objects: choose from a mask of several, and a trimap is given")
+        three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
         return already_known(photo, three, own_alpha=guided)
     pipe = ready_pipeline(model, device=device, dtype=dtype)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .compositing import Background, composite
 from .display import LONGEST, as_html, file_name, one_line
-from .errors import OutputError, SettingError
+from .errors import InputError, MEMatteError, OutputError, SettingError
 from .foreground import Progress, estimate_foreground
 from .images import (
     Photo,
@@ -73,8 +73,9 @@ class Matte:
     def foreground(self) -> np.ndarray:
         """(H, W, 3) float32: the subject's colours without the old background's.
 
-        In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
-        see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`.
+        In the photo's own encoding and range, the photo exactly where alpha is 1, black far from
+        the subject; see `foreground.estimate_foreground`. Computed on first use, see
+        `compute_foreground`.
         """
         return self.compute_foreground()
 
@@ -84,16 +85,33 @@ class Matte:
         progress: called with (tiles done, tiles, "foreground") and at least a few times a second,
             so that what it raises ends the computation; a later call starts again.
 
-        Stays within the plan's budget where there is one and it is the main memory's. Raises
-        MEMatteError where memory runs out.
+        On the device that the matte was computed on. Stays within the plan's budget where there is
+        one and it is the main memory's. Where that fails, even with the smallest tiles on the CPU,
+        it warns and the photo's own colours take their place: the alpha is not lost for that.
         """
         kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
         if kept is None:
-            room = self.plan.budget if self.plan is not None and self.plan.device == "cpu" else None
-            pixels, alpha = self.photo.pixels, self.alpha
-            kept = estimate_foreground(pixels, alpha, room=room, progress=progress)
+            kept = self._colours(self.photo.pixels, self.alpha, progress)
             self.__dict__["foreground"] = kept
         return kept
+
+    def _colours(
+        self, pixels: np.ndarray, alpha: np.ndarray, progress: Progress | None = None
+    ) -> np.ndarray:
+        device = "cpu" if self.plan is None else self.plan.device
+        room = self.plan.budget if self.plan is not None and device == "cpu" else None
+        try:
+            return estimate_foreground(pixels, alpha, room=room, device=device, progress=progress)
+        except InputError:
+            raise
+        except SettingError:  # the matte has come to a machine without that device
+            return estimate_foreground(pixels, alpha, progress=progress)
+        except MEMatteError as error:
+            reason = str(error)
+        warn_user(f"{self.photo.name}: the old background's tint stays in the colours: {reason}")
+        colours = to_unit(pixels)
+        colours[alpha <= 0] = 0
+        return colours
 
     def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
         """(H, W, 4) float32: colours in the photo's own encoding, and straight alpha.
@@ -128,7 +146,7 @@ class Matte:
         elif alpha is self.alpha:
             colours = self.foreground
         else:
-            colours = estimate_foreground(scaled_down(self.photo.pixels, longest), alpha)
+            colours = self._colours(scaled_down(self.photo.pixels, longest), alpha)
         if self.photo.linear:
             colours = self.photo.filed(light=False).convert(to_unit(colours))
         return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)

@@ -81,6 +81,23 @@ Bits = Annotated[
     ),
 ]
 
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME",
+        help="Of an EXR photo of several layers or parts, the one to cut.",
+    ),
+]
+GuideLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--mask-layer",
+        "--trimap-layer",
+        metavar="NAME",
+        help="Of an EXR mask or trimap of several layers or parts, the layer or channel to take.",
+    ),
+]
 InputSpace = Annotated[
     str | None,
     typer.Option(

@@ -19,8 +19,10 @@ from .options import (
     Bits,
     Device,
     Dtype,
+    GuideLayer,
     InputSpace,
     Inside,
+    Layer,
     LinearLight,
     MemoryBudget,
     Model,
@@ -94,6 +96,8 @@ def cut(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
     linear_light: LinearLight = False,
     input_space: InputSpace = None,
     premultiplied: Premultiplied = None,
@@ -122,7 +126,7 @@ def cut(
     target = _target(image, output, kind)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
     if linear_light and background is None:
         raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
@@ -134,7 +138,7 @@ def cut(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image, input_space)
+        photo = _photo(image, input_space, layer)
         if trimap is None and mask is None and photo.alpha is None:
             raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
@@ -144,8 +148,8 @@ def cut(
         resolve(model, progress=report)
         matte = library_cut(
             photo,
-            _source(trimap),
-            mask=_source(mask),
+            _source(trimap, mask_layer),
+            mask=_source(mask, mask_layer),
             inside=inside,
             outside=outside,
             unit=unit_of(unit),
@@ -196,6 +200,15 @@ def trimap(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            "--mask-layer",
+            metavar="NAME",
+            help="Of an EXR of several layers or parts, the layer or channel to take.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -215,7 +228,7 @@ def trimap(
     from ..trimap import INSIDE, OUTSIDE, from_mask
     from ..trimap import from_alpha as trimap_from_alpha
 
-    source = _source(mask)
+    source = _source(mask, layer)
     if from_alpha:
         made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
     else:
@@ -250,6 +263,8 @@ def routing(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -271,7 +286,7 @@ def routing(
     target = output or _target(image, None, "routing")
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
     if trimap is not None:
@@ -284,11 +299,11 @@ def routing(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image)
-        guide = _source(trimap)
+        photo = _photo(image, layer=layer)
+        guide = _source(trimap, mask_layer)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask), inside=inside, outside=outside, unit=unit_of(unit)
+                photo, _source(mask, mask_layer), inside=inside, outside=outside, unit=unit_of(unit)
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -321,19 +336,28 @@ def routing(
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _source(name: str | None) -> Any:
-    return console.read_stdin() if name == PIPE else name
+def _source(name: str | None, layer: str | None = None) -> Any:
+    source = console.read_stdin() if name == PIPE else name
+    if layer is None or source is None:
+        return source
+    from ..images import Layer as OneLayer
+
+    return OneLayer(source, layer)
 
 
-def _photo(name: str, input_space: str | None = None) -> Photo:
+def _photo(name: str, input_space: str | None = None, layer: str | None = None) -> Photo:
     from ..images import read_photo
 
     return read_photo(
-        _source(name), name="stdin" if name == PIPE else None, input_space=input_space
+        _source(name, layer), name="stdin" if name == PIPE else None, input_space=input_space
     )
 
 
-def _check_inputs(image: str, trimap: str | None, mask: str | None) -> None:
+def _check_inputs(
+    image: str, trimap: str | None, mask: str | None, mask_layer: str | None = None
+) -> None:
+    if mask_layer is not None and trimap is None and mask is None:
+        raise SettingError("--mask-layer: is about a trimap or a mask; give one, too")
     if trimap is not None and mask is not None:
         raise SettingError("both a trimap and --mask are given; leave one of them out")
     if [image, trimap, mask].count(PIPE) > 1:
