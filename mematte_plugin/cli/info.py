@@ -24,6 +24,12 @@ PACKAGES = (
     "pillow",
     "opencv-python-headless",
     "huggingface_hub",
+    "tifffile",
+    "imagecodecs",
+    "OpenEXR",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "rawpy",
     "gradio",
 )
 
