@@ -382,8 +382,9 @@ class Matte:
         brightest = 0.0
         for top in range(0, len(out), STRIP):
             rows = slice(top, top + STRIP)
-            part = convert(to_unit(colours[rows]))
+            part = to_unit(colours[rows])
             brightest = max(brightest, float(part.max()))
+            part = convert(part)
             if kind == "cutout":
                 part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
             out[rows] = part if dtype is None else to_steps(part, bits or 8)
