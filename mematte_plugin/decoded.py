@@ -43,6 +43,8 @@ class Decoded:
     linear: the colours are scene-linear light (EXR).
     told: what the file says of its colours otherwise than by a profile.
     borrowed: the pixels may be memory of the caller's array or tensor, which may change.
+    indices: (H, W) uint8, of a picture with a palette: which of its colours; they may be labels.
+    lossy: it comes from a format that changes values a little (JPEG).
     """
 
     pixels: np.ndarray
@@ -51,6 +53,8 @@ class Decoded:
     linear: bool = False
     borrowed: bool = False
     told: Told | None = None
+    indices: np.ndarray | None = None
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,20 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
     turn = turns.get(orientation)
     if turn is not None:
         decoded.pixels = np.ascontiguousarray(turn(decoded.pixels))
+        if decoded.indices is not None:
+            decoded.indices = np.ascontiguousarray(turn(decoded.indices))
         if orientation >= 5 and decoded.dpi:
             decoded.dpi = decoded.dpi[::-1]
     return decoded
 
 
 def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, 0 where alpha is 0; same dtype, integers rounded."""
+    """Straight colours, 0 where alpha is 0; same dtype, integers rounded.
+
+    Where it is 0 everywhere the colours stay: then nobody has filled it in.
+    """
+    if not alpha.any():
+        return colour
     top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
     safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
     straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)

@@ -107,12 +107,15 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
     orientation = orientation_of(im)
     icc = im.info.get("icc_profile") or None
     dpi = clean_dpi(im.info.get("dpi")) or _exif_dpi(im)
+    indices = np.array(im) if im.mode == "P" else None
+    lossy = im.format in ("JPEG", "MPO")
     if im.mode.startswith(("I", "F")):
         pixels = _wide_pil(im, name)
     else:
         im, icc = _to_rgb(im, icc, name)
         pixels = np.array(im)  # writable, as torch wants it
-    return upright(Decoded(pixels, icc, dpi), orientation)
+    found = Decoded(pixels, icc, dpi, indices=indices, lossy=lossy)
+    return upright(found, orientation)
 
 
 # ---- formats -------------------------------------------------------------------------------------
