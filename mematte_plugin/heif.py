@@ -72,8 +72,8 @@ def _opened(data: bytes, name: str) -> Any:
                 f"{name}: the HEIC picture is damaged or cut off ({short(error)}); copy it again"
             ) from error
         raise InputError(
-            f"{name}: is a HEIF picture of a kind that libheif cannot read ({short(error)}); export it"
-            " as PNG, JPEG or TIFF"
+            f"{name}: is a HEIF picture of a kind that libheif cannot read ({short(error)});"
+            " export it as PNG, JPEG or TIFF"
         ) from error
     return file
 
