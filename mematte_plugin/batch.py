@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from .batch_report import BatchItem, BatchReport, Status
+from .colour_spaces import check_input_space
 from .decoding import READABLE
 from .edges import Edge
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
@@ -68,6 +69,10 @@ class BatchOptions:
     """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
     guide_layer: str | None = None
     """Of EXR trimaps or masks of several layers, the layer or channel to take."""
+    input_space: str | None = None
+    """What the photos' colours are, whatever their files say; as for `images.read_photo`."""
+    premultiplied: bool | None = None
+    """How cut-outs in EXR and TIFF store their colours; as for `Matte.save`."""
     kind: Literal["cutout", "alpha"] = "cutout"
     """What is saved."""
     suffix: str = ".png"
@@ -93,6 +98,7 @@ class BatchOptions:
     def __post_init__(self) -> None:
         if self.memory_budget is not None:
             parse_bytes(self.memory_budget)
+        check_input_space(self.input_space)
         formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
         if self.suffix not in formats:
             what = "cut-outs" if self.kind == "cutout" else "alphas"
@@ -232,7 +238,7 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
 
 
 def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, began: float) -> None:
-    photo = read_photo(job.photo, layer=options.layer)
+    photo = read_photo(job.photo, layer=options.layer, input_space=options.input_space)
     guide: object = job.guide
     if options.guide_layer is not None:
         guide = Layer(job.guide, options.guide_layer)
@@ -255,6 +261,7 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
         bits=options.bits,
         quality=options.quality,
         overwrite=options.overwrite,
+        premultiplied=options.premultiplied,
     )
 
 
@@ -279,7 +286,12 @@ def _check_format(options: BatchOptions) -> None:
     pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
     try:
         write_image(
-            BytesIO(), pixel, bits=options.bits, quality=options.quality, fmt=options.suffix
+            BytesIO(),
+            pixel,
+            bits=options.bits,
+            quality=options.quality,
+            fmt=options.suffix,
+            premultiplied=options.premultiplied,
         )
     except OutputError as error:
         text = str(error).replace("the output", f"suffix {options.suffix}")

@@ -363,7 +363,8 @@ def routing(
             for number, keep in zip(config.global_blocks, matte.routing, strict=True)
         ]
         sheet = routing_sheet(photo.for_network(), matte.routing, captions, patch=config.patch_size)
-        write_array(sheet, target, overwrite=overwrite)
+        profile = None if photo.to_display else photo.icc_profile
+        write_array(sheet, target, overwrite=overwrite, icc_profile=profile)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, **_facts(matte, seconds)})
