@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
+from .colour_tags import told_by
 from .decoded import (
     MAX_PIXELS,
     ORIENTATION_TAG,
@@ -57,7 +58,10 @@ def decode(
         if fmt == "EXR":
             return decode_exr(data, name, max_pixels, role=role, layer=layer)
         decoded = _DECODERS[fmt](data, name, max_pixels) if fmt in _DECODERS else None
-        return decoded if decoded is not None else _decode_pil(fmt, data, name, max_pixels)
+        if decoded is None:
+            decoded = _decode_pil(fmt, data, name, max_pixels)
+        decoded.told = decoded.told or told_by(data)
+        return decoded
     except (InputError, MEMatteWarning):  # the warning: where users turn warnings into errors
         raise
     except MemoryError as error:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from .colour_tags import told_by_exr
 from .decoded import (
+    STRAIGHT_ALPHA,
     Decoded,
     Role,
     check_size,
+    finite,
     unpremultiply,
 )
 from .errors import InputError
-from .notes import warn_user
 
 EXR_PIP = 'pip install "mematte-plugin[exr]"'
 
@@ -32,6 +34,7 @@ def decode_exr(
             file.write(data)
         with OpenEXR.File(path, header_only=True) as file:
             header = file.header()  # emptied when the file is closed
+            told, straight = told_by_exr(header), bool(header.get(STRAIGHT_ALPHA))
             x0, y0, x1, y1 = (int(v) for v in np.ravel(header["displayWindow"]))
             left, top, right, bottom = (int(v) for v in np.ravel(header["dataWindow"]))
         size = (y1 - y0 + 1, x1 - x0 + 1)
@@ -49,8 +52,7 @@ def decode_exr(
             " write the beauty pass alone"
         )
     pixels = grouped.astype(np.float32)
-    if not np.isfinite(pixels).all():
-        raise InputError(f"{name}: holds NaN or infinite values; repair it in your compositor")
+    pixels = finite(pixels, grouped.dtype, name)
     if (size, (x0, y0)) != (pixels.shape[:2], (left, top)):
         # Compositors crop the data window; the frame is the display window.
         frame = np.zeros((*size, *pixels.shape[2:]), np.float32)
@@ -59,10 +61,7 @@ def decode_exr(
         if ys.start < ys.stop and xs.start < xs.stop:
             frame[ys.start - y0 : ys.stop - y0, xs.start - x0 : xs.stop - x0] = pixels[shifted]
         pixels = frame
-    if pixels.ndim == 3 and pixels.shape[2] == 4:  # EXR colours are premultiplied by convention
+    # EXR colours are premultiplied by convention
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and not straight:
         pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:
-        warn_user(f"{name}: HDR values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
-        pixels = pixels.clip(0.0, 1.0)
-    return Decoded(pixels, linear=True)
+    return Decoded(pixels, linear=True, told=told)

@@ -18,6 +18,7 @@ from mematte_plugin.pipeline import MattingPipeline
 from mematte_plugin.weights.save import save_network
 
 from .networks import random_network
+from .patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +360,7 @@ def test_a_killed_batch_goes_on_where_it_stopped(folders, pipeline, tmp_path):
         [sys.executable, "-c", KILLED_ON_SECOND_WRITE, *map(str, command)],
         check=False,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
