@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,36 +23,43 @@ def claim_file(output: Path) -> Path:
 
 
 @contextmanager
-def claimed(output: Path) -> Iterator[bool]:
-    """Hold the claim on a result whose folder is there; False where another run has it.
+def claimed(output: Path, make_folder: Callable[[], None] = lambda: None) -> Iterator[bool]:
+    """Hold the claim on a result; False where another run has it. The file goes with the claim.
 
-    Where the file system knows no locks, all claims are granted. The file goes with the claim.
+    make_folder: makes the folder that the result goes into. Another run may remove it again, as
+        long as it is empty.
+
+    Where the file system knows no locks, all claims are granted.
     """
     from filelock import FileLock, Timeout
 
     path = claim_file(output)
     lock = FileLock(path, timeout=0, mode=0o666)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    except (OSError, NotImplementedError) as error:
-        if not path.parent.is_dir():
-            raise
-        logger.debug("%s: no claim (%s)", output, error)
-        yield True
-        return
+    for _ in range(_ATTEMPTS):
+        make_folder()
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            yield False
+            return
+        except FileNotFoundError:
+            continue
+        except (OSError, NotImplementedError) as error:
+            logger.debug("%s: no claim (%s)", output, error)
+            break
+    held = lock.is_locked
     try:
         yield True
     finally:
-        # While it is held, or another run might claim a file that is about to go. Windows removes
-        # no file that is open, and there is none in the way of one that is not.
-        _remove(path)
-        with suppress(OSError):
-            lock.release()
-        if os.name == "nt":
+        if held:
+            # While it is held, or another run might claim a file that is about to go. Windows
+            # removes no file that is open.
             _remove(path)
+            with suppress(OSError):
+                lock.release()
+            if os.name == "nt":
+                _remove(path)
 
 
 def remove_stale(folder: Path, outputs: frozenset[str]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from itertools import takewhile
+from typing import NamedTuple
 
 from .errors import InputError, SettingError
 from .folder_scan import Named
@@ -62,53 +63,41 @@ def check_shifts(
     theirs = _columns(guides, range(len(guides)), guide=True, only=suspects)
     for column in sorted(suspects, key=repr):
         if by := shift(ours[column], theirs[column]):
-            refuse_shift(photos, guides, ours[column], theirs[column], by, what)
+            refuse_shift(Side(photos, ours[column]), Side(guides, theirs[column]), by, what)
 
 
-def refuse_shift(
-    photos: Sequence[Named],
-    guides: Sequence[Named],
-    ours: dict[int, tuple[int, int]],
-    theirs: dict[int, tuple[int, int]],
-    by: int,
-    what: str,
-) -> None:
-    """Raises InputError for numbers that are shifted.
+class Side(NamedTuple):
+    """Photos or guides whose names differ in one number."""
 
-    ours, theirs: by number, the index of the photo or guide and which of its numbers from the end
-        that is.
-    """
-    equal = min(ours.keys() & theirs.keys())
-    photo, guide = ours[equal], theirs[equal]
-    pairs = (photos[photo[0]], photo[1], guides[guide[0]], guide[1])
-    right = suggestion(photos, guides, *pairs, by)
-    as_named = suggestion(photos, guides, *pairs, 0)
+    names: Sequence[Named]
+    """All photos or guides, others too."""
+    by_number: dict[int, tuple[int, int]]
+    """By number, the index of the name and which of its numbers, from the end, that is."""
+
+
+def refuse_shift(photos: Side, guides: Side, by: int, what: str) -> None:
+    """Raises InputError for guides whose numbers are lower by so many."""
+    ours, theirs = photos.by_number, guides.by_number
+    photo = photos.names[ours[min(ours.keys() & theirs.keys())][0]]
+    right, as_named = suggestion(photos, guides, by), suggestion(photos, guides, 0)
     raise InputError(
-        f"{photos[photo[0]].path}: would be cut with the {what} of another frame: the photos are"
+        f"{photo.path}: would be cut with the {what} of another frame: the photos are"
         f" numbered {min(ours)} to {max(ours)}, the {what}s {min(theirs)} to {max(theirs)}; if the"
         f" {what}s count from another start, pass --pair '{right}', and if equal numbers belong"
         f" together, --pair '{as_named}'"
     )
 
 
-def suggestion(
-    photos: Sequence[Named],
-    guides: Sequence[Named],
-    photo: Named,
-    photo_number: int,
-    guide: Named,
-    guide_number: int,
-    by: int,
-) -> str:
-    """A pattern that pairs these two and as many others as possible.
-
-    photo_number, guide_number: which number of the name, from the end, is the frame's.
-    by: photos' numbers less guides'.
-    """
-    before, after = _around(photo.stem, photo_number)
-    guide_before, guide_after = _around(guide.stem, guide_number)
+def suggestion(photos: Side, guides: Side, by: int) -> str:
+    """A pattern that pairs as many of them as possible, photos' numbers less guides' being `by`."""
+    (before, after), (guide_before, guide_after) = (
+        _around(side.names[index].stem, from_end)
+        for side in (photos, guides)
+        for index, from_end in [side.by_number[min(side.by_number)]]
+    )
     number = f"{{n{-by:+d}}}" if by else "{n}"
-    common = os.path.commonprefix([before, guide_before])
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(before, guide_before, strict=False))
+    common = "".join(letter for letter, _ in same)
     common = re.sub(r"[\W_]+$", "", common) if common not in (before, guide_before) else ""
     candidates = [
         f"{before}{{n}}{after}:{guide_before}{number}{guide_after}",
@@ -126,7 +115,7 @@ def suggestion(
         matched = sum(
             side.read(named) is not None
             for side, names in zip(sides, (photos, guides), strict=True)
-            for named in names
+            for named in names.names
         )
         if matched > most:
             best, most = candidate, matched

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TypeAlias
 
 from .folder_scan import Named
@@ -30,6 +29,7 @@ _NOT_IN_GUIDES = PHOTO_WORDS | MORE_GUIDE_WORDS
 
 _END = re.compile(rf"(.+?)[_\-. ]+({'|'.join(GUIDE_WORDS)})", re.IGNORECASE | re.DOTALL)
 _START = re.compile(rf"({'|'.join(GUIDE_WORDS)})[_\-. ]+(.+)", re.IGNORECASE | re.DOTALL)
+_ANY = re.compile("|".join(GUIDE_WORDS), re.IGNORECASE)
 _RUNS = re.compile(r"\d+|[^\W\d_]+")
 _VERSION = re.compile(r"(?:^|(?<=[_\-. ]))v\d+(?=$|[_\-. ])", re.IGNORECASE)
 
@@ -39,7 +39,6 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-@lru_cache(maxsize=1 << 16)
 def folded(text: str) -> str:
     """Without difference between capitals and small letters, and as `composed`."""
     if text.isascii():
@@ -53,6 +52,8 @@ def bases(stem: str, *, masks: bool) -> Iterator[tuple[str, int, bool]]:
 
     masks: hair_mask.png is better than hair_trimap.png, and not the other way round.
     """
+    if not _ANY.search(stem):  # of a hundred thousand names most say nothing
+        return
     first, second = ("mask", "trimap") if masks else ("trimap", "mask")
     ranks = {first: 1, second: 2, "matte": 3, "alpha": 3}
     if found := _END.fullmatch(stem):
@@ -80,6 +81,11 @@ def _tokens(text: str, guide: bool) -> tuple[Token, ...]:
         for run in _RUNS.findall(folded(text))
         if run not in without
     )
+
+
+def has_version(text: str) -> bool:
+    """The name has a v2 in it."""
+    return _VERSION.search(text) is not None
 
 
 def without_version(text: str) -> str:

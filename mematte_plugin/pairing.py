@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from .batch_report import listed
 from .folder_scan import Named
-from .frame_numbers import check_shifts, refuse_shift, shift
-from .name_words import bases, composed, folded, folder_tokens, stem_tokens, without_version
+from .frame_numbers import Side, check_shifts, refuse_shift, shift, suggestion
+from .name_words import (
+    bases,
+    composed,
+    folded,
+    folder_tokens,
+    has_version,
+    stem_tokens,
+    without_version,
+)
 from .pair_pattern import parse_pair, projected
 
 _HOW = {
@@ -47,6 +56,8 @@ class Pairing:
     """What messages call a guide."""
     where: Path
     """The folder of the guides."""
+    shared: bool = False
+    """It is the photos' folder, too."""
     guide_of: dict[int, int] = field(default_factory=dict)
     """Index of the guide, by index of the photo."""
     rule_of: dict[int, str] = field(default_factory=dict)
@@ -90,9 +101,27 @@ class Pairing:
         named = self.photos[photo]
         place = self.where.joinpath(*named.place)
         return self.problem_of.get(photo) or (
-            f"has no {self.what}: name it {named.stem}.png or {named.stem}_{self.what}.png in"
-            f" {place}"
+            f"has no {self.what}: name it {self.usual_names(named.stem)} in {place}"
         )
+
+    def usual_names(self, stem: str) -> str:
+        """How the guide of a photo may be called."""
+        ending = f"{stem}_{self.what}.png"
+        return ending if self.shared else f"{stem}.png or {ending}"
+
+    def suggestion(self) -> str:
+        """A pattern for names that no rule pairs: for these, if they are two sequences."""
+        ours = _by_folder(self.photos, self.open_photos(), (), guide=False)
+        theirs = _by_folder(self.guides, self.open_guides(), (), guide=True)
+        for place in sorted(ours.keys() & theirs.keys(), key=repr):
+            varying = ours[place].varying(), theirs[place].varying()
+            if len(varying[0]) == len(varying[1]) == 1:
+                photos = Side(self.photos, _by_frame(ours[place], varying[0][0]))
+                guides = Side(self.guides, _by_frame(theirs[place], varying[1][0]))
+                equal = photos.by_number.keys() & guides.by_number.keys()
+                by = 0 if equal else min(photos.by_number) - min(guides.by_number)
+                return suggestion(photos, guides, by)
+        return "{name}_plate.{n}:{name}_matte.{n}"
 
     def notes(self) -> list[str]:
         """What a user should know before the work."""
@@ -102,11 +131,6 @@ class Pairing:
             names = f"{self.photos[photo].name} with {self.guides[self.guide_of[photo]].name}"
             many = f"{count} photos are" if count > 1 else "1 photo is"
             lines.append(f"{many} paired {_HOW[rule]}: {names}{', …' if count > 1 else ''}")
-        alone = [named.name for i, named in enumerate(self.photos) if i not in self.guide_of]
-        if alone:
-            have = "has" if len(alone) == 1 else "have"
-            many = f"{len(alone)} of {len(self.photos)} photos"
-            lines.append(f"{many} {have} no {self.what}: {listed(alone)}")
         unused = [self.guides[index].name for index in self.open_guides()]
         if unused:
             are = "is" if len(unused) == 1 else "are"
@@ -114,23 +138,44 @@ class Pairing:
             lines.append(f"{self.where}: {many} {are} not used: {listed(unused)}")
         return lines
 
+    def missing(self) -> tuple[str, ...]:
+        """A sentence on the photos without a guide, if there are any."""
+        alone = [named.name for i, named in enumerate(self.photos) if i not in self.guide_of]
+        if not alone:
+            return ()
+        have = "has" if len(alone) == 1 else "have"
+        return (
+            f"{len(alone)} of {len(self.photos)} photos {have} no {self.what}: {listed(alone)}",
+        )
+
 
 def pair_by_names(
-    photos: Sequence[Named], guides: Sequence[Named], what: str, where: Path
+    photos: Sequence[Named],
+    guides: Sequence[Named],
+    what: str,
+    where: Path,
+    *,
+    shared: bool = False,
 ) -> Pairing:
     """Pairs by what is usual: equal stems, endings, capitals, words and numbers.
 
+    shared: photos and guides lie in one folder, where only an ending makes a guide.
+
     Raises InputError where the numbers of photos and guides are shifted against each other.
     """
-    pairing = Pairing(photos, guides, what, where)
-    masks = what == "mask"
-    _by_affixes(pairing, lambda named: named.place, composed, "", masks=masks)
-    _by_affixes(pairing, lambda named: tuple(map(folded, named.place)), folded, "case", masks=masks)
-    if not any(named.place for named in guides) or not any(named.place for named in photos):
-        _by_affixes(pairing, lambda named: (), folded, "flat", masks=masks)
-    _by_words(pairing, "words")
-    _by_words(pairing, "version")
-    _by_numbers(pairing)
+    pairing = Pairing(photos, guides, what, where, shared)
+    exact = partial(_by_affixes, pairing, lambda named: named.place, composed, "")
+    folded_too = partial(_by_affixes, pairing, _folded_place, folded, "case")
+    for rule in (exact, folded_too):
+        rule(masks=what == "mask", shared=shared)
+    if not shared:
+        if not any(named.place for named in guides) or not any(named.place for named in photos):
+            _by_affixes(
+                pairing, lambda named: (), folded, "flat", masks=what == "mask", shared=False
+            )
+        _by_words(pairing, "words")
+        _by_words(pairing, "version")
+        _by_numbers(pairing)
     check_shifts(
         photos,
         guides,
@@ -203,8 +248,12 @@ def _by_affixes(
     rule: str,
     *,
     masks: bool,
+    shared: bool,
 ) -> None:
     """hair.png, hair_mask.png, mask-hair.png and hair.jpg.png are of hair.jpg."""
+    open_photos, open_guides = pairing.open_photos(), pairing.open_guides()
+    if not (open_photos and open_guides):
+        return
     claims: dict[int, list[_Claim]] = {}
     keys: dict[int, list[Hashable]] = {}
     everybody: Counter[Hashable] = Counter()
@@ -212,32 +261,45 @@ def _by_affixes(
         at, stem = place(photo), spell(photo.stem)
         everybody[at, stem] += 1
         keys[index] = [(at, stem), (at, spell(photo.stem + photo.suffix))]
-    for index in pairing.open_guides():
+    for index in open_guides:
         guide = pairing.guides[index]
         at, stem = place(guide), spell(guide.stem)
-        claims[index] = [_Claim((at, stem), 0, True)]
-        if (at, stem) not in everybody:
+        exact = (at, stem) in everybody
+        claims[index] = [] if exact and shared else [_Claim((at, stem), 0, True)]
+        if shared or not exact:
             claims[index] += [
                 _Claim((at, spell(base)), rank, plain)
                 for base, rank, plain in bases(stem, masks=masks)
             ]
-    _match(pairing, {i: keys[i] for i in pairing.open_photos()}, claims, rule, everybody)
+    _match(pairing, {i: keys[i] for i in open_photos}, claims, rule, everybody)
+
+
+def _folded_place(named: Named) -> Hashable:
+    return tuple(map(folded, named.place))
 
 
 def _by_words(pairing: Pairing, rule: str) -> None:
     """shot_plate.0001 and shot-matte-1: the same words, but those of the role, and numbers."""
+
+    photos, guides = pairing.open_photos(), pairing.open_guides()
+    if not (photos and guides):
+        return
+    if rule == "version":
+        stems = [pairing.photos[i].stem for i in photos] + [pairing.guides[i].stem for i in guides]
+        if not any(map(has_version, stems)):
+            return
 
     def key(named: Named, *, guide: bool) -> Hashable:
         if rule == "version":
             named = named._replace(stem=without_version(named.stem))
         return (*folder_tokens(named, guide=guide), *stem_tokens(named, guide=guide))
 
-    photos = {i: [key(pairing.photos[i], guide=False)] for i in pairing.open_photos()}
-    if photos:
-        guides = {
-            i: [_Claim(key(pairing.guides[i], guide=True), 0, True)] for i in pairing.open_guides()
-        }
-        _match(pairing, photos, guides, rule)
+    _match(
+        pairing,
+        {i: [key(pairing.photos[i], guide=False)] for i in photos},
+        {i: [_Claim(key(pairing.guides[i], guide=True), 0, True)] for i in guides},
+        rule,
+    )
 
 
 def _match(
@@ -310,15 +372,10 @@ def _by_numbers(pairing: Pairing) -> None:
         if len(mine) != len(ours[place].numbers) or len(yours) != len(theirs[place].numbers):
             continue  # two of one number
         if related and len(columns[0]) == 1:
-            numbered = [
-                {number: (index, side.width - column[0]) for (number,), index in by_number.items()}
-                for side, column, by_number in (
-                    (ours[place], columns[0], mine),
-                    (theirs[place], columns[1], yours),
-                )
-            ]
-            if by := shift(*numbered):
-                refuse_shift(pairing.photos, pairing.guides, *numbered, by, pairing.what)
+            photos = Side(pairing.photos, _by_frame(ours[place], columns[0][0]))
+            guides = Side(pairing.guides, _by_frame(theirs[place], columns[1][0]))
+            if by := shift(photos.by_number, guides.by_number):
+                refuse_shift(photos, guides, by, pairing.what)
         if related or (len(mine) > 1 and mine.keys() == yours.keys()):
             for number in mine.keys() & yours.keys():
                 pairing.give(mine[number], yours[number], "number")
@@ -350,6 +407,12 @@ class _Sequence:
     def by_numbers(self, columns: list[int]) -> dict[tuple[int, ...], int]:
         """Index by what those numbers are."""
         return {tuple(row[at] for at in columns): i for i, row in self.numbers.items()}
+
+
+def _by_frame(sequence: _Sequence, column: int) -> dict[int, tuple[int, int]]:
+    """By that number, the index, and which number from the end it is."""
+    from_end = sequence.width - column
+    return {row[column]: (index, from_end) for index, row in sequence.numbers.items()}
 
 
 def _by_folder(

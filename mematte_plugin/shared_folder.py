@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .folder_scan import Named
 from .name_words import bases, folded
+from .pair_pattern import Fields, parse_pair, projected
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".avif", ".webp", ".jxl"))
 """Suffixes of photographs rather than of masks, where a name says both."""
@@ -45,6 +46,32 @@ def split_shared(images: Sequence[Named], *, masks: bool) -> tuple[list[Named], 
     return [image for image in images if image not in guides], [
         image for image in images if image in guides
     ]
+
+
+def split_by_pattern(images: Sequence[Named], pair: str) -> tuple[list[Named], list[Named]]:
+    """(photos, guides) of a folder that holds both, as a pattern says.
+
+    What may be either is a guide where the photo of its fields is there, and else a photo.
+    """
+    photo_side, guide_side = parse_pair(pair)
+    names = guide_side.fields
+    may_be_photo: dict[Fields, set[Named]] = {}
+    for image in images:
+        if (fields := photo_side.read(image)) is not None:
+            may_be_photo.setdefault(projected(fields, names, fold=True), set()).add(image)
+    photos, guides = [], []
+    for image in images:
+        mine, fields = photo_side.read(image), guide_side.read(image)
+        owners = (
+            set()
+            if fields is None
+            else may_be_photo.get(projected(fields, names, fold=True), set())
+        )
+        if fields is not None and (mine is None or owners - {image}):
+            guides.append(image)
+        elif mine is not None:
+            photos.append(image)
+    return photos, guides
 
 
 def named_like_guides(photos: Sequence[Named], *, masks: bool) -> list[Named]:
