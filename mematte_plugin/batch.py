@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Literal
@@ -16,8 +16,9 @@ from .batch_places import Places
 from .batch_plan import BatchJob, BatchPlan, FolderError, is_open, plan_batch, stamp
 from .batch_report import BatchItem, BatchReport, Status
 from .claims import claimed
+from .edges import Edge
 from .errors import BudgetError, MEMatteError, SettingError
-from .images import read_photo
+from .images import Layer, read_photo
 from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .trimap import trimap_for
@@ -45,12 +46,20 @@ class BatchOptions:
     """For masks: reach of the unknown band out of the subject."""
     unit: Literal["%", "px"] = "%"
     """For masks: of inside and outside."""
+    layer: str | None = None
+    """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
+    guide_layer: str | None = None
+    """Of EXR trimaps or masks of several layers, the layer or channel to take."""
     kind: Literal["cutout", "alpha"] = "cutout"
     """What is saved."""
     suffix: str = ".png"
     """Of the output files; decides their format."""
     bits: int | None = None
     """Depth of the output, as for `Matte.save`."""
+    quality: int | None = None
+    """Of JPEG and WebP, as for `Matte.save`."""
+    edge: Edge = field(default_factory=Edge)
+    """How every matte is shaped and cropped, as by `Matte.with_edge`."""
     retention: Retention = "auto"
     """As for `MattingPipeline`."""
     memory_budget: Budget = None
@@ -228,12 +237,20 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
 
 
 def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> None:
-    photo = read_photo(job.photo)
+    photo = read_photo(job.photo, layer=options.layer)
     guide: object = job.guide
+    if options.guide_layer is not None:
+        guide = Layer(job.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
-            photo, job.guide, inside=options.inside, outside=options.outside, unit=options.unit
+            photo, guide, inside=options.inside, outside=options.outside, unit=options.unit
         )
     check_writable(job.output, overwrite=options.overwrite)
     matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
-    matte.save(job.output, kind=options.kind, bits=options.bits, overwrite=options.overwrite)
+    matte.with_edge(options.edge).save(
+        job.output,
+        kind=options.kind,
+        bits=options.bits,
+        quality=options.quality,
+        overwrite=options.overwrite,
+    )

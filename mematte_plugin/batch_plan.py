@@ -148,7 +148,9 @@ def _check_format(options: BatchOptions) -> None:
     """Write a pixel into memory. Raises SettingError for a depth that the format lacks."""
     pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
     try:
-        write_image(BytesIO(), pixel, bits=options.bits, fmt=options.suffix)
+        write_image(
+            BytesIO(), pixel, bits=options.bits, quality=options.quality, fmt=options.suffix
+        )
     except OutputError as error:
         text = str(error).replace("the output", f"suffix {options.suffix}")
         if error.__cause__ is None:

@@ -56,11 +56,17 @@ class BatchReport:
 
     def note_lines(self) -> list[str]:
         """The notes of all photos; those that say the same of several are one line."""
-        return _lines([(item, note) for item in self.items for note in item.notes], at_most=1)
+        told = [
+            (item, note if item.photo.name in note else f"{item.photo.name}: {note}")
+            for item in self.items
+            for note in item.notes
+        ]
+        return _lines(told, at_most=1)
 
     def failure_lines(self) -> list[str]:
         """Why photos failed, each with its name; those that say the same of many are one line."""
-        return _lines([(item, item.reason) for item in self.failed], at_most=NAMED)
+        told = [(item, f"{item.photo.name}: {item.reason}") for item in self.failed]
+        return _lines(told, at_most=NAMED)
 
 
 def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
@@ -76,7 +82,7 @@ def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
             names, text = listed(name for name, _ in found), found[0][1]
             lines.append(f"{len(found)} photos ({names}), the first: {text}")
         else:
-            lines += [text if name in text else f"{name}: {text}" for name, text in found]
+            lines += [text for _, text in found]
     return lines
 
 

@@ -59,10 +59,8 @@ def scan(
 
 def has_folders(folder: Path) -> bool:
     """There are folders inside it that are not hidden."""
-    with suppress(OSError):
-        return any(
-            entry.is_dir() and not entry.name.startswith(".") for entry in os.scandir(folder)
-        )
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
     return False
 
 

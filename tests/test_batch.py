@@ -14,7 +14,13 @@ from PIL import Image
 from mematte_plugin.batch import BatchOptions, run_batch
 from mematte_plugin.batch_plan import plan_batch
 from mematte_plugin.batch_report import BatchItem, BatchReport
-from mematte_plugin.errors import InputError, OutputError, SettingError, WeightsError
+from mematte_plugin.errors import (
+    InputError,
+    MEMatteWarning,
+    OutputError,
+    SettingError,
+    WeightsError,
+)
 from mematte_plugin.pipeline import MattingPipeline
 from mematte_plugin.weights.save import save_network
 
@@ -71,9 +77,11 @@ def test_every_photo_is_cut_with_the_trimap_of_its_name(folders, pipeline):
     (photos / "notes.txt").write_text("not a photo")
     (photos / "inner.png").mkdir()
     told: list[BatchItem] = []
-    report = run_batch(photos, guides, out, load=lambda: pipeline, on_item=told.append)
+    with pytest.warns(MEMatteWarning, match="^c.tif: trimap .*has no grey"):
+        report = run_batch(photos, guides, out, load=lambda: pipeline, on_item=told.append)
     assert statuses(report) == {"a.jpg": "done", "b.PNG": "done", "c.tif": "done"}
     assert tuple(told) == report.items
+    assert [len(item.notes) for item in report.items] == [0, 0, 1]
     assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
     with Image.open(out / "a.png") as image:
         assert image.mode == "RGBA"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import RLock
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ import traitlets
 from numpy.typing import NDArray
 
 from ..errors import InputError, MEMatteError, SettingError
-from ..images import Photo, read_gray, read_photo, to_unit
+from ..images import Photo, read_photo, to_unit
+from ..masks import read_mask
 from ..notes import collect_notes
 from ..trimap import INSIDE, OUTSIDE, Stroke, normalise_trimap, trimap_for
 from . import guide
@@ -102,6 +104,7 @@ class Sketch(traitlets.HasTraits):
                 photo = read_photo(image)
             if photo is not None and trimap is None and mask is None and _shows_subject(photo):
                 mask = to_unit(photo.alpha)
+                photo = replace(photo, alpha=None)  # as a mask it is rough, and caps nothing
             given = None if trimap is None else _given_trimap(photo, trimap)
             soft = None if mask is None else _given_mask(photo, mask)
             base = (
@@ -253,7 +256,7 @@ def _given_mask(photo: Any, mask: Any) -> NDArray[np.float32]:
     if photo is None:
         raise InputError(f"mask: {NO_PHOTO}")
     # A copy: sealing must not reach the caller's array, nor what they do to it come here.
-    return _sealed(np.array(read_gray(mask, name="mask", use_alpha=True)))
+    return _sealed(np.array(read_mask(mask)))
 
 
 def _shows_subject(photo: Photo) -> bool:
