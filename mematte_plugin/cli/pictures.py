@@ -213,7 +213,7 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        place = [f"cropped at {matte.crop.left}, {matte.crop.top}"] if matte.crop else []
+        place = [str(matte.crop)] if matte.crop else []
         size = [f"{width}×{height}", *place]
         facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
         console.say(f"{target}: {', '.join(facts)}")
