@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .foreground import estimate_foreground
-    from .images import Photo, read_photo, scaled_down
+    from .images import Layer, Photo, read_photo, scaled_down
     from .matte import Matte
     from .memory.device import budget_for
     from .memory.exhaustion import trim_memory
@@ -56,6 +56,7 @@ _HOMES = {
     "BatchOptions": ".batch",
     "BudgetError": ".errors",
     "InputError": ".errors",
+    "Layer": ".images",
     "MEMatte": ".network",
     "MEMatteError": ".errors",
     "MEMatteWarning": ".errors",
@@ -98,6 +99,7 @@ __all__ = [
     "BatchOptions",
     "BudgetError",
     "InputError",
+    "Layer",
     "MEMatte",
     "MEMatteError",
     "MEMatteWarning",

@@ -20,23 +20,19 @@ from typing import Literal
 
 import numpy as np
 
+from .batch_report import BatchItem, BatchReport, Status
+from .decoding import READABLE
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import read_photo
 from .memory.units import parse_bytes
+from .notes import collect_notes, warn_user
 from .pipeline import Budget, MattingPipeline
 from .retention import Retention
 from .trimap import trimap_for
 from .writing import FORMATS, check_writable, write_image
 
-READABLE = frozenset(
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
-)
-"""Suffixes that make a file of the folder a photo, a trimap or a mask."""
-
 GUIDE_ENDINGS = ("", "_trimap", "_mask")
 """What may follow the photo's stem in the name of its trimap or mask; the first match counts."""
-
-Status = Literal["done", "skipped", "failed"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,39 +49,6 @@ class BatchJob:
     """Its trimap or mask; None where there is none."""
     problem: str
     """Why it cannot be cut, as far as the file names tell; empty where it can."""
-
-
-@dataclass(frozen=True)
-class BatchItem:
-    """What became of one photo."""
-
-    photo: Path
-    """The photograph."""
-    output: Path
-    """The result; written by this run only where the status is "done"."""
-    status: Status
-    """"done", "skipped" where the output was there already, or "failed"."""
-    reason: str
-    """Why it failed, in one line that goes after the photo's name; empty otherwise."""
-    seconds: float
-    """Time spent on it."""
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """What became of all photos, in the order in which they were tried."""
-
-    items: tuple[BatchItem, ...]
-    """One per photo."""
-
-    def count(self, status: Status) -> int:
-        """How many have that status."""
-        return sum(item.status == status for item in self.items)
-
-    @property
-    def failed(self) -> tuple[BatchItem, ...]:
-        """Those that failed."""
-        return tuple(item for item in self.items if item.status == "failed")
 
 
 @dataclass(frozen=True)
@@ -112,6 +75,11 @@ class BatchOptions:
     """As for `MattingPipeline`; a photo for which it is too small fails."""
     overwrite: bool = False
     """Do photos again whose output is there already."""
+    pair: str | None = None
+    """How the names of photos and guides belong together, as "{name}_plate.{n}:{name}_matte.{n}";
+    None finds out."""
+    recursive: bool = False
+    """Also the photos in folders inside the folder; the results are laid out in the same way."""
 
     def __post_init__(self) -> None:
         if self.memory_budget is not None:
@@ -150,7 +118,10 @@ def run_batch(
         items.append(item)
         if on_item is not None:
             on_item(item)
-    return BatchReport(tuple(items))
+    report = BatchReport(tuple(items))
+    for line in report.note_lines():
+        warn_user(line)
+    return report
 
 
 def plan_batch(
@@ -207,16 +178,21 @@ def cut_all(
         start = perf_counter()
         status: Status = "failed"
         reason = job.problem
+        notes: list[str] = []
         if _is_open(job, options):
             # What is wrong with the network, an option or the output folder is wrong for every
             # photo: it passes through and ends the batch.
             if pipeline is None:
                 pipeline = load()
-            reason = _attempt(pipeline, job, options, began)
+            with collect_notes() as notes:
+                reason = _attempt(pipeline, job, options, began)
             status = "failed" if reason else "done"
         elif not reason:
             status = "skipped"
-        yield BatchItem(job.photo, job.output, status, reason, perf_counter() - start)
+        seconds = perf_counter() - start
+        yield BatchItem(
+            job.photo, job.output, status, reason, seconds, guide=job.guide, notes=tuple(notes)
+        )
 
 
 class _FolderError(OutputError):

@@ -3,17 +3,29 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from .colour_tags import Told
 from .errors import InputError
+from .notes import warn_user
+from .profiles import for_rgb
 
 MAX_PIXELS = 300_000_000
 """Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
 
 ORIENTATION_TAG = 0x0112
 """The EXIF and TIFF tag."""
+
+STRAIGHT_ALPHA = "oiio:UnassociatedAlpha"
+"""The attribute by which an EXR says that its colours are not premultiplied (OpenImageIO's)."""
+
+HALF_MAX = 65504.0
+"""The largest half float."""
+
+Role: TypeAlias = Literal["photo", "mask", "trimap", "background"]
+"""What a picture is for."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +38,7 @@ class Decoded:
     icc_profile: the profile the colours are meant in; None for sRGB or unknown.
     dpi: dots per inch, (horizontal, vertical).
     linear: the colours are scene-linear light (EXR).
+    told: what the file says of its colours otherwise than by a profile.
     borrowed: the pixels may be memory of the caller's array or tensor, which may change.
     """
 
@@ -34,6 +47,7 @@ class Decoded:
     dpi: tuple[float, float] | None = None
     linear: bool = False
     borrowed: bool = False
+    told: Told | None = None
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -78,6 +92,25 @@ def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return straight.astype(colour.dtype)
 
 
+def finite(pixels: np.ndarray, stored: np.dtype[Any], name: str) -> np.ndarray:
+    """The pixels, where half floats overflowed their largest value; with a warning.
+
+    stored: the file's samples. Raises InputError for NaN, and for infinite values of other types.
+    """
+    infinite = int(np.count_nonzero(np.isinf(pixels)))
+    bad = int(np.count_nonzero(np.isnan(pixels)))
+    if bad or (infinite and stored != np.float16):
+        raise InputError(
+            f"{name}: holds {bad + infinite} NaN or infinite values; repair it in your compositor"
+        )
+    if infinite:
+        warn_user(
+            f"{name}: {infinite} values are beyond what half floats hold; {HALF_MAX:.0f} is used"
+        )
+        pixels = pixels.clip(-HALF_MAX, HALF_MAX)
+    return pixels
+
+
 def rgb_order(pixels: np.ndarray | None) -> np.ndarray:
     """OpenCV's BGR(A) as RGB(A)."""
     if pixels is None:
@@ -98,11 +131,13 @@ def clean_dpi(dpi: Any) -> tuple[float, float] | None:
 
 
 def drop_foreign_icc(decoded: Decoded, name: str) -> Decoded:
-    """Only an RGB profile may travel with RGB pixels."""
-    if decoded.icc_profile and decoded.icc_profile[16:20] != b"RGB ":
-        # Not worth a warning: most are grey profiles on trimaps and masks, which are no colours.
-        logger.info("%s: its ICC profile is not for RGB and is left out", name)
-        decoded.icc_profile = None
+    """Only an RGB profile may travel with RGB pixels: a grey one becomes one for three channels."""
+    icc = decoded.icc_profile
+    if icc and icc[16:20] != b"RGB ":
+        decoded.icc_profile = for_rgb(icc) if icc[16:20] == b"GRAY" else None
+        if decoded.icc_profile is None:
+            # Not worth a warning: many are on trimaps and masks, which are no colours.
+            logger.info("%s: its ICC profile is not for RGB and is left out", name)
     return decoded
 
 

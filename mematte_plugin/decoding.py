@@ -1,7 +1,7 @@
 """From the bytes of an image file to an array, with its metadata and without losing depth.
 
-The format is decided by content, never by suffix. Pillow decodes what has 8 bits, `decoding_deep`
-the rest.
+The format is decided by content, never by suffix. Pillow decodes what has 8 bits, `png`, `tiff` and
+`exr` the rest.
 """
 
 import io
@@ -13,41 +13,55 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
+from .colour_tags import told_by
 from .decoded import (
     MAX_PIXELS,
     ORIENTATION_TAG,
     Decoded,
+    Role,
     check_size,
     clean_dpi,
     upright,
 )
-from .decoding_deep import decode_exr, decode_png16, decode_tiff
 from .errors import InputError, MEMatteWarning
+from .exr import decode_exr
 from .notes import warn_user
+from .png import decode_png16
+from .sniffing import sniff
+from .tiff import decode_tiff
 
-_READABLE = "PNG, JPEG, TIFF, WebP, EXR, GIF, BMP and AVIF"
-
-# What people hand in by mistake: (first bytes, what it is, what to do about it).
-_IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
-    (b"%PDF", "a PDF document", "export the page as PNG"),
-    (b"%!PS", "a PostScript file", "export it as PNG"),
-    (b"PK\x03\x04", "a zip archive", "unpack it first"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"8BPS", "a Photoshop document", "export it as TIFF or PNG"),
-    (b"gimp xcf", "a GIMP document", "export it as TIFF or PNG"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the picture", "run `git lfs pull`"),
+READABLE = frozenset(
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
 )
+"""Suffixes of files that can be read, for whoever looks through a folder."""
 
 
-def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(
+    data: bytes,
+    name: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    role: Role = "photo",
+    layer: str | None = None,
+) -> Decoded:
     """Decode the bytes of an image file; EXIF orientation is applied.
+
+    role: what the picture is for, which decides which channels of an EXR are taken.
+    layer: the layer or part of an EXR to take; None for the one that `role` means.
 
     Raises InputError, naming the input, when it is no readable picture.
     """
     fmt = sniff(data, name)
+    if layer is not None and fmt != "EXR":
+        raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
     try:
+        if fmt == "EXR":
+            return decode_exr(data, name, max_pixels, role=role, layer=layer)
         decoded = _DECODERS[fmt](data, name, max_pixels) if fmt in _DECODERS else None
-        return decoded if decoded is not None else _decode_pil(fmt, data, name, max_pixels)
+        if decoded is None:
+            decoded = _decode_pil(fmt, data, name, max_pixels)
+        decoded.told = decoded.told or told_by(data)
+        return decoded
     except (InputError, MEMatteWarning):  # the warning: where users turn warnings into errors
         raise
     except MemoryError as error:
@@ -84,40 +98,6 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
 # ---- formats -------------------------------------------------------------------------------------
 
 
-def sniff(data: bytes, name: str) -> str:
-    """The format by its magic bytes; InputError saying what the file is instead."""
-    if not data:
-        raise InputError(f"{name}: the file is empty; copy or export it again")
-    head = data[:64]
-    for fmt, magic in (
-        ("PNG", (b"\x89PNG\r\n\x1a\n",)),
-        ("JPEG", (b"\xff\xd8\xff",)),
-        ("TIFF", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-        ("GIF", (b"GIF87a", b"GIF89a")),
-        ("BMP", (b"BM",)),
-        ("EXR", (b"v/1\x01",)),
-    ):
-        if head.startswith(magic):
-            return fmt
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[4:8] == b"ftyp":
-        if head[8:12] in (b"avif", b"avis") or b"avif" in head[16:]:
-            return "AVIF"
-        raise InputError(f"{name}: is a HEIC picture or a video; export it as PNG, JPEG or TIFF")
-    for magic_bytes, what, remedy in _IMPOSTORS:
-        if head.startswith(magic_bytes):
-            raise InputError(f"{name}: is {what}, not an image; {remedy}")
-    start = data[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in start:
-        raise InputError(f"{name}: is an SVG drawing, not pixels; export it as PNG")
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise InputError(f"{name}: is a web page, not an image; download the picture itself")
-    if b"\0" not in start and all(byte >= 9 for byte in start):
-        raise InputError(f"{name}: is text, not an image; give it one of {_READABLE}")
-    raise InputError(f"{name}: is not an image that can be read; use one of {_READABLE}")
-
-
 def _decode_pil(fmt: str, data: bytes, name: str, max_pixels: int) -> Decoded:
     im = open_pil(fmt, io.BytesIO(data), name)
     check_size(im.height, im.width, name, max_pixels)
@@ -144,7 +124,6 @@ def open_pil(fmt: str, file: BinaryIO, name: str) -> Image.Image:
 _DECODERS: dict[str, Callable[[bytes, str, int], Decoded | None]] = {
     "PNG": decode_png16,
     "TIFF": decode_tiff,
-    "EXR": decode_exr,
 }
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .decoded import MAX_PIXELS, check_size
-from .decoding import open_pil, orientation_of, sniff
-from .decoding_deep import EXR_PIP, first_page
+from .decoding import open_pil, orientation_of
 from .errors import InputError
+from .exr import EXR_PIP
+from .sniffing import sniff
+from .tiff import first_page
 
 _START = 2048
 """Bytes that tell the format."""

@@ -5,7 +5,7 @@ Sources are paths, bytes, binary files, Pillow images, numpy arrays and torch te
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -13,15 +13,20 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image
 
-from .decoded import MAX_PIXELS, Decoded, check_size, to_unit
+from .colour_spaces import check_input_space
+from .colour_tags import told_by_image
+from .decoded import MAX_PIXELS, Decoded, Role, check_size, to_unit
 from .decoding import decode, from_pil
-from .display import LONGEST, as_html, file_name, profile_name
 from .errors import InputError
-from .writing import check_writable, to_steps, write_image
+from .notes import warn_user
+from .photo import Photo, linear_to_srgb, scaled_down, srgb_to_linear
+from .photo_colour import check_range, meaning_of
+from .writing import check_writable, write_image
 
 __all__ = [
     "MAX_PIXELS",
     "ImageSource",
+    "Layer",
     "Photo",
     "check_writable",
     "linear_to_srgb",
@@ -35,7 +40,24 @@ __all__ = [
 ]
 
 ImageSource: TypeAlias = Any
-"""str or Path, bytes, a binary file, a Pillow image, a numpy array or a torch tensor."""
+"""str or Path, bytes, a binary file, a `Layer`, a Pillow image, a numpy array or a torch tensor."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an EXR file, wherever a photo, a trimap or a mask may be given.
+
+    source: the file: path, bytes or binary file object.
+    name: the layer's or part's name, or a channel's, as the message lists them that an EXR of
+        several layers gives; case does not matter.
+
+    Example:
+        >>> cut("shot.exr", mask=Layer("shot.exr", "roto.hero"))  # doctest: +SKIP
+    """
+
+    source: Any
+    name: str
+
 
 _RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
 _EIGHT_BIT = (
@@ -44,103 +66,49 @@ _EIGHT_BIT = (
 _GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Photo:
-    """One photograph, upright, in the depth it came in.
-
-    pixels: (H, W, 3) uint8, uint16 or float32 in [0, 1]; straight, not premultiplied.
-    alpha: (H, W) of the same dtype, the input's own transparency; None without one.
-    icc_profile: the RGB profile the colours are meant in; None for sRGB or unknown.
-    dpi: dots per inch, (horizontal, vertical); None if unknown.
-    name: what messages call it: the path, or "image".
-    linear: the colours are scene-linear light (EXR), not display-encoded.
-    """
-
-    pixels: np.ndarray
-    alpha: np.ndarray | None = None
-    icc_profile: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    name: str = "image"
-    linear: bool = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        return int(self.pixels.shape[0]), int(self.pixels.shape[1])
-
-    @property
-    def bits(self) -> int:
-        """8, 16, or 32 for float."""
-        return int(self.pixels.dtype.itemsize) * 8
-
-    def as_float(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1], in the photo's own encoding."""
-        return to_unit(self.pixels)
-
-    def for_network(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1], display-encoded as the networks were trained."""
-        return linear_to_srgb(self.as_float()) if self.linear else self.as_float()
-
-    def proxy(self, longest: int) -> np.ndarray:
-        """(h, w, 3) uint8, display-encoded, its longer side at most so many pixels: to look at.
-
-        The colours stay those of the photo's ICC profile.
-        """
-        small = scaled_down(self.pixels, longest)
-        if self.linear:
-            small = linear_to_srgb(to_unit(small))
-        return small if small.dtype == np.uint8 else to_steps(small, 8)
-
-    def __repr__(self) -> str:
-        height, width = self.size
-        return f"Photo({file_name(self.name)}, {width}×{height}, {self._depth()})"
-
-    def _repr_html_(self) -> str | None:
-        """For notebooks: the photo small, and what there is to know about it."""
-        return as_html(
-            self._rows,
-            picture=lambda: self.proxy(LONGEST // 2),
-            described="The photo",
-            icc_profile=self.icc_profile,
-        )
-
-    def _depth(self) -> str:
-        return f"{self.bits} bit{' float' if self.bits == 32 else ''}"
-
-    def _rows(self) -> Iterator[tuple[str, str]]:
-        height, width = self.size
-        yield "photo", file_name(self.name)
-        yield "size", f"{width}×{height}"
-        yield "depth", self._depth() + (", scene-linear light" if self.linear else "")
-        yield "profile", profile_name(self.icc_profile)
-        if self.dpi is not None:
-            yield "resolution", f"{self.dpi[0]:.0f} dpi"
-        if self.alpha is not None:
-            yield "transparency", "its own alpha, which serves as a mask"
-
-
 def read_photo(
-    source: ImageSource, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: ImageSource,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
+    role: Role = "photo",
+    input_space: str | None = None,
 ) -> Photo:
     """Read a photograph; see `Photo` for what is kept.
 
     source: a file (path, bytes or binary file object: PNG, JPEG, TIFF, WebP, EXR, GIF, BMP, AVIF,
         recognised by content), a Pillow image of any mode, a numpy array (H, W), (H, W, 3) or
-        (H, W, 4), or a torch tensor of these shapes or (3, H, W); uint8, uint16 or float in [0, 1].
+        (H, W, 4), or a torch tensor of these shapes or (3, H, W); uint8, uint16 or float in [0, 1]
+        (of HDR pictures also beyond).
         A tensor is taken as channels-first if its first side is 1, 3 or 4 and its last is not.
         Arrays are copied, so that the caller may reuse them.
     name: how messages call it; default the path, or "image".
     max_pixels: larger files are refused by their header, before decoding.
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
+    role: what the picture is for, "photo" or "background", as messages have it.
+    input_space: what the colours are, whatever the file says: "srgb", "display-p3", "adobe-rgb",
+        "rec2020", or scene-linear light: "linear-srgb" (Rec. 709), "linear-p3", "linear-rec2020",
+        "acescg", "aces2065-1".
 
-    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Of animations and
-    multi-page TIFFs the first picture is taken and of HDR (EXR) values the part in [0, 1], with a
-    MEMatteWarning.
+    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Colours that are told
+    otherwise than by a profile (EXIF, PNG's cICP, gAMA and cHRM, the nclx of AVIF and HEIF, TIFF's
+    colorimetry, EXR's chromaticities) get a profile, or `primaries`, that means the same. PQ and
+    HLG become linear light, and of animations and multi-page TIFFs the first picture is taken, with
+    a MEMatteWarning.
 
     Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
-    or value range is none of the above.
+    or value range is none of the above; SettingError for an unknown input_space.
     """
+    source, layer = _of_layer(source, layer)
     name = _name(source, name, "image")
-    decoded = _decoded(source, name, max_pixels)
+    space = check_input_space(input_space)
+    decoded = _decoded(source, name, max_pixels, role, layer)
+    if decoded.pixels.dtype.kind == "f":
+        light = decoded.linear or (space is not None and space.startswith(("linear", "aces")))
+        checked = check_range(decoded.pixels, name, light=light)
+        decoded.borrowed &= checked is decoded.pixels
+        decoded.pixels = checked
     pixels, alpha = decoded.pixels, None
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
@@ -156,13 +124,15 @@ def read_photo(
     pixels = np.ascontiguousarray(pixels)
     if decoded.borrowed and np.may_share_memory(pixels, decoded.pixels):
         pixels = pixels.copy()
+    meant = meaning_of(decoded, pixels, space, name)
     return Photo(
-        pixels=pixels,
+        pixels=meant.pixels,
         alpha=alpha,
-        icc_profile=decoded.icc_profile,
+        icc_profile=meant.icc_profile,
         dpi=decoded.dpi,
         name=name,
-        linear=decoded.linear,
+        linear=meant.linear,
+        primaries=meant.primaries,
     )
 
 
@@ -172,6 +142,7 @@ def read_gray(
     name: str = "trimap",
     use_alpha: bool = False,
     max_pixels: int = MAX_PIXELS,
+    layer: str | None = None,
 ) -> np.ndarray:
     """Read a trimap or mask as (H, W) float32 in [0, 1].
 
@@ -180,14 +151,17 @@ def read_gray(
         are only 0 and 1 are a mask of 0 and 1.
     name: what messages call it, next to its path; default "trimap".
     use_alpha: take the alpha channel where the source has one that is not opaque (masks).
+    layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
 
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
+    source, layer = _of_layer(source, layer)
+    role: Role = "mask" if use_alpha else "trimap"
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
     if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
-    pixels = _decoded(source, name, max_pixels).pixels
+    pixels = _within(_decoded(source, name, max_pixels, role, layer), name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = 1.0 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
@@ -224,34 +198,19 @@ def split_batch(source: Any, *, grey: bool = False) -> tuple[list[Any], bool]:
     return [source], False
 
 
-def scaled_down(values: np.ndarray, longest: int) -> np.ndarray:
-    """(H, W) or (H, W, C) of any depth with its longer side at most so many pixels, never larger.
-
-    Every pixel of the result is the mean of those that it stands for.
-    """
-    height, width = values.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return values
-    import cv2
-
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
-
-
 # ---- values --------------------------------------------------------------------------------------
 
 
-def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """Display-encoded float in [0, 1] to linear light (IEC 61966-2-1), float32."""
-    low = values / 12.92
-    return np.where(values <= 0.04045, low, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def linear_to_srgb(values: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] to display-encoded float32 (IEC 61966-2-1)."""
-    high = 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(values <= 0.0031308, values * 12.92, high).astype(np.float32)
+def _within(decoded: Decoded, name: str) -> np.ndarray:
+    """The pixels of a mask or trimap, floats in [0, 1]."""
+    pixels = decoded.pixels
+    if pixels.dtype.kind != "f":
+        return pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    if decoded.linear and (low < 0 or high > 1):
+        warn_user(f"{name}: values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
+        return pixels.clip(0.0, 1.0)
+    return _checked_range(pixels, name)
 
 
 def _plain_integers(pixels: np.ndarray, name: str) -> np.ndarray:
@@ -289,25 +248,33 @@ def _name(source: Any, name: str | None, default: str) -> str:
 
 def grey_name(source: Any, role: str) -> str:
     """What messages call a trimap or mask: its role, and its path where it has one."""
+    source, _ = _of_layer(source, None)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return role if not path or path in role else f"{role} {path}"
 
 
-def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
+def _of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
+    """The source itself and the layer of it."""
+    return (source.source, source.name) if isinstance(source, Layer) else (source, layer)
+
+
+def _decoded(
+    source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
+) -> Decoded:
     """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
-    if isinstance(source, str | os.PathLike):
-        decoded = decode(_read_file(Path(source), name), name, max_pixels=max_pixels)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        decoded = decode(bytes(source), name, max_pixels=max_pixels)
+    data = _file_bytes(source, name)
+    if data is not None:
+        decoded = decode(data, name, max_pixels=max_pixels, role=role, layer=layer)
+    elif layer is not None:
+        raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
     elif isinstance(source, Image.Image):
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
+        decoded.told = told_by_image(source)
     elif _is_torch(source):
         decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
         decoded = Decoded(source, borrowed=True)
-    elif hasattr(source, "read"):
-        decoded = decode(_read_stream(source, name), name, max_pixels=max_pixels)
     else:
         raise InputError(
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
@@ -317,6 +284,17 @@ def _decoded(source: Any, name: str, max_pixels: int) -> Decoded:
     decoded.borrowed &= checked is decoded.pixels
     decoded.pixels = checked
     return decoded
+
+
+def _file_bytes(source: Any, name: str) -> bytes | None:
+    """What is in the file that the source is or names; None where it is no file."""
+    if isinstance(source, str | os.PathLike):
+        return _read_file(Path(source), name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if hasattr(source, "read") and not isinstance(source, Image.Image):
+        return _read_stream(source, name)
+    return None
 
 
 def _read_file(path: Path, name: str) -> bytes:
@@ -334,6 +312,9 @@ def _read_file(path: Path, name: str) -> bytes:
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
     try:
+        # One that was just written stands at its end; like Pillow, all of it is meant.
+        if getattr(stream, "seekable", bool)():
+            stream.seek(0)
         data = stream.read()
     except (OSError, ValueError) as error:  # also text files of another encoding
         raise InputError(f"{name}: cannot be read ({error}); give an open binary file") from error
@@ -357,14 +338,17 @@ def _from_torch(tensor: Any) -> np.ndarray:
 
 
 def _checked(array: np.ndarray, name: str) -> np.ndarray:
-    """Shape, emptiness and, for floats, range; floats come out float32 within [0, 1]."""
+    """Shape, emptiness and type; native."""
     _check_shape(array.shape, name)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind != "f":
-        if array.dtype.kind not in "iub":
-            raise InputError(f"{name}: has {array.dtype} values; give uint8, uint16 or float (0–1)")
-        return array
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name}: has {array.dtype} values; give uint8, uint16 or float (0–1)")
+    return array
+
+
+def _checked_range(array: np.ndarray, name: str) -> np.ndarray:
+    """Float32 within [0, 1]; what is far from it is refused."""
     # min and max of an array with NaN are NaN: one pass each, no temporary of the array's size.
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):

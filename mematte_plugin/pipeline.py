@@ -22,7 +22,7 @@ from .memory.exhaustion import trim_memory
 from .memory.model import Job
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
-from .network import MEMatte, Prediction, Progress
+from .network import Light, MEMatte, Prediction, Progress
 from .network.rows import idle
 from .notes import warn_user
 from .planning import Request, fused_on, resolve_dtype
@@ -366,7 +366,7 @@ class MattingPipeline:
                 chunking=plan.chunking,
                 decoder=decoder,
                 only_unknown=decoder == "exact",
-                linear=photo.linear,
+                light=_light(photo),
                 progress=progress,
             )
 
@@ -409,6 +409,15 @@ class Stage:
 def already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
     """Nothing to find out: the trimap is the matte."""
     return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
+
+
+def _light(photo: Photo) -> Light | None:
+    """What the photo's values are, where they are not display-encoded."""
+    way = photo.to_display
+    if way is None:
+        return None
+    gamma, matrix = way
+    return Light(gamma, None if matrix is None else tuple(map(tuple, matrix.tolist())))
 
 
 @lru_cache(maxsize=1)

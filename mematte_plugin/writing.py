@@ -17,8 +17,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .decoded import to_unit
-from .decoding_deep import EXR_PIP
 from .errors import OutputError
+from .exr import EXR_PIP
 
 FORMATS: dict[str, str] = {
     ".png": "png",

@@ -1,6 +1,28 @@
 """What every test relies on."""
 
+import contextlib
 import signal
 
-# Started in the background by a shell, the tests and all that they start would ignore Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def _hear_signals() -> None:
+    """Let children begin with the default for every signal, whoever started the tests.
+
+    What `nohup` or a script's `&` ignores, a child would ignore too. Handlers are not handed down.
+    """
+    handlers = {
+        "SIGINT": signal.default_int_handler,
+        "SIGHUP": lambda *_: None,  # the tests themselves live on, as nohup wants it
+    }
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN and number not in _PYTHON_IGNORES:
+            name = getattr(number, "name", "")  # a real-time signal is a mere number
+            signal.signal(number, handlers.get(name, signal.SIG_DFL))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+# In every process, and subprocess gives children the default.
+_PYTHON_IGNORES = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}
+
+with contextlib.suppress(ValueError):  # not in the main thread, where it was done before
+    _hear_signals()

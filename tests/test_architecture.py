@@ -10,11 +10,15 @@ from pathlib import Path
 
 import mematte_plugin
 
+from .patience import PATIENCE
+
 PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
-PICTURES = {"images", "decoding", "decoding_deep", "decoded", "headers", "notes", "writing"}
+PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
+PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
+PICTURES |= {"colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -24,6 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "weights": {"errors", "network", "waiting"},
     "memory": {"display", "errors", "network"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
+    "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
     "bands": set(),
     "trimap": PICTURES | {"bands", "errors"},
@@ -41,7 +46,9 @@ LAYERS: dict[str, set[str]] = {
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
     | {"compositing", "display", "memory", "waiting"},
-    "batch": PICTURES | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
+    "batch_report": set(),
+    "batch": PICTURES
+    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "foreground"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
@@ -90,7 +97,7 @@ def test_importing_is_light_and_silent() -> None:
         "print(json.dumps([name for name in heavy if name in sys.modules]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert json.loads(done.stdout) == []
     assert done.stderr == ""

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.batch import BatchItem, BatchOptions, BatchReport, plan_batch, run_batch
+from mematte_plugin.batch import BatchOptions, plan_batch, run_batch
+from mematte_plugin.batch_report import BatchItem, BatchReport
 from mematte_plugin.errors import InputError, OutputError, SettingError, WeightsError
 from mematte_plugin.pipeline import MattingPipeline
 from mematte_plugin.weights.save import save_network
 
 from .networks import random_network
+from .patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -358,7 +360,7 @@ def test_a_killed_batch_goes_on_where_it_stopped(folders, pipeline, tmp_path):
         [sys.executable, "-c", KILLED_ON_SECOND_WRITE, *map(str, command)],
         check=False,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -22,6 +22,7 @@ from benchmarks.worker import attention_bytes
 from mematte_plugin import InputError, SettingError
 
 from .evaluation.photographs import photographs
+from .patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 OURS = "ours:tiny:fp32:0.25"
@@ -169,7 +170,7 @@ def test_a_worker_ends_with_the_program_that_started_it() -> None:
         assert worker.stdin is not None
         assert json.loads(worker.stdout.readline()) == {"ready": True}
         worker.stdin.close()  # as a killed parent does
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=PATIENCE) == 0
 
 
 def test_an_error_is_one_line_and_a_usage_code() -> None:

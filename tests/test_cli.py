@@ -12,6 +12,7 @@ from mematte_plugin.cli import console
 from mematte_plugin.images import read_photo, write_image
 
 from .cli_cases import HEIGHT, WIDTH, Scene, saved_models
+from .patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +346,7 @@ def test_the_command_line_starts_without_torch():
         "heavy = {'torch', 'numpy', 'cv2', 'numba', 'huggingface_hub', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=PATIENCE)
 
 
 def test_progress_is_drawn_on_a_terminal_only(scene, monkeypatch):

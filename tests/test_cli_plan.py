@@ -14,6 +14,7 @@ from mematte_plugin.images import write_image
 from mematte_plugin.network import MEMatte
 
 from .cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models
+from .patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,9 @@ def test_planning_for_a_budget_needs_no_torch():
         "codes.append(run(['plan', '--table']))\n"
         "sys.exit(codes != [0, 0, 0] or 'torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.parametrize(

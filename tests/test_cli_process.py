@@ -14,6 +14,7 @@ from PIL import Image
 from mematte_plugin.weights.save import save_network
 
 from .networks import random_network
+from .patience import PATIENCE
 
 MODULE = [sys.executable, "-m", "mematte_plugin"]
 
@@ -28,7 +29,7 @@ def paused(self, *args, progress=None, **options):
     def report(done, total, stage):
         if stage == "decoder":
             print("ready", flush=True)
-            time.sleep(60)
+            time.sleep(600)
     return predict(self, *args, progress=report, **options)
 MEMatte.predict = paused
 from mematte_plugin.cli import main
@@ -67,7 +68,7 @@ def mematte(
         check=False,
         cwd=folder,
         env=environment(),
-        timeout=120,
+        timeout=PATIENCE,
         stderr=subprocess.PIPE,
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options},
     )
@@ -101,7 +102,7 @@ PAUSED_WHILE_WRITING = """
 import pathlib, time
 def paused(self, target):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 pathlib.Path.replace = paused
 from mematte_plugin.cli import main
 main()
@@ -158,7 +159,7 @@ def stopped(
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert out == says
     return process.returncode, err
 
@@ -241,7 +242,7 @@ def test_a_terminal_sees_colour_and_progress_and_a_pipe_does_not(folder, model):
             except OSError:  # how Linux says that the other side is gone
                 pass
             os.close(ours)
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, out, seen
 
     code, out, seen = watched(

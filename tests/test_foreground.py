@@ -18,6 +18,8 @@ from mematte_plugin.foreground import BLEED, estimate_foreground, in_worker
 from mematte_plugin.images import read_photo
 from mematte_plugin.planning import plan_memory
 
+from .patience import PATIENCE
+
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True foreground (H, W, 3), alpha (H, W) with ragged edges, composite on green blotches."""
@@ -159,7 +161,7 @@ def test_the_library_itself_stays_importable_and_agrees() -> None:
         "assert np.array_equal(estimate_foreground(image, alpha), ours)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
 
@@ -178,7 +180,7 @@ def test_repeated_calls_neither_leak_nor_change_torchs_threads() -> None:
         "assert torch.get_num_threads() == 1, torch.get_num_threads()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
 
@@ -198,7 +200,7 @@ def test_an_interrupt_during_the_estimation_is_an_interrupt() -> None:
         "    print('stopped')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
 
@@ -260,7 +262,8 @@ def test_an_interrupt_while_it_compiles_ends_the_wait_at_once(tmp_path: Path) ->
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+        cwd=Path(__file__).parents[1],
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -280,7 +283,7 @@ def test_a_call_that_waits_behind_an_abandoned_one_can_be_given_up_too() -> None
         with pytest.raises(Stop):
             in_worker(call, tick)
 
-    given_up(lambda: release.wait(60))
+    given_up(lambda: release.wait(PATIENCE))
     given_up(lambda: ran.append("given up"))
     release.set()
     assert in_worker(lambda: "next", lambda: None) == "next"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .memory.processes import run_python
+from .patience import PATIENCE
 
 CODE = """
 from mematte_plugin import MattingPipeline  # before torch, whose caches it limits
@@ -26,4 +27,4 @@ print(run(160) - early)
 
 
 def test_two_hundred_mattes_of_any_size_leave_nothing_behind() -> None:
-    assert int(run_python(CODE, timeout=600)) < 10_000_000
+    assert int(run_python(CODE, timeout=PATIENCE)) < 10_000_000

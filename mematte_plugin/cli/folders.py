@@ -30,7 +30,7 @@ from .options import (
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..batch import BatchItem, BatchReport
+    from ..batch_report import BatchItem, BatchReport
 
 
 def batch(
@@ -97,7 +97,8 @@ def batch(
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     import_torch()
-    from ..batch import BatchOptions, BatchReport, cut_all, plan_batch
+    from ..batch import BatchOptions, cut_all, plan_batch
+    from ..batch_report import BatchReport
     from ..pipeline import MattingPipeline
     from ..weights.load import resolve
 
@@ -136,6 +137,8 @@ def batch(
 
 
 def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool) -> None:
+    for line in report.note_lines():
+        console.warn(line)
     counts = {status: report.count(status) for status in ("done", "skipped", "failed")}
     if as_json:
         listed = [
@@ -145,6 +148,8 @@ def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool)
                 "status": item.status,
                 "reason": item.reason,
                 "seconds": round(item.seconds, 3),
+                "guide": item.guide,
+                "notes": item.notes,
             }
             for item in report.items
         ]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .config import VARIANTS, Chunking, NetworkConfig
-    from .inputs import Progress
+    from .inputs import Light, Progress
     from .mematte import MEMatte, Prediction, TrainingOutput
 
 _HOMES = {
     "VARIANTS": ".config",
     "Chunking": ".config",
+    "Light": ".inputs",
     "MEMatte": ".mematte",
     "NetworkConfig": ".config",
     "Prediction": ".mematte",
@@ -26,6 +27,7 @@ _HOMES = {
 __all__ = [
     "VARIANTS",
     "Chunking",
+    "Light",
     "MEMatte",
     "NetworkConfig",
     "Prediction",

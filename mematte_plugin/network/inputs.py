@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,18 @@ Progress = Callable[[int, int, str], None]
 """Called with (done, total, stage)."""
 
 
+@dataclass(frozen=True)
+class Light:
+    """How stored values become the display-encoded sRGB that networks are trained with.
+
+    gamma: values to this power are linear light.
+    matrix: rows of (3, 3) from there to linear Rec. 709; None where the primaries are left alone.
+    """
+
+    gamma: float = 1.0
+    matrix: tuple[tuple[float, ...], ...] | None = None
+
+
 class NetworkInput:
     """RGB, trimap and guidance channels of a batch, cut out where they are needed.
 
@@ -24,13 +37,13 @@ class NetworkInput:
     float and goes to the network's device.
 
     Args:
-        image: (B, 3, H, W) uint8, uint16 or float in [0, 1].
+        image: (B, 3, H, W) uint8, uint16 or float, of which what lies in [0, 1] counts.
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
         dtype: what `crop` returns; the input itself is prepared in float32 (float64 for an image
             that is).
         device: where `crop` puts it; by default where the image is.
-        linear: the image is linear light and is display-encoded on the way.
+        light: the image is not display-encoded, and is on the way; None for one that is.
         cell: side of the grid cells of the flow alphas, in pixels; by default what the size
             asks for. Training crops stand for pieces of larger pictures and vary it.
         tick: called often while the guidance is made.
@@ -44,7 +57,7 @@ class NetworkInput:
         dtype: torch.dtype,
         *,
         device: torch.device | None = None,
-        linear: bool = False,
+        light: Light | None = None,
         cell: int | None = None,
         tick: Tick = idle,
     ) -> None:
@@ -54,7 +67,7 @@ class NetworkInput:
         self.trimap = trimap
         self.config = config
         self.device = image.device if device is None else device
-        self.linear = linear
+        self.light = light
         self.size: tuple[int, int] = (image.shape[2], image.shape[3])
         self.padded = padded_size(*self.size, config.padding)
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
@@ -78,9 +91,11 @@ class NetworkInput:
         """Display-encoded floats in [0, 1]."""
         if not pixels.is_floating_point():
             pixels = pixels.float() / (255 if pixels.dtype == torch.uint8 else 65535)
-        elif pixels.dtype != torch.float64:
+            return pixels if self.light is None else _display(pixels, self.light)
+        if pixels.dtype != torch.float64:
             pixels = pixels.float()  # what follows needs more than half precision
-        return _display(pixels) if self.linear else pixels
+        # HDR colours stay in the picture; the networks know none.
+        return pixels.clamp(0, 1) if self.light is None else _display(pixels, self.light)
 
     def crop(self, top: int, left: int, bottom: int, right: int) -> Tensor:
         """(B, in_chans, bottom - top, right - left) of the padded input; zero outside the image."""
@@ -110,7 +125,12 @@ class NetworkInput:
         return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))
 
 
-def _display(linear: Tensor) -> Tensor:
-    """Linear light in [0, 1] to display-encoded values (IEC 61966-2-1)."""
+def _display(pixels: Tensor, light: Light) -> Tensor:
+    """Values that are not display-encoded as sRGB in [0, 1] (IEC 61966-2-1)."""
+    linear = pixels if light.gamma == 1 else pixels.clamp_min(0) ** light.gamma
+    if light.matrix is not None:
+        matrix = torch.tensor(light.matrix, dtype=linear.dtype, device=linear.device)
+        linear = torch.einsum("ij,bjrw->birw", matrix, linear)
+    linear = linear.clamp(0, 1)
     curve = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, linear * 12.92, curve)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
 from .encoder import Encoder, Residual, ticking
-from .inputs import NetworkInput, Progress
+from .inputs import Light, NetworkInput, Progress
 from .pieces import decode
 
 WHOLE = Chunking()
@@ -121,14 +121,14 @@ class MEMatte(nn.Module):
         chunking: Chunking = WHOLE,
         decoder: DecoderMode = "exact",
         only_unknown: bool = False,
-        linear: bool = False,
+        light: Light | None = None,
         progress: Progress | None = None,
     ) -> Prediction:
         """Alpha and routing of a batch, without gradient.
 
         Args:
-            image: (B, 3, H, W) uint8, uint16 or float in [0, 1]; may lie on another device than the
-                network, as a large picture does.
+            image: (B, 3, H, W) uint8, uint16 or float, of which what lies in [0, 1] counts; may lie
+                on another device than the network, as a large picture does.
             trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. Beside the image;
                 the alpha will be there, too.
             max_tokens: cap on the tokens kept in each block of each image.
@@ -136,7 +136,7 @@ class MEMatte(nn.Module):
             decoder: "exact" decodes as if in one piece; "official" reproduces the official patches.
             only_unknown: spend nothing on what no unknown pixel needs; known pixels are the
                 trimap's.
-            linear: the image is linear light, as in EXR.
+            light: what the image's values are where they are not display-encoded, as in EXR.
             progress: called with (done, total, stage) at least a few times a second on a CPU.
         """
         inputs = NetworkInput(
@@ -145,7 +145,7 @@ class MEMatte(nn.Module):
             self.config,
             self.dtype,
             device=self.device,
-            linear=linear,
+            light=light,
             tick=ticking(progress, 0, self.config.depth),
         )
         with torch.no_grad():

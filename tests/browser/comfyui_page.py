@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.comfyui.server import Server
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -81,7 +82,7 @@ class Editor:
 
     def wait_until_ready(self) -> None:
         """After the page was opened, or opened again."""
-        self.page.wait_for_function(READY, timeout=120_000)
+        self.page.wait_for_function(READY, timeout=1000 * PATIENCE)
         self.page.get_by_test_id("queue-button").wait_for()
         self.page.wait_for_function("() => app.graph.nodes.length > 0")  # the default graph
 
@@ -99,7 +100,7 @@ class Editor:
         """Open a workflow file."""
         self.page.evaluate("(graph) => app.loadGraphData(graph)", json.loads(path.read_text()))
 
-    def run(self, server: Server, timeout: float = 120) -> dict[str, Any]:
+    def run(self, server: Server, timeout: float = PATIENCE) -> dict[str, Any]:
         """Press Run and wait for the end; the entry of the server's history."""
         before = set(server.get("/history"))
         self.page.get_by_test_id("queue-button").click()

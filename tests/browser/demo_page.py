@@ -19,13 +19,13 @@ from urllib.parse import urlparse
 import numpy as np
 from PIL import Image
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Request
 
-DONE = 300_000
-"""Milliseconds until a result is there, at most."""
-SOON = 30_000
-"""The same for what should come at once."""
+DONE = 1000 * PATIENCE
+"""Milliseconds, in the page, until something is there."""
 FILES = ("cutout", "alpha", "tiff")
 """What can be downloaded."""
 # The widest part of the page that sticks out to the right, as its tag, id and classes.
@@ -150,12 +150,12 @@ class Demo:
     def take(self, photo: Path) -> None:
         """Choose the photo and wait until it is taken in."""
         self.upload("photo", photo)
-        self.part("photo-info").get_by_text(photo.name).wait_for(timeout=SOON)
+        self.part("photo-info").get_by_text(photo.name).wait_for(timeout=DONE)
 
     def choose(self, way: str) -> None:
         """paint, mask or trimap."""
         self.part("way").locator(f"input[value={way}]").check(force=True)
-        self.part({"paint": "painter"}.get(way, way)).wait_for(timeout=SOON)
+        self.part({"paint": "painter"}.get(way, way)).wait_for(timeout=DONE)
 
     def guide(self, way: str, file: Path) -> None:
         """Hand in a mask or trimap and wait until its preview shows."""
@@ -176,14 +176,14 @@ class Demo:
     def wait_for_picture(self, name: str) -> None:
         """Until a control shows its pictures."""
         shown = self.part(name)
-        shown.locator("img").first.wait_for(timeout=SOON)
-        self.page.wait_for_function(LOADED, arg=shown.element_handle(), timeout=SOON)
+        shown.locator("img").first.wait_for(timeout=DONE)
+        self.page.wait_for_function(LOADED, arg=shown.element_handle(), timeout=DONE)
 
     def download(self, folder: Path, files: Sequence[str] = FILES) -> dict[str, Path]:
         """Press the download buttons; the files under the names that the browser gives them."""
         found = {}
         for name in files:
-            with self.page.expect_download(timeout=SOON) as caught:
+            with self.page.expect_download(timeout=DONE) as caught:
                 self.part(f"download-{name}").click()
             found[name] = folder / caught.value.suggested_filename
             caught.value.save_as(found[name])
@@ -226,11 +226,11 @@ class Demo:
     def toast(self) -> str:
         """The text of the message that comes up, which is then put away."""
         shown = self.page.get_by_test_id("toast-body")
-        shown.wait_for(timeout=SOON)
+        shown.wait_for(timeout=DONE)
         told = self.page.get_by_test_id("toast-text").all_inner_texts()
         assert len(told) == 1, told
         self.page.get_by_test_id("toast-close").click()
-        shown.wait_for(state="detached", timeout=SOON)
+        shown.wait_for(state="detached", timeout=DONE)
         return told[0]
 
     def open_tab(self, title: str) -> None:
@@ -290,13 +290,13 @@ def demo_page(
         shown = Demo(context.new_page(), address)
         shown.watch()
         shown.page.goto(f"{address}/")
-        shown.part("cut").wait_for(timeout=SOON)
+        shown.part("cut").wait_for(timeout=DONE)
         yield shown
     finally:
         context.close()
 
 
-def until(condition: Callable[[], bool], page: Page, seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], page: Page, seconds: float = PATIENCE) -> None:
     """Wait for something that is not of the page."""
     for _ in range(int(seconds * 10)):
         if condition():

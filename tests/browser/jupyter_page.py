@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.gradio_app.processes import START, Server, free_port, serving
+from tests.gradio_app.processes import Server, free_port, serving
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 HOSTS = {"lab": "lab/workspaces/{space}/tree", "notebook": "notebooks"}
 """Where each host opens a notebook."""
-DONE = 120_000
-"""Milliseconds until a cell or a matte is there, at most."""
-SOON = 30_000
-"""The same for what should come at once."""
+DONE = 1000 * PATIENCE
+"""Milliseconds, in the page, until something is there."""
 # The notebook in the page: the shell's current widget in either host.
 PANEL = "const panel = window.jupyterapp.shell.currentWidget, notebook = panel.content"
 
@@ -49,7 +48,7 @@ class Jupyter:
             method=method,
             headers={"Authorization": f"token {self.token}"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read() or "null")
 
     def set(self, name: str, **values: Any) -> None:
@@ -69,7 +68,7 @@ class Jupyter:
 
     def wait_until_ready(self) -> None:
         """Until it answers; AssertionError where it ends before."""
-        until = time.monotonic() + START
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             assert self.server.process.poll() is None, self.server.text
             try:
@@ -78,7 +77,7 @@ class Jupyter:
                 time.sleep(0.1)
             else:
                 return
-        raise AssertionError(f"no answer after {START} s:\n{self.server.text}")
+        raise AssertionError(f"no answer after {PATIENCE} s:\n{self.server.text}")
 
 
 @contextmanager
@@ -163,13 +162,13 @@ class Notebook:
         """
         self.tell(script, index)
 
-    def wait(self, index: int, timeout: int = DONE) -> None:
+    def wait(self, index: int) -> None:
         """Until a started cell has ended."""
         script = """([index, started]) => {
           const panel = window.jupyterapp.shell.currentWidget
           return panel.content.model.cells.get(index).executionState === "idle"
         }"""
-        self.page.wait_for_function(script, arg=[index, 0], timeout=timeout)
+        self.page.wait_for_function(script, arg=[index, 0], timeout=DONE)
 
     def run(self, index: int) -> str:
         """Run a cell to its end; what it printed, its value's text and its error's."""
@@ -220,7 +219,7 @@ class Notebook:
         in_front = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"
         return self.page.locator(f'{in_front} .jp-Cell[data-windowed-list-index="{index}"]')
 
-    def until(self, expression: str, seconds: float = 30) -> None:
+    def until(self, expression: str, seconds: float = PATIENCE) -> None:
         """Wait until an expression is true in the kernel."""
         end = time.monotonic() + seconds
         while not self.value(f"bool({expression})"):

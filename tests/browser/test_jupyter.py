@@ -18,7 +18,7 @@ from PIL import Image
 
 from mematte_plugin import write_image
 from tests.browser.chromium import chromium
-from tests.browser.jupyter_page import HOSTS, SOON, Jupyter, Notebook, jupyter, notebook
+from tests.browser.jupyter_page import HOSTS, Jupyter, Notebook, jupyter, notebook
 from tests.browser.pictures import astronaut, enlarged
 from tests.browser.widget_page import Painter, PanelView
 
@@ -245,7 +245,7 @@ def test_cancel_while_a_cell_waits(opened: Open, tmp_path: Path) -> None:
             else:
                 panel.says("Computing")
             stop()
-            book.wait(waiting, SOON)
+            book.wait(waiting)
             assert book.value(f"[{name}.status, {name}.alpha is None]") == ["stopped", True]
 
 
@@ -366,7 +366,7 @@ def test_the_panel_with_its_uploads(opened: Open, tmp_path: Path) -> None:
         shown.says("Run computes")
         assert shown.picture().shape == (512, 512, 3)
         shown.button("Run").click()
-        shown.says("Done", timeout=120_000)
+        shown.says("Done")
         same = "MattingPipeline.from_pretrained()(PHOTO, widget.trimap).alpha"
         assert book.value(f"np.array_equal(widget.alpha, {same})")
         shown.root.get_by_text("Cut-out, 512×512").wait_for()

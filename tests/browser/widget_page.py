@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from tests.browser.jupyter_page import DONE, SOON, Notebook
+from tests.browser.jupyter_page import DONE, Notebook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -37,12 +37,12 @@ class Painter:
 
     def wait(self) -> Painter:
         """Until it is there; itself."""
-        self.part("canvas").wait_for(timeout=SOON)
+        self.part("canvas").wait_for(timeout=DONE)
         self.book.page.wait_for_timeout(300)  # until it has found its size
         return self
 
     def press(self, name: str) -> None:
-        self.part(name).click(timeout=SOON)
+        self.part(name).click(timeout=DONE)
 
     def place(self, point: Point) -> Point:
         """Where a point of the photo is on the page, while all of it is seen."""
@@ -78,7 +78,7 @@ class Painter:
         with Image.open(io.BytesIO(self.book.page.screenshot(clip=clip))) as shot:
             return np.asarray(shot.convert("RGB")).mean((0, 1))
 
-    def says(self, text: str, timeout: int = SOON) -> None:
+    def says(self, text: str, timeout: float = DONE) -> None:
         """Wait until the message holds a text."""
         shown = self.root.locator('[data-mematte="message"]', has_text=text)
         shown.wait_for(timeout=timeout)
@@ -106,7 +106,7 @@ class PanelView:
             self.button(role.capitalize()).first.click()
         caught.value.set_files(file)
 
-    def says(self, text: str, timeout: int = SOON) -> None:
+    def says(self, text: str, timeout: float = DONE) -> None:
         """Wait until the message holds a text."""
         self.root.get_by_role("status").filter(has_text=text).wait_for(timeout=timeout)
 

@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 
 import psutil
 
+from tests.patience import PATIENCE
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 FOLDERS = ("custom_nodes", "input", "output", "temp", "user", "models")
@@ -140,7 +142,7 @@ class Heard:
         """The data of those of one type."""
         return [message["data"] for message in self.messages() if message["type"] == kind]
 
-    def until(self, kind: str, timeout: float = 60, **values: Any) -> None:
+    def until(self, kind: str, timeout: float = PATIENCE, **values: Any) -> None:
         """Wait for a message of this type whose data hold these values."""
         end = time.monotonic() + timeout
         while not any(values.items() <= data.items() for data in self.of(kind)):
@@ -174,7 +176,7 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The JSON answer of a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def post(self, path: str, content: Any) -> Any:
@@ -182,7 +184,7 @@ class Server:
         request = urllib.request.Request(
             self.url + path, json.dumps(content).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
@@ -200,7 +202,7 @@ class Server:
             raise RefusedError(answer)
         return str(answer["prompt_id"])
 
-    def wait(self, prompt_id: str, timeout: float = 300) -> dict[str, Any]:
+    def wait(self, prompt_id: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """The history entry of a graph, as soon as it has ended."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
@@ -212,7 +214,7 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"no result after {timeout} s:\n{self.log_text()[-4000:]}")
 
-    def run(self, graph: Graph, timeout: float = 300) -> Run:
+    def run(self, graph: Graph, timeout: float = PATIENCE) -> Run:
         """Submit a graph and wait for its end."""
         return Run(graph, self.wait(self.submit(graph), timeout))
 
@@ -264,7 +266,7 @@ class Server:
                 self.process.wait(10)
             except psutil.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
 
 
 def prepare(base: Path, packs: Sequence[Path] = (REPOSITORY,)) -> Path:
@@ -288,7 +290,7 @@ def running(
     *,
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    timeout: float = 120,
+    timeout: float = PATIENCE,
 ) -> Iterator[Server]:
     """A server on a free port, ready to answer; ended afterwards.
 

@@ -14,6 +14,7 @@ from mematte_plugin.weights.save import save_network
 from tests.comfyui.graphs import Node, Sketch, kept
 from tests.comfyui.pictures import photo, trimap
 from tests.comfyui.server import Run, Server, skip_without_checkout
+from tests.patience import until
 
 pytestmark = pytest.mark.comfyui
 skip_without_checkout()
@@ -60,7 +61,7 @@ def test_interrupt_within_a_second(
     server.run(other.graph)
     node, path = matting(sketch, size, count)
     prompt = server.submit(sketch.graph)
-    wait_until_running(server, prompt)
+    until(lambda: prompt in server.running())
     time.sleep(after)  # somewhere in the middle
     asked = time.time()
     server.interrupt()
@@ -74,13 +75,6 @@ def test_interrupt_within_a_second(
     _, path = matting(third := Sketch(sketch.folder), (64, 80))
     assert server.run(third.graph).error is None
     assert kept(path)["alpha"].shape == (1, 64, 80)
-
-
-def wait_until_running(server: Server, prompt: str) -> None:
-    until = time.monotonic() + 30
-    while prompt not in server.running():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 # ---- caching -------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tests.comfyui.server import (
     running,
     skip_without_checkout,
 )
+from tests.patience import PATIENCE
 from tests.weights import hub_server
 from tests.weights.samples import UNROUTED, random_network, write_transformers
 
@@ -109,7 +110,7 @@ def test_cancelling_a_download_leaves_no_model_behind(world: World, sketch: Sket
         prompt = server.submit(sketch.graph)
         heard.until("progress", node=loader)
         server.interrupt()
-        run = Run(sketch.graph, server.wait(prompt, timeout=60))
+        run = Run(sketch.graph, server.wait(prompt, timeout=PATIENCE))
     world.hub.pace = float("inf")
     assert "execution_interrupted" in run.messages
     assert run.messages["execution_interrupted"]["node_id"] == loader

@@ -15,6 +15,7 @@ import mematte_plugin
 from tests.comfyui.graphs import Sketch, kept
 from tests.comfyui.pictures import mask, photo, trimap
 from tests.comfyui.server import HERE, REPOSITORY, Checkout, Server, skip_without_checkout
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.comfyui
 skip_without_checkout()
@@ -129,7 +130,7 @@ def expected(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> li
         [checkout.python, str(HERE / "reference.py"), *(folder / n for n in ("cases.pt", "is.pt"))],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         check=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     return torch.load(folder / "is.pt")
 
@@ -320,7 +321,7 @@ def test_a_mask_of_another_size_is_resized_with_a_note(server: Server, sketch: S
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow(server: Server, path: Path) -> None:
     graph = json.loads(path.read_text())
-    run = server.run(graph, timeout=900)
+    run = server.run(graph, timeout=PATIENCE)
     assert run.error is None
     assert run.status == "success"
     known = server.object_info()

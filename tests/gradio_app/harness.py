@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from PIL import Image
 import mematte_plugin
 from gradio_app.settings import Settings
 from tests.gradio_app.processes import Server, free_port, serving
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -31,8 +31,6 @@ from gradio_app.settings import Settings
 with contextlib.suppress(KeyboardInterrupt):
     serve(Settings(**json.loads(sys.argv[1])), port=int(sys.argv[2]))
 """
-PATIENCE = 120.0
-"""Seconds after which a test gives up waiting for something that takes a few."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +106,6 @@ def running(folder: Path, settings: Settings) -> Iterator[Service]:
     with serving(command(settings, port), port, folder) as server:
         server.wait_until_ready()
         yield Service(server, folder / "tmp")
-
-
-def until(come: Callable[[], object]) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not come():
-        assert time.monotonic() < deadline, "this took too long"
-        time.sleep(0.05)
 
 
 def picture(path: Path, height: int, width: int, kind: str = "noise") -> Path:

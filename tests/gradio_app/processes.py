@@ -8,14 +8,12 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-START = 60.0
-"""Seconds until a server answers, at most."""
+from tests.patience import PATIENCE, until
 
 
 class Server:
@@ -36,38 +34,39 @@ class Server:
 
     def get(self, path: str) -> bytes:
         """The answer to a GET."""
-        with urllib.request.urlopen(f"{self.address}{path}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=PATIENCE) as answer:
             return bytes(answer.read())
 
     def wait_until_ready(self) -> None:
         """Until it answers; AssertionError where it ends before."""
-        until = time.monotonic() + START
-        while time.monotonic() < until:
-            assert self.process.poll() is None, self.text
-            try:
-                self.get("/gradio_api/info")
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        raise AssertionError(f"no answer after {START} s:\n{self.text}")
+        until(lambda: self.process.poll() is not None or self._answers(), lambda: self.text)
+        assert self.process.poll() is None, self.text
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/gradio_api/info")
+        except OSError:
+            return False
+        return True
 
     def wait_for_line(self, pattern: str) -> str:
         """The first line that holds a pattern."""
-        until = time.monotonic() + START
-        while time.monotonic() < until:
-            for line in [*self.lines]:
-                if re.search(pattern, line):
-                    return line
-            assert self.process.poll() is None, self.text
-            time.sleep(0.1)
-        raise AssertionError(f"{pattern!r} was not said:\n{self.text}")
+
+        def found() -> list[str]:
+            return [line for line in [*self.lines] if re.search(pattern, line)]
+
+        until(
+            lambda: found() or self.process.poll() is not None, lambda: f"{pattern!r}: {self.text}"
+        )
+        self.process.poll() is None or self._reader.join(PATIENCE)
+        assert found(), f"{pattern!r} was not said:\n{self.text}"
+        return found()[0]
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal; the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(timeout=30)
-        self._reader.join(timeout=10)
+        code = self.process.wait(timeout=PATIENCE)
+        self._reader.join(timeout=PATIENCE)
         return code
 
     def _listen(self) -> None:
@@ -115,6 +114,6 @@ def serving(
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(timeout=20)
+                    process.wait(timeout=PATIENCE)
                 except subprocess.TimeoutExpired:
                     process.kill()

@@ -18,7 +18,8 @@ from gradio_client.utils import Status
 
 from gradio_app.guard import ENDPOINTS
 from mematte_plugin import cut, from_mask, plan_memory
-from tests.gradio_app.harness import MASK, PATIENCE, PHOTO, TRIMAP, Service, picture, pixels, until
+from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service, picture, pixels
+from tests.patience import PATIENCE, until
 
 if TYPE_CHECKING:
     from gradio_client.client import Job

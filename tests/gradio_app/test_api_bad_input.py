@@ -17,7 +17,8 @@ pytest.importorskip("gradio")
 
 import httpx
 
-from tests.gradio_app.harness import MASK, PATIENCE, PHOTO, TRIMAP, Service, picture
+from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service, picture
+from tests.patience import PATIENCE
 
 FETCHED = "nothing is fetched here"
 UNKNOWN = "no file that was uploaded here"

@@ -17,16 +17,15 @@ pytest.importorskip("gradio")
 from gradio_app.files import current_folder, files_in, job_folder, own_folder, sweep
 from gradio_app.settings import Settings
 from tests.gradio_app.harness import (
-    PATIENCE,
     PHOTO,
     TRIMAP,
     Service,
     command,
     picture,
     running,
-    until,
 )
 from tests.gradio_app.processes import serving
+from tests.patience import PATIENCE, until
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 pytest.importorskip("gradio")
 
 from mematte_plugin import read_photo
-from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service, until
+from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service
+from tests.patience import PATIENCE, until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:7860"
@@ -52,7 +53,7 @@ def test_gradio_client(service: Service, folder: Path) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl(service: Service, folder: Path) -> None:
     code = block("bash", "curl").replace(ADDRESS, service.url)
-    subprocess.run(["bash", "-euc", code], cwd=folder, check=True, timeout=300)
+    subprocess.run(["bash", "-euc", code], cwd=folder, check=True, timeout=PATIENCE)
     cutout, alpha = (read_photo(folder / f"photo_{end}.png") for end in ("cutout", "alpha"))
     assert cutout.alpha is not None
     steps = np.abs(cutout.alpha / 255.0 - alpha.pixels[..., 0] / 65535.0)

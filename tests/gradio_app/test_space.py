@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mematte_plugin import cut, list_models
+from tests.patience import PATIENCE
 
 from .processes import Server, free_port, serving
 
@@ -94,7 +95,7 @@ def test_it_runs_in_a_checkout_too() -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.stdout == "gradio_app\n"
 
@@ -177,7 +178,7 @@ def test_jobs_and_their_errors_come_through_on_zero_gpu(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     alpha, message = done.stdout.splitlines()
     with Image.open(alpha) as written, Image.open(TRIMAP) as given:

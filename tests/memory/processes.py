@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+from tests.patience import PATIENCE
 
-def run_python(code: str, *, timeout: float = 120) -> str:
+
+def run_python(code: str, *, timeout: float = PATIENCE) -> str:
     """What the code prints; fails as the code does."""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False

@@ -23,6 +23,7 @@ from mematte_plugin.training.data.blender.subjects import SUBJECTS, WEIGHTS, dra
 from mematte_plugin.training.data.foregrounds import generate_figure
 from mematte_plugin.training.data.raster import draw_subject
 from mematte_plugin.training.data.textures import PhotoPool
+from tests.patience import PATIENCE
 
 
 def test_surface_points_lie_outside_on_the_union() -> None:
@@ -111,7 +112,7 @@ def test_blender_subjects_need_numpy_alone() -> None:
         "import sys, blender.subjects\n"
         "assert not {'cv2', 'PIL', 'torch', 'mematte_plugin'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, timeout=PATIENCE)
 
 
 def test_without_blender_the_remedy_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mematte_plugin.training.checkpoint import CHECKPOINT, load_state
 from tests.networks import SMALL
+from tests.patience import PATIENCE
 
 from .trainer_bank import small_bank
 
@@ -60,7 +61,7 @@ def test_training_goes_on_in_slices_on_a_bare_machine(tmp_path: Path) -> None:
     def call(*more: str) -> subprocess.CompletedProcess[str]:
         line = [*command, *more]
         return subprocess.run(
-            line, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+            line, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     done = call("--minutes", "0")
@@ -92,7 +93,7 @@ def test_processes_share_a_batch_and_stop_together(tmp_path: Path) -> None:
     command += ["-m", "mematte_plugin.training", "run", "run", "--data", "bank"]
     command += ["--recipe", "recipe.json", "--device", "cpu", "--workers", "0"]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     assert load_state(tmp_path / "run" / CHECKPOINT)["step"] == 3

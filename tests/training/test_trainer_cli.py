@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from mematte_plugin.training.recipe import RECIPES, Recipe
 from mematte_plugin.training.start import trained_network
 from mematte_plugin.weights.load import load_network
 from tests.networks import SMALL
+from tests.patience import PATIENCE, until
 
 from .trainer_bank import small_bank
 
@@ -136,16 +136,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
     (folder / "recipe.json").write_text(json.dumps(values))
     command = [sys.executable, "-m", "mematte_plugin", *TRAIN]
     command[command.index("0")] = "1"  # with a worker, which gets the signal too
-    # Started in the background of a script, the tests may have inherited an ignored Ctrl-C.
-    before = {"start_new_session": True, "preexec_fn": _heed_ctrl_c}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     reached: list[int] = []
     for rows in (1, 2):
-        with subprocess.Popen(command, **before, **pipes) as process:  # type: ignore[call-overload]
+        with subprocess.Popen(command, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
             try:
-                _until(lambda: len((folder / "run/log.csv").read_text().splitlines()) > rows)  # noqa: B023
+                until(lambda: _lines(folder / "run/log.csv") > rows or process.poll() is not None)  # noqa: B023
                 os.killpg(process.pid, signal.SIGINT)
-                out, err = process.communicate(timeout=60)
+                out, err = process.communicate(timeout=PATIENCE)
             finally:
                 process.kill()
         assert process.returncode == 130, err
@@ -156,17 +154,5 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
     assert reached[1] > reached[0] > 0
 
 
-def _heed_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _until(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("it did not come to that")
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.is_file() else 0

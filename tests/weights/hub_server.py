@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.patience import PATIENCE
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _INLINE = 1024
 _PIECE = 64 * 1024
@@ -161,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # the client may hang up, too
             for at in range(start, end, _PIECE):
                 if at > len(body) // 2 and digest in self.hub.holds:
-                    self.hub.holds[digest].wait(60)
+                    self.hub.holds[digest].wait(PATIENCE)
                 self.wfile.write(body[at : min(at + _PIECE, end)])
                 time.sleep(_PIECE / self.hub.pace)
         self.close_connection = end < len(body)

@@ -18,7 +18,7 @@ from mematte_plugin.weights.formats import (
     variant_of,
 )
 from mematte_plugin.weights.load import load_network
-from tests.reference import ROOT, needs_reference
+from tests.parity import ROOT
 from tests.weights.samples import (
     SMALL,
     UNROUTED,
@@ -171,7 +171,6 @@ def test_foreign_checkpoints_are_recognised_as_such():
             config_from_shapes(state, "some.pth")
 
 
-@needs_reference
 def test_reference_mematte_in_every_wrapping(tmp_path):
     source = ROOT / "mematte" / "model.safetensors"
     raw = {k: v.float() if v.is_floating_point() else v for k, v in load_file(source).items()}
@@ -184,7 +183,6 @@ def test_reference_mematte_in_every_wrapping(tmp_path):
         assert_same(_without_statistics(load_network(tmp_path / f"{name}.pth")), direct)
 
 
-@needs_reference
 def test_reference_vitmatte_repository():
     network = load_network(ROOT / "vitmatte")
     raw = load_file(ROOT / "vitmatte" / "model.safetensors")
@@ -195,7 +193,6 @@ def test_reference_vitmatte_repository():
         assert torch.equal(tensor, raw[to_transformers(key)]), key
 
 
-@needs_reference
 @pytest.mark.parametrize("listing", ["keys_mematte_s.txt", "keys_hf_vitmatte_s.txt"])
 def test_full_size_key_lists(listing):
     lines = [line.split("\t") for line in (ROOT / listing).read_text().splitlines() if line]

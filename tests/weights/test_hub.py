@@ -25,6 +25,7 @@ from mematte_plugin.errors import WeightsError
 from mematte_plugin.network import VARIANTS
 from mematte_plugin.weights import hub as our_hub
 from mematte_plugin.weights.save import save_network
+from tests.patience import PATIENCE
 from tests.weights.hub_server import COMMIT, Hub, Server
 from tests.weights.samples import UNROUTED, random_network, write_transformers
 
@@ -124,7 +125,7 @@ def client(script: str, home: Path, *arguments: str | Path, **variables: str) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

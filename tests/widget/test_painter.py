@@ -7,7 +7,6 @@ import io
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mematte_plugin import InputError, MattingPipeline, Stroke, from_strokes
 from mematte_plugin.widget import MatteWidget
 from mematte_plugin.widget import painter as module
 from tests.networks import random_input, random_network
+from tests.patience import PATIENCE, until
 
 HEIGHT, WIDTH = 70, 101
 EXAMPLE = Path(mematte_plugin.__file__).parent / "examples" / "astronaut.jpg"
@@ -50,7 +50,7 @@ def make(pipe: MattingPipeline) -> Iterator[Callable[..., Any]]:
     yield widget
     for one in made:
         one.close()
-        one.wait(60)
+        one.wait(PATIENCE)
 
 
 def runs(labels: np.ndarray) -> bytes:
@@ -96,13 +96,6 @@ def painted(size: tuple[int, ...]) -> np.ndarray:
     labels[high // 3 : -high // 3, wide // 3 : -wide // 3] = Stroke.FOREGROUND
     labels[:, : wide // 8] = Stroke.BACKGROUND
     return labels
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # ---- strokes -------------------------------------------------------------------------------------
@@ -293,7 +286,7 @@ def test_run_on_the_page_computes_what_the_pipeline_does() -> None:
     widget = MatteWidget(picture)
     paint(widget, labels)
     receive(widget, _run=1)
-    widget.wait(120)
+    widget.wait(PATIENCE)
     assert widget.status == "done"
     alone = MattingPipeline.from_pretrained("mematte-tiny")(picture, from_strokes(labels))
     assert np.array_equal(widget.alpha, alone.alpha)
@@ -306,7 +299,7 @@ def test_run_together_with_the_last_stroke_knows_it(make: Any, photo: np.ndarray
     widget = make(photo)
     labels = painted(photo.shape[:2])
     receive(widget, _run=1, retention=0.5, _mark="page:1", _strokes=runs(labels))
-    widget.wait(60)
+    widget.wait(PATIENCE)
     assert widget.status == "done"
     assert np.array_equal(np.rint(widget.matte.trimap * 255), from_strokes(labels))
 
@@ -314,7 +307,7 @@ def test_run_together_with_the_last_stroke_knows_it(make: Any, photo: np.ndarray
 def test_run_without_a_subject_says_what_is_missing(make: Any, photo: np.ndarray) -> None:
     widget = make(photo)
     receive(widget, _run=1)
-    widget.wait(60)
+    widget.wait(PATIENCE)
     assert widget.status == "empty"
     assert "paint" in widget.message.lower()
     assert widget.get_state("_ran") == {"_ran": 1}
@@ -327,7 +320,7 @@ def test_cancel_ends_a_run_and_keeps_the_strokes(make: Any) -> None:
     receive(widget, _run=1)
     until(lambda: widget.status == "running" and widget.progress > 0)
     tell(widget, kind="cancel", run=1)
-    widget.wait(60)
+    widget.wait(PATIENCE)
     assert widget.status == "stopped"
     assert widget.matte is None
     assert np.array_equal(widget.labels, painted(size))
@@ -338,10 +331,10 @@ def test_cancel_that_overtakes_its_run_counts(make: Any, photo: np.ndarray) -> N
     paint(widget, painted(photo.shape[:2]))
     tell(widget, kind="cancel", run=1)
     receive(widget, _run=1)
-    widget.wait(60)
+    widget.wait(PATIENCE)
     assert widget.matte is None
     receive(widget, _run=2)
-    widget.wait(60)
+    widget.wait(PATIENCE)
     assert widget.status == "done"
 
 
@@ -363,7 +356,7 @@ def test_a_preview_is_small_and_called_so(make: Any) -> None:
     labels[:, :200], labels[:, 200:230], labels[:, 230:] = 1, 2, 3
     paint(widget, labels)
     widget.preview()
-    widget.wait(120)
+    widget.wait(PATIENCE)
     state = widget.get_state()
     assert state["_result"]["kind"] == "preview"
     assert (state["_result"]["height"], state["_result"]["width"]) == size
@@ -443,8 +436,8 @@ def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
     assert told == "there\n"
     control = kernel.control_channel
     control.send(kernel.session.msg("create_subshell_request"))
-    subshell = kernel.get_control_msg(timeout=60)["content"]["subshell_id"]
-    cell = kernel.execute("print(heard.wait(60))")
+    subshell = kernel.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]
+    cell = kernel.execute("print(heard.wait(600))")
     data = {"method": "update", "state": {"view": "photo"}, "buffer_paths": []}
     message = kernel.session.msg("comm_msg", {"comm_id": "painted", "data": data})
     message["header"]["subshell_id"] = subshell  # as JupyterLab asks for it
@@ -456,7 +449,7 @@ def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
 def kernel() -> Iterator[Any]:
     client = pytest.importorskip("jupyter_client")
     pytest.importorskip("ipykernel", minversion="7")
-    manager, talk = client.manager.start_new_kernel(kernel_name="python3", startup_timeout=120)
+    manager, talk = client.manager.start_new_kernel(kernel_name="python3", startup_timeout=PATIENCE)
     yield talk
     talk.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -470,7 +463,7 @@ def printed(kernel: Any, request: str) -> str:
     """What a cell prints until it has ended."""
     text = ""
     while True:
-        message = kernel.get_iopub_msg(timeout=90)
+        message = kernel.get_iopub_msg(timeout=PATIENCE)
         if message["parent_header"].get("msg_id") != request:
             continue
         content = message["content"]
@@ -484,6 +477,6 @@ def printed(kernel: Any, request: str) -> str:
 def test_a_fresh_process_finds_the_widget(tmp_path: Path) -> None:
     code = "from mematte_plugin.widget import MatteWidget as M; print(len(M._esm) > 10_000)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout == "True\n"

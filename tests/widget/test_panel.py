@@ -6,7 +6,6 @@ import base64
 import io
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import mematte_plugin.widget
 from mematte_plugin import InputError, MattingPipeline, SettingError, Stroke, from_mask, write_image
 from mematte_plugin.widget import MattePanel
 from tests.networks import random_network
+from tests.patience import PATIENCE, until
 
 SIZE = (60, 80)
 
@@ -46,7 +46,7 @@ def panel(pipe: MattingPipeline) -> Iterator[MattePanel]:
     made = MattePanel(photo(), mask=disc(), pipeline=pipe)
     yield made
     made.cancel()
-    made.wait(60)
+    made.wait(PATIENCE)
 
 
 def upload(panel: MattePanel, role: str, name: str, data: bytes) -> None:
@@ -114,7 +114,7 @@ def test_from_uploads_to_a_saved_file(
     assert (seen(panel) != before).any()
 
     press(panel._parts.run)
-    panel.wait(60)
+    panel.wait(PATIENCE)
     assert panel.status == "done"
     assert panel.view == "cutout"
     np.testing.assert_array_equal(panel.alpha, pipe(photo(), panel.trimap).alpha)
@@ -247,12 +247,11 @@ def test_cancel_is_there_while_it_computes(pipe: MattingPipeline) -> None:
     panel = MattePanel(photo(size), np.full(size, 128, np.uint8), pipeline=pipe)
     assert panel._parts.cancel.disabled
     press(panel._parts.run)
-    while panel.status != "running":
-        time.sleep(0.01)
+    until(lambda: panel.status == "running")
     assert not hidden(panel._parts.progress)
     assert panel._parts.run.disabled
     press(panel._parts.cancel)
-    panel.wait(60)
+    panel.wait(PATIENCE)
     assert panel.status == "stopped"
     assert panel._parts.cancel.disabled
     assert hidden(panel._parts.progress)

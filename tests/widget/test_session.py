@@ -27,6 +27,7 @@ from mematte_plugin import (
 from mematte_plugin.widget import jobs
 from mematte_plugin.widget.session import MattingSession
 from tests.networks import random_input, random_network
+from tests.patience import PATIENCE
 
 HEIGHT, WIDTH = 70, 101
 LARGE = (1400, 2100)
@@ -53,7 +54,7 @@ def session(pipe: MattingPipeline, photo: np.ndarray) -> Iterator[MattingSession
     made = MattingSession(photo, pipeline=pipe)
     yield made
     made.cancel()
-    made.wait(60)
+    made.wait(PATIENCE)
 
 
 def painted(size: tuple[int, ...]) -> np.ndarray:
@@ -227,7 +228,7 @@ def test_a_change_after_a_run_is_told(session: MattingSession, tmp_path: Path) -
 def test_started_in_the_background_it_ends_by_itself(session: MattingSession) -> None:
     session.labels = painted(session.proxy.shape)
     session.start()
-    session.wait(120)
+    session.wait(PATIENCE)
     assert session.status == "done"
     assert session.alpha is not None
 
@@ -239,8 +240,8 @@ def test_live_previews_at_proxy_size_until_run(
     shown = threading.Event()
     session.observe(lambda _: shown.set(), "shown")
     session.labels = painted(session.proxy.shape)
-    assert shown.wait(120)
-    session.wait(60)
+    assert shown.wait(PATIENCE)
+    session.wait(PATIENCE)
     expected = pipe(session.proxy, session.small_trimap)
     assert np.array_equal(session.shown.alpha, expected.alpha)
     assert session.alpha is None
@@ -257,18 +258,18 @@ class Gate:
     def _hold(self, change: Any) -> None:
         if change["new"] == "encoder":
             self.reached.set()
-            assert self.open.wait(60)
+            assert self.open.wait(PATIENCE)
 
 
 def test_cancel_ends_a_run_and_keeps_the_strokes(session: MattingSession) -> None:
     session.labels = labels = painted(session.proxy.shape)
     gate = Gate(session)
     session.start()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(PATIENCE)
     assert session.job == "full"
     session.cancel()
     gate.open.set()
-    session.wait(60)
+    session.wait(PATIENCE)
     assert session.status == "stopped"
     assert session.alpha is None
     assert np.array_equal(session.labels, labels)
@@ -281,13 +282,13 @@ def test_painting_during_a_run_leaves_its_result_marked_as_older(session: Mattin
     before = session.trimap
     gate = Gate(session)
     session.start()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(PATIENCE)
     labels = session.labels.copy()
     labels[-5:] = Stroke.BACKGROUND
     session.labels = labels
     assert session.status == "running"
     gate.open.set()
-    session.wait(60)
+    session.wait(PATIENCE)
     assert session.status == "ready"
     assert np.array_equal(session.matte.trimap, before.astype(np.float32) / 255 // 0.5 * 0.5)
 
@@ -302,12 +303,12 @@ def test_two_sessions_do_not_mix_and_wait_for_each_other(
     other.labels = np.fliplr(painted(other.proxy.shape))
     gate = Gate(one)
     one.start()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(PATIENCE)
     other.start()
     assert other.status == "waiting"
     gate.open.set()
-    one.wait(60)
-    other.wait(60)
+    one.wait(PATIENCE)
+    other.wait(PATIENCE)
     for session in (one, other):
         assert np.array_equal(session.alpha, pipe(session.photo, session.trimap).alpha)
 
@@ -318,12 +319,12 @@ def test_a_waiting_run_can_be_given_up(pipe: MattingPipeline, photo: np.ndarray)
         session.labels = painted(session.proxy.shape)
     gate = Gate(one)
     one.start()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(PATIENCE)
     other.start()
     other.cancel()
     assert other.status == "stopped"
     gate.open.set()
-    one.wait(60)
+    one.wait(PATIENCE)
     assert other.alpha is None
 
 
@@ -336,7 +337,7 @@ def test_an_interrupted_cell_stops_the_run(
 
     def interrupted(job: jobs.Job, timeout: float | None = None) -> None:
         monkeypatch.setattr(jobs.Job, "watch", watch)
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         job.cancel()
         gate.open.set()
         raise KeyboardInterrupt
@@ -445,7 +446,7 @@ def test_a_run_that_fails_is_told_and_the_next_one_works(session: MattingSession
     session.labels = painted(session.proxy.shape)
     session.memory_budget = "1kB"
     session.start()
-    session.wait(60)
+    session.wait(PATIENCE)
     assert session.status == "failed"
     assert "too small" in session.message
     with pytest.raises(SettingError, match="too small"):
@@ -453,7 +454,7 @@ def test_a_run_that_fails_is_told_and_the_next_one_works(session: MattingSession
     session.memory_budget = None
     session.model = "no-such-model"
     session.start()
-    session.wait(60)
+    session.wait(PATIENCE)
     assert (session.status, "no-such-model" in session.message) == ("failed", True)
     session.model = "random"
     session.run()
@@ -501,7 +502,7 @@ def test_an_observer_of_alpha_can_save_and_paint_and_start_again(
     session.labels = painted(session.proxy.shape)
     session.start()
     while len(found) < 2:
-        session.wait(60)
+        session.wait(PATIENCE)
     assert found == [("done", ""), ("done", "")]
     assert session.status == "done"
     assert (session.matte.trimap[-5:] == 0).all()
@@ -533,7 +534,7 @@ def test_another_photo_during_a_run_is_no_stopped_run(
     session.labels = painted(session.proxy.shape)
     gate = Gate(session)
     session.start()
-    assert gate.reached.wait(60)
+    assert gate.reached.wait(PATIENCE)
     session.change_photo(255 - photo)
     gate.open.set()
     session.labels = painted(session.proxy.shape)
