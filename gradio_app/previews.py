@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from mematte_plugin import (
     InputError,
+    Photo,
     SettingError,
     checkerboard,
     collect_notes,
     composite,
     read_photo,
+    scaled_down,
     trimap_overlay,
     write_image,
 )
@@ -149,15 +151,22 @@ def behind_of(kind: str, colour: str | None, picture: Path | None) -> Behind:
 def _composed(view: View, cutout: Path, behind: Behind, settings: Settings) -> Path:
     subject = read_photo(cutout)
     assert subject.alpha is not None  # that is what a cut-out is
-    background: str | NDArray[np.uint8] | tuple[int, ...]
+    background: Photo | NDArray[np.uint8] | tuple[int, ...]
     if behind.kind == "colour":
         background = _rgb(behind.colour)
     elif behind.kind == "picture" and behind.picture is not None:
         with collect_notes():
-            background = read_upload(behind.picture, settings).proxy(PREVIEW)
+            photo = read_upload(behind.picture, settings)
+            background = replace(
+                photo,
+                pixels=photo.proxy(PREVIEW),
+                alpha=None if photo.alpha is None else scaled_down(photo.alpha, PREVIEW),
+                linear=False,
+                primaries=None,
+            )
     else:
         background = checkerboard(subject.size, square=max(8, min(subject.size) // 40))
-    mixed = composite(subject.pixels, subject.alpha, background)
+    mixed = composite(subject.pixels, subject.alpha, background, icc_profile=subject.icc_profile)
     path = _new(view.photo, cutout.stem)
     write_image(path, mixed, bits=8, icc_profile=subject.icc_profile)
     return path

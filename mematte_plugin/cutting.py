@@ -41,7 +41,8 @@ def cut(
         image: the photo, in any form that `MattingPipeline` takes.
         trimap: where the subject is sure, where the background is, and what is unknown.
         mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
-            either, the alpha channel of an RGBA photo serves as the mask.
+            either, the alpha channel of an RGBA photo serves as the mask; beside one it caps the
+            matte: nothing is more opaque than it is in the photo.
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
@@ -56,6 +57,7 @@ def cut(
     if trimap is not None and mask is not None:
         raise InputError("both a trimap and a mask are given; leave one of them out")
     photo = image if isinstance(image, Photo) else read_photo(image)
+    guided = trimap is not None or mask is not None
     if trimap is None:
         if mask is None:
             if photo.alpha is None:
@@ -66,11 +68,13 @@ def cut(
         trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
     three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        return already_known(photo, three)
+        return already_known(photo, three, own_alpha=guided)
     pipe = ready_pipeline(model, device=device, dtype=dtype)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return pipe.cut_normalised(photo, three, retention=retention, budget=budget, progress=progress)
+    return pipe.cut_normalised(
+        photo, three, retention=retention, budget=budget, progress=progress, own_alpha=guided
+    )
 
 
 def ready_pipeline(

@@ -17,14 +17,16 @@ from .foreground import Progress, estimate_foreground
 from .images import (
     Photo,
     check_writable,
-    linear_to_srgb,
     scaled_down,
-    srgb_to_linear,
     to_unit,
     write_image,
 )
+from .notes import warn_user
 from .views import on_checkerboard
 from .writing import FORMATS, STRIP, to_steps
+
+CLIPPED = 1.01
+"""How many times white colours may be before it is said that they are clipped."""
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
@@ -69,7 +71,7 @@ class Matte:
 
     @cached_property
     def foreground(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]: the subject's colours without the old background's.
+        """(H, W, 3) float32: the subject's colours without the old background's.
 
         In the photo's own encoding, the photo exactly where alpha is 1, black far from the subject;
         see `foreground.estimate_foreground`. Computed on first use, see `compute_foreground`.
@@ -94,7 +96,9 @@ class Matte:
         return kept
 
     def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
-        """(H, W, 4) float32 in [0, 1]: colours in the photo's own encoding, and straight alpha.
+        """(H, W, 4) float32: colours in the photo's own encoding, and straight alpha.
+
+        In [0, 1] but for the colours of HDR photos.
 
         decontaminate: False keeps the photo's colours, the old background's tint included.
         """
@@ -109,10 +113,7 @@ class Matte:
         """
         if bits != 8:
             raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
-        array = self.cutout_array(decontaminate=decontaminate)
-        if self.photo.linear:
-            array[..., :3] = linear_to_srgb(array[..., :3])
-        return self._pillow(array)
+        return self._pillow(self.cutout_array(decontaminate=decontaminate))
 
     def cutout_proxy(self, longest: int) -> np.ndarray:
         """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`.
@@ -129,31 +130,42 @@ class Matte:
         else:
             colours = estimate_foreground(scaled_down(self.photo.pixels, longest), alpha)
         if self.photo.linear:
-            colours = linear_to_srgb(colours)
+            colours = self.photo.filed(light=False).convert(to_unit(colours))
         return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)
 
-    def composite(self, background: Background) -> Image.Image:
+    def composite(self, background: Background, *, linear_light: bool = False) -> Image.Image:
         """The subject before another background, as an RGB Pillow image of the photo's size.
 
-        background: a colour ("white", "#20c0ff", "hsl(…)", (255, 255, 255), or floats in [0, 1]),
-            or an image as `images.read_photo` takes it; of another size it is scaled to cover the
-            photo and cropped in the middle.
+        background: a colour ("white", "#20c0ff", "hsl(…)", "rgba(255, 0, 0, 0.5)", (255, 255, 255),
+            or floats in [0, 1]), or an image as `images.read_photo` takes it; of another size it is
+            scaled to cover the photo and cropped in the middle. Colours by name or number are
+            sRGB; they and pictures are converted into the photo's space.
+        linear_light: blend light itself instead of the photo's encoding.
 
-        Pillow holds 8 bits; `composite_array` keeps the photo's depth and says how it is blended.
+        Where the background has transparency of its own, the result is RGBA. Pillow holds 8 bits;
+        `composite_array` keeps the photo's depth and says how it is blended.
         Raises InputError for what is neither a colour nor an image.
         """
-        mixed = self.composite_array(background)
-        return self._pillow(linear_to_srgb(mixed) if self.photo.linear else mixed)
+        return self._pillow(self.composite_array(background, linear_light=linear_light))
 
-    def composite_array(self, background: Background) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1], the photo's own encoding: the subject before a background.
+    def composite_array(self, background: Background, *, linear_light: bool = False) -> np.ndarray:
+        """(H, W, 3) float32, the photo's own encoding: the subject before a background.
 
-        background: as for `composite`; a picture's own depth is kept. See `compositing.composite`
-            for how it is blended.
+        background, linear_light: as for `composite`; a picture's own depth is kept. See
+            `compositing.composite` for how it is blended; (H, W, 4) where it has transparency.
 
         Raises InputError for what is neither a colour nor an image.
         """
-        return composite(self.foreground, self.alpha, background, linear=self.photo.linear)
+        photo = self.photo
+        return composite(
+            self.foreground,
+            self.alpha,
+            background,
+            linear=photo.linear,
+            icc_profile=photo.icc_profile,
+            primaries=photo.primaries,
+            linear_light=linear_light,
+        )
 
     def save(
         self,
@@ -163,6 +175,7 @@ class Matte:
         bits: int | None = None,
         overwrite: bool = False,
         decontaminate: bool = True,
+        premultiplied: bool | None = None,
     ) -> None:
         """Write the matte to a file, all of it or nothing; the suffix chooses the format.
 
@@ -171,9 +184,12 @@ class Matte:
         bits: as for `writing.write_image`; default the photo's own depth, where the format has it.
         overwrite: replace an existing file.
         decontaminate: False leaves the photo's own colours in the cut-out and the foreground.
+        premultiplied: as for `writing.write_image`; default EXR premultiplied, the others straight.
 
-        ICC profile and DPI are carried. EXR is written in linear light (sRGB curve undone) with
-        premultiplied colours, as its readers expect; every other format display-encoded.
+        ICC profile and DPI are carried. EXR is written in linear light, as its readers expect: of
+        Rec. 709, or of the `primaries` that scene-linear photos have, which it says. Every other
+        format is display-encoded, scene-linear photos as sRGB. Colours beyond white survive in EXR
+        and 32-bit TIFF; elsewhere they are clipped, with a MEMatteWarning.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
         check_writable(path, overwrite=overwrite)  # before the colours are estimated
@@ -186,13 +202,16 @@ class Matte:
                 " or the alpha alone (a name ending in _alpha)"
             )
         depth = bits if bits is not None else self._depth(fmt)
+        way = self.photo.filed(light=fmt == "exr")
         write_image(
             path,
-            self._saved(kind, fmt, depth, decontaminate),
-            icc_profile=self.photo.icc_profile,
+            self._saved(kind, fmt, depth, decontaminate, way.convert),
+            icc_profile=way.icc_profile,
+            primaries=None if kind == "alpha" else way.primaries,
             dpi=self.photo.dpi,
             bits=depth,
             overwrite=overwrite,
+            premultiplied=premultiplied,
         )
 
     @staticmethod
@@ -227,7 +246,12 @@ class Matte:
         yield "save", '.save("cutout.png"), or .save("hair_alpha.png") for the alpha alone'
 
     def _saved(
-        self, kind: Kind, fmt: str | None, bits: int | None, decontaminate: bool
+        self,
+        kind: Kind,
+        fmt: str | None,
+        bits: int | None,
+        decontaminate: bool,
+        convert: Callable[[np.ndarray], np.ndarray],
     ) -> np.ndarray:
         """What goes into the file, in its depth: strip by strip, for all of it as floats would be
         half a gigabyte for a cut-out of 8K."""
@@ -236,15 +260,21 @@ class Matte:
         if kind not in ("cutout", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
         colours = self.foreground if decontaminate else self.photo.pixels
-        curve = _curve(to_linear=fmt == "exr", linear=self.photo.linear)
         dtype = None if fmt == "exr" else {8: np.uint8, 16: np.uint16}.get(bits or 0)
         out = np.empty((*self.alpha.shape, 4 if kind == "cutout" else 3), dtype or np.float32)
+        brightest = 0.0
         for top in range(0, len(out), STRIP):
             rows = slice(top, top + STRIP)
-            part = curve(to_unit(colours[rows]))
+            part = convert(to_unit(colours[rows]))
+            brightest = max(brightest, float(part.max()))
             if kind == "cutout":
                 part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
             out[rows] = part if dtype is None else to_steps(part, bits or 8)
+        if (dtype or fmt in ("webp", "jpeg")) and brightest > CLIPPED:
+            warn_user(
+                f"{self.photo.name}: colours up to {brightest:.3g} times white are clipped; save"
+                " .exr or a .tif of 32 bits to keep them"
+            )
         return out
 
     def _depth(self, fmt: str | None) -> int | None:
@@ -253,6 +283,8 @@ class Matte:
         return {"png": min(bits, 16), "tiff": bits, "exr": 16 if bits == 8 else 32}.get(fmt or "")
 
     def _pillow(self, array: np.ndarray) -> Image.Image:
+        if self.photo.linear:
+            array[..., :3] = self.photo.filed(light=False).convert(array[..., :3])
         im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
         # Where Pillow looks when it saves; dpi it takes from there for some formats only.
         if self.photo.icc_profile:
@@ -260,10 +292,3 @@ class Matte:
         if self.photo.dpi:
             im.info["dpi"] = self.photo.dpi
         return im
-
-
-def _curve(*, to_linear: bool, linear: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """From the photo's encoding to the file's."""
-    if to_linear == linear:
-        return lambda colours: colours
-    return srgb_to_linear if to_linear else linear_to_srgb

@@ -8,7 +8,7 @@ import numpy as np
 from .colour_spaces import ColourSpace, Primaries
 from .decoded import to_unit
 from .display import LONGEST, as_html, file_name, profile_name
-from .photo_colour import space_of_photo, to_display
+from .photo_colour import Filed, filed, space_of_photo, to_display
 from .writing import to_steps
 
 
@@ -60,6 +60,10 @@ class Photo:
         A power that makes them linear light, then (3, 3) to Rec. 709 or None, then sRGB's curve.
         """
         return to_display(self.icc_profile, self.linear, self.primaries)
+
+    def filed(self, *, light: bool) -> Filed:
+        """How the colours go into a file of linear light (EXR), or into a display-encoded one."""
+        return filed(self.icc_profile, self.linear, self.primaries, light=light, name=self.name)
 
     def for_network(self) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1], display-encoded as the networks were trained."""

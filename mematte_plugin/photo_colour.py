@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from .colour_spaces import (
     REC709,
     ColourSpace,
     Primaries,
+    convert,
     hdr_to_linear,
     matrix,
     srgb,
@@ -97,6 +99,47 @@ def to_display(
     if primaries is None:
         return 1.0, None
     return 1.0, matrix(ColourSpace.of(primaries, LINEAR), srgb())
+
+
+@dataclass(frozen=True)
+class Filed:
+    """How a photo's colours go into a file.
+
+    convert: (…, 3) float32 in the photo's encoding to what the format stores; beyond [0, 1] too.
+    icc_profile, primaries: what the file says of them.
+    """
+
+    convert: Callable[[np.ndarray], np.ndarray]
+    icc_profile: bytes | None
+    primaries: Primaries | None
+
+
+def filed(
+    icc: bytes | None, linear: bool, primaries: Primaries | None, *, light: bool, name: str = ""
+) -> Filed:
+    """For a format that holds linear light (EXR), or for the others, which are display-encoded.
+
+    Light stays in its primaries; what has an ICC profile becomes light of Rec. 709, which every
+    reader assumes. Display-encoded files of light are sRGB.
+    """
+    if linear == light:
+        return Filed(_as_it_is, icc, primaries)
+    space = space_of_photo(icc, linear, primaries)
+    if not light:
+        source = ColourSpace.of(primaries or REC709, LINEAR)
+        return Filed(lambda values: convert(values, source, srgb()), None, None)
+    if space is None:
+        warn_user(
+            f"{name}: its ICC profile is more than a matrix, and EXR cannot hold it; its colours"
+            " are written as if they were sRGB"
+        )
+        space = srgb()
+    own, target = space, ColourSpace.of(REC709, LINEAR)
+    return Filed(lambda values: convert(values, own, target), None, None)
+
+
+def _as_it_is(values: np.ndarray) -> np.ndarray:
+    return values
 
 
 # ---- range ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .errors import InputError, MEMatteError, SettingError
-from .images import Photo, read_photo, split_batch
+from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
@@ -37,6 +37,8 @@ LARGE = 8192
 """Tokens of a picture from which giving memory back after each block costs next to nothing."""
 TELL_SECONDS = 0.1
 """Between two reports of the same progress."""
+CAP_ROWS = 256
+"""Rows that the photo's own alpha is applied to at a time."""
 WARM_UP = 64
 """Side in pixels of the empty picture that a new pipeline computes on the CPU."""
 
@@ -179,7 +181,8 @@ class MattingPipeline:
 
         Args:
             image: path, bytes, PIL image, numpy (H, W, 3) uint8, uint16 or float in [0, 1], torch
-                (H, W, 3), (3, H, W) or (B, …), a `Photo`, or a list of these.
+                (H, W, 3), (3, H, W) or (B, …), a `Photo`, or a list of these. Where it has
+                transparency of its own, nothing of the matte is more opaque than that.
             trimap: path, PIL, numpy or torch (H, W): 0 background, 1 (255, 65535) foreground,
                 anything between unknown; one for all photos or one each. Its size is the photo's;
                 another size of the same aspect ratio is resized with a warning.
@@ -235,11 +238,15 @@ class MattingPipeline:
         budget: int | None = None,
         decoder: DecoderMode = "exact",
         progress: Progress | None = None,
+        own_alpha: bool = True,
     ) -> Matte:
-        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already."""
+        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already.
+
+        own_alpha: the photo's own transparency caps the matte; False where it served as the mask.
+        """
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
-            return already_known(photo, trimap)
+            return already_known(photo, trimap, own_alpha=own_alpha)
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
@@ -254,6 +261,8 @@ class MattingPipeline:
                 f"{photo.name}: the network's result is not finite in {plan.dtype}; "
                 "use dtype float32"
             )
+        if own_alpha:
+            cap_by_own_alpha(alpha, photo, trimap)
         routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         del found
         if release_after:
@@ -406,9 +415,33 @@ class Stage:
             self.report(done, total, stage)
 
 
-def already_known(photo: Photo, trimap: NDArray[np.float32]) -> Matte:
-    """Nothing to find out: the trimap is the matte."""
-    return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
+def already_known(photo: Photo, trimap: NDArray[np.float32], *, own_alpha: bool = True) -> Matte:
+    """Nothing to find out: the trimap is the matte, `own_alpha` as for `cut_normalised`."""
+    alpha = trimap.copy()
+    if own_alpha:
+        cap_by_own_alpha(alpha, photo, trimap)
+    return Matte(alpha=alpha, photo=photo, trimap=trimap)
+
+
+def cap_by_own_alpha(alpha: NDArray[np.float32], photo: Photo, trimap: NDArray[np.float32]) -> None:
+    """Make nothing more opaque than it is in the photo, in place.
+
+    What was cut away before does not come back, and soft edges are not thinned twice. Warns where
+    that contradicts the trimap.
+    """
+    if photo.alpha is None:
+        return
+    lost = 0
+    for top in range(0, len(alpha), CAP_ROWS):
+        rows = slice(top, top + CAP_ROWS)
+        own = to_unit(photo.alpha[rows])
+        lost += int(((trimap[rows] == 1) & (own < 0.98)).sum())
+        np.minimum(alpha[rows], own, out=alpha[rows])
+    if lost:
+        warn_user(
+            f"{photo.name}: its own transparency caps the matte, also on {lost} pixels that the"
+            " trimap or mask calls subject; remove its alpha channel if it is not meant"
+        )
 
 
 def _light(photo: Photo) -> Light | None:

@@ -16,6 +16,7 @@ from .colour_spaces import (
     Primaries,
     Table,
     adaptation,
+    same,
     srgb,
 )
 
@@ -142,7 +143,8 @@ def space_of(icc: bytes | None) -> ColourSpace | None:
     red, green, blue = curves
     if red is None or green is None or blue is None or abs(np.linalg.det(to_d50)) < 1e-4:
         return None
-    return ColourSpace(to_d50, (red, green, blue))
+    found_space = ColourSpace(to_d50, (red, green, blue))
+    return srgb() if same(found_space, srgb()) else found_space
 
 
 def decoding_gamma(icc: bytes | None) -> float | None:

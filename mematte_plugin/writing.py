@@ -16,9 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
-from .decoded import to_unit
+from .colour_spaces import Primaries
+from .decoded import HALF_MAX, STRAIGHT_ALPHA, to_unit
 from .errors import OutputError
 from .exr import EXR_PIP
+from .notes import warn_user
 
 FORMATS: dict[str, str] = {
     ".png": "png",
@@ -43,6 +45,8 @@ class _Job:
     bits: int | None
     icc: bytes | None
     dpi: tuple[float, float] | None
+    primaries: Primaries | None = None
+    premultiplied: bool | None = None
 
 
 STRIP = 256
@@ -58,6 +62,8 @@ def write_image(
     bits: int | None = None,
     overwrite: bool = False,
     fmt: str | None = None,
+    primaries: Primaries | None = None,
+    premultiplied: bool | None = None,
 ) -> None:
     """Write an image file, all of it or nothing.
 
@@ -70,11 +76,15 @@ def write_image(
     bits: PNG 8 or 16; TIFF 8, 16 or 32 (float); EXR 16 (half) or 32; WebP and JPEG 8. Default: the
         array's own depth, of float arrays 16 for PNG and 32 for TIFF and EXR.
     overwrite: replace an existing file; until the new one is complete the old one stays.
+    primaries: what the light of an EXR is, which it says as `chromaticities`; None for Rec. 709.
+    premultiplied: colours times alpha (default for EXR), or straight (default elsewhere). TIFF says
+        which it is, EXR if they are straight (`oiio:UnassociatedAlpha`); PNG and WebP cannot hold
+        premultiplied ones.
 
     Raises OutputError: the file exists, its folder does not, the suffix is unknown, the format
     cannot hold alpha, depth or size, or the disk is full.
     """
-    job = (bits, _fitting_icc(icc_profile, array), dpi)
+    job = (bits, _fitting_icc(icc_profile, array), dpi, primaries, premultiplied)
     if not isinstance(target, str | os.PathLike) and hasattr(target, "write"):
         name = "the output"
         _through_temporary(target, name, _format(name, fmt), array, job)
@@ -192,7 +202,7 @@ def _format(name: str, fmt: str | None) -> str:
 
 
 def _through_temporary(
-    file: BinaryIO, name: str, fmt: str, array: np.ndarray, job: tuple[Any, Any, Any]
+    file: BinaryIO, name: str, fmt: str, array: np.ndarray, job: tuple[Any, ...]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "output"
@@ -224,6 +234,8 @@ def _encode(fmt: str, array: np.ndarray, job: _Job) -> None:
         raise OutputError(
             f"{job.name}: cannot write an array of shape {array.shape}; use (H, W, 3)"
         )
+    if job.premultiplied and array.shape[2:] == (4,) and fmt in ("png", "webp"):
+        raise OutputError(f"{job.name}: stores straight colours only; use .tif or .exr")
     encoder, depths, default, longest = _ENCODERS[fmt]
     bits = job.bits if job.bits is not None else min(_bits(array), default)
     if bits not in depths:
@@ -319,10 +331,13 @@ def _pillow(values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
 def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
     import tifffile
 
+    with_alpha = array.ndim == 3 and array.shape[2] == 4
+    if with_alpha and job.premultiplied:
+        array = _times_alpha(to_unit(array))
     values = to_unit(array) if bits == 32 else to_steps(array, bits)
     options: dict[str, Any] = {"photometric": "minisblack" if values.ndim == 2 else "rgb"}
-    if values.ndim == 3 and values.shape[2] == 4:
-        options["extrasamples"] = ["unassalpha"]
+    if with_alpha:
+        options["extrasamples"] = ["assocalpha" if job.premultiplied else "unassalpha"]
     if job.dpi:
         options |= {"resolution": job.dpi, "resolutionunit": "INCH"}
     tifffile.imwrite(
@@ -340,11 +355,18 @@ def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
 def _exr(array: np.ndarray, bits: int, job: _Job) -> None:
     openexr = _openexr(job.name)
     values = to_unit(array)
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     if values.ndim == 3 and values.shape[2] == 4:
-        values[..., :3] *= values[..., 3:]
+        if job.premultiplied is False:
+            header[STRAIGHT_ALPHA] = 1
+        else:
+            values = _times_alpha(values)
+    if job.primaries is not None and values.ndim == 3:
+        header["chromaticities"] = job.primaries.numbers
+    if bits == 16:
+        values = _as_halves(values, job.name)
     channel = "Y" if values.ndim == 2 else "RGBA"[: values.shape[2]]
     stored = np.ascontiguousarray(values, dtype=np.float16 if bits == 16 else np.float32)
-    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     job.path.open("xb").close()  # so that a folder that cannot be written says why
     try:
         with openexr.File(header, {channel: stored}) as file:
@@ -353,6 +375,24 @@ def _exr(array: np.ndarray, bits: int, job: _Job) -> None:
         full = shutil.disk_usage(job.path.parent).free < stored.nbytes
         reason = "the disk is full" if full else "the EXR library could not write it"
         raise OutputError(f"{job.name}: {reason}; choose another folder") from error
+
+
+def _times_alpha(values: np.ndarray) -> np.ndarray:
+    """(H, W, 4) floats, premultiplied in place."""
+    values[..., :3] *= values[..., 3:]
+    return values
+
+
+def _as_halves(values: np.ndarray, name: str) -> np.ndarray:
+    """What half floats can hold; with a warning where that is not all."""
+    largest = float(np.abs(values).max())
+    if largest > HALF_MAX:
+        warn_user(
+            f"{name}: values up to {largest:.4g} do not fit half floats and are clipped to"
+            f" {HALF_MAX:.0f}; write 32 bits to keep them"
+        )
+        values = values.clip(-HALF_MAX, HALF_MAX)
+    return values
 
 
 def _openexr(name: str) -> Any:

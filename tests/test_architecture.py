@@ -18,7 +18,7 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff"}
-PICTURES |= {"colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
+PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),

@@ -81,6 +81,33 @@ Bits = Annotated[
     ),
 ]
 
+InputSpace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPACE",
+        help="What the photo's colours are, whatever its file says: srgb, display-p3, adobe-rgb,"
+        " rec2020, or scene-linear light: linear-srgb, linear-p3, linear-rec2020, acescg,"
+        " aces2065-1.",
+    ),
+]
+LinearLight = Annotated[
+    bool,
+    typer.Option(
+        "--linear-light",
+        help="With --background: blend light itself, as lenses do, instead of the photo's"
+        " encoding, as image editors do.",
+    ),
+]
+Premultiplied = Annotated[
+    bool | None,
+    typer.Option(
+        "--premultiplied/--straight",
+        help="Colours times alpha, or straight, in EXR and TIFF. Default: EXR premultiplied, the"
+        " others straight.",
+        show_default=False,
+    ),
+]
+
 
 def retention_of(text: str) -> Retention:
     """--retention as the library takes it. Raises SettingError for what is no number at all."""

@@ -53,7 +53,15 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
-def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: int | None) -> None:
+def rehearse(
+    pixel: np.ndarray,
+    target: str,
+    kind: Kind,
+    background: Any,
+    bits: int | None,
+    *,
+    premultiplied: bool | None = None,
+) -> None:
     """The last steps on a single pixel: what cannot work fails now and not after minutes.
 
     Raises SettingError for a format that cannot hold the picture or the depth.
@@ -62,13 +70,21 @@ def rehearse(pixel: np.ndarray, target: str, kind: Kind, background: Any, bits: 
 
     from ..images import Photo
     from ..matte import Matte
+    from ..notes import collect_notes
 
     one = np.ones((1, 1), np.float32)
     matte = Matte(alpha=one, photo=Photo(pixel), trimap=one)
     suffix = ".png" if target == PIPE else Path(target).suffix
     try:
-        with _temporary_file(target, suffix) as path:
-            write_matte(matte, str(path), kind, background=background, bits=bits)
+        with _temporary_file(target, suffix) as path, collect_notes():
+            write_matte(
+                matte,
+                str(path),
+                kind,
+                background=background,
+                bits=bits,
+                premultiplied=premultiplied,
+            )
     except OutputError as error:
         if error.__cause__ is None:  # not the disk's fault
             raise SettingError(str(error)) from None
@@ -84,29 +100,49 @@ def write_matte(
     background: Any,
     bits: int | None,
     overwrite: bool = False,
+    linear_light: bool = False,
+    premultiplied: bool | None = None,
 ) -> None:
     """Write a matte as the user wants it, to a file or into the pipe."""
     if target == PIPE:
-        _through_file(lambda path: write_matte(matte, path, kind, background=background, bits=bits))
+        _through_file(
+            lambda path: write_matte(
+                matte,
+                path,
+                kind,
+                background=background,
+                bits=bits,
+                linear_light=linear_light,
+                premultiplied=premultiplied,
+            )
+        )
     elif kind != "composite":
-        matte.save(target, kind=kind, bits=bits, overwrite=overwrite)
+        matte.save(target, kind=kind, bits=bits, overwrite=overwrite, premultiplied=premultiplied)
     else:
-        _write_composite(matte, target, background, bits, overwrite)
+        array = matte.composite_array(background, linear_light=linear_light)
+        _write_composite(
+            matte, array, target, bits=bits, overwrite=overwrite, premultiplied=premultiplied
+        )
 
 
 def _write_composite(
-    matte: Matte, target: str, background: Any, bits: int | None, overwrite: bool
+    matte: Matte,
+    array: np.ndarray,
+    target: str,
+    *,
+    bits: int | None,
+    overwrite: bool,
+    premultiplied: bool | None,
 ) -> None:
     """In the photo's own depth, where the format has it and nothing else is asked for."""
-    from ..images import linear_to_srgb, srgb_to_linear
+    from ..compositing import over_white
     from ..writing import FORMATS, write_image
 
     photo, fmt = matte.photo, FORMATS[Path(target).suffix.lower()]
-    array = matte.composite_array(background)
-    if fmt == "exr" and not photo.linear:
-        array = srgb_to_linear(array)
-    elif fmt != "exr" and photo.linear:
-        array = linear_to_srgb(array)
+    if fmt == "jpeg":
+        array = over_white(array, target)
+    way = photo.filed(light=fmt == "exr")
+    array[..., :3] = way.convert(array[..., :3])
     if bits is None:
         depth = photo.bits
         own = {"png": min(depth, 16), "tiff": depth, "exr": 16 if depth == 8 else 32}
@@ -114,10 +150,12 @@ def _write_composite(
     write_image(
         target,
         array,
-        icc_profile=photo.icc_profile,
+        icc_profile=way.icc_profile,
+        primaries=way.primaries,
         dpi=photo.dpi,
         bits=bits,
         overwrite=overwrite,
+        premultiplied=premultiplied,
     )
 
 

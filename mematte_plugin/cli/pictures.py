@@ -19,11 +19,14 @@ from .options import (
     Bits,
     Device,
     Dtype,
+    InputSpace,
     Inside,
+    LinearLight,
     MemoryBudget,
     Model,
     Outside,
     Overwrite,
+    Premultiplied,
     RetentionText,
     Unit,
     budget_of,
@@ -84,12 +87,16 @@ def cut(
         str | None,
         typer.Option(
             metavar="COLOUR|IMAGE",
-            help="Write the subject before this instead: white, '#20c0ff', or a picture.",
+            help="Write the subject before this instead: white, '#20c0ff', 'rgba(0, 0, 0, 0.5)', or"
+            " a picture. What is transparent in it stays so (in JPEG it becomes white).",
         ),
     ] = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    linear_light: LinearLight = False,
+    input_space: InputSpace = None,
+    premultiplied: Premultiplied = None,
     bits: Bits = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
@@ -116,6 +123,8 @@ def cut(
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     _check_inputs(image, trimap, mask)
+    if linear_light and background is None:
+        raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
         refuse_band(inside, outside, unit)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
@@ -125,13 +134,13 @@ def cut(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image)
+        photo = _photo(image, input_space)
         if trimap is None and mask is None and photo.alpha is None:
             raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
         if background is not None and os.path.isfile(background):
-            behind = read_photo(background)
-        rehearse(photo.pixels[:1, :1], target, kind, behind, bits)
+            behind = read_photo(background, role="background")
+        rehearse(photo.pixels[:1, :1], target, kind, behind, bits, premultiplied=premultiplied)
         resolve(model, progress=report)
         matte = library_cut(
             photo,
@@ -148,7 +157,16 @@ def cut(
             progress=report,
         )
         report(0, 0, "colours" if kind != "alpha" else "writing")
-        write_matte(matte, target, kind, background=behind, bits=bits, overwrite=overwrite)
+        write_matte(
+            matte,
+            target,
+            kind,
+            background=behind,
+            bits=bits,
+            overwrite=overwrite,
+            linear_light=linear_light,
+            premultiplied=premultiplied,
+        )
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
@@ -307,10 +325,12 @@ def _source(name: str | None) -> Any:
     return console.read_stdin() if name == PIPE else name
 
 
-def _photo(name: str) -> Photo:
+def _photo(name: str, input_space: str | None = None) -> Photo:
     from ..images import read_photo
 
-    return read_photo(_source(name), name="stdin" if name == PIPE else None)
+    return read_photo(
+        _source(name), name="stdin" if name == PIPE else None, input_space=input_space
+    )
 
 
 def _check_inputs(image: str, trimap: str | None, mask: str | None) -> None:

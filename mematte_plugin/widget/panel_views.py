@@ -58,8 +58,11 @@ def picture(
         return _jpeg(session, _routed(photo, matte, block))
     if backdrop == CHECKERBOARD:
         return _jpeg(session, on_checkerboard(cutout))
-    colours = composite(cutout[..., :3], cutout[..., 3], backdrop)
-    return _jpeg(session, np.rint(colours * 255).astype(np.uint8))
+    profile = matte.photo.icc_profile
+    colours = composite(cutout[..., :3], cutout[..., 3], backdrop, icc_profile=profile)
+    shown = np.rint(colours * 255).astype(np.uint8)
+    # Of a colour that is transparent itself, what is behind is seen.
+    return _jpeg(session, on_checkerboard(shown) if shown.shape[2] == 4 else shown)
 
 
 def caption(session: MattingSession, view: str, *, block: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import RLock
 from typing import Any, cast
 
@@ -102,6 +103,7 @@ class Sketch(traitlets.HasTraits):
                 photo = read_photo(image)
             if photo is not None and trimap is None and mask is None and _shows_subject(photo):
                 mask = to_unit(photo.alpha)
+                photo = replace(photo, alpha=None)  # as a mask it is rough, and caps nothing
             given = None if trimap is None else _given_trimap(photo, trimap)
             soft = None if mask is None else _given_mask(photo, mask)
             base = (
