@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from .thickness import distances, frayed, spread, widest_band
-
+from .thickness import Parts, distances, frayed, parts_of, widest_band
 
 THIRD = 1 / 3
 """The most that the band takes of the half-thickness of a thin part of the subject."""
@@ -15,10 +15,21 @@ THIRD = 1 / 3
 GAP = 2 / 3
 """The most that it takes of the half-width of a narrow gap: hair reaches outward, not inward."""
 
+_SEEN = 4
+"""Pixels from which on a part is missed; what is smaller is noise."""
 
-def banded(
-    subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0
-) -> np.ndarray:
+
+@dataclass(frozen=True)
+class Lost:
+    """Parts of a subject of which nothing is left but band."""
+
+    count: int
+    """How many of them."""
+    box: tuple[int, int, int, int]
+    """Of the largest: column, row, width and height in pixels."""
+
+
+def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0) -> np.ndarray:
     """A trimap from a mask: (H, W) uint8 of 0, 128 and 255.
 
     The band is narrower where the subject is thinner than three times its width, and in gaps: see
@@ -29,47 +40,79 @@ def banded(
     inward, outward: the band's width on either side of the edge in pixels, 0 or more.
     grain: pixels that one of the mask's own has become, above 1 where it was made larger.
     """
+    return band_and_lost(subject, inward, outward, grain=grain)[0]
+
+
+def band_and_lost(
+    subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0
+) -> tuple[np.ndarray, Lost | None]:
+    """As `banded`, and the parts that are left without foreground; hair and specks are none."""
     trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
+    if max(inward, outward) < 1:
+        return trimap, None
     # Farther from the subject than the band is wide nothing changes, and distances take long.
     near = _around(subject, math.ceil(outward) + 1)
     subject, part = subject[near], trimap[near]
-    hair = frayed(subject, grain) if max(inward, outward) > 1 else None
-    hairy = None if hair is None else spread(hair, subject.shape)
+    hair = frayed(subject, grain)
+    depths = distances(subject), distances(~subject)
+    parts = parts_of(subject, *depths)
     # The distance to the nearest pixel of the other side is 1 at the edge, so <= gives the width.
-    for region, width, share, bounded in (
-        (subject, inward, THIRD, True),
-        (~subject, outward, GAP, False),
-    ):
-        if width <= 0 or not region.any():
-            continue
-        depth = distances(region)
-        band = region & (depth <= width)
-        if width > 1:
-            allowed = widest_band(depth, width, share, bounded=bounded)
-            if hairy is not None:
-                allowed[hairy] = width
+    for i, (width, share) in enumerate(((inward, THIRD), (outward, GAP))):
+        depth, inside = depths[i], i == 0
+        band = (depth > 0) & (depth <= width)
+        if width > 1 and band.any():
+            finest = 1.0 if inside else 2.0
+            allowed = widest_band(parts[i], width, share, finest=finest, bounded=inside)
+            if hair is not None:
+                allowed[hair] = width
             kept = band & (depth > allowed)
             if kept.any():
                 band &= ~kept
-                if bounded:
-                    band &= ~_bridges(region & ~band, width, depth, allowed)
+                if inside:
+                    bridges = _bridges((depth > 0) & ~band, kept, width, depth, allowed)
+                    band &= ~bridges if hair is None else ~bridges | hair
         part[band] = 128
-    return trimap
+    return trimap, _lost(parts[0], part == 255, hair, (near[1].start, near[0].start))
+
+
+def _lost(
+    parts: Parts, sure: np.ndarray, hair: np.ndarray | None, corner: tuple[int, int]
+) -> Lost | None:
+    """The parts without anything sure; corner: column and row of the box in the picture."""
+    gone = parts.stats[:, 4] >= _SEEN
+    gone[0] = False
+    gone[parts.labels[sure]] = False
+    if gone.any() and hair is not None:
+        gone[parts.labels[hair]] = False
+    numbers = np.flatnonzero(gone)
+    if not numbers.size:
+        return None
+    left, top, width, height, _ = parts.stats[numbers[parts.stats[numbers, 4].argmax()]].tolist()
+    return Lost(int(numbers.size), (left + corner[0], top + corner[1], width, height))
 
 
 def _bridges(
-    sure: np.ndarray, width: float, depth: np.ndarray, allowed: np.ndarray
+    sure: np.ndarray, kept: np.ndarray, width: float, depth: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
     """What joins the core of a thin part to that of the thick part on which it sits, (H, W) bool.
 
-    Where they meet, the thick part's band runs between them. A disc of nearly its width that
-    keeps clear of both does not get there; along a thick part alone it gets everywhere.
+    Where they meet, the thick part's band runs between them. A disc of nearly its width that keeps
+    clear of both does not get there; along a thick part alone it gets everywhere.
+
+    sure: all that is sure; kept: as far as it is because the band is narrower there.
     """
-    radius = 0.8 * width
-    free = distances(~sure, exact=False) > radius
-    return np.asarray(
-        (distances(~free, exact=False) > 1.03 * radius + 1.5) & (allowed == width) & (depth > 1)
-    )
+    import cv2
+
+    radius = 0.9 * width
+    near = distances(~kept, exact=False) <= 1.5 * width
+    free = distances(~sure) > radius
+    deep = near & (depth > np.where(allowed < width, np.maximum(allowed / 3, 1), 1))
+    shut = deep & (distances(~free) > radius + 0.5)
+    # Pixels are no discs: in the middle a few may be missing.
+    side = 7 + 2 * int(width / 10)
+    joined = (sure | shut).view(np.uint8)
+    whole = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    return np.asarray(shut | (deep & whole.view(bool)))
 
 
 def _around(region: np.ndarray, margin: int) -> tuple[slice, slice]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .bands import banded
+from .bands import Lost, band_and_lost
 from .errors import InputError, SettingError
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
 from .notes import warn_user
@@ -110,7 +110,9 @@ def from_mask(
 
     name = grey_name(mask, "mask")
     soft = read_gray(mask, name="mask", use_alpha=True, max_pixels=max_pixels)
+    grain = 1.0
     if size is not None and soft.shape != tuple(size):
+        grain = max(1.0, math.sqrt(size[0] * size[1] / soft.size))
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
@@ -118,11 +120,13 @@ def from_mask(
         what = "empty: nothing is white" if area == 0 else "full: everything is white"
         raise InputError(f"{name}: is {what}; paint the subject white on black")
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap = banded(subject, inward, outward)
+    trimap, lost = band_and_lost(subject, inward, outward, grain=grain)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any():
         warn_user(f"{name}: the band leaves no sure foreground; make inside smaller")
+    elif lost is not None:
+        warn_user(f"{name}: {_said(lost)}; inside 0 keeps all of the mask")
     return trimap
 
 
@@ -218,6 +222,17 @@ def _pixels(width: float, unit: str, area: int) -> float:
     if unit == "px" or width == 0:
         return width
     return max(MIN_BAND, width / 100 * math.sqrt(area))
+
+
+def _said(lost: Lost) -> str:
+    column, row, width, height = lost.box
+    box = f"{width}×{height} pixels at column {column}, row {row}"
+    if lost.count == 1:
+        return f"a part is too thin for sure foreground and is left unknown: {box}"
+    return (
+        f"{lost.count} parts are too thin for sure foreground and are left unknown; the largest: "
+        + box
+    )
 
 
 def _hard_edge(full: np.ndarray, empty: np.ndarray) -> np.ndarray:
