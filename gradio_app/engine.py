@@ -30,7 +30,6 @@ from mematte_plugin import (
     Photo,
     SettingError,
     collect_notes,
-    estimate_foreground,
     from_mask,
     from_strokes,
     load_network,
@@ -162,7 +161,7 @@ def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
 
 
 def warm_up(settings: Settings) -> Future[None] | None:
-    """Have the first job find its model loaded and everything compiled. Does not wait for it.
+    """Have the first job find its model loaded. Does not wait for it.
 
     Not on ZeroGPU: there each job runs in a fork, and OpenMP that began before it cannot go on.
     """
@@ -198,13 +197,16 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             raise InputError("strokes: are a file; hand in labels, or a trimap instead")
         return from_strokes(given, size)
     if guide.kind == "mask":
+        grain = 1.0
         if not isinstance(given, bytes):
+            grain = max(1.0, size[0] / given.shape[0])  # gaps between strokes are no background
             given = _grown(given, size)
         return from_mask(
             given,
             size=size,
             inside=guide.inside,
             outside=guide.outside,
+            grain=grain,
             max_pixels=settings.max_pixels,
         )
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
@@ -257,8 +259,6 @@ def _ready(name: str | None, settings: Settings, report: Report) -> MattingPipel
 def _prepare(settings: Settings) -> None:
     try:
         _ready(None, settings, lambda done, total, stage: None)
-        # The estimator is compiled when it first runs.
-        estimate_foreground(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5, np.float32))
     except Exception:
         if _closing.is_set():  # what can no longer be loaded is not needed either
             return

@@ -16,7 +16,7 @@ GAP = 2 / 3
 """The most that it takes of the half-width of a narrow gap: hair reaches outward, not inward."""
 
 _SEEN = 4
-"""Pixels from which on a part is missed; what is smaller is noise."""
+"""Pixels, of the mask's own, from which on a part is missed; what is smaller is noise."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,23 @@ class Lost:
     box: tuple[int, int, int, int]
     """Of the largest: column, row, width and height in pixels."""
 
+    def __str__(self) -> str:
+        column, row, width, height = self.box
+        box = f"{width}×{height} pixels at column {column}, row {row}"
+        if self.count == 1:
+            return f"a part is too thin for sure foreground and is left unknown: {box}"
+        return (
+            f"{self.count} parts are too thin for sure foreground and are left unknown; the largest"
+            f" has {box}"
+        )
+
 
 def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0) -> np.ndarray:
     """A trimap from a mask: (H, W) uint8 of 0, 128 and 255.
 
     The band is narrower where the subject is thinner than three times its width, and in gaps: see
-    `THIRD` and `GAP`. What is three pixels wide or more keeps a core, but where the mask's edge is
-    frayed like hair (`thickness.frayed`).
+    `THIRD` and `GAP`. What is three of the mask's pixels wide or more keeps a core, but where its
+    edge is frayed like hair (`thickness.frayed`).
 
     subject: (H, W) bool, neither empty nor full.
     inward, outward: the band's width on either side of the edge in pixels, 0 or more.
@@ -61,7 +71,7 @@ def band_and_lost(
         depth, inside = depths[i], i == 0
         band = (depth > 0) & (depth <= width)
         if width > 1 and band.any():
-            finest = 1.0 if inside else 2.0
+            finest = grain if inside else 2 * grain
             allowed = widest_band(parts[i], width, share, finest=finest, bounded=inside)
             if hair is not None:
                 allowed[hair] = width
@@ -72,14 +82,22 @@ def band_and_lost(
                     bridges = _bridges((depth > 0) & ~band, kept, width, depth, allowed)
                     band &= ~bridges if hair is None else ~bridges | hair
         part[band] = 128
-    return trimap, _lost(parts[0], part == 255, hair, (near[1].start, near[0].start))
+    corner = (near[1].start, near[0].start)
+    return trimap, _lost(parts[0], part == 255, hair, corner, _SEEN * grain * grain)
 
 
 def _lost(
-    parts: Parts, sure: np.ndarray, hair: np.ndarray | None, corner: tuple[int, int]
+    parts: Parts,
+    sure: np.ndarray,
+    hair: np.ndarray | None,
+    corner: tuple[int, int],
+    least: float,
 ) -> Lost | None:
-    """The parts without anything sure; corner: column and row of the box in the picture."""
-    gone = parts.stats[:, 4] >= _SEEN
+    """The parts without anything sure.
+
+    corner: column and row of the box in the picture; least: pixels that a part has.
+    """
+    gone = parts.stats[:, 4] >= least
     gone[0] = False
     gone[parts.labels[sure]] = False
     if gone.any() and hair is not None:

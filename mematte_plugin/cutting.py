@@ -6,14 +6,17 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal
 
-from .errors import InputError
+from .edges import Colors, Edge
+from .errors import InputError, SettingError
 from .images import Photo, read_photo, to_unit
+from .labels import Objects
 from .matte import Matte
 from .memory.units import parse_bytes
 from .network import Progress
 from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
 from .retention import Retention, check_retention
-from .trimap import normalise_trimap, trimap_for
+from .spill import Despill
+from .trimap import normalise_trimap, three_valued, trimap_for
 from .weights.load import load_network
 
 READY = 2
@@ -25,6 +28,7 @@ def cut(
     trimap: Any = None,
     *,
     mask: Any = None,
+    objects: Objects = None,
     inside: float | None = None,
     outside: float | None = None,
     unit: Literal["%", "px"] = "%",
@@ -34,6 +38,13 @@ def cut(
     retention: Retention = "auto",
     memory_budget: Budget = None,
     progress: Progress | None = None,
+    levels: tuple[float, float] | None = None,
+    choke: float = 0.0,
+    feather: float = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: bool = False,
+    margin: int = 0,
 ) -> Matte:
     """Cut the subject out of one photo; pipelines stay warm between calls.
 
@@ -43,17 +54,29 @@ def cut(
         mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
             either, the alpha channel of an RGBA photo serves as the mask; beside one it caps the
             matte: nothing is more opaque than it is in the photo.
+        objects: where the mask is a label map, the ids that are the subject: 1, or [1, 3].
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
         device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
+        levels, choke, feather, despill, colors, crop, margin: what is done to the finished matte's
+            edge and colours, as for `Matte.shaped`; nothing by default.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
 
     Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
     """
+    edge = Edge(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+    )
     if trimap is not None and mask is not None:
         raise InputError("both a trimap and a mask are given; leave one of them out")
     photo = image if isinstance(image, Photo) else read_photo(image)
@@ -65,16 +88,21 @@ def cut(
                     f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
                 )
             mask = to_unit(photo.alpha)
-        trimap = trimap_for(photo, mask, inside=inside, outside=outside, unit=unit)
-    three = normalise_trimap(trimap, photo.size)
+        made = trimap_for(photo, mask, objects=objects, inside=inside, outside=outside, unit=unit)
+        three = three_valued(made)
+    else:
+        if objects is not None:
+            raise SettingError("objects: choose from a mask of several, and a trimap is given")
+        three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        return already_known(photo, three, own_alpha=guided)
+        return already_known(photo, three, own_alpha=guided).with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return pipe.cut_normalised(
+    matte = pipe.cut_normalised(
         photo, three, retention=retention, budget=budget, progress=progress, own_alpha=guided
     )
+    return matte.with_edge(edge)
 
 
 def ready_pipeline(

@@ -15,6 +15,9 @@ from .profiles import for_rgb
 MAX_PIXELS = 300_000_000
 """Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
 
+FORMATS_PIP = 'pip install "mematte-plugin[formats]"'
+"""What brings the readers of TIFF's rarer compressions, HEIC, deep AVIF, JPEG XL and camera raw."""
+
 ORIENTATION_TAG = 0x0112
 """The EXIF and TIFF tag."""
 
@@ -40,6 +43,8 @@ class Decoded:
     linear: the colours are scene-linear light (EXR).
     told: what the file says of its colours otherwise than by a profile.
     borrowed: the pixels may be memory of the caller's array or tensor, which may change.
+    indices: (H, W) uint8, of a picture with a palette: which of its colours; they may be labels.
+    lossy: it comes from a format that changes values a little (JPEG).
     """
 
     pixels: np.ndarray
@@ -48,6 +53,20 @@ class Decoded:
     linear: bool = False
     borrowed: bool = False
     told: Told | None = None
+    indices: np.ndarray | None = None
+    lossy: bool = False
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture."""
+
+    height: int
+    """H in pixels, upright."""
+    width: int
+    """W in pixels, upright."""
+    depth: int
+    """Bytes of one colour value once it is decoded: 1, 2 or 4."""
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -77,13 +96,20 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
     turn = turns.get(orientation)
     if turn is not None:
         decoded.pixels = np.ascontiguousarray(turn(decoded.pixels))
+        if decoded.indices is not None:
+            decoded.indices = np.ascontiguousarray(turn(decoded.indices))
         if orientation >= 5 and decoded.dpi:
             decoded.dpi = decoded.dpi[::-1]
     return decoded
 
 
 def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, 0 where alpha is 0; same dtype, integers rounded."""
+    """Straight colours, 0 where alpha is 0; same dtype, integers rounded.
+
+    Where it is 0 everywhere the colours stay: then nobody has filled it in.
+    """
+    if not alpha.any():
+        return colour
     top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
     safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
     straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)
@@ -121,6 +147,19 @@ def rgb_order(pixels: np.ndarray | None) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., order])
 
 
+def scaled_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    """Unsigned values of so many bits over the whole range of uint8, uint16 or uint32."""
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if bits in (8, 16) or bits > 16:
+        return values
+    whole = 255 if bits < 8 else 65535
+    steps = (1 << bits) - 1
+    table = (np.arange(steps + 1, dtype=np.uint32) * whole + steps // 2) // steps
+    kind = np.uint8 if bits < 8 else np.uint16
+    return np.asarray(table.astype(kind)[np.minimum(values, steps)])
+
+
 def clean_dpi(dpi: Any) -> tuple[float, float] | None:
     """Two sane numbers or None, from whatever the metadata held."""
     try:
@@ -147,3 +186,9 @@ def to_unit(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "u":
         unit /= np.float32(np.iinfo(array.dtype).max)
     return unit
+
+
+def short(error: BaseException) -> str:
+    """What a decoder says, for the middle of a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,18 +1,20 @@
 """From the bytes of an image file to an array, with its metadata and without losing depth.
 
-The format is decided by content, never by suffix. Pillow decodes what has 8 bits, `png`, `tiff` and
-`exr` the rest.
+The format is decided by content, never by suffix. Pillow decodes what has 8 bits, the modules by
+format (`png`, `tiff`, `exr`, `heif`, `jpegxl`, `raw`, `radiance`) the rest.
 """
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
+from .bmff import avif_bits
 from .colour_tags import told_by
 from .decoded import (
     MAX_PIXELS,
@@ -21,19 +23,33 @@ from .decoded import (
     Role,
     check_size,
     clean_dpi,
+    drop_foreign_icc,
+    short,
     upright,
 )
 from .errors import InputError, MEMatteWarning
 from .exr import decode_exr
+from .heif import decode_deep_avif, decode_heif
+from .inks import icc_to_srgb
+from .jpegxl import decode_jxl
 from .notes import warn_user
 from .png import decode_png16
+from .radiance import decode_hdr
+from .raw import decode_raw
 from .sniffing import sniff
-from .tiff import decode_tiff
+from .tiff import decode_tiff, is_camera_raw
 
 READABLE = frozenset(
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".exr", ".bmp", ".gif", ".avif")
+    f".{suffix}"
+    for suffix in re.findall(
+        r"\w+",
+        "png jpg jpeg jpe jfif tif tiff webp exr bmp gif avif heic heif hif jxl hdr"
+        # camera raw
+        " dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef srw 3fr iiq x3f mrw erf kdc dcr mos"
+        " mef rwl",
+    )
 )
-"""Suffixes of files that can be read, for whoever looks through a folder."""
+"""Suffixes of files that can be read, some with the extras, for whoever looks through a folder."""
 
 
 def decode(
@@ -55,12 +71,16 @@ def decode(
     if layer is not None and fmt != "EXR":
         raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
     try:
+        if fmt == "TIFF" and is_camera_raw(io.BytesIO(data), data, name):
+            fmt = "RAW"
         if fmt == "EXR":
             return decode_exr(data, name, max_pixels, role=role, layer=layer)
-        decoded = _DECODERS[fmt](data, name, max_pixels) if fmt in _DECODERS else None
-        if decoded is None:
-            decoded = _decode_pil(fmt, data, name, max_pixels)
-        decoded.told = decoded.told or told_by(data)
+        if fmt == "TIFF":
+            decoded = decode_tiff(data, name, max_pixels, role)
+        else:
+            decoded = _DECODERS.get(fmt, _by_pillow(fmt))(data, name, max_pixels)
+        if not decoded.linear:  # light has no other encoding, whatever EXIF says of its preview
+            decoded.told = decoded.told or told_by(data)
         return decoded
     except (InputError, MEMatteWarning):  # the warning: where users turn warnings into errors
         raise
@@ -69,7 +89,7 @@ def decode(
     except Exception as error:
         # Decoders raise OSError, SyntaxError, struct.error, cv2.error ... for damaged files.
         raise InputError(
-            f"{name}: the file is damaged or cut off ({_short(error)}); copy or export it again"
+            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
         ) from error
 
 
@@ -82,29 +102,56 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
         im.load()
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
         raise InputError(
-            f"{name}: the file is damaged or cut off ({_short(error)}); copy or export it again"
+            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
         ) from error
     orientation = orientation_of(im)
     icc = im.info.get("icc_profile") or None
     dpi = clean_dpi(im.info.get("dpi")) or _exif_dpi(im)
+    indices = np.array(im) if im.mode == "P" else None
+    lossy = im.format in ("JPEG", "MPO")
     if im.mode.startswith(("I", "F")):
         pixels = _wide_pil(im, name)
     else:
         im, icc = _to_rgb(im, icc, name)
         pixels = np.array(im)  # writable, as torch wants it
-    return upright(Decoded(pixels, icc, dpi), orientation)
+    found = Decoded(pixels, icc, dpi, indices=indices, lossy=lossy)
+    return upright(found, orientation)
 
 
 # ---- formats -------------------------------------------------------------------------------------
 
 
-def _decode_pil(fmt: str, data: bytes, name: str, max_pixels: int) -> Decoded:
-    im = open_pil(fmt, io.BytesIO(data), name)
-    check_size(im.height, im.width, name, max_pixels)
-    # MPO (two-lens JPEG) also counts frames, but its first one simply is the photograph.
-    if im.format in ("GIF", "WEBP", "PNG", "AVIF") and getattr(im, "is_animated", False):
-        warn_user(f"{name}: is animated; its first frame is used")
-    return from_pil(im, name)
+def _by_pillow(fmt: str) -> Callable[[bytes, str, int], Decoded]:
+    def decode_pil(data: bytes, name: str, max_pixels: int) -> Decoded:
+        im = open_pil(fmt, io.BytesIO(data), name)
+        check_size(im.height, im.width, name, max_pixels)
+        # MPO (two-lens JPEG) also counts frames, but its first one simply is the photograph.
+        if im.format in ("GIF", "WEBP", "PNG", "AVIF") and getattr(im, "is_animated", False):
+            warn_user(f"{name}: is animated; its first frame is used")
+        return from_pil(im, name)
+
+    return decode_pil
+
+
+def _decode_png(data: bytes, name: str, max_pixels: int) -> Decoded:
+    deep = decode_png16(data, name, max_pixels)
+    return deep if deep is not None else _by_pillow("PNG")(data, name, max_pixels)
+
+
+def _decode_avif(data: bytes, name: str, max_pixels: int) -> Decoded:
+    """Pillow says how it is turned and what profile it has; above 8 bits imagecodecs decodes."""
+    bits = avif_bits(data)
+    if bits > 8:
+        im = open_pil("AVIF", io.BytesIO(data), name)
+        check_size(im.height, im.width, name, max_pixels)
+        pixels = decode_deep_avif(data, name, bits, (im.height, im.width))
+        if pixels is not None:
+            if getattr(im, "is_animated", False):
+                warn_user(f"{name}: is animated; its first frame is used")
+            icc = im.info.get("icc_profile") or None
+            deep = Decoded(pixels, icc, _exif_dpi(im))
+            return upright(drop_foreign_icc(deep, name), orientation_of(im))
+    return _by_pillow("AVIF")(data, name, max_pixels)
 
 
 def open_pil(fmt: str, file: BinaryIO, name: str) -> Image.Image:
@@ -120,11 +167,15 @@ def open_pil(fmt: str, file: BinaryIO, name: str) -> Image.Image:
     return im
 
 
-# Return None where Pillow decodes the file without loss.
-_DECODERS: dict[str, Callable[[bytes, str, int], Decoded | None]] = {
-    "PNG": decode_png16,
-    "TIFF": decode_tiff,
+_DECODERS: dict[str, Callable[[bytes, str, int], Decoded]] = {
+    "PNG": _decode_png,
+    "AVIF": _decode_avif,
+    "HEIF": decode_heif,
+    "JXL": decode_jxl,
+    "HDR": decode_hdr,
+    "RAW": decode_raw,
 }
+"""For formats that Pillow does not know, or not well."""
 
 
 # ---- Pillow's modes ------------------------------------------------------------------------------
@@ -137,7 +188,7 @@ def _to_rgb(im: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Image,
     space = icc[16:20] if icc else b""
     if im.mode in ("CMYK", "LAB", "YCbCr", "HSV") or (space == b"GRAY" and im.mode == "L"):
         if icc and space in (b"CMYK", b"Lab ", b"GRAY"):
-            return _icc_to_srgb(im, icc), None
+            return icc_to_srgb(im, icc), None
         if im.mode == "LAB":
             raise InputError(f"{name}: is a Lab picture; convert it to RGB first")
         return (im.convert("RGB") if im.mode != "L" else im), (icc if space == b"RGB " else None)
@@ -148,18 +199,6 @@ def _to_rgb(im: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Image,
     elif im.mode not in ("L", "RGB"):
         im = im.convert("RGB")
     return im, (icc if space == b"RGB " else None)
-
-
-def _icc_to_srgb(im: Image.Image, icc: bytes) -> Image.Image:
-    """Colours as the profile means them, in sRGB; the plain conversion if the profile is broken."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        converted = ImageCms.profileToProfile(
-            im, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return im.convert("RGB")
-    return converted if converted is not None else im.convert("RGB")
 
 
 def orientation_of(im: Image.Image) -> int:
@@ -190,8 +229,3 @@ def _wide_pil(im: Image.Image, name: str) -> np.ndarray:
     if low < 0 or high > 65535:
         raise InputError(f"{name}: 32-bit values from {low} to {high}; save it with 8 or 16 bits")
     return values.astype(np.uint16)
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,29 +1,27 @@
 """Colour decontamination: the subject's own colours where it is partly transparent.
 
-Multi-level foreground estimation (Germer, Uelwer, Conrad, Harmeling: "Fast Multi-Level Foreground
-Estimation", ICPR 2020), as in pymatting, computed in tiles around the unknown band so that memory
-stays bounded, and used only there.
+The estimate itself is in multilevel.py. Here it is computed in tiles around the unknown band, so
+that memory stays bounded, and used only there.
 """
 
-import gc
+from __future__ import annotations
+
 import logging
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import InputError, MEMatteError
 from .images import to_unit
-from .waiting import watched
+from .memory.backend import resolve_device
+from .memory.exhaustion import is_out_of_memory, release
+from .waiting import TICK
+
+if TYPE_CHECKING:
+    import torch
 
 WHOLE_PIXELS = 8_000_000
 """Up to this size the picture is one tile."""
@@ -35,7 +33,8 @@ SMALLEST_TILE = 128
 """Where tiles stop becoming smaller when memory is short."""
 
 TILE_BYTES, PIXEL_BYTES = 64, 32
-"""Memory for a pixel of a tile (pymatting and what it is given), and for one of the picture."""
+"""Memory for a pixel of a tile (what is given to the estimate and what it makes of it), and for one
+of the picture."""
 
 STRIP = 256
 """Rows of the picture that are finished at a time."""
@@ -43,15 +42,11 @@ STRIP = 256
 BLEED = 16
 """Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
 
-ESTIMATOR = "pymatting.foreground.estimate_foreground_ml"
-
 STAGE = "foreground"
 """What this is called in reports of progress."""
 
 Progress = Callable[[int, int, str], None]
 """progress(done, total, stage)"""
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +60,13 @@ def estimate_foreground(
     tile: int = TILE,
     overlap: int = OVERLAP,
     room: int | None = None,
+    device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> np.ndarray:
     """The colours of the foreground alone, F in image = alpha * F + (1 - alpha) * B.
 
-    image: (H, W, 3) uint8, uint16 or float in [0, 1].
+    image: (H, W, 3) uint8, uint16 or float, 0 to 1; brighter or negative light of an HDR picture is
+        kept.
     alpha: (H, W) float in [0, 1].
     trimap: (H, W) of 0, 0.5 and 1; pixels of 1 count as opaque and pixels of 0 as empty, whatever
         alpha says.
@@ -77,17 +74,18 @@ def estimate_foreground(
         with so much around it; only tiles that hold partly transparent pixels are computed.
     room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
         also get smaller each time that memory runs out.
+    device: "cpu", "auto", or a torch device; where that fails, or has no memory even for small
+        tiles, the CPU is used.
     progress: called with (tiles done, tiles, "foreground") before (with 0 of 1, until they are
         counted), between and after the tiles, and about every 0.2 seconds during one. What it
-        raises ends the wait at once and is passed on; the tile is finished by the thread that
-        computes it, and its result thrown away.
+        raises ends the computation at once and is passed on.
 
-    Returns (H, W, 3) float32 in [0, 1] in the image's own encoding: exactly the image where alpha
+    Returns (H, W, 3) float32 in the image's own encoding and range: exactly the image where alpha
     is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
     cut-out drags in no background; black elsewhere, so that no file hands on what was cut away.
 
-    Raises InputError when the shapes do not agree, MEMatteError where memory runs out even with
-    the smallest tiles.
+    Raises InputError when the shapes do not agree, SettingError for a device that is not there,
+    MEMatteError where memory runs out even with the smallest tiles.
     """
     image = np.asarray(image)
     alpha = np.asarray(alpha, np.float32)
@@ -102,16 +100,52 @@ def estimate_foreground(
             " in one size"
         )
     height, width = alpha.shape
-    for side in _sides(alpha.shape, whole_pixels, tile, overlap, room):
-        try:
-            return _in_tiles(image, alpha, trimap, side, overlap, progress=progress)
-        except MemoryError:
-            logger.warning("foreground: out of memory in tiles of %d pixels", side)
-        gc.collect()  # not in the except: there the error still holds its arrays
+    if trimap is not None:
+        alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
+    hear = _Hearing(progress)
+    for place in _places(device):
+        for side in _sides(alpha.shape, whole_pixels, tile, overlap, room):
+            try:
+                return _in_tiles(image, alpha, (side, overlap), place, hear)
+            except Exception as error:
+                if error is hear.raised:
+                    raise
+                smaller = is_out_of_memory(error)
+                if not smaller and place == "cpu":
+                    raise
+                logger.warning("foreground in tiles of %d pixels on %s: %s", side, place, error)
+            release(place)  # not in the except: there the error still holds its arrays
+            if not smaller:
+                break
     raise MEMatteError(
         f"foreground of {width}×{height}: out of memory even in small tiles; close other programs, "
         "or keep the old background's tint in the colours (decontaminate off), or save the alpha"
     )
+
+
+class _Hearing:
+    """The progress callback, and what it raised: that is no fault of the computation."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.raised: BaseException | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.progress is not None:
+            try:
+                self.progress(done, total, STAGE)
+            except BaseException as error:
+                self.raised = error
+                raise
+
+
+def _places(device: torch.device | str) -> Iterator[str]:
+    """Where to try."""
+    if str(device) != "cpu":
+        place = str(resolve_device(device))
+        if place != "cpu":
+            yield place
+    yield "cpu"
 
 
 def _sides(
@@ -134,42 +168,33 @@ def _sides(
 def _in_tiles(
     image: np.ndarray,
     alpha: np.ndarray,
-    trimap: np.ndarray | None,
-    tile: int,
-    overlap: int,
-    *,
-    progress: Progress | None,
+    tile: tuple[int, int],
+    device: str,
+    say: _Hearing,
 ) -> np.ndarray:
-    if trimap is not None:
-        alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
     height, width = alpha.shape
-    say = progress or _silence
     opaque = alpha >= 1
     wanted = np.empty(alpha.shape, np.bool_)
     for top in range(0, height, STRIP):
-        say(0, 1, STAGE)
+        say(0, 1)
         _wanted(alpha, top, out=wanted[top : top + STRIP])
     result = np.zeros(image.shape, np.float32)
     weight = np.zeros(alpha.shape, np.float32)
-    tiles = [both for both in _tiles(height, width, tile, overlap) if wanted[both[1]].any()]
+    tiles = [both for both in _tiles(height, width, *tile) if wanted[both[1]].any()]
     for done, (core, box) in enumerate(tiles):
-        tick = None if progress is None else partial(progress, done, len(tiles), STAGE)
-        colours = _estimated(to_unit(image[box]), alpha[box], tick)
+        tick = _now_and_then(partial(say, done, len(tiles)))
+        colours = _estimated(image[box], alpha[box], device, tick)
         share, inside = _fade(core, box), wanted[box]
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
     for top in range(0, height, STRIP):
-        say(len(tiles), len(tiles), STAGE)
+        say(len(tiles), len(tiles))
         rows = slice(top, top + STRIP)
         here, made, solid = wanted[rows], result[rows], opaque[rows]
         made[here] /= weight[rows][here][:, None]
         made[solid] = to_unit(image[rows][solid])
-    say(len(tiles), len(tiles), STAGE)
+    say(len(tiles), len(tiles))
     return result
-
-
-def _silence(done: int, total: int, stage: str) -> None:
-    """Progress that nobody wants to hear of."""
 
 
 def _wanted(alpha: np.ndarray, top: int, out: np.ndarray) -> None:
@@ -180,11 +205,34 @@ def _wanted(alpha: np.ndarray, top: int, out: np.ndarray) -> None:
     np.logical_and(grown, alpha[top : top + len(out)] < 1, out=out)
 
 
-def _estimated(image: np.ndarray, alpha: np.ndarray, tick: Callable[[], None] | None) -> np.ndarray:
+def _estimated(
+    image: np.ndarray, alpha: np.ndarray, device: str, tick: Callable[[], None]
+) -> np.ndarray:
+    """(H, W, 3) float32: the estimate for all pixels."""
     if max(alpha.shape) < 2:  # the pyramid of a single pixel has no levels
-        return image
-    result = in_worker(lambda: _estimator()(image, np.ascontiguousarray(alpha)), tick)
-    return np.asarray(result, np.float32)
+        return to_unit(image)
+    import torch
+
+    from .multilevel import foreground_colours
+
+    planes = to_unit(np.ascontiguousarray(np.moveaxis(image, 2, 0)))
+    with torch.inference_mode():
+        opacity = torch.from_numpy(np.array(alpha)).to(device)
+        colours = foreground_colours(torch.from_numpy(planes).to(device), opacity, tick)
+        return np.asarray(colours.permute(1, 2, 0).cpu().numpy())
+
+
+def _now_and_then(report: Callable[[], None]) -> Callable[[], None]:
+    """To be called often: the report is made at the first time, and every `TICK` seconds."""
+    due = 0.0
+
+    def tick() -> None:
+        nonlocal due
+        if (now := monotonic()) >= due:
+            due = now + TICK
+            report()
+
+    return tick
 
 
 _Box = tuple[slice, slice]
@@ -228,97 +276,3 @@ def _near(region: np.ndarray, pixels: int) -> np.ndarray:
 
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
     return np.asarray(cv2.dilate(region.view(np.uint8), kernel)).view(np.bool_)
-
-
-# ---- pymatting -----------------------------------------------------------------------------------
-
-
-def in_worker(call: Callable[[], T], tick: Callable[[], None] | None = None) -> T:
-    """What the call returns, made in the one thread of this process that may run numba's code.
-
-    tick: called before and about every 0.2 seconds while this waits, in the caller's thread. What
-        it raises ends the wait at once. A call that runs already cannot be stopped: it goes on in
-        its thread, and the next one waits until it is done; one that has not begun never will.
-    """
-    if tick is None:
-        return _worker().submit(call).result()
-    tick()
-    return watched(_worker().submit(call), tick)
-
-
-@lru_cache(maxsize=1)
-def _worker() -> ThreadPoolExecutor:
-    """The one thread that numba runs in.
-
-    Only one, because numba's plain thread pool aborts the process when two threads enter it. Not
-    the caller's, because an interrupt inside compiled code crashes the process, and because
-    numba's OpenMP layer changes the thread count, torch's too, of the thread that it starts in.
-    """
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mematte-foreground")
-
-
-# A forked process inherits the executor but not its thread.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_worker.cache_clear)
-
-
-@lru_cache(maxsize=1)
-def _estimator() -> Callable[..., np.ndarray]:
-    """pymatting's estimator; its first import compiles for some seconds, then it is cached."""
-    logger.info("loading the foreground estimation; the very first time it is compiled")
-    estimator: Callable[..., np.ndarray] = import_alone(ESTIMATOR).estimate_foreground_ml
-    return estimator
-
-
-def import_alone(name: str) -> ModuleType:
-    """A module of pymatting, such as the one that holds the estimator, without the rest.
-
-    ``import pymatting`` compiles every method it has, which takes a minute the first time; the
-    estimator alone takes a few seconds. So its packages are entered as bare folders while it is
-    imported, and forgotten afterwards: a later ``import pymatting`` finds nothing odd.
-
-    To be called in the worker, see `in_worker`.
-    """
-    _ensure_numba_cache()
-    spec = find_spec("pymatting")
-    if "pymatting" in sys.modules or spec is None or not spec.submodule_search_locations:
-        return import_module(name)  # loaded already, or missing: then this says so
-    root = Path(spec.submodule_search_locations[0])
-    try:
-        for path in (root, *(below.parent for below in root.glob("*/__init__.py"))):
-            package = ".".join(("pymatting", *path.relative_to(root).parts))
-            folder = ModuleType(package)
-            folder.__path__ = [str(path)]
-            sys.modules[package] = folder
-        return import_module(name)
-    finally:
-        for loaded in [n for n in sys.modules if n.split(".")[0] == "pymatting"]:
-            del sys.modules[loaded]
-
-
-def _ensure_numba_cache() -> None:
-    """Give numba a cache folder where it would find none and refuse to import (read-only install).
-
-    numba tries the package's own folder, then the user's cache folder. The last resort is a fresh
-    private folder: the cache holds executable code, so a guessable name under /tmp would let other
-    users of the machine plant theirs.
-    """
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return
-    spec = find_spec("pymatting")
-    if spec is None or spec.origin is None:
-        return  # the import itself will say that pymatting is missing
-    package = Path(spec.origin).parent
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if _is_writable(package / "foreground") or _is_writable(user):
-        return
-    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="mematte-numba-")
-
-
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from .decoded import MAX_PIXELS, check_size
+from .bmff import avif_bits
+from .colour_tags import told_by
+from .decoded import MAX_PIXELS, Header, check_size
 from .decoding import open_pil, orientation_of
 from .errors import InputError
-from .exr import EXR_PIP
+from .exr import read_exr_header
+from .heif import read_heif_header, reads_deep_avif
+from .jpegxl import read_jxl_header
+from .radiance import read_hdr_header
+from .raw import read_raw_header
 from .sniffing import sniff
-from .tiff import first_page
+from .tiff import is_camera_raw, read_tiff_header
 
-_START = 2048
-"""Bytes that tell the format."""
+__all__ = ["Header", "read_header"]
+
+_START = 65536
+"""Bytes that tell the format, and that are in front of a PNG's pixels."""
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says of its picture."""
-
-    height: int
-    """H in pixels, upright."""
-    width: int
-    """W in pixels, upright."""
-    depth: int
-    """Bytes of one colour value once it is decoded: 1, 2 or 4."""
 
 
 def read_header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Header:
     """Size and depth of the picture in a file, as `images.read_photo` would decode it.
 
-    Raises InputError for what is missing, no picture, or larger than `max_pixels`.
+    Raises InputError for what is missing, no picture, or larger than `max_pixels`, and where
+    reading the file needs a package that is not there.
     """
     name = os.fspath(path)
     try:
         if Path(path).is_dir():
             raise InputError(f"{name}: is a folder; give one image file")
         with Path(path).open("rb") as file:
-            start = file.read(_START)
-            file.seek(0)
-            header = _READERS.get(sniff(start, name), _by_pillow)(file, start, name)
+            header = _header(file, name)
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file; check the path") from error
     except InputError:
@@ -57,8 +53,26 @@ def read_header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -
     return header
 
 
-def _by_pillow(file: BinaryIO, start: bytes, name: str) -> Header:
+def _header(file: BinaryIO, name: str) -> Header:
+    start = file.read(_START)
     fmt = sniff(start, name)
+    file.seek(0)
+    if fmt == "TIFF" and is_camera_raw(file, start, name):
+        fmt = "RAW"
+    file.seek(0)
+    reader = _READERS.get(fmt)
+    header = reader(file, name) if reader else _by_pillow(file, fmt, start, name)
+    if fmt in ("PNG", "AVIF", "HEIF"):
+        if fmt != "PNG":
+            file.seek(0)
+            start = file.read()
+        told = told_by(start)
+        if told is not None and isinstance(told.transfer, str):  # PQ and HLG become light
+            return replace(header, depth=4)
+    return header
+
+
+def _by_pillow(file: BinaryIO, fmt: str, start: bytes, name: str) -> Header:
     image = open_pil(fmt, file, name)
     # For a PNG without EXIF in front, Pillow would decode all to look for it behind the pixels.
     known = fmt != "PNG" or "exif" in image.info
@@ -68,27 +82,11 @@ def _by_pillow(file: BinaryIO, start: bytes, name: str) -> Header:
     )
 
 
-def _by_tifffile(file: BinaryIO, start: bytes, name: str) -> Header:
-    import tifffile
-
-    with tifffile.TiffFile(file) as tif:
-        page = first_page(tif, start, name)
-        kind = "" if page.dtype is None else page.dtype.str[1:]
-        depth = 4 if kind.startswith("f") else 2 if kind == "u2" else 1
-        turned = int(page.tags[274].value) if 274 in page.tags else 1
-        return _upright(page.imagelength, page.imagewidth, depth, turned)
-
-
-def _by_openexr(file: BinaryIO, start: bytes, name: str) -> Header:
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise InputError(f"{name}: reading EXR needs OpenEXR: {EXR_PIP}") from error
-    import numpy as np
-
-    with OpenEXR.File(name, header_only=True) as found:
-        left, top, right, bottom = (int(v) for v in np.ravel(found.header()["displayWindow"]))
-    return Header(bottom - top + 1, right - left + 1, 4)
+def _avif(file: BinaryIO, name: str) -> Header:
+    data = file.read()
+    image = open_pil("AVIF", io.BytesIO(data), name)
+    deep = avif_bits(data) > 8 and reads_deep_avif()
+    return _upright(image.height, image.width, 2 if deep else 1, orientation_of(image))
 
 
 def _upright(height: int, width: int, depth: int, orientation: int) -> Header:
@@ -97,8 +95,13 @@ def _upright(height: int, width: int, depth: int, orientation: int) -> Header:
     return Header(height, width, depth)
 
 
-_READERS: dict[str, Callable[[BinaryIO, bytes, str], Header]] = {
-    "TIFF": _by_tifffile,
-    "EXR": _by_openexr,
+_READERS: dict[str, Callable[[BinaryIO, str], Header]] = {
+    "TIFF": read_tiff_header,
+    "EXR": read_exr_header,
+    "AVIF": _avif,
+    "HEIF": read_heif_header,
+    "JXL": read_jxl_header,
+    "HDR": read_hdr_header,
+    "RAW": read_raw_header,
 }
 """For formats that Pillow does not know, or not well."""

@@ -100,7 +100,7 @@ def read_photo(
     Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
     or value range is none of the above; SettingError for an unknown input_space.
     """
-    source, layer = _of_layer(source, layer)
+    source, layer = of_layer(source, layer)
     name = _name(source, name, "image")
     space = check_input_space(input_space)
     decoded = _decoded(source, name, max_pixels, role, layer)
@@ -119,6 +119,9 @@ def read_photo(
         )
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels, alpha = pixels[..., :3], np.array(pixels[..., 3], order="C")
+        if not alpha.any():
+            warn_user(f"{name}: its alpha channel is empty, nothing would be seen; it is left out")
+            alpha = None
     elif pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     pixels = np.ascontiguousarray(pixels)
@@ -155,11 +158,11 @@ def read_gray(
 
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
-    source, layer = _of_layer(source, layer)
+    source, layer = of_layer(source, layer)
     role: Role = "mask" if use_alpha else "trimap"
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
-    if len(shape) == 3 and shape[0] == 1 and (_is_torch(source) or shape[2] not in (1, 3, 4)):
+    if len(shape) == 3 and shape[0] == 1 and (is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
     pixels = _within(_decoded(source, name, max_pixels, role, layer), name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
@@ -248,12 +251,12 @@ def _name(source: Any, name: str | None, default: str) -> str:
 
 def grey_name(source: Any, role: str) -> str:
     """What messages call a trimap or mask: its role, and its path where it has one."""
-    source, _ = _of_layer(source, None)
+    source, _ = of_layer(source, None)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return role if not path or path in role else f"{role} {path}"
 
 
-def _of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
+def of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
     """The source itself and the layer of it."""
     return (source.source, source.name) if isinstance(source, Layer) else (source, layer)
 
@@ -262,6 +265,22 @@ def _decoded(
     source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
 ) -> Decoded:
     """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
+    decoded = opened(source, name, max_pixels, role, layer)
+    checked = _checked(decoded.pixels, name)
+    decoded.borrowed &= checked is decoded.pixels
+    decoded.pixels = checked
+    return decoded
+
+
+def opened(
+    source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
+) -> Decoded:
+    """The source as an upright array, as it is: an array or tensor may have any shape and values.
+
+    role, layer: as for `decoding.decode`, of files.
+
+    Raises InputError where there is no picture.
+    """
     data = _file_bytes(source, name)
     if data is not None:
         decoded = decode(data, name, max_pixels=max_pixels, role=role, layer=layer)
@@ -271,7 +290,7 @@ def _decoded(
         check_size(source.height, source.width, name, max_pixels)
         decoded = from_pil(source, name)
         decoded.told = told_by_image(source)
-    elif _is_torch(source):
+    elif is_torch(source):
         decoded = Decoded(_from_torch(source), borrowed=True)
     elif isinstance(source, np.ndarray):
         decoded = Decoded(source, borrowed=True)
@@ -280,9 +299,6 @@ def _decoded(
             f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
             " image, a numpy array or a torch tensor"
         )
-    checked = _checked(decoded.pixels, name)
-    decoded.borrowed &= checked is decoded.pixels
-    decoded.pixels = checked
     return decoded
 
 
@@ -323,7 +339,7 @@ def _read_stream(stream: BinaryIO, name: str) -> bytes:
     return data
 
 
-def _is_torch(source: Any) -> bool:
+def is_torch(source: Any) -> bool:
     return hasattr(source, "detach") and type(source).__module__.split(".")[0] == "torch"
 
 

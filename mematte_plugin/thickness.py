@@ -109,6 +109,10 @@ def widest_band(
         else:  # what a smaller disc leaves over lies within what a larger one does
             for place in _places(rest, math.ceil(radius + max(3 * radius, width))):
                 allowed[place][look.at(grid[place])[0]] = band
+    while scale > 1:
+        scale //= 2
+        height, across = (-(-length // scale) for length in parts.depth.shape)
+        allowed = _doubled(allowed, (height, across))
     deepest = parts.deepest if bounded else np.where(parts.open, np.inf, parts.deepest)
     alone = np.full(deepest.shape, width, np.float32)
     for radius, band in zip(reversed(radii), reversed(bands), strict=True):

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .bands import Lost, band_and_lost
+from .bands import band_and_lost
 from .errors import InputError, SettingError
+from .grey_levels import KNOWN
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
+from .labels import Objects
+from .masks import read_mask, read_trimap
 from .notes import warn_user
-
-KNOWN = 0.02
-"""How near to 0 or 1 a value counts as known: JPEG noise and studio-swing black and white do."""
 
 SAME_ASPECT = 0.01
 """Relative difference of aspect ratio up to which another size is the same picture, scaled."""
@@ -27,6 +27,15 @@ for seven of the nine (3%: five). Wider bands cost time and certainty.
 
 MIN_BAND = 3.0
 """Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
+
+LEAST_SURE = 0.1
+"""Share of the pixels that a trimap from a mask should leave sure; below that it is said."""
+
+LEAST_KNOWN = 0.005
+"""The same of a trimap that is handed in; a few strokes are a trimap, too."""
+
+HAIRLINE = 2
+"""Pixels of grey that an antialiased mask has along its edge."""
 
 # When a trimap looks inverted: white's share of the known pixels is above one half along the border
 # and below it in the middle, by this much, and this much of border and of middle is known at all.
@@ -51,17 +60,19 @@ def normalise_trimap(
 ) -> np.ndarray:
     """A trimap as the networks were trained on it: (H, W) float32 of exactly 0, 0.5 and 1.
 
-    trimap: anything `images.read_gray` reads. Values within 2% of black or white are known, all
-        others unknown, so 128/255, 0.5 and linear mid-grey mean the same.
+    trimap: anything `masks.read_trimap` reads. Values within 2% of black or white are known, all
+        others unknown, so 128/255, 0.5 and linear mid-grey mean the same. Where black and white
+        are others (16 and 235), they are found in the histogram, with a warning.
     size: (H, W) of the photo. A trimap of another size and the same aspect ratio (within 1%) is
         resized to the nearest pixel, with a warning.
     name: what messages call it, next to its path.
     max_pixels: larger files are refused by their header, before decoding.
 
-    Warns (MEMatteWarning) when everything is unknown, nothing is foreground, or foreground and
-    background look swapped. Raises InputError for another aspect ratio, and as `read_gray` does.
+    Warns (MEMatteWarning) when nothing is unknown, as in a mask, when everything is, when there is
+    no foreground or no background, or when these look swapped. Raises InputError for another aspect
+    ratio, and as `masks.read_trimap` does.
     """
-    grey = read_gray(trimap, name=name, max_pixels=max_pixels)
+    grey = read_trimap(trimap, name=name, max_pixels=max_pixels)
     name = grey_name(trimap, name)
     if grey.shape != tuple(size):
         import cv2
@@ -75,58 +86,85 @@ def normalise_trimap(
     return result
 
 
+def three_valued(trimap: np.ndarray) -> np.ndarray:
+    """A trimap (H, W) uint8 of 0, 128 and 255, as this package makes them, as float32 0, 0.5, 1."""
+    result = np.full(trimap.shape, 0.5, np.float32)
+    for row, line in zip(trimap, result, strict=True):  # by rows: no masks of the picture's size
+        line[row == 0] = 0.0
+        line[row == 255] = 1.0
+    return result
+
+
 def from_mask(
     mask: ImageSource,
     *,
     size: tuple[int, int] | None = None,
+    objects: Objects = None,
     inside: float = INSIDE,
     outside: float = OUTSIDE,
     unit: Literal["%", "px"] = "%",
     keep_soft: bool = True,
+    grain: float = 1,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """A trimap from a rough mask: a band along its edge becomes unknown.
 
-    mask: (H, W) in [0, 1] or anything `images.read_gray` reads (a transparent picture counts by
-        its alpha); at 0.5 and above is the subject.
+    mask: (H, W) in [0, 1] or anything `masks.read_mask` reads (a transparent picture counts by
+        its alpha, two values are a mask whatever they are); at 0.5 and above is the subject.
     size: (H, W) of the photo, where it is known. A mask of another size and the same aspect ratio
         (within 1%) is resized smoothly, with a warning.
-    inside, outside: the band's width inward and outward, 0 or more, separately.
+    objects: of a label map the ids that are the subject, 1 or [1, 3]; see `masks.read_mask`.
+    inside, outside: the band's width inward and outward, 0 or more, separately. On thin parts it
+        is narrower, whatever is asked for: inward it takes at most a third of the half-thickness
+        (but the pixel at the edge in any case), outward two thirds of a gap's half-width (but two
+        pixels). So what is 3 pixels wide keeps a core, and a gap of 5 its background. Not so where
+        the edge is frayed, with strands and gaps of a pixel or two: hair stays in the band.
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
+    grain: for a mask that was made larger before, how many times: its own pixels are what thin
+        parts, narrow gaps and frayed edges are measured in. 1 or more.
     max_pixels: larger files are refused by their header, before decoding.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
-    the band leaves no sure foreground. Raises InputError for an empty or full mask and for
-    one of another aspect ratio than `size`, SettingError for an odd width or unit.
+    the band leaves no sure foreground, or none of a separate part, when a mask that is grey all
+    over leaves next to nothing sure, and when it looks inverted. Raises InputError for an empty or
+    full mask, for one of another aspect ratio than `size` and as `masks.read_mask` does,
+    SettingError for an odd width, unit, grain or object.
     """
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
     for option, width in (("inside", inside), ("outside", outside)):
         if not (math.isfinite(width) and width >= 0):
             raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
+    if not (math.isfinite(grain) and grain >= 1):
+        raise SettingError(
+            f"grain {grain!r}: give how many times the mask was made larger, 1 or more"
+        )
     import cv2
 
     name = grey_name(mask, "mask")
-    soft = read_gray(mask, name="mask", use_alpha=True, max_pixels=max_pixels)
-    grain = 1.0
+    soft = read_mask(mask, objects=objects, max_pixels=max_pixels)
     if size is not None and soft.shape != tuple(size):
-        grain = max(1.0, math.sqrt(size[0] * size[1] / soft.size))
+        grain = max(1.0, grain * math.sqrt(size[0] * size[1] / soft.size))
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
     if area in (0, subject.size):
-        what = "empty: nothing is white" if area == 0 else "full: everything is white"
-        raise InputError(f"{name}: is {what}; paint the subject white on black")
+        raise InputError(f"{name}: is {_empty_or_full(soft)}; paint the subject white on black")
+    if _looks_inverted(subject, ~subject):
+        warn_user(
+            f"{name}: looks inverted: white along the border and black in the middle; the subject"
+            " is white"
+        )
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
     trimap, lost = band_and_lost(subject, inward, outward, grain=grain)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
-    if not (trimap == 255).any():
-        warn_user(f"{name}: the band leaves no sure foreground; make inside smaller")
+    if not (trimap == 255).any() or np.count_nonzero(trimap != 128) < LEAST_SURE * trimap.size:
+        _say_unsure(trimap, soft, name)
     elif lost is not None:
-        warn_user(f"{name}: {_said(lost)}; inside 0 keeps all of the mask")
+        warn_user(f"{name}: {lost}; inside 0 keeps all of the mask")
     return trimap
 
 
@@ -134,6 +172,7 @@ def trimap_for(
     photo: Photo,
     mask: Any,
     *,
+    objects: Objects = None,
     inside: float | None = None,
     outside: float | None = None,
     unit: Literal["%", "px"] = "%",
@@ -146,6 +185,7 @@ def trimap_for(
     return from_mask(
         mask,
         size=photo.size,
+        objects=objects,
         inside=INSIDE if inside is None else inside,
         outside=OUTSIDE if outside is None else outside,
         unit=unit,
@@ -224,17 +264,6 @@ def _pixels(width: float, unit: str, area: int) -> float:
     return max(MIN_BAND, width / 100 * math.sqrt(area))
 
 
-def _said(lost: Lost) -> str:
-    column, row, width, height = lost.box
-    box = f"{width}×{height} pixels at column {column}, row {row}"
-    if lost.count == 1:
-        return f"a part is too thin for sure foreground and is left unknown: {box}"
-    return (
-        f"{lost.count} parts are too thin for sure foreground and are left unknown; the largest: "
-        + box
-    )
-
-
 def _hard_edge(full: np.ndarray, empty: np.ndarray) -> np.ndarray:
     """Pixels on both sides of an edge where alpha goes from 0 to 1 without a step between."""
     edge = np.zeros_like(full)
@@ -275,18 +304,85 @@ def _wxh(size: tuple[int, ...]) -> str:
     return f"{size[1]}×{size[0]}"
 
 
+def _empty_or_full(soft: np.ndarray) -> str:
+    """What a mask is that has nothing, or everything, at half and above."""
+    low, high = float(soft.min()), float(soft.max())
+    if KNOWN < low == high < 1 - KNOWN:
+        return f"one even grey ({low:.0%} of white)"
+    if high <= KNOWN:
+        return "empty: nothing is white"
+    if low >= 1 - KNOWN:
+        return "full: everything is white"
+    if high < 0.5:
+        return f"empty: nothing reaches half of white (the lightest is {high:.0%})"
+    return f"full: everything is above half of white (the darkest is {low:.0%})"
+
+
+def _say_unsure(trimap: np.ndarray, soft: np.ndarray, name: str) -> None:
+    """Why a trimap from a mask has no sure foreground, or next to nothing sure at all."""
+    grey = float(((soft > KNOWN) & (soft < 1 - KNOWN)).mean())
+    unknown = float((trimap == 128).mean())
+    if grey >= unknown / 2:
+        warn_user(
+            f"{name}: is grey over {grey:.0%} of the picture, so that {unknown:.0%} is unknown;"
+            " make it black and white with greys only at the edge (raise its contrast, or take what"
+            " is above half)"
+        )
+    elif not (trimap == 255).any():
+        warn_user(f"{name}: the band leaves no sure foreground; make inside smaller")
+    else:
+        warn_user(
+            f"{name}: the band leaves {1 - unknown:.1%} sure; make inside and outside smaller"
+        )
+
+
 def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
     foreground, background = trimap == 1, trimap == 0
-    if not foreground.any():
-        if not background.any():
+    known = int(np.count_nonzero(foreground)), int(np.count_nonzero(background))
+    if sum(known) == trimap.size:
+        if known[0] and known[1]:
+            warn_user(
+                f"{name}: has no grey: nothing is unknown, and it becomes the alpha itself, with"
+                " its hard edge; if it is a mask, give it as one (--mask, mask=, from_mask), and a"
+                " band along its edge is found out"
+            )
+        elif known[0]:
+            warn_user(f"{name}: is all foreground (white); nothing is cut away")
+        else:
+            warn_user(f"{name}: has no foreground (white); the result may well be empty")
+    elif not known[0]:
+        if not known[1]:
             warn_user(f"{name}: is all unknown; works, but mark a sure foreground and background")
         else:
             warn_user(f"{name}: has no foreground (white); the result may well be empty")
+    elif not known[1]:
+        warn_user(f"{name}: has no background (black); mark what is sure to be none of the subject")
+    elif sum(known) < LEAST_KNOWN * trimap.size:
+        warn_user(
+            f"{name}: is unknown but for {sum(known) / trimap.size:.2%}; mark more of the subject"
+            " white and of the background black"
+        )
     elif _looks_inverted(foreground, background):
         warn_user(
             f"{name}: looks inverted: white along the border and black in the middle; foreground"
             " is white"
         )
+    elif _is_hairline(trimap):
+        warn_user(
+            f"{name}: has grey only along edges, {HAIRLINE} pixels wide at most, as a mask has; if"
+            " it is one, give it as one (--mask, mask=, from_mask), and a wider band is found out"
+        )
+
+
+def _is_hairline(trimap: np.ndarray) -> bool:
+    """Whether what is unknown is nowhere wider than antialiasing."""
+    import cv2
+
+    if min(trimap.shape) < 20 * HAIRLINE:
+        return False
+    unknown = (trimap == 0.5).view(np.uint8)
+    wider = cv2.erode(unknown, np.ones((HAIRLINE + 1, HAIRLINE + 1), np.uint8))
+    return int(np.count_nonzero(wider)) * 100 < int(np.count_nonzero(unknown))
 
 
 def _looks_inverted(foreground: np.ndarray, background: np.ndarray) -> bool:

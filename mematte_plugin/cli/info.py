@@ -23,8 +23,13 @@ PACKAGES = (
     "numpy",
     "pillow",
     "opencv-python-headless",
-    "pymatting",
     "huggingface_hub",
+    "tifffile",
+    "imagecodecs",
+    "OpenEXR",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "rawpy",
     "gradio",
 )
 

@@ -17,19 +17,30 @@ from .options import (
     DEFAULT_MODEL,
     AsJson,
     Bits,
+    Choke,
+    Colors,
+    Crop,
+    Despill,
     Device,
     Dtype,
+    Feather,
+    GuideLayer,
     InputSpace,
     Inside,
+    Layer,
+    Levels,
     LinearLight,
+    Margin,
     MemoryBudget,
     Model,
     Outside,
     Overwrite,
     Premultiplied,
+    Quality,
     RetentionText,
     Unit,
     budget_of,
+    edge_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -94,10 +105,20 @@ def cut(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
+    levels: Levels = None,
+    choke: Choke = 0.0,
+    feather: Feather = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: Crop = False,
+    margin: Margin = None,
     linear_light: LinearLight = False,
     input_space: InputSpace = None,
     premultiplied: Premultiplied = None,
     bits: Bits = None,
+    quality: Quality = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -113,6 +134,7 @@ def cut(
       mematte cut photo.jpg trimap.png
       mematte cut photo.jpg --mask mask.png -o subject.tif
       mematte cut photo.jpg trimap.png --background white -o card.jpg
+      mematte cut photo.jpg trimap.png --levels 0.05,0.95 --choke 0.5 --crop --margin 20
       cat photo.jpg | mematte cut - trimap.png -o - > cutout.png
 
     What is the subject is told by a trimap, by a rough mask, or by the photo's own transparency.
@@ -122,7 +144,7 @@ def cut(
     target = _target(image, output, kind)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
     if linear_light and background is None:
         raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
@@ -133,19 +155,37 @@ def cut(
     from ..images import read_photo
     from ..weights.load import resolve
 
+    edge = edge_of(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+        alpha_only=kind == "alpha",
+    )
     with console.progress() as report:
-        photo = _photo(image, input_space)
+        photo = _photo(image, input_space, layer)
         if trimap is None and mask is None and photo.alpha is None:
             raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
         if background is not None and os.path.isfile(background):
             behind = read_photo(background, role="background")
-        rehearse(photo.pixels[:1, :1], target, kind, behind, bits, premultiplied=premultiplied)
+        rehearse(
+            photo.pixels[:1, :1],
+            target,
+            kind,
+            behind,
+            bits,
+            quality=quality,
+            premultiplied=premultiplied,
+        )
         resolve(model, progress=report)
         matte = library_cut(
             photo,
-            _source(trimap),
-            mask=_source(mask),
+            _source(trimap, mask_layer),
+            mask=_source(mask, mask_layer),
             inside=inside,
             outside=outside,
             unit=unit_of(unit),
@@ -155,7 +195,7 @@ def cut(
             retention=kept,
             memory_budget=budget,
             progress=report,
-        )
+        ).with_edge(edge)
         report(0, 0, "colours" if kind != "alpha" else "writing")
         write_matte(
             matte,
@@ -163,6 +203,7 @@ def cut(
             kind,
             background=behind,
             bits=bits,
+            quality=quality,
             overwrite=overwrite,
             linear_light=linear_light,
             premultiplied=premultiplied,
@@ -172,7 +213,9 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        facts = (f"{width}×{height}", f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
+        place = [str(matte.crop)] if matte.crop else []
+        size = [f"{width}×{height}", *place]
+        facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
         console.say(f"{target}: {', '.join(facts)}")
 
 
@@ -196,6 +239,15 @@ def trimap(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            "--mask-layer",
+            metavar="NAME",
+            help="Of an EXR of several layers or parts, the layer or channel to take.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -215,7 +267,7 @@ def trimap(
     from ..trimap import INSIDE, OUTSIDE, from_mask
     from ..trimap import from_alpha as trimap_from_alpha
 
-    source = _source(mask)
+    source = _source(mask, layer)
     if from_alpha:
         made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
     else:
@@ -250,6 +302,8 @@ def routing(
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
+    layer: Layer = None,
+    mask_layer: GuideLayer = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -271,7 +325,7 @@ def routing(
     target = output or _target(image, None, "routing")
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    _check_inputs(image, trimap, mask)
+    _check_inputs(image, trimap, mask, mask_layer)
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
     if trimap is not None:
@@ -284,11 +338,11 @@ def routing(
     from ..weights.load import resolve
 
     with console.progress() as report:
-        photo = _photo(image)
-        guide = _source(trimap)
+        photo = _photo(image, layer=layer)
+        guide = _source(trimap, mask_layer)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask), inside=inside, outside=outside, unit=unit_of(unit)
+                photo, _source(mask, mask_layer), inside=inside, outside=outside, unit=unit_of(unit)
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -321,19 +375,28 @@ def routing(
 # ---- inputs --------------------------------------------------------------------------------------
 
 
-def _source(name: str | None) -> Any:
-    return console.read_stdin() if name == PIPE else name
+def _source(name: str | None, layer: str | None = None) -> Any:
+    source = console.read_stdin() if name == PIPE else name
+    if layer is None or source is None:
+        return source
+    from ..images import Layer as OneLayer
+
+    return OneLayer(source, layer)
 
 
-def _photo(name: str, input_space: str | None = None) -> Photo:
+def _photo(name: str, input_space: str | None = None, layer: str | None = None) -> Photo:
     from ..images import read_photo
 
     return read_photo(
-        _source(name), name="stdin" if name == PIPE else None, input_space=input_space
+        _source(name, layer), name="stdin" if name == PIPE else None, input_space=input_space
     )
 
 
-def _check_inputs(image: str, trimap: str | None, mask: str | None) -> None:
+def _check_inputs(
+    image: str, trimap: str | None, mask: str | None, mask_layer: str | None = None
+) -> None:
+    if mask_layer is not None and trimap is None and mask is None:
+        raise SettingError("--mask-layer: is about a trimap or a mask; give one, too")
     if trimap is not None and mask is not None:
         raise SettingError("both a trimap and --mask are given; leave one of them out")
     if [image, trimap, mask].count(PIPE) > 1:

@@ -6,16 +6,19 @@ import contextlib
 import io
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..foreground import import_alone, in_worker
+from ..errors import InputError, SettingError
 from ..network.flow import FlowAlpha, first_alpha
 from ..network.guidance import strips_of
+from ..waiting import in_thread
+
+PIP = 'pip install "mematte-plugin[bench]"'
 
 
 def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
@@ -47,7 +50,8 @@ def closed_form(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32
 
     Returns: (H, W) float32 in [0, 1].
 
-    Raises InputError where foreground or background is missing, or the solver does not converge.
+    Raises InputError where foreground or background is missing, or the solver does not converge;
+    SettingError as `load_pymatting`.
     """
     return _pymatting("estimate_alpha_cf", image, trimap)
 
@@ -74,13 +78,24 @@ def flow(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def load_pymatting() -> None:
-    """Import what `closed_form` and `knn` need; the very first time it is compiled."""
-    in_worker(lambda: [_estimator(name) for name in ("estimate_alpha_cf", "estimate_alpha_knn")])
+    """Import what `closed_form` and `knn` need; the very first time it compiles for a minute.
+
+    Raises SettingError where pymatting is not installed, or does not work with what is.
+    """
+    if find_spec("pymatting") is None:
+        raise SettingError(f"closed-form and knn matting need the package pymatting: {PIP}")
+    in_thread(lambda: _estimator("estimate_alpha_cf")).result()
 
 
 @lru_cache
 def _estimator(name: str) -> Callable[..., NDArray[Any]]:
-    estimator: Callable[..., NDArray[Any]] = getattr(import_alone(f"pymatting.alpha.{name}"), name)
+    try:
+        import pymatting
+    except Exception as error:  # numba refuses some numpys with an ImportError, some otherwise
+        raise SettingError(
+            f"pymatting cannot be loaded ({error}); install what fits together: {PIP}"
+        ) from error
+    estimator: Callable[..., NDArray[Any]] = getattr(pymatting, name)
     return estimator
 
 
@@ -89,12 +104,16 @@ def _pymatting(name: str, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[
         if not known.any():
             raise InputError(f"the trimap has no {what}, which classical methods need")
 
+    load_pymatting()
+
     def solve() -> NDArray[Any]:
         # It prints when a preconditioner is tried again, and stdout carries results.
         with contextlib.redirect_stdout(io.StringIO()):
             return _estimator(name)(image.astype(np.float64), trimap.astype(np.float64))
 
     try:
-        return in_worker(solve).astype(np.float32)
+        # Not in the caller's thread: an interrupt inside numba's compiled code crashes the process,
+        # and its OpenMP changes the thread count, torch's too, of the thread that it starts in.
+        return in_thread(solve).result().astype(np.float32)
     except ValueError as error:  # what pymatting raises when its solver gives up
         raise InputError(f"pymatting found no solution ({error})") from error

@@ -62,15 +62,20 @@ CLASSICAL: dict[str, Callable[[Photo, Trimap], NDArray[Any]]] = {
 
 
 def classical(name: str) -> Method:
-    """A method of `CLASSICAL`. Raises SettingError for another name."""
+    """A method of `CLASSICAL`.
+
+    Raises SettingError for another name, and where the package that it needs is not installed.
+    """
     if name not in CLASSICAL:
         raise SettingError(f"method {name!r}: choose {', '.join(CLASSICAL)}, or name a model")
     alpha_of = CLASSICAL[name]
+    settings = {"method": name, "version": __version__}
+    by_pymatting = name in {"closed-form", "knn"}
+    if by_pymatting:
+        load_pymatting()
+        settings["pymatting"] = metadata.version("pymatting")
     return Method(
-        name,
-        {"method": name, "pymatting": metadata.version("pymatting"), "version": __version__},
-        lambda photo, trimap: Estimate(alpha_of(photo, trimap)),
-        load_pymatting if name in {"closed-form", "knn"} else lambda: None,
+        name, settings, lambda photo, trimap: Estimate(alpha_of(photo, trimap)), lambda: None
     )
 
 

@@ -13,7 +13,8 @@ import traitlets
 from numpy.typing import NDArray
 
 from ..errors import InputError, MEMatteError, SettingError
-from ..images import Photo, read_gray, read_photo, to_unit
+from ..images import Photo, read_photo, to_unit
+from ..masks import read_mask
 from ..notes import collect_notes
 from ..trimap import INSIDE, OUTSIDE, Stroke, normalise_trimap, trimap_for
 from . import guide
@@ -255,7 +256,7 @@ def _given_mask(photo: Any, mask: Any) -> NDArray[np.float32]:
     if photo is None:
         raise InputError(f"mask: {NO_PHOTO}")
     # A copy: sealing must not reach the caller's array, nor what they do to it come here.
-    return _sealed(np.array(read_gray(mask, name="mask", use_alpha=True)))
+    return _sealed(np.array(read_mask(mask)))
 
 
 def _shows_subject(photo: Photo) -> bool:
