@@ -29,6 +29,7 @@ from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .pipeline import Budget, MattingPipeline
 from .retention import Retention
+from .sniffing import PICTURE_FORMATS
 from .trimap import trimap_for
 from .writing import FORMATS, check_writable, write_image
 
@@ -147,9 +148,7 @@ def plan_batch(
     shared = _same(folder, guides)
     photos = [p for p in _images(folder, "photos") if not (shared and _is_guide(p))]
     if not photos:
-        raise InputError(
-            f"{folder}: holds no photos; give a folder of {', '.join(sorted(READABLE))} files"
-        )
+        raise InputError(f"{folder}: holds no photos; give a folder of {PICTURE_FORMATS} files")
     by_stem: dict[str, list[Path]] = {}
     for path in _images(guides, "masks" if options.masks else "trimaps"):
         if not shared or _is_guide(path):
