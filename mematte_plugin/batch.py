@@ -24,6 +24,7 @@ from .batch_report import BatchItem, BatchReport, Status
 from .decoding import READABLE
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import Layer, read_photo
+from .labels import Objects, parse_objects
 from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .pipeline import Budget, MattingPipeline
@@ -57,6 +58,8 @@ class BatchOptions:
 
     masks: bool = False
     """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    objects: Objects = None
+    """For masks that are label maps: the ids that are the subject; None for the only one."""
     inside: float | None = None
     """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
     outside: float | None = None
@@ -86,6 +89,7 @@ class BatchOptions:
     """Also the photos in folders inside the folder; the results are laid out in the same way."""
 
     def __post_init__(self) -> None:
+        parse_objects(self.objects)
         if self.memory_budget is not None:
             parse_bytes(self.memory_budget)
         formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
@@ -233,7 +237,12 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
         guide = Layer(job.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
-            photo, guide, inside=options.inside, outside=options.outside, unit=options.unit
+            photo,
+            guide,
+            objects=options.objects,
+            inside=options.inside,
+            outside=options.outside,
+            unit=options.unit,
         )
     if job.output.parent.exists():
         check_writable(job.output, overwrite=options.overwrite)

@@ -21,6 +21,7 @@ from .options import (
     Layer,
     MemoryBudget,
     Model,
+    Object,
     Outside,
     RetentionText,
     Unit,
@@ -67,6 +68,7 @@ def batch(
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
     ] = "png",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -97,7 +99,7 @@ def batch(
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
     if masks is None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     import_torch()
@@ -108,6 +110,7 @@ def batch(
 
     options = BatchOptions(
         masks=masks is not None,
+        objects=objects,
         inside=inside,
         outside=outside,
         unit=unit_of(unit),
