@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .batch import BatchOptions, run_batch
     from .compositing import composite
     from .cutting import cut
+    from .edges import Edge
     from .errors import (
         BudgetError,
         InputError,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchOptions": ".batch",
     "BudgetError": ".errors",
+    "Edge": ".edges",
     "InputError": ".errors",
     "Layer": ".images",
     "MEMatte": ".network",
@@ -98,6 +100,7 @@ _HOMES = {
 __all__ = [
     "BatchOptions",
     "BudgetError",
+    "Edge",
     "InputError",
     "Layer",
     "MEMatte",

@@ -12,7 +12,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,7 @@ import numpy as np
 
 from .batch_report import BatchItem, BatchReport, Status
 from .decoding import READABLE
+from .edges import Edge
 from .errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
 from .images import Layer, read_photo
 from .labels import Objects, parse_objects
@@ -76,6 +77,10 @@ class BatchOptions:
     """Of the output files; decides their format."""
     bits: int | None = None
     """Depth of the output, as for `Matte.save`."""
+    quality: int | None = None
+    """Of JPEG and WebP, as for `Matte.save`."""
+    edge: Edge = field(default_factory=Edge)
+    """How every matte is shaped and cropped, as by `Matte.with_edge`."""
     retention: Retention = "auto"
     """As for `MattingPipeline`."""
     memory_budget: Budget = None
@@ -253,7 +258,13 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions, be
     except OSError as error:
         raise _cannot_be_made(job.output.parent, error) from error
     _remove_leftovers(job.output, began)
-    matte.save(job.output, kind=options.kind, bits=options.bits, overwrite=options.overwrite)
+    matte.with_edge(options.edge).save(
+        job.output,
+        kind=options.kind,
+        bits=options.bits,
+        quality=options.quality,
+        overwrite=options.overwrite,
+    )
 
 
 def _remove_leftovers(output: Path, began: float) -> None:
@@ -276,7 +287,9 @@ def _check_format(options: BatchOptions) -> None:
     """Write a pixel into memory. Raises SettingError for a depth that the format lacks."""
     pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
     try:
-        write_image(BytesIO(), pixel, bits=options.bits, fmt=options.suffix)
+        write_image(
+            BytesIO(), pixel, bits=options.bits, quality=options.quality, fmt=options.suffix
+        )
     except OutputError as error:
         text = str(error).replace("the output", f"suffix {options.suffix}")
         if error.__cause__ is None:

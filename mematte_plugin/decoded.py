@@ -104,7 +104,12 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
 
 
 def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, 0 where alpha is 0; same dtype, integers rounded."""
+    """Straight colours, 0 where alpha is 0; same dtype, integers rounded.
+
+    Where it is 0 everywhere the colours stay: then nobody has filled it in.
+    """
+    if not alpha.any():
+        return colour
     top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
     safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
     straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)

@@ -119,6 +119,9 @@ def read_photo(
         )
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels, alpha = pixels[..., :3], np.array(pixels[..., 3], order="C")
+        if not alpha.any():
+            warn_user(f"{name}: its alpha channel is empty, nothing would be seen; it is left out")
+            alpha = None
     elif pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     pixels = np.ascontiguousarray(pixels)

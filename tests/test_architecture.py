@@ -18,7 +18,7 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
-PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers"}
+PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
 PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
@@ -42,7 +42,12 @@ LAYERS: dict[str, set[str]] = {
     "multilevel": set(),
     "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
     "compositing": PICTURES | {"errors"},
-    "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
+    "bleed": set(),
+    "spill": PICTURES | {"display", "errors"},
+    "edges": {"errors", "spill"},
+    "shaping": PICTURES | {"bleed", "edges", "errors", "foreground", "matte", "spill"},
+    "matte": PICTURES
+    | {"compositing", "display", "edges", "errors", "foreground", "shaping", "spill", "views"},
     "views": PICTURES | {"compositing", "errors"},
     "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
@@ -51,14 +56,14 @@ LAYERS: dict[str, set[str]] = {
     | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
-    | {"labels"},
+    | {"edges", "labels", "spill"},
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "memory", "waiting", "masks"},
+    | {"compositing", "display", "edges", "memory", "waiting", "masks"},
     "batch_report": set(),
     "batch": PICTURES
     | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
-    | {"labels"},
+    | {"edges", "labels"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}

@@ -172,7 +172,7 @@ def test_objects_of_a_mask_are_named_and_chosen(scene):
     scene.save("labels.png", labels)
     done = scene.run("trimap", "labels.png", "-o", "t.png")
     assert done.code == 1
-    assert "error: mask labels.png: is a map of 2 objects: 1 (800 pixels), 3 (800 " in done.err
+    assert "error: mask labels.png: is a map of 2 objects: 1 (800 pixels), 3 (560 " in done.err
     assert "--object 1" in done.err
     done = scene.run("trimap", "labels.png", "-o", "t.png", "--object", "3")
     assert (done.code, done.err) == (0, "")

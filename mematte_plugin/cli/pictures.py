@@ -17,22 +17,31 @@ from .options import (
     DEFAULT_MODEL,
     AsJson,
     Bits,
+    Choke,
+    Colors,
+    Crop,
+    Despill,
     Device,
     Dtype,
+    Feather,
     GuideLayer,
     InputSpace,
     Inside,
     Layer,
+    Levels,
     LinearLight,
+    Margin,
     MemoryBudget,
     Model,
     Object,
     Outside,
     Overwrite,
     Premultiplied,
+    Quality,
     RetentionText,
     Unit,
     budget_of,
+    edge_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -100,10 +109,18 @@ def cut(
     unit: Unit = None,
     layer: Layer = None,
     mask_layer: GuideLayer = None,
+    levels: Levels = None,
+    choke: Choke = 0.0,
+    feather: Feather = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: Crop = False,
+    margin: Margin = None,
     linear_light: LinearLight = False,
     input_space: InputSpace = None,
     premultiplied: Premultiplied = None,
     bits: Bits = None,
+    quality: Quality = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -119,6 +136,7 @@ def cut(
       mematte cut photo.jpg trimap.png
       mematte cut photo.jpg --mask mask.png -o subject.tif
       mematte cut photo.jpg trimap.png --background white -o card.jpg
+      mematte cut photo.jpg trimap.png --levels 0.05,0.95 --choke 0.5 --crop --margin 20
       cat photo.jpg | mematte cut - trimap.png -o - > cutout.png
 
     What is the subject is told by a trimap, by a rough mask, or by the photo's own transparency.
@@ -139,6 +157,16 @@ def cut(
     from ..images import read_photo
     from ..weights.load import resolve
 
+    edge = edge_of(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+        alpha_only=kind == "alpha",
+    )
     with console.progress() as report:
         photo = _photo(image, input_space, layer)
         if trimap is None and mask is None and photo.alpha is None:
@@ -146,7 +174,15 @@ def cut(
         behind: Any = background
         if background is not None and os.path.isfile(background):
             behind = read_photo(background, role="background")
-        rehearse(photo.pixels[:1, :1], target, kind, behind, bits, premultiplied=premultiplied)
+        rehearse(
+            photo.pixels[:1, :1],
+            target,
+            kind,
+            behind,
+            bits,
+            quality=quality,
+            premultiplied=premultiplied,
+        )
         resolve(model, progress=report)
         matte = library_cut(
             photo,
@@ -162,7 +198,7 @@ def cut(
             retention=kept,
             memory_budget=budget,
             progress=report,
-        )
+        ).with_edge(edge)
         report(0, 0, "colours" if kind != "alpha" else "writing")
         write_matte(
             matte,
@@ -170,6 +206,7 @@ def cut(
             kind,
             background=behind,
             bits=bits,
+            quality=quality,
             overwrite=overwrite,
             linear_light=linear_light,
             premultiplied=premultiplied,
@@ -179,7 +216,9 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        facts = (f"{width}×{height}", f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
+        place = [f"cropped at {matte.crop.left}, {matte.crop.top}"] if matte.crop else []
+        size = [f"{width}×{height}", *place]
+        facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
         console.say(f"{target}: {', '.join(facts)}")
 
 

@@ -164,6 +164,7 @@ def test_an_error_is_the_packages_own_words(client: Client) -> None:
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_requests_without_a_page_leave_nothing_in_memory(service: Service) -> None:
     """Gradio keeps a copy of the page for each session, and every such request is one."""
     process = psutil.Process(service.server.process.pid)
