@@ -25,6 +25,7 @@ if "torch" not in sys.modules:
 if TYPE_CHECKING:
     from .batch import BatchOptions, run_batch
     from .compositing import composite
+    from .crops import Crop
     from .cutting import cut
     from .edges import Edge
     from .errors import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchOptions": ".batch",
     "BudgetError": ".errors",
+    "Crop": ".crops",
     "Edge": ".edges",
     "InputError": ".errors",
     "Layer": ".images",
@@ -100,6 +102,7 @@ _HOMES = {
 __all__ = [
     "BatchOptions",
     "BudgetError",
+    "Crop",
     "Edge",
     "InputError",
     "Layer",

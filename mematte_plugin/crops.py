@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -41,6 +42,21 @@ class Crop:
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),
+        )
+
+    @staticmethod
+    def around(crops: Sequence[Crop]) -> Crop:
+        """The smallest one that holds all of these, of pictures of one size."""
+        left, top = min(crop.left for crop in crops), min(crop.top for crop in crops)
+        right = max(crop.left + crop.width for crop in crops)
+        bottom = max(crop.top + crop.height for crop in crops)
+        first = crops[0]
+        return Crop(left, top, right - left, bottom - top, first.full_width, first.full_height)
+
+    def __str__(self) -> str:
+        return (
+            f"cropped to {self.width}×{self.height} at {self.left}, {self.top} of"
+            f" {self.full_width}×{self.full_height}"
         )
 
     def to_dict(self) -> dict[str, int]:

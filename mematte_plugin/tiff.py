@@ -132,7 +132,11 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
         check_size(layout.height, layout.width, name, max_pixels)
         if layout.kind == "u" and layout.bits > 16 and role in ("photo", "background"):
             raise InputError(f"{name}: is {_described(layout)}; save it with 8 or 16 bits")
-        if any(_is_further_picture(other, page) for other in list(tif.pages) if other is not page):
+        if any(
+            _is_further_picture(other, page)
+            for other in list(tif.pages)
+            if other.index != page.index
+        ):
             warn_user(f"{name}: has several pages; its first one is used")
         _check_whole(page, len(data), name)
         samples = _samples(page, layout, data, name)

@@ -216,7 +216,7 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        place = [f"cropped at {matte.crop.left}, {matte.crop.top}"] if matte.crop else []
+        place = [str(matte.crop)] if matte.crop else []
         size = [f"{width}×{height}", *place]
         facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
         console.say(f"{target}: {', '.join(facts)}")
@@ -376,7 +376,8 @@ def routing(
             for number, keep in zip(config.global_blocks, matte.routing, strict=True)
         ]
         sheet = routing_sheet(photo.for_network(), matte.routing, captions, patch=config.patch_size)
-        write_array(sheet, target, overwrite=overwrite)
+        profile = None if photo.to_display else photo.icc_profile
+        write_array(sheet, target, overwrite=overwrite, icc_profile=profile)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, **_facts(matte, seconds)})
