@@ -149,7 +149,12 @@ def _check_format(options: BatchOptions) -> None:
     pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
     try:
         write_image(
-            BytesIO(), pixel, bits=options.bits, quality=options.quality, fmt=options.suffix
+            BytesIO(),
+            pixel,
+            bits=options.bits,
+            quality=options.quality,
+            fmt=options.suffix,
+            premultiplied=options.premultiplied,
         )
     except OutputError as error:
         text = str(error).replace("the output", f"suffix {options.suffix}")
