@@ -34,6 +34,9 @@ LEAST_SURE = 0.1
 LEAST_KNOWN = 0.005
 """The same of a trimap that is handed in; a few strokes are a trimap, too."""
 
+ANTIALIASED = 0.05
+"""Standard deviation that its greys have at least; those of a narrow band are one grey."""
+
 HAIRLINE = 2
 """Pixels of grey that an antialiased mask has along its edge."""
 
@@ -82,7 +85,7 @@ def normalise_trimap(
     for row, line in zip(grey, result, strict=True):  # by rows: no masks of the picture's size
         line[row <= KNOWN] = 0.0
         line[row >= 1 - KNOWN] = 1.0
-    _warn_if_odd(result, name)
+    _warn_if_odd(result, name, soft=grey)
     return result
 
 
@@ -336,7 +339,8 @@ def _say_unsure(trimap: np.ndarray, soft: np.ndarray, name: str) -> None:
         )
 
 
-def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
+def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
+    """soft: what the trimap was before it had three values."""
     foreground, background = trimap == 1, trimap == 0
     known = int(np.count_nonzero(foreground)), int(np.count_nonzero(background))
     if sum(known) == trimap.size:
@@ -367,22 +371,24 @@ def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
             f"{name}: looks inverted: white along the border and black in the middle; foreground"
             " is white"
         )
-    elif _is_hairline(trimap):
+    elif _is_hairline(trimap, soft):
         warn_user(
             f"{name}: has grey only along edges, {HAIRLINE} pixels wide at most, as a mask has; if"
             " it is one, give it as one (--mask, mask=, from_mask), and a wider band is found out"
         )
 
 
-def _is_hairline(trimap: np.ndarray) -> bool:
-    """Whether what is unknown is nowhere wider than antialiasing."""
+def _is_hairline(trimap: np.ndarray, soft: np.ndarray) -> bool:
+    """Whether what is unknown is many greys, and nowhere wider than antialiasing."""
     import cv2
 
     if min(trimap.shape) < 20 * HAIRLINE:
         return False
     unknown = (trimap == 0.5).view(np.uint8)
     wider = cv2.erode(unknown, np.ones((HAIRLINE + 1, HAIRLINE + 1), np.uint8))
-    return int(np.count_nonzero(wider)) * 100 < int(np.count_nonzero(unknown))
+    if int(np.count_nonzero(wider)) * 100 >= int(np.count_nonzero(unknown)):
+        return False
+    return float(soft[unknown.view(bool)].std()) > ANTIALIASED
 
 
 def _looks_inverted(foreground: np.ndarray, background: np.ndarray) -> bool:
