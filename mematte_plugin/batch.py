@@ -20,6 +20,7 @@ from .colour_spaces import check_input_space
 from .edges import Edge
 from .errors import BudgetError, MEMatteError, SettingError
 from .images import Layer, read_photo
+from .labels import Objects, parse_objects
 from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .trimap import trimap_for
@@ -41,6 +42,8 @@ class BatchOptions:
 
     masks: bool = False
     """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    objects: Objects = None
+    """For masks that are label maps: the ids that are the subject; None for the only one."""
     inside: float | None = None
     """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
     outside: float | None = None
@@ -78,6 +81,7 @@ class BatchOptions:
     """Also the photos in folders inside the folder; the results are laid out in the same way."""
 
     def __post_init__(self) -> None:
+        parse_objects(self.objects)
         if self.memory_budget is not None:
             parse_bytes(self.memory_budget)
         check_input_space(self.input_space)
@@ -249,7 +253,12 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
         guide = Layer(job.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
-            photo, guide, inside=options.inside, outside=options.outside, unit=options.unit
+            photo,
+            guide,
+            objects=options.objects,
+            inside=options.inside,
+            outside=options.outside,
+            unit=options.unit,
         )
     check_writable(job.output, overwrite=options.overwrite)
     matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)

@@ -167,6 +167,29 @@ def test_a_known_trimap_is_the_alpha(scene):
 # ---- trimap --------------------------------------------------------------------------------------
 
 
+def test_objects_of_a_mask_are_named_and_chosen(scene):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[20:40, 20:60], labels[50:70, 20:60] = 1, 3
+    scene.save("labels.png", labels)
+    done = scene.run("trimap", "labels.png", "-o", "t.png")
+    assert done.code == 1
+    assert "error: mask labels.png: is a map of 2 objects: 1 (800 pixels), 3 (560 " in done.err
+    assert "--object 1" in done.err
+    done = scene.run("trimap", "labels.png", "-o", "t.png", "--object", "3")
+    assert (done.code, done.err) == (0, "")
+    scene.save("one.png", np.where(labels == 3, 255, 0).astype(np.uint8))
+    assert scene.run("trimap", "one.png", "-o", "expected.png").code == 0
+    assert (scene.load("t.png") == scene.load("expected.png")).all()
+    done = scene.cut("photo.png", "--mask", "labels.png", "--object", "1,3", "--alpha")
+    assert (done.code, done.err) == (0, "")
+    for wrong in (("--object", "1"), ("--mask", "labels.png", "--object", "one")):
+        guide = ("trimap.png",) if len(wrong) == 2 else ()
+        done = scene.cut("photo.png", *guide, *wrong, "-o", "no.png")
+        assert done.code != 0
+        assert "object" in done.err
+        assert not (scene.folder / "no.png").exists()
+
+
 def test_trimap_from_a_mask(scene):
     done = scene.run(
         "trimap", "mask.png", "-o", "t.png", "--inside", 2, "--outside", 5, "--unit", "px"

@@ -30,6 +30,7 @@ from .options import (
     Margin,
     MemoryBudget,
     Model,
+    Object,
     Outside,
     Premultiplied,
     Quality,
@@ -107,6 +108,7 @@ def batch(
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
     ] = "png",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -149,7 +151,7 @@ def batch(
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
     if masks is None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     # Names are looked at before torch is imported, which takes seconds.
@@ -169,6 +171,7 @@ def batch(
     )
     options = BatchOptions(
         masks=masks is not None,
+        objects=objects,
         inside=inside,
         outside=outside,
         unit=unit_of(unit),
