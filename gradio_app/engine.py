@@ -220,13 +220,16 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             raise InputError("strokes: are a file; hand in labels, or a trimap instead")
         return from_strokes(given, size)
     if guide.kind == "mask":
+        grain = 1.0
         if not isinstance(given, bytes):
+            grain = max(1.0, size[0] / given.shape[0])  # gaps between strokes are no background
             given = _grown(given, size)
         return from_mask(
             given,
             size=size,
             inside=guide.inside,
             outside=guide.outside,
+            grain=grain,
             max_pixels=settings.max_pixels,
         )
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)

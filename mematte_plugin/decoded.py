@@ -186,3 +186,9 @@ def to_unit(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "u":
         unit /= np.float32(np.iinfo(array.dtype).max)
     return unit
+
+
+def short(error: BaseException) -> str:
+    """What a decoder says, for the middle of a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

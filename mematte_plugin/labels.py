@@ -27,6 +27,7 @@ _SKIPS = 0.1  # share of the edges where a level in between is left out: no ramp
 _NOISE = 0.02  # share of the range about a level that is no further label
 _TINY = 32  # pixels a side; a picture smaller than that has no areas
 _SAMPLE = 64, 2_000_000  # rows in one piece, and pixels, that are looked at of a large picture
+_COUNTED = 512  # levels whose neighbours are counted; flat areas of more are labels anyway
 _RAMP = 16  # different values from which steps from each to the next are a gradient
 
 
@@ -91,7 +92,7 @@ def are_labels(values: np.ndarray, counts: Mapping[int, int], white: int) -> boo
     white: the brightest value there could be.
     """
     levels = list(counts)
-    if len(levels) > 256 or levels[0] < 0 or levels[-1] > white:
+    if levels[0] < 0 or levels[-1] > white:
         return True
     small = levels[-1] <= _SMALL < white or (white == VOID and _has_void(counts))
     if small and min(values.shape) < _TINY:
@@ -170,7 +171,7 @@ def chosen(
             f" {listed(there, colours) if there else 'only background (0)'}"
         )
     mask = np.zeros(values.shape, np.float32)
-    if void:
+    if void and 0 in counts:  # without it, what is no object is the background
         mask[values == VOID] = 0.49
     for label in objects:
         mask[values == label] = 1
@@ -223,10 +224,12 @@ def _steps(values: np.ndarray, levels: list[int], others: list[int]) -> tuple[fl
     """
     import cv2
 
-    contacts = _contacts(values, levels)
-    reach = np.abs(np.subtract.outer(np.arange(len(levels)), np.arange(len(levels))))
-    edges = float(contacts.sum())
-    skips = float(contacts[reach > 1].sum()) / edges if edges else 0.0
+    skips = 1.0
+    if len(levels) <= _COUNTED:
+        contacts = _contacts(values, levels)
+        reach = np.abs(np.subtract.outer(np.arange(len(levels)), np.arange(len(levels))))
+        edges = float(contacts.sum())
+        skips = float(contacts[reach > 1].sum()) / edges if edges else 0.0
     side = int(np.clip(min(values.shape) / 100, 3, 9)) | 1
     index = np.searchsorted(levels, values).astype(np.uint16)
     kernel = np.ones((side, side), np.uint8)

@@ -135,7 +135,8 @@ def srgb_to_linear(values: np.ndarray) -> np.ndarray:
 def linear_to_srgb(values: np.ndarray) -> np.ndarray:
     """Linear light, also beyond [0, 1], to display-encoded float32 (IEC 61966-2-1)."""
     high = 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(values <= 0.0031308, values * 12.92, high).astype(np.float32)
+    with np.errstate(over="ignore"):  # floats that are next to infinite
+        return np.where(values <= 0.0031308, values * 12.92, high).astype(np.float32)
 
 
 def _displayed(values: np.ndarray, way: tuple[float, np.ndarray | None] | None) -> np.ndarray:

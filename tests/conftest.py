@@ -5,6 +5,8 @@ import gc
 import os
 import signal
 
+from hypothesis import HealthCheck, settings
+
 
 def _hear_signals() -> None:
     """Let children begin with the default for every signal, whoever started the tests.
@@ -33,6 +35,10 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Each has its share of the cores. More threads than cores wait for each other by spinning.
     share = max(1, (os.cpu_count() or 1) // int(workers))
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
+
+# How long an example takes is the machine's business.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:

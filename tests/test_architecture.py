@@ -20,6 +20,7 @@ MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
 PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
+NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "shared_folder"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -31,7 +32,8 @@ LAYERS: dict[str, set[str]] = {
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
-    "bands": set(),
+    "thickness": set(),
+    "bands": {"thickness"},
     "labels": {"errors"},
     "grey_levels": {"notes"},
     "mask_shapes": {"errors", "images"},
@@ -60,9 +62,17 @@ LAYERS: dict[str, set[str]] = {
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
     | {"compositing", "display", "edges", "memory", "waiting", "masks"},
+    "folder_scan": {"decoding", "errors"},
+    "name_words": {"folder_scan"},
+    **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
+    "pair_pattern": NAMES | {"decoding", "errors"},
+    "claims": set(),
     "batch_report": set(),
+    "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
+    "batch_places": {"batch_plan", "claims"},
     "batch": PICTURES
-    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
+    | {"batch_places", "batch_plan", "batch_report", "claims"}
+    | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
     | {"edges", "labels"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 
+from mematte_plugin.batch import BatchOptions, run_batch
 from mematte_plugin.errors import InputError, MEMatteWarning, OutputError, SettingError
 from mematte_plugin.images import Photo, linear_to_srgb, read_gray, read_photo
 from mematte_plugin.matte import Matte
@@ -287,3 +288,26 @@ def test_an_empty_alpha_is_not_the_photos(tmp_path: Path) -> None:
             photo = read_photo(source)
         assert photo.alpha is None
         np.testing.assert_array_equal(photo.pixels, LIGHT.clip(0, 1))
+
+
+def test_batches_take_light_by_name_and_store_it_straight(tmp_path: Path) -> None:
+    pytest.importorskip("OpenEXR")
+    for name in ("photos", "trimaps"):
+        (tmp_path / name).mkdir()
+    exr(tmp_path / "photos" / "plate.exr", LIGHT)
+    whole = np.full(LIGHT.shape[:2], 255, np.uint8)
+    whole[:3], whole[3:5] = 0, 128
+    write_image(tmp_path / "trimaps" / "plate.png", whole)
+    options = BatchOptions(suffix=".exr", input_space="acescg", premultiplied=False)
+    places = (tmp_path / "photos", tmp_path / "trimaps", tmp_path / "out")
+    report = run_batch(
+        *places, options, load=lambda: MattingPipeline(random_network(), device="cpu")
+    )
+    assert [item.status for item in report.items] == ["done"]
+    header = header_of(tmp_path / "out" / "plate.exr")
+    assert header["chromaticities"][0] == pytest.approx(0.713)
+    assert header["oiio:UnassociatedAlpha"] == 1
+    with pytest.raises(SettingError, match="input space 'x': choose one of"):
+        BatchOptions(input_space="x")
+    with pytest.raises(SettingError, match="stores straight colours only"):
+        run_batch(*places, BatchOptions(suffix=".png", premultiplied=True))
