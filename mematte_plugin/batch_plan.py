@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from .batch_report import listed
-from .decoding import READABLE
 from .errors import InputError, OutputError, SettingError
 from .folder_scan import Named, has_folders, same_folder, scan
 from .name_words import composed, folded
 from .pair_pattern import parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
 from .shared_folder import named_like_guides, split_by_pattern, split_shared
+from .sniffing import PICTURE_FORMATS
 from .writing import write_image
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _paired(
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""
         raise InputError(
-            f"{folder}: holds no photos; give a folder of {', '.join(sorted(READABLE))} files{more}"
+            f"{folder}: holds no photos; give a folder of {PICTURE_FORMATS} files{more}"
         )
     if options.pair is None:
         return pair_by_names(photos, found, what, guides, shared=shared), notes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -241,10 +242,16 @@ def _dpi(page: Any) -> tuple[float, float] | None:
 def _check_whole(page: Any, size: int, name: str) -> None:
     """Raises InputError where the file ends before its picture does."""
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False))
-    # Old software rounds the count of the last strip up.
-    if any(at > size for at in page.dataoffsets) or max(ends, default=0) > size + 8:
+    pieces = math.prod(page.chunked)
+    # Old software rounds the count of the last strip up. Sparse files leave pieces out, not all.
+    if (
+        len(page.dataoffsets) < pieces
+        or not any(page.databytecounts)
+        or any(at > size for at in page.dataoffsets)
+        or max(ends, default=0) > size + 8
+    ):
         raise InputError(
-            f"{name}: the file is damaged or cut off (the TIFF goes on behind its end); copy or"
+            f"{name}: the file is damaged or cut off (pieces of the TIFF are missing); copy or"
             " export it again"
         )
 

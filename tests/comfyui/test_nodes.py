@@ -250,6 +250,11 @@ def test_over_a_colour_or_a_picture(pack: SimpleNamespace) -> None:
     )[0]
     assert float(over[0, :, :5].max()) == 0
     assert float(over[1].min()) == 1
+    light = pack.run(
+        "MEMatteComposite", foreground=front, alpha=alpha, background=behind, linear_light=True
+    )[0]
+    assert torch.allclose(light[0, :, 5:], torch.tensor(0.7354), atol=1e-4)  # half of white's light
+    assert torch.equal(light[0, :, :5], over[0, :, :5])
 
 
 def test_a_map_for_each_block_and_frame(pack: SimpleNamespace, model: Any) -> None:
