@@ -299,9 +299,14 @@ def _work(task: Task, settings: Settings, report: Report) -> Result:
             report(0, 1, "reading")
             trimap = trimap_of(task.guide, photo.size, settings)
             if not ((trimap > 0) & (trimap < 255)).any():
+                remedy = (
+                    "hand it in as a mask, or mark the subject's edge grey"
+                    if task.guide.kind == "trimap"
+                    else "mark the subject's edge grey, or widen the band"
+                )
                 raise InputError(
                     f"{task.guide.kind}: leaves nothing unknown, so that there is nothing to "
-                    "compute; mark the subject's edge grey, or widen the band"
+                    f"compute; {remedy}"
                 )
             pipeline = _ready(task.model, settings, report)
 
