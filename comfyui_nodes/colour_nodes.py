@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 import torch
@@ -10,7 +11,9 @@ from PIL import ImageColor
 
 from . import frames, host
 from .core import core
-from .schema import colours, output, schema
+from .schema import colours, despill, linear_light, output, schema
+
+logger = logging.getLogger(__name__)
 
 
 class EstimateForeground(io.ComfyNode):
@@ -28,13 +31,17 @@ class EstimateForeground(io.ComfyNode):
             inputs=[
                 io.Image.Input("image"),
                 io.Mask.Input("alpha", tooltip="One for all pictures, or one each."),
+                despill(),
             ],
             outputs=colours(),
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, alpha: torch.Tensor) -> io.NodeOutput:
+    def execute(
+        cls, image: torch.Tensor, alpha: torch.Tensor, despill: str = "off"
+    ) -> io.NodeOutput:
         """Foreground (B, H, W, 3) and cut-out (B, H, W, 4)."""
+        edge = core.Edge(despill=despill)
         pictures = frames.images(image)
         alphas = frames.masks(alpha, len(pictures), "alpha")
         check_size(alphas, pictures, "alpha", "the image")
@@ -45,12 +52,22 @@ class EstimateForeground(io.ComfyNode):
         for i in range(count):
             progress.frame = i
             opacity = frames.grey(alphas, i, "alpha")
-            found = core.estimate_foreground(
-                frames.pixels(pictures, i, "image", notes), opacity, progress=progress
-            )
+            colours_in = frames.pixels(pictures, i, "image", notes)
+            if despill == "off":
+                found = core.estimate_foreground(colours_in, opacity, progress=progress)
+            else:
+                with core.collect_notes():  # of an alpha they would say nothing
+                    trimap = core.normalise_trimap(core.from_alpha(opacity), opacity.shape)
+                with notes.catching(i):
+                    matte = core.Matte(opacity, core.Photo(colours_in), trimap).with_edge(edge)
+                if matte.key is not None:  # one screen for all frames: nothing flickers
+                    edge = core.Edge(despill=tuple(float(part) for part in matte.key))
+                found = matte.compute_foreground(progress)
             foreground[i] = torch.from_numpy(found)
             cutout[i, ..., :3] = foreground[i]
             cutout[i, ..., 3] = torch.from_numpy(opacity)
+        for line in notes.lines():
+            logger.warning("Estimate Foreground: %s", line)
         return io.NodeOutput(foreground, cutout)
 
 
@@ -81,6 +98,7 @@ class Composite(io.ComfyNode):
                     tooltip="Scaled to cover the picture and cropped in the middle. One for all "
                     "pictures, or one each.",
                 ),
+                linear_light(),
             ],
             outputs=[output(io.Image, "image")],
         )
@@ -92,6 +110,7 @@ class Composite(io.ComfyNode):
         alpha: torch.Tensor,
         color: str = "white",
         background: torch.Tensor | None = None,
+        linear_light: bool = False,
     ) -> io.NodeOutput:
         """Pictures (B, H, W, 3)."""
         pictures = frames.images(foreground, "foreground")
@@ -115,6 +134,7 @@ class Composite(io.ComfyNode):
                 frames.pixels(pictures, i, "foreground", notes),
                 frames.grey(alphas, i, "alpha"),
                 behind,
+                linear_light=linear_light,
             )
             result[i] = torch.from_numpy(mixed)
         return io.NodeOutput(result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from . import frames, host, model_node
 from .core import core
-from .schema import ModelType, memory_budget, output, results, retention, schema
+from .schema import (
+    ModelType,
+    edge_of,
+    edges,
+    memory_budget,
+    output,
+    results,
+    retention,
+    schema,
+)
 from .trimap_node import check_painted, trimap_from
 
 NOTHING_UNKNOWN = (
@@ -48,6 +57,7 @@ class Matting(io.ComfyNode):
                 ),
                 retention(),
                 memory_budget(),
+                *edges(),
             ],
             outputs=results(),
         )
@@ -61,9 +71,27 @@ class Matting(io.ComfyNode):
         trimap: torch.Tensor,
         retention: float = 0.0,
         memory_budget_gb: float = 0.0,
+        levels_black: float = 0.0,
+        levels_white: float = 1.0,
+        choke: float = 0.0,
+        feather: float = 0.0,
+        despill: str = "off",
+        colors: str = "foreground",
+        crop: bool = False,
+        crop_margin: int = 0,
     ) -> io.NodeOutput:
         """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
-        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut()
+        edge = edge_of(
+            levels_black=levels_black,
+            levels_white=levels_white,
+            choke=choke,
+            feather=feather,
+            despill=despill,
+            colors=colors,
+            crop=crop,
+            crop_margin=crop_margin,
+        )
+        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut(edge)
 
 
 class MaskToAlpha(io.ComfyNode):
@@ -96,6 +124,7 @@ class MaskToAlpha(io.ComfyNode):
                     tooltip="How far beyond the mask hair may reach, in % of the subject's size. "
                     "More for long loose hair and sloppy masks, less where other things are near.",
                 ),
+                *edges(),
             ],
             outputs=results(),
         )
@@ -103,12 +132,31 @@ class MaskToAlpha(io.ComfyNode):
     @classmethod
     def execute(
         cls,
+        *,
         image: torch.Tensor,
         mask: torch.Tensor,
         model: host.Model | None = None,
         edge_width: float = 4.0,
+        levels_black: float = 0.0,
+        levels_white: float = 1.0,
+        choke: float = 0.0,
+        feather: float = 0.0,
+        despill: str = "off",
+        colors: str = "foreground",
+        crop: bool = False,
+        crop_margin: int = 0,
     ) -> io.NodeOutput:
         """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
+        edge = edge_of(
+            levels_black=levels_black,
+            levels_white=levels_white,
+            choke=choke,
+            feather=feather,
+            despill=despill,
+            colors=colors,
+            crop=crop,
+            crop_margin=crop_margin,
+        )
         pictures = frames.images(image)
         masks = frames.masks(mask, len(pictures), "mask")
         check_painted(masks)
@@ -123,7 +171,7 @@ class MaskToAlpha(io.ComfyNode):
                 outside=edge_width,
             )
 
-        return Run(model or model_node.load(), pictures, len(masks), trimap).cut()
+        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(edge)
 
 
 class RoutingMap(io.ComfyNode):
@@ -218,21 +266,35 @@ class Run:
         budget = int(budget_gb * 1e9) if budget_gb > 0 else None
         return cls(model, pictures, len(trimaps), normalised, retention, budget)
 
-    def cut(self) -> io.NodeOutput:
-        """The outputs of `schema.results`."""
+    def cut(self, edge: core.Edge) -> io.NodeOutput:
+        """The outputs of `schema.results`, their edges shaped."""
+        shape = replace(edge, crop=False, margin=0)
+        crops: list[core.Crop] = []
         count, (height, width) = len(self.pictures), self.size
         alpha, foreground, cutout = host.new_outputs(
             (count, height, width), (count, height, width, 3), (count, height, width, 4)
         )
         plans = []
-        for i, matte in self.mattes():
+        for i, found in self.mattes():
+            with self.notes.catching(i):
+                matte = found.with_edge(shape)
+                part = matte.cropped(edge.margin) if edge.crop else None
+            if matte.key is not None:  # one screen for all frames: nothing flickers
+                shape = replace(shape, despill=tuple(float(part) for part in matte.key))
+            if part is not None and part.crop is not None:
+                crops.append(part.crop)
             alpha[i] = torch.from_numpy(matte.alpha)
             foreground[i] = torch.from_numpy(matte.compute_foreground(self.progress))
             cutout[i, ..., :3] = foreground[i]
             cutout[i, ..., 3] = alpha[i]
             if matte.plan is not None:
                 plans.append(matte.plan)
-        return io.NodeOutput(alpha, foreground, cutout, self._report(plans))
+        if not crops:
+            return io.NodeOutput(alpha, foreground, cutout, self._report(plans))
+        crop = core.Crop.around(crops)
+        rows, columns = crop.box
+        outputs = (batch[:, rows, columns].clone() for batch in (alpha, foreground, cutout))
+        return io.NodeOutput(*outputs, f"{self._report(plans)}\n{crop}")
 
     def mattes(self) -> Iterator[tuple[int, core.Matte]]:
         """Each frame's index and matte.

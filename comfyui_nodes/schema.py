@@ -7,6 +7,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .core import core
+
 CATEGORY = "mask/matting"
 
 ModelType = io.Custom("MEMATTE_MODEL")
@@ -31,6 +33,126 @@ def retention() -> io.Float.Input:
         tooltip="0 = automatic: the network decides which parts of the picture get full attention. "
         "From 0.05 to 1: at most this share of them in each block. Less is seldom better.",
     )
+
+
+def edges() -> list[Any]:
+    """What is done to the finished edge. They come last: graphs store values by their order."""
+    return [
+        _advanced(
+            io.Float,
+            "levels_black",
+            default=0.0,
+            min=0.0,
+            max=0.99,
+            step=0.01,
+            tooltip="Opacity up to here becomes 0: takes haze out of what should be empty.",
+        ),
+        _advanced(
+            io.Float,
+            "levels_white",
+            default=1.0,
+            min=0.01,
+            max=1.0,
+            step=0.01,
+            tooltip="Opacity from here on becomes 1.",
+        ),
+        _advanced(
+            io.Float,
+            "choke",
+            default=0.0,
+            min=-100.0,
+            max=100.0,
+            step=0.25,
+            tooltip="Pixels by which the edge moves inward, also fractions; negative, outward.",
+        ),
+        _advanced(
+            io.Float,
+            "feather",
+            default=0.0,
+            min=0.0,
+            max=250.0,
+            step=0.25,
+            tooltip="Pixels of a Gaussian blur of the edge.",
+        ),
+        despill(),
+        _advanced(
+            io.Combo,
+            "colors",
+            options=["foreground", "photo"],
+            default="foreground",
+            tooltip="foreground: the subject's own colours. photo: the picture's pixels as they "
+            "are, the old background's tint included.",
+        ),
+        _advanced(
+            io.Boolean,
+            "crop",
+            default=False,
+            tooltip="Only the box around the subject, of a batch around all of them. The report "
+            "says where it lay.",
+        ),
+        _advanced(
+            io.Int,
+            "crop_margin",
+            default=0,
+            min=0,
+            max=8192,
+            tooltip="Pixels that crop leaves around the subject.",
+        ),
+    ]
+
+
+def despill() -> Any:
+    """The screen whose light is taken out of the colours."""
+    return _advanced(
+        io.Combo,
+        "despill",
+        options=["off", "auto", "green", "blue", "red"],
+        default="off",
+        tooltip="Takes a screen's light out of the edge's colours. auto finds a green, blue or red "
+        "screen behind the subject.",
+    )
+
+
+def linear_light() -> Any:
+    """How a background is blended."""
+    return _advanced(
+        io.Boolean,
+        "linear_light",
+        default=False,
+        tooltip="Blends light itself, as lenses and renderers do, instead of the colour values, as "
+        "image editors do: soft edges between bright and dark become brighter.",
+    )
+
+
+def edge_of(
+    *,
+    levels_black: float,
+    levels_white: float,
+    choke: float,
+    feather: float,
+    despill: str,
+    colors: Any,
+    crop: bool,
+    crop_margin: int,
+) -> core.Edge:
+    """What those inputs stand for. Raises core.SettingError where they contradict each other."""
+    levels = (levels_black, levels_white)
+    return core.Edge(
+        levels=None if levels == (0, 1) else levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=crop_margin if crop else 0,
+    )
+
+
+def _advanced(kind: Any, name: str, **options: Any) -> Any:
+    """An optional input that newer versions of ComfyUI show when asked for."""
+    if "advanced" in inspect.signature(kind.Input).parameters:
+        options["advanced"] = True
+    return kind.Input(name, optional=True, **options)
 
 
 def memory_budget() -> io.Float.Input:

@@ -25,7 +25,9 @@ if "torch" not in sys.modules:
 if TYPE_CHECKING:
     from .batch import BatchOptions, run_batch
     from .compositing import composite
+    from .crops import Crop
     from .cutting import cut
+    from .edges import Edge
     from .errors import (
         BudgetError,
         InputError,
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchOptions": ".batch",
     "BudgetError": ".errors",
+    "Crop": ".crops",
+    "Edge": ".edges",
     "InputError": ".errors",
     "Layer": ".images",
     "MEMatte": ".network",
@@ -98,6 +102,8 @@ _HOMES = {
 __all__ = [
     "BatchOptions",
     "BudgetError",
+    "Crop",
+    "Edge",
     "InputError",
     "Layer",
     "MEMatte",

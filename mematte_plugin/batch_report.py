@@ -55,27 +55,34 @@ class BatchReport:
         return tuple(item for item in self.items if item.status == "failed")
 
     def note_lines(self) -> list[str]:
-        """The notes of all photos; those that say the same of many photos are one line."""
-        return note_lines(self.items)
+        """The notes of all photos; those that say the same of several are one line."""
+        told = [
+            (item, note if item.photo.name in note else f"{item.photo.name}: {note}")
+            for item in self.items
+            for note in item.notes
+        ]
+        return _lines(told, at_most=1)
+
+    def failure_lines(self) -> list[str]:
+        """Why photos failed, each with its name; those that say the same of many are one line."""
+        told = [(item, f"{item.photo.name}: {item.reason}") for item in self.failed]
+        return _lines(told, at_most=NAMED)
 
 
-def note_lines(items: Iterable[BatchItem]) -> list[str]:
-    """One line for each kind of note: as it is, or "3 photos (a.jpg, b.jpg, …): …"."""
+def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
+    """One line for each sentence, or one together where more than so many say the same."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for item in items:
-        for note in item.notes:
-            general = _without_names(note, item)
-            # 40×30 of one photo and 41×30 of the next are the same news.
-            kind = re.sub(r"\d+(\.\d+)?", "0", general)
-            groups.setdefault(kind, []).append((item.photo.name, note))
+    for item, text in told:
+        # 40×30 of one photo and 41×30 of the next are the same news.
+        kind = re.sub(r"\d+(\.\d+)?", "0", _without_names(text, item))
+        groups.setdefault(kind, []).append((item.photo.name, text))
     lines = []
     for found in groups.values():
-        name, note = found[0]
-        if len(found) == 1:
-            lines.append(note if name in note else f"{name}: {note}")
+        if len(found) > at_most:
+            names, text = listed(name for name, _ in found), found[0][1]
+            lines.append(f"{len(found)} photos ({names}), the first: {text}")
         else:
-            names = listed([name for name, _ in found])
-            lines.append(f"{len(found)} photos ({names}), the first: {note}")
+            lines += [text for _, text in found]
     return lines
 
 
@@ -88,6 +95,6 @@ def listed(names: Iterable[str]) -> str:
 def _without_names(note: str, item: BatchItem) -> str:
     for path in (item.guide, item.photo, item.output):
         if path is not None:
-            for name in (str(path), path.name):
+            for name in (str(path), path.name, path.stem):
                 note = note.replace(name, "")
     return note

@@ -203,17 +203,22 @@ def _covering(photo: Photo, size: tuple[int, int]) -> Photo:
         alpha = None if (alpha >= opaque).all() else alpha
     if photo.size == size:
         return replace(photo, alpha=alpha)
+    unit = to_unit(photo.pixels)
+    low, high = min(0.0, float(unit.min())), max(1.0, float(unit.max()))
     if alpha is None:
-        return replace(photo, pixels=_cover(to_unit(photo.pixels), size), alpha=None)
+        return replace(photo, pixels=_cover(unit, size).clip(low, high), alpha=None)
     # Together, so that colours under transparency do not bleed into what is seen.
     opacity = to_unit(alpha)[..., None]
-    scaled = _cover(np.concatenate([to_unit(photo.pixels) * opacity, opacity], axis=2), size)
-    opacity = scaled[..., 3:].clip(0, 1)
-    colours = np.where(opacity > 0, scaled[..., :3] / np.where(opacity > 0, opacity, 1), 0)
-    return replace(photo, pixels=colours.astype(np.float32), alpha=opacity[..., 0])
+    scaled = _cover(np.concatenate([unit * opacity, opacity], axis=2), size)
+    opacity = scaled[..., 3:]  # as the filter made it: also a little above 1, like its colours
+    seen = opacity > 1e-3
+    colours = np.where(seen, scaled[..., :3] / np.where(seen, opacity, 1), 0).clip(low, high)
+    clear = np.where(seen, opacity, 0)[..., 0].clip(0, 1)
+    return replace(photo, pixels=colours.astype(np.float32), alpha=clear)
 
 
 def _cover(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Not clipped: the filter overshoots a little at edges."""
     import cv2
 
     height, width = size
@@ -224,6 +229,5 @@ def _cover(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     )
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = np.asarray(cv2.resize(pixels, grown, interpolation=way))
-    scaled.clip(min(0, pixels.min()), max(1, pixels.max()), out=scaled)
     top, left = (grown[1] - height) // 2, (grown[0] - width) // 2
     return scaled[top : top + height, left : left + width]

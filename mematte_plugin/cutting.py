@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal
 
+from .edges import Colors, Edge
 from .errors import InputError, SettingError
 from .images import Photo, read_photo, to_unit
 from .labels import Objects
@@ -15,6 +16,7 @@ from .memory.units import parse_bytes
 from .network import Progress
 from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
 from .retention import Retention, check_retention
+from .spill import Despill
 from .trimap import normalise_trimap, three_valued, trimap_for
 from .weights.load import load_network
 
@@ -37,6 +39,13 @@ def cut(
     retention: Retention = "auto",
     memory_budget: Budget = None,
     progress: Progress | None = None,
+    levels: tuple[float, float] | None = None,
+    choke: float = 0.0,
+    feather: float = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: bool = False,
+    margin: int = 0,
 ) -> Matte:
     """Cut the subject out of one photo; pipelines stay warm between calls.
 
@@ -52,12 +61,23 @@ def cut(
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
         device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
+        levels, choke, feather, despill, colors, crop, margin: what is done to the finished matte's
+            edge and colours, as for `Matte.shaped`; nothing by default.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
 
     Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
     """
+    edge = Edge(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+    )
     if trimap is not None and mask is not None:
         raise InputError("both a trimap and a mask are given; leave one of them out")
     photo = image if isinstance(image, Photo) else read_photo(image)
@@ -76,13 +96,14 @@ def cut(
             raise SettingError("objects: choose from a mask of several, and a trimap is given")
         three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        return already_known(photo, three, own_alpha=guided)
+        return already_known(photo, three, own_alpha=guided).with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    return pipe.cut_normalised(
+    matte = pipe.cut_normalised(
         photo, three, retention=retention, budget=budget, progress=progress, own_alpha=guided
     )
+    return matte.with_edge(edge)
 
 
 def ready_pipeline(

@@ -104,7 +104,12 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
 
 
 def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, 0 where alpha is 0; same dtype, integers rounded."""
+    """Straight colours, 0 where alpha is 0; same dtype, integers rounded.
+
+    Where it is 0 everywhere the colours stay: then nobody has filled it in.
+    """
+    if not alpha.any():
+        return colour
     top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
     safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
     straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)
@@ -181,3 +186,9 @@ def to_unit(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "u":
         unit /= np.float32(np.iinfo(array.dtype).max)
     return unit
+
+
+def short(error: BaseException) -> str:
+    """What a decoder says, for the middle of a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

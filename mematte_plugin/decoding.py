@@ -24,6 +24,7 @@ from .decoded import (
     check_size,
     clean_dpi,
     drop_foreign_icc,
+    short,
     upright,
 )
 from .errors import InputError, MEMatteWarning
@@ -88,7 +89,7 @@ def decode(
     except Exception as error:
         # Decoders raise OSError, SyntaxError, struct.error, cv2.error ... for damaged files.
         raise InputError(
-            f"{name}: the file is damaged or cut off ({_short(error)}); copy or export it again"
+            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
         ) from error
 
 
@@ -101,7 +102,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
         im.load()
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
         raise InputError(
-            f"{name}: the file is damaged or cut off ({_short(error)}); copy or export it again"
+            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
         ) from error
     orientation = orientation_of(im)
     icc = im.info.get("icc_profile") or None
@@ -228,8 +229,3 @@ def _wide_pil(im: Image.Image, name: str) -> np.ndarray:
     if low < 0 or high > 65535:
         raise InputError(f"{name}: 32-bit values from {low} to {high}; save it with 8 or 16 bits")
     return values.astype(np.uint16)
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 120 else text[:117] + "..."

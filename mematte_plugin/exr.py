@@ -27,6 +27,7 @@ from .notes import warn_user
 
 EXR_PIP = 'pip install "mematte-plugin[exr]"'
 
+_DAMAGED = "the EXR is damaged or cut off; copy it or write it again"
 _LUMA = (0.2126, 0.7152, 0.0722)
 _OVERSHOOT = 2.0
 """A filter's ringing or mattes that were added up stay below this."""
@@ -37,9 +38,8 @@ Window = tuple[int, int, int, int]
 
 def read_exr_header(file: BinaryIO, name: str) -> Header:
     """Size and depth of an EXR; its pixels are not read."""
-    OpenEXR = _openexr(name)
-    with _on_disk(file.read()) as path, OpenEXR.File(path, header_only=True) as found:
-        left, top, right, bottom = _window(found.parts[0].header["displayWindow"])
+    with _on_disk(file.read()) as path:
+        left, top, right, bottom = _window(_headers(path, name)[0]["displayWindow"])
     return Header(bottom - top + 1, right - left + 1, 4)
 
 
@@ -55,9 +55,8 @@ def decode_exr(
     """
     OpenEXR = _openexr(name)
     with _on_disk(data) as path:
-        with OpenEXR.File(path, header_only=True) as file:
-            headers = [dict(part.header) for part in file.parts]  # emptied when it is closed
-            names = [[channel.name for channel in header["channels"]] for header in headers]
+        headers = _headers(path, name)
+        names = [[channel.name for channel in header["channels"]] for header in headers]
         parts = [str(header.get("name", "")) for header in headers]
         wanted = choose(groups_of(zip(parts, names, strict=True)), role, layer, name)
         header = headers[wanted[0][0]]
@@ -67,9 +66,11 @@ def decode_exr(
         for left, top, right, bottom in (shown, stored):
             check_size(bottom - top + 1, right - left + 1, name, max_pixels)
         with OpenEXR.File(path, separate_channels=True) as file:
-            planes = [
-                np.asarray(file.parts[part].channels[channel].pixels) for part, channel in wanted
-            ]
+            whole = {int(part.part_index): part.channels for part in file.parts}
+            if any(channel not in whole.get(part, ()) for part, channel in wanted):
+                # OpenEXR leaves out the parts that it cannot decode.
+                raise InputError(f"{name}: {_DAMAGED}")
+            planes = [np.asarray(whole[part][channel].pixels) for part, channel in wanted]
     planes = [_finite_float(plane, name) if plane.dtype.kind == "f" else plane for plane in planes]
     pixels = _framed(_together(planes, wanted), shown, stored)
     if role in ("mask", "trimap"):
@@ -80,6 +81,16 @@ def decode_exr(
     if pixels.ndim == 3 and pixels.shape[2] == 4 and not header.get(STRAIGHT_ALPHA):
         pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
     return Decoded(pixels, linear=True, told=told_by_exr(header))
+
+
+def _headers(path: str, name: str) -> list[dict[str, Any]]:
+    """The header of every part."""
+    OpenEXR = _openexr(name)
+    try:
+        with OpenEXR.File(path, header_only=True) as file:
+            return [dict(part.header) for part in file.parts]  # emptied when it is closed
+    except RuntimeError as error:  # which only says that it cannot be opened
+        raise InputError(f"{name}: {_DAMAGED}") from error
 
 
 def _openexr(name: str) -> Any:

@@ -13,6 +13,7 @@ from .decoded import (
     check_size,
     drop_foreign_icc,
     scaled_bits,
+    short,
     unpremultiply,
 )
 from .errors import InputError
@@ -68,11 +69,11 @@ def _opened(data: bytes, name: str) -> Any:
     except Exception as error:
         if "nsupported" not in str(error):
             raise InputError(
-                f"{name}: the HEIC picture is damaged or cut off ({error}); copy it again"
+                f"{name}: the HEIC picture is damaged or cut off ({short(error)}); copy it again"
             ) from error
         raise InputError(
-            f"{name}: is a HEIF picture of a kind that libheif cannot read ({error}); export it as"
-            " PNG, JPEG or TIFF"
+            f"{name}: is a HEIF picture of a kind that libheif cannot read ({short(error)});"
+            " export it as PNG, JPEG or TIFF"
         ) from error
     return file
 

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -11,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from .compositing import Background, composite
+from .crops import Crop
 from .display import LONGEST, as_html, file_name, one_line
-from .errors import InputError, MEMatteError, OutputError, SettingError
-from .foreground import Progress, estimate_foreground
+from .edges import Colors, Edge
+from .errors import OutputError, SettingError
+from .foreground import Progress
 from .images import (
     Photo,
     check_writable,
@@ -22,8 +24,10 @@ from .images import (
     write_image,
 )
 from .notes import warn_user
+from .shaping import compute_colours, crop_matte, shape_matte, small_colours
+from .spill import Despill
 from .views import on_checkerboard
-from .writing import FORMATS, STRIP, to_steps
+from .writing import FORMATS, STRIP, check_quality, to_steps
 
 CLIPPED = 1.01
 """How many times white colours may be before it is said that they are clipped."""
@@ -43,6 +47,13 @@ class Matte:
     scores: the router's scores that led there, if they were kept.
     plan: the memory plan that ran, if one was made.
     model: the name of the weights.
+
+    Of a matte that was made by `shaped` or `cropped`:
+    edge: how it was shaped last.
+    crop: where it lay in the whole photo; all arrays but the routing are of the crop's size. None
+        for a whole one.
+    made_from: of a crop the whole matte, otherwise the one that the network gave.
+    key: (3,) the screen's colour that is taken out of the colours, in their encoding; None without.
     """
 
     alpha: np.ndarray
@@ -52,12 +63,76 @@ class Matte:
     scores: Any = None
     plan: Any = None
     model: str = ""
+    edge: Edge = field(default_factory=Edge)
+    crop: Crop | None = None
+    made_from: "Matte | None" = None
+    key: np.ndarray | None = None
+
+    def shaped(
+        self,
+        *,
+        levels: tuple[float, float] | None = None,
+        choke: float = 0.0,
+        feather: float = 0.0,
+        despill: Despill | None = None,
+        colors: Colors | None = None,
+        crop: bool = False,
+        margin: int = 0,
+    ) -> "Matte":
+        """A new matte with another edge, or other colours under it; this one stays as it is.
+
+        levels: (black, white): alpha up to black becomes exactly 0, from white on exactly 1, linear
+            between them.
+        choke: pixels, also fractions, by which the edge moves inward; negative, outward.
+        feather: pixels, the standard deviation of a Gaussian blur of the alpha.
+        despill: "auto" finds a green, blue or red screen in the known background and takes its
+            colour out of the edge's colours; a colour names the screen; "off". None: as it was.
+        colors: "foreground" for the estimated colours, "photo" for the photo's own pixels, kept
+            where alpha is 0, too. None: as it was.
+        crop, margin: also crop to what is not transparent, see `cropped`.
+
+        Applied in this order, on what this matte is now: levels and choke of a shaped matte change
+        it further. Choke and feather also change what the trimap called known. The colours are
+        estimated for the network's own alpha, whatever becomes of it.
+
+        Raises SettingError for a value out of its range, see `Edge`. Where "auto" finds no screen,
+        nothing is taken out, and a MEMatteWarning says so.
+        """
+        return self.with_edge(
+            Edge(
+                levels=levels,
+                choke=choke,
+                feather=feather,
+                despill=self.edge.despill if despill is None else despill,
+                colors=self.edge.colors if colors is None else colors,
+                crop=crop,
+                margin=margin,
+            )
+        )
+
+    def with_edge(self, edge: Edge) -> "Matte":
+        """As `shaped`, all of it said by one value."""
+        return shape_matte(self, edge)
+
+    def cropped(self, margin: int = 0) -> "Matte":
+        """The box around all that is not transparent, and so many pixels more, as far as there are.
+
+        What is less than half a step of 8 bits counts as transparent, half a step of 16 bits where
+        the photo is deeper. Files tell where the box lay in the photo: see `save` and `crop`.
+        Colours and composites are those of the whole photo, so that nothing changes at the box's
+        border; backgrounds are placed as for the whole photo.
+
+        Raises SettingError for a margin that is no whole number of pixels. A matte with nothing in
+        it is returned as it is, with a MEMatteWarning.
+        """
+        return crop_matte(self, margin)
 
     def facts(self) -> dict[str, Any]:
         """What a report tells, as plain JSON-ready values.
 
         width, height in pixels; model; unknown, the share of unknown pixels; kept, the share of
-        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None.
+        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None;
+        crop, as `Crop.to_dict`, or None.
         """
         height, width = self.photo.size
         return {
@@ -67,6 +142,7 @@ class Matte:
             "unknown": float((self.trimap == 0.5).mean()),
             "kept": [float(keep.mean()) for keep in self.routing],
             "plan": None if self.plan is None else self.plan.to_dict(),
+            "crop": None if self.crop is None else self.crop.to_dict(),
         }
 
     @cached_property
@@ -75,7 +151,8 @@ class Matte:
 
         In the photo's own encoding and range, the photo exactly where alpha is 1, black far from
         the subject; see `foreground.estimate_foreground`. Computed on first use, see
-        `compute_foreground`.
+        `compute_foreground`. After `shaped` as that says: despilled, carried further out, or the
+        photo's own.
         """
         return self.compute_foreground()
 
@@ -91,39 +168,31 @@ class Matte:
         """
         kept: np.ndarray | None = self.__dict__.get("foreground")  # where cached_property puts it
         if kept is None:
-            kept = self._colours(self.photo.pixels, self.alpha, progress)
+            kept = compute_colours(self, progress)
             self.__dict__["foreground"] = kept
         return kept
 
-    def _colours(
-        self, pixels: np.ndarray, alpha: np.ndarray, progress: Progress | None = None
+    def cutout_array(
+        self, *, colors: Colors | None = None, decontaminate: bool | None = None
     ) -> np.ndarray:
-        device = "cpu" if self.plan is None else self.plan.device
-        room = self.plan.budget if self.plan is not None and device == "cpu" else None
-        try:
-            return estimate_foreground(pixels, alpha, room=room, device=device, progress=progress)
-        except InputError:
-            raise
-        except SettingError:  # the matte has come to a machine without that device
-            return estimate_foreground(pixels, alpha, progress=progress)
-        except MEMatteError as error:
-            reason = str(error)
-        warn_user(f"{self.photo.name}: the old background's tint stays in the colours: {reason}")
-        colours = to_unit(pixels)
-        colours[alpha <= 0] = 0
-        return colours
-
-    def cutout_array(self, *, decontaminate: bool = True) -> np.ndarray:
         """(H, W, 4) float32: colours in the photo's own encoding, and straight alpha.
 
         In [0, 1] but for the colours of HDR photos.
 
-        decontaminate: False keeps the photo's colours, the old background's tint included.
+        colors: "foreground", or "photo" for the photo's own, the old background's tint included.
+            Default: as the matte was `shaped`, or the foreground.
+        decontaminate: the former name: False says "photo", True "foreground".
         """
-        colours = self.foreground if decontaminate else self.photo.as_float()
+        colours = to_unit(self._colours(colors, decontaminate))
         return np.concatenate([colours, self.alpha[..., None]], axis=2, dtype=np.float32)
 
-    def cutout(self, *, bits: int = 8, decontaminate: bool = True) -> Image.Image:
+    def cutout(
+        self,
+        *,
+        bits: int = 8,
+        colors: Colors | None = None,
+        decontaminate: bool | None = None,
+    ) -> Image.Image:
         """The subject as an RGBA Pillow image with straight alpha, its ICC profile and DPI.
 
         bits: 8; Pillow has no deeper RGBA, so that 16 raises SettingError (use `save`, or
@@ -131,7 +200,8 @@ class Matte:
         """
         if bits != 8:
             raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
-        return self._pillow(self.cutout_array(decontaminate=decontaminate))
+        array = self.cutout_array(colors=colors, decontaminate=decontaminate)
+        return self._pillow(array)
 
     def cutout_proxy(self, longest: int) -> np.ndarray:
         """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`.
@@ -146,7 +216,7 @@ class Matte:
         elif alpha is self.alpha:
             colours = self.foreground
         else:
-            colours = self._colours(scaled_down(self.photo.pixels, longest), alpha)
+            colours = small_colours(self, alpha, longest)
         if self.photo.linear:
             colours = self.photo.filed(light=False).convert(to_unit(colours))
         return to_steps(np.concatenate([colours, alpha[..., None]], axis=2), 8)
@@ -174,6 +244,9 @@ class Matte:
 
         Raises InputError for what is neither a colour nor an image.
         """
+        if self.crop is not None and self.made_from is not None:
+            whole = self.made_from.composite_array(background, linear_light=linear_light)
+            return whole[self.crop.box]
         photo = self.photo
         return composite(
             self.foreground,
@@ -191,8 +264,10 @@ class Matte:
         *,
         kind: Kind | None = None,
         bits: int | None = None,
+        quality: int | None = None,
         overwrite: bool = False,
-        decontaminate: bool = True,
+        colors: Colors | None = None,
+        decontaminate: bool | None = None,
         premultiplied: bool | None = None,
     ) -> None:
         """Write the matte to a file, all of it or nothing; the suffix chooses the format.
@@ -200,16 +275,21 @@ class Matte:
         kind: "cutout" (RGBA), "alpha" (grey) or "foreground" (RGB). Default: alpha for a name that
             ends in `_alpha`, as in hair_alpha.png, otherwise the cut-out.
         bits: as for `writing.write_image`; default the photo's own depth, where the format has it.
+        quality: of JPEG and WebP, 1 to 100; a WebP cut-out then loses a little, otherwise nothing.
         overwrite: replace an existing file.
-        decontaminate: False leaves the photo's own colours in the cut-out and the foreground.
+        colors, decontaminate: as for `cutout_array`; the photo's own are kept where alpha is 0,
+            too, if they are stored straight.
         premultiplied: as for `writing.write_image`; default EXR premultiplied, the others straight.
 
-        ICC profile and DPI are carried. EXR is written in linear light, as its readers expect: of
-        Rec. 709, or of the `primaries` that scene-linear photos have, which it says. Every other
-        format is display-encoded, scene-linear photos as sRGB. Colours beyond white survive in EXR
-        and 32-bit TIFF; elsewhere they are clipped, with a MEMatteWarning.
+        ICC profile and DPI are carried, and of a crop its place in the photo: PNG's oFFs, TIFF's
+        XPosition and YPosition, EXR's data window inside the display window, EXIF elsewhere. EXR is
+        written in linear light, as its readers expect: of Rec. 709, or of the `primaries` that
+        scene-linear photos have, which it says. Every other format is display-encoded, scene-linear
+        photos as sRGB. Colours beyond white survive in EXR and 32-bit TIFF; elsewhere they are
+        clipped, with a MEMatteWarning.
         Raises OutputError, for a cut-out as JPEG too, and SettingError for an unknown kind.
         """
+        check_quality(quality)
         check_writable(path, overwrite=overwrite)  # before the colours are estimated
         kind = kind or self.kind_of(path)
         suffix = Path(path).suffix.lower()
@@ -223,11 +303,15 @@ class Matte:
         way = self.photo.filed(light=fmt == "exr")
         write_image(
             path,
-            self._saved(kind, fmt, depth, decontaminate, way.convert),
+            self._saved(
+                kind, fmt, depth, partial(self._colours, colors, decontaminate), way.convert
+            ),
             icc_profile=way.icc_profile,
             primaries=None if kind == "alpha" else way.primaries,
             dpi=self.photo.dpi,
             bits=depth,
+            crop=self.crop,
+            quality=quality,
             overwrite=overwrite,
             premultiplied=premultiplied,
         )
@@ -263,12 +347,26 @@ class Matte:
             yield "lost", "; ".join(self.plan.lost) or "nothing: the result is exact"
         yield "save", '.save("cutout.png"), or .save("hair_alpha.png") for the alpha alone'
 
+    def _colours(self, colors: Colors | None, decontaminate: bool | None) -> np.ndarray:
+        """(H, W, 3) what lies under the alpha, of any depth."""
+        if decontaminate is not None:
+            former: Colors = "foreground" if decontaminate else "photo"
+            if colors not in (None, former):
+                raise SettingError(
+                    f"colors {colors!r} and decontaminate {decontaminate}: say it once"
+                )
+            colors = former
+        wanted = Edge(colors=self.edge.colors if colors is None else colors).colors
+        if wanted == self.edge.colors and (wanted == "foreground" or self.key is not None):
+            return self.foreground
+        return self.photo.pixels if wanted == "photo" else self.shaped(colors=wanted).foreground
+
     def _saved(
         self,
         kind: Kind,
         fmt: str | None,
         bits: int | None,
-        decontaminate: bool,
+        colours_of: Callable[[], np.ndarray],
         convert: Callable[[np.ndarray], np.ndarray],
     ) -> np.ndarray:
         """What goes into the file, in its depth: strip by strip, for all of it as floats would be
@@ -277,14 +375,15 @@ class Matte:
             return self.alpha
         if kind not in ("cutout", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
-        colours = self.foreground if decontaminate else self.photo.pixels
+        colours = colours_of()
         dtype = None if fmt == "exr" else {8: np.uint8, 16: np.uint16}.get(bits or 0)
         out = np.empty((*self.alpha.shape, 4 if kind == "cutout" else 3), dtype or np.float32)
         brightest = 0.0
         for top in range(0, len(out), STRIP):
             rows = slice(top, top + STRIP)
-            part = convert(to_unit(colours[rows]))
+            part = to_unit(colours[rows])
             brightest = max(brightest, float(part.max()))
+            part = convert(part)
             if kind == "cutout":
                 part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
             out[rows] = part if dtype is None else to_steps(part, bits or 8)

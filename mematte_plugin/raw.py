@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .decoded import FORMATS_PIP, Decoded, Header, check_size
+from .decoded import FORMATS_PIP, Decoded, Header, check_size, short
 from .errors import InputError
 
 _SIDEWAYS = (5, 6)
@@ -69,7 +69,7 @@ def _opened(data: bytes, name: str) -> Iterator[Any]:
             " TIFF or PNG first"
         ) from error
     except rawpy.LibRawError as error:
-        said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        said = error.args[0].decode() if isinstance(error.args[0], bytes) else short(error)
         raise InputError(
             f"{name}: the camera raw file is damaged or cut off ({said}); copy it again"
         ) from error

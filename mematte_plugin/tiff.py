@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,7 +133,11 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
         check_size(layout.height, layout.width, name, max_pixels)
         if layout.kind == "u" and layout.bits > 16 and role in ("photo", "background"):
             raise InputError(f"{name}: is {_described(layout)}; save it with 8 or 16 bits")
-        if any(_is_further_picture(other, page) for other in list(tif.pages) if other is not page):
+        if any(
+            _is_further_picture(other, page)
+            for other in list(tif.pages)
+            if other.index != page.index
+        ):
             warn_user(f"{name}: has several pages; its first one is used")
         _check_whole(page, len(data), name)
         samples = _samples(page, layout, data, name)
@@ -237,10 +242,16 @@ def _dpi(page: Any) -> tuple[float, float] | None:
 def _check_whole(page: Any, size: int, name: str) -> None:
     """Raises InputError where the file ends before its picture does."""
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False))
-    # Old software rounds the count of the last strip up.
-    if any(at > size for at in page.dataoffsets) or max(ends, default=0) > size + 8:
+    pieces = math.prod(page.chunked)
+    # Old software rounds the count of the last strip up. Sparse files leave pieces out, not all.
+    if (
+        len(page.dataoffsets) < pieces
+        or not any(page.databytecounts)
+        or any(at > size for at in page.dataoffsets)
+        or max(ends, default=0) > size + 8
+    ):
         raise InputError(
-            f"{name}: the file is damaged or cut off (the TIFF goes on behind its end); copy or"
+            f"{name}: the file is damaged or cut off (pieces of the TIFF are missing); copy or"
             " export it again"
         )
 

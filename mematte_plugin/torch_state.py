@@ -64,7 +64,7 @@ class _Fork:
 
     def before(self) -> None:
         """In the parent, which alone can tell."""
-        self.cuda = self.cuda or torch.cuda.is_initialized()
+        self.cuda = self.cuda or torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
 
     def in_child(self) -> None:
         self.cuda_is_dead = self.cuda

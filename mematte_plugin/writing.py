@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +18,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from .colour_spaces import Primaries
+from .crops import Crop, exif_tags, exr_windows, png_chunks, tiff_tags
 from .decoded import HALF_MAX, STRAIGHT_ALPHA, to_unit
-from .errors import OutputError
+from .errors import OutputError, SettingError
 from .exr import EXR_PIP
 from .notes import warn_user
 
@@ -47,6 +49,8 @@ class _Job:
     dpi: tuple[float, float] | None
     primaries: Primaries | None = None
     premultiplied: bool | None = None
+    crop: Crop | None = None
+    quality: int | None = None
 
 
 STRIP = 256
@@ -60,6 +64,8 @@ def write_image(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     bits: int | None = None,
+    crop: Crop | None = None,
+    quality: int | None = None,
     overwrite: bool = False,
     fmt: str | None = None,
     primaries: Primaries | None = None,
@@ -75,6 +81,9 @@ def write_image(
     dpi: dots per inch, (horizontal, vertical).
     bits: PNG 8 or 16; TIFF 8, 16 or 32 (float); EXR 16 (half) or 32; WebP and JPEG 8. Default: the
         array's own depth, of float arrays 16 for PNG and 32 for TIFF and EXR.
+    crop: where this lay in a larger picture, for the file's metadata: PNG's oFFs, TIFF's and EXIF's
+        XPosition and YPosition, EXR's data window inside the display window.
+    quality: of JPEG and WebP, 1 to 100. Default: 95, for a WebP with alpha nothing is lost.
     overwrite: replace an existing file; until the new one is complete the old one stays.
     primaries: what the light of an EXR is, which it says as `chromaticities`; None for Rec. 709.
     premultiplied: colours times alpha (default for EXR), or straight (default elsewhere). TIFF says
@@ -82,9 +91,12 @@ def write_image(
         premultiplied ones.
 
     Raises OutputError: the file exists, its folder does not, the suffix is unknown, the format
-    cannot hold alpha, depth or size, or the disk is full.
+    cannot hold alpha, depth or size, has no quality, or the disk is full. Raises SettingError for a
+    quality out of its range.
     """
-    job = (bits, _fitting_icc(icc_profile, array), dpi, primaries, premultiplied)
+    check_quality(quality)
+    icc = _fitting_icc(icc_profile, array)
+    job = (bits, icc, dpi, primaries, premultiplied, crop, quality)
     if not isinstance(target, str | os.PathLike) and hasattr(target, "write"):
         name = "the output"
         _through_temporary(target, name, _format(name, fmt), array, job)
@@ -129,6 +141,14 @@ def check_writable(
     check_file(name, overwrite=overwrite)
     if chosen == "exr":
         _openexr(name)
+
+
+def check_quality(quality: int | None) -> None:
+    """Raises SettingError for what is no quality of JPEG and WebP."""
+    if quality is None:
+        return
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise SettingError(f"quality {quality!r}: give a whole number from 1 to 100")
 
 
 def check_file(target: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -238,6 +258,11 @@ def _encode(fmt: str, array: np.ndarray, job: _Job) -> None:
         raise OutputError(f"{job.name}: stores straight colours only; use .tif or .exr")
     encoder, depths, default, longest = _ENCODERS[fmt]
     bits = job.bits if job.bits is not None else min(_bits(array), default)
+    if job.quality is not None and fmt not in ("jpeg", "webp"):
+        raise OutputError(
+            f"{job.name}: {fmt} loses nothing and has no quality; leave it out, or use .jpg or"
+            " .webp"
+        )
     if bits not in depths:
         listed = " or ".join(str(depth) for depth in depths)
         raise OutputError(f"{job.name}: {fmt} holds {listed} bits, not {bits}; choose another")
@@ -275,8 +300,15 @@ def _fitting_icc(icc: bytes | None, array: np.ndarray) -> bytes | None:
 
 def _png(array: np.ndarray, bits: int, job: _Job) -> None:
     values = to_steps(array, bits)
+    extra = b"".join(_png_chunk(*chunk) for chunk in png_chunks(job.crop)) if job.crop else b""
     if bits == 8:
-        _pillow(values, job, "PNG", dpi=job.dpi)
+        if not extra:
+            _pillow(values, job, "PNG", dpi=job.dpi)
+            return
+        # Pillow writes no chunks but those it knows.
+        memory = BytesIO()
+        _pillow_into(memory, values, job, "PNG", dpi=job.dpi)
+        _write_png(memory.getvalue(), extra, job)
         return
     import cv2
 
@@ -285,13 +317,17 @@ def _png(array: np.ndarray, bits: int, job: _Job) -> None:
     if not done:
         raise OutputError(f"{job.name}: the PNG encoder failed; use .tif")
     data = encoded.tobytes()
-    after_header = 8 + 25  # signature, IHDR: the profile must precede the pixels
-    extra = b""
     if job.icc:
         extra += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(job.icc))
     if job.dpi:
         x, y = (round(value / 0.0254) for value in job.dpi)
         extra += _png_chunk(b"pHYs", struct.pack(">IIB", x, y, 1))
+    _write_png(data, extra, job)
+
+
+def _write_png(data: bytes, extra: bytes, job: _Job) -> None:
+    """With further chunks."""
+    after_header = 8 + 25  # signature, IHDR: the profile must precede the pixels
     with job.path.open("xb") as file:
         file.write(data[:after_header])
         file.write(extra)
@@ -305,27 +341,46 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 def _webp(array: np.ndarray, bits: int, job: _Job) -> None:
     values = to_steps(array, bits)
     # exact: keep the colours under alpha 0, they matter when the cut-out is scaled
-    lossless = values.ndim == 3 and values.shape[2] == 4
-    options: dict[str, Any] = {"lossless": lossless, "quality": 80 if lossless else 95}
-    if job.dpi:  # EXIF is the only place for it
-        options["exif"] = exif = Image.Exif()
-        exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = job.dpi
-        exif[ExifTags.Base.ResolutionUnit] = 2  # inch
+    lossless = values.ndim == 3 and values.shape[2] == 4 and job.quality is None
+    default = 80 if lossless else 95  # of lossless files it is the effort
+    options: dict[str, Any] = {"lossless": lossless, "quality": job.quality or default}
+    if job.dpi or job.crop:  # EXIF is the only place for it
+        options["exif"] = _exif(job)
     _pillow(values, job, "WEBP", exact=True, **options)
 
 
 def _jpeg(array: np.ndarray, bits: int, job: _Job) -> None:
     if array.ndim == 3 and array.shape[2] == 4:
         raise OutputError(f"{job.name}: JPEG has no transparency; use {_WITH_ALPHA}")
-    more = {"dpi": tuple(round(value) for value in job.dpi)} if job.dpi else {}
-    _pillow(to_steps(array, bits), job, "JPEG", quality=95, subsampling=0, **more)
+    more: dict[str, Any] = {}
+    if job.dpi:
+        more["dpi"] = tuple(round(value) for value in job.dpi)
+    if job.crop:
+        more["exif"] = _exif(job)
+    quality = job.quality or 95
+    _pillow(to_steps(array, bits), job, "JPEG", quality=quality, subsampling=0, **more)
+
+
+def _exif(job: _Job) -> Image.Exif:
+    """Resolution and place."""
+    exif = Image.Exif()
+    if job.dpi:
+        exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = job.dpi
+        exif[ExifTags.Base.ResolutionUnit] = 2  # inch
+    for tag, value in (exif_tags(job.crop, job.dpi) if job.crop else {}).items():
+        exif[tag] = value
+    return exif
 
 
 def _pillow(values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
     with job.path.open("xb") as file:
-        # None would not do: it stands for the profile of the image, not for none
-        options |= {"icc_profile": job.icc} if job.icc else {}
-        Image.fromarray(np.ascontiguousarray(values)).save(file, fmt, **options)
+        _pillow_into(file, values, job, fmt, **options)
+
+
+def _pillow_into(file: BinaryIO, values: np.ndarray, job: _Job, fmt: str, **options: Any) -> None:
+    # None would not do: it stands for the profile of the image, not for none
+    options |= {"icc_profile": job.icc} if job.icc else {}
+    Image.fromarray(np.ascontiguousarray(values)).save(file, fmt, **options)
 
 
 def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
@@ -340,6 +395,8 @@ def _tiff(array: np.ndarray, bits: int, job: _Job) -> None:
         options["extrasamples"] = ["assocalpha" if job.premultiplied else "unassalpha"]
     if job.dpi:
         options |= {"resolution": job.dpi, "resolutionunit": "INCH"}
+    if job.crop:
+        options["extratags"] = tiff_tags(job.crop, job.dpi)
     tifffile.imwrite(
         job.path,
         np.ascontiguousarray(values),
@@ -367,6 +424,8 @@ def _exr(array: np.ndarray, bits: int, job: _Job) -> None:
         values = _as_halves(values, job.name)
     channel = "Y" if values.ndim == 2 else "RGBA"[: values.shape[2]]
     stored = np.ascontiguousarray(values, dtype=np.float16 if bits == 16 else np.float32)
+    if job.crop:
+        header |= exr_windows(job.crop)
     job.path.open("xb").close()  # so that a folder that cannot be written says why
     try:
         with openexr.File(header, {channel: stored}) as file:

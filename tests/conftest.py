@@ -1,7 +1,11 @@
 """What every test relies on."""
 
 import contextlib
+import gc
+import os
 import signal
+
+from hypothesis import HealthCheck, settings
 
 
 def _hear_signals() -> None:
@@ -26,3 +30,22 @@ _PYTHON_IGNORES = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ"
 
 with contextlib.suppress(ValueError):  # not in the main thread, where it was done before
     _hear_signals()
+
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Each has its share of the cores. More threads than cores wait for each other by spinning.
+    share = max(1, (os.cpu_count() or 1) // int(workers))
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
+
+# How long an example takes is the machine's business.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """Keep garbage collections short: none looks again at what the tests' modules hold.
+
+    Every matte makes one, and among all of torch, gradio and pytest it takes longer than a small
+    network.
+    """
+    gc.collect()
+    gc.freeze()

@@ -18,8 +18,9 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
-PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers"}
+PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
 PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
+NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "shared_folder"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
@@ -31,7 +32,8 @@ LAYERS: dict[str, set[str]] = {
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
-    "bands": set(),
+    "thickness": set(),
+    "bands": {"thickness"},
     "labels": {"errors"},
     "grey_levels": {"notes"},
     "mask_shapes": {"errors", "images"},
@@ -43,7 +45,12 @@ LAYERS: dict[str, set[str]] = {
     "multilevel": set(),
     "foreground": PICTURES | {"errors", "memory", "multilevel", "torch_state", "waiting"},
     "compositing": PICTURES | {"errors"},
-    "matte": PICTURES | {"compositing", "display", "errors", "foreground", "views"},
+    "bleed": set(),
+    "spill": PICTURES | {"display", "errors"},
+    "edges": {"errors", "spill"},
+    "shaping": PICTURES | {"bleed", "edges", "errors", "foreground", "matte", "spill"},
+    "matte": PICTURES
+    | {"compositing", "display", "edges", "errors", "foreground", "shaping", "spill", "views"},
     "views": PICTURES | {"compositing", "errors"},
     "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
@@ -53,14 +60,22 @@ LAYERS: dict[str, set[str]] = {
     | {"torch_state"},
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
-    | {"labels"},
+    | {"edges", "labels", "spill"},
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "memory", "waiting", "masks"},
+    | {"compositing", "display", "edges", "memory", "waiting", "masks"},
+    "folder_scan": {"decoding", "errors"},
+    "name_words": {"folder_scan"},
+    **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
+    "pair_pattern": NAMES | {"decoding", "errors"},
+    "claims": set(),
     "batch_report": set(),
+    "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
+    "batch_places": {"batch_plan", "claims"},
     "batch": PICTURES
-    | {"batch_report", "errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
-    | {"labels"},
+    | {"batch_places", "batch_plan", "batch_report", "claims"}
+    | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
+    | {"edges", "labels"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
     "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}

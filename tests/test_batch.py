@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.batch import BatchOptions, plan_batch, run_batch
+from mematte_plugin.batch import BatchOptions, run_batch
+from mematte_plugin.batch_plan import plan_batch
 from mematte_plugin.batch_report import BatchItem, BatchReport
 from mematte_plugin.errors import (
     InputError,
@@ -85,6 +86,22 @@ def test_every_photo_is_cut_with_the_trimap_of_its_name(folders, pipeline):
     with Image.open(out / "a.png") as image:
         assert image.mode == "RGBA"
         assert image.size == (40, 48)
+
+
+def test_one_object_of_every_mask_is_cut(folders, pipeline):
+    photos, guides, out = folders
+    photo_at(photos / "a.png")
+    labels = np.zeros((48, 40), np.uint8)
+    labels[8:20, 10:30], labels[28:40, 10:30] = 1, 2
+    Image.fromarray(labels).save(guides / "a.png")
+    failed = run_batch(photos, guides, out, BatchOptions(masks=True), load=lambda: pipeline)
+    assert "is a map of 2 objects" in failed.items[0].reason
+    options = BatchOptions(masks=True, objects=[2], kind="alpha", inside=1, outside=1, unit="px")
+    assert run_batch(photos, guides, out, options, load=lambda: pipeline).count("done") == 1
+    with Image.open(out / "a_alpha.png") as image:
+        alpha = np.asarray(image)
+    assert (alpha[30:38, 12:28] == 255).all()
+    assert (alpha[:25] == 0).all()
 
 
 def test_masks_become_trimaps(folders, pipeline):
@@ -166,14 +183,19 @@ def test_existing_outputs_are_skipped_without_loading_the_network(folders, pipel
     assert (out / "a.png").stat().st_mtime_ns > before
 
 
-def test_photos_of_one_name_do_not_overwrite_each_other(folders, pipeline):
+def test_photos_that_would_have_one_result_are_refused_before_the_work(folders):
     photos, guides, out = folders
     photo_at(photos / "a.jpg")
     photo_at(photos / "a.png")
     trimap_at(guides / "a.png")
-    report = run_batch(photos, guides, out, load=lambda: pipeline)
-    assert statuses(report) == {"a.jpg": "done", "a.png": "failed"}
-    assert "same name as a.jpg" in report.failed[0].reason
+    with pytest.raises(InputError, match=r"a\.png: would have the same result as a\.jpg"):
+        plan_batch(photos, guides, out, BatchOptions())
+    # The remedy of the message.
+    with pytest.raises(InputError, match=r"--pair '(.*)'") as refused:
+        plan_batch(photos, guides, out, BatchOptions())
+    pair = str(refused.value).split("'")[1]
+    (job,) = plan_batch(photos, guides, out, BatchOptions(pair=pair)).jobs
+    assert (job.photo.name, job.guide) == ("a.jpg", guides / "a.png")
 
 
 def test_two_trimaps_for_one_photo_are_not_guessed_about(folders):
@@ -181,7 +203,7 @@ def test_two_trimaps_for_one_photo_are_not_guessed_about(folders):
     photo_at(photos / "a.jpg")
     trimap_at(guides / "a.png")
     trimap_at(guides / "a.bmp")
-    (job,) = plan_batch(photos, guides, out, BatchOptions())
+    (job,) = plan_batch(photos, guides, out, BatchOptions()).jobs
     assert job.guide is None
     assert "has 2 trimaps (a.bmp, a.png" in job.problem
 
@@ -191,7 +213,7 @@ def test_photos_and_trimaps_may_share_a_folder(folders):
     photo_at(photos / "a.png")
     trimap_at(photos / "a_trimap.png")
     photo_at(photos / "b.png")
-    jobs = plan_batch(photos, photos, out, BatchOptions())
+    jobs = plan_batch(photos, photos, out, BatchOptions()).jobs
     assert [(job.photo.name, job.guide and job.guide.name) for job in jobs] == [
         ("a.png", "a_trimap.png"),
         ("b.png", None),
@@ -202,7 +224,7 @@ def test_umlauts_match_in_either_spelling(folders):
     photos, guides, out = folders
     photo_at(photos / (unicodedata.normalize("NFC", "müller") + ".png"))
     trimap_at(guides / (unicodedata.normalize("NFD", "müller") + ".png"))
-    (job,) = plan_batch(photos, guides, out, BatchOptions())
+    (job,) = plan_batch(photos, guides, out, BatchOptions()).jobs
     assert job.guide is not None
 
 
@@ -285,7 +307,7 @@ def test_a_read_only_place_for_the_results_is_seen_at_once(folders, monkeypatch,
         plan_batch(photos, guides, out, BatchOptions())
     if made:  # nothing is to be written there
         (out / "a.png").write_text("done")
-        assert len(plan_batch(photos, guides, out, BatchOptions())) == 1
+        assert len(plan_batch(photos, guides, out, BatchOptions()).jobs) == 1
 
 
 def test_an_output_folder_that_cannot_be_made_ends_the_batch(folders, pipeline, monkeypatch):
@@ -374,8 +396,8 @@ def test_a_killed_batch_goes_on_where_it_stopped(folders, pipeline, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     left = sorted(p.name for p in out.iterdir())
     assert left[-1] == "a.png"
-    assert len(left) == 2
-    assert left[0].startswith(".b.png.")
+    assert len(left) == 3  # the claim and the unfinished file
+    assert all(name.startswith(".b.png.") for name in left[:-1])
     report = run_batch(photos, guides, out, load=lambda: pipeline)
     assert statuses(report) == {"a.png": "skipped", "b.png": "done", "c.png": "done"}
     assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]

@@ -83,7 +83,7 @@ def test_trained_routers_can_be_forced_too() -> None:
     assert run(scene.image, scene.trimap).kept == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("name", {*CPU_METHODS, *CUDA_METHODS, "model:mematte-tiny:fp32"})
+@pytest.mark.parametrize("name", sorted({*CPU_METHODS, *CUDA_METHODS, "model:mematte-tiny:fp32"}))
 def test_a_method_is_named_as_it_is_parsed(name: str) -> None:
     assert parse_method(name).name == name
 
@@ -119,6 +119,7 @@ def small_run(out: Path, **changes: Any) -> Any:
     return json.loads(out.read_text())["results"] if out.exists() else []
 
 
+@pytest.mark.slow
 def test_a_comparison_is_written_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "results" / "here.json"
     both = f"{OURS},official:small:fp32:0.25"
@@ -189,6 +190,7 @@ def test_an_error_is_one_line_and_a_usage_code() -> None:
 # ---- retention -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_retention_curve_is_written_and_goes_on(tmp_path: Path) -> None:
     folder = photographs(tmp_path / "photos", "disc", widths=(6,))
     out = tmp_path / "curve.json"

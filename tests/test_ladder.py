@@ -277,6 +277,7 @@ def test_a_pipeline_is_as_good_as_new_after_giving_up(
 # ---- budgets -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_random_budgets_and_sizes_give_the_same_alpha_or_name_the_least_budget() -> None:
     network = random_network(guidance="flow")
     pipe = MattingPipeline(network, device="cpu")

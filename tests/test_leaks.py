@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .memory.processes import run_python
 from .patience import PATIENCE
 
@@ -26,5 +28,6 @@ print(run(160) - early)
 """
 
 
+@pytest.mark.slow
 def test_two_hundred_mattes_of_any_size_leave_nothing_behind() -> None:
     assert int(run_python(CODE, timeout=PATIENCE)) < 10_000_000

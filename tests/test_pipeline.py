@@ -18,6 +18,7 @@ from mematte_plugin import (
     MEMatteError,
     MEMatteWarning,
     SettingError,
+    collect_notes,
     cut,
     pipeline,
     plan_memory,
@@ -292,3 +293,42 @@ def test_cut_takes_a_mask_a_trimap_or_the_photos_own_alpha(
         cut(image, model=model)
     with pytest.raises(InputError, match="both"):
         cut(image, trimap, mask=mask, model=model)
+
+
+# ---- the photo's own transparency ----------------------------------------------------------------
+
+
+def _transparent() -> tuple[np.ndarray, np.ndarray]:
+    """A photo whose right half was cut away before, softly, and a trimap over all of it."""
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    photo[..., 3] = np.linspace(510, 0, 64).clip(0, 255)
+    trimap = np.full((64, 64), 128, np.uint8)
+    trimap[:16], trimap[48:] = 0, 255
+    return photo, trimap
+
+
+def test_nothing_is_more_opaque_than_in_the_photo() -> None:
+    photo, trimap = _transparent()
+    pipe = MattingPipeline(random_network(), device="cpu")
+    plain = pipe(photo[..., :3], trimap).alpha
+    with pytest.warns(MEMatteWarning, match="its own transparency caps the matte, also on 496 pix"):
+        capped = pipe(photo, trimap).alpha
+    np.testing.assert_array_equal(capped, np.minimum(plain, photo[..., 3] / np.float32(255)))
+    photo[..., 3] = 255
+    np.testing.assert_array_equal(pipe(photo, trimap).alpha, plain)
+
+
+def test_it_caps_a_trimap_that_knows_everything_and_no_mask_that_it_is_itself() -> None:
+    photo, trimap = _transparent()
+    trimap[16:48] = 0
+    with collect_notes() as notes:
+        capped = cut(photo, trimap).alpha
+    assert any("its own transparency caps" in note for note in notes)
+    np.testing.assert_array_equal(capped[48:], photo[48:, :, 3] / np.float32(255))
+    photo[..., 3] = 0
+    photo[20:44, 20:44, 3] = 255
+    own = cut(photo, inside=2, outside=6, unit="px").alpha  # a rough mask, whose band may reach out
+    assert own[32, 32] == 1
+    given = cut(photo, mask=photo[..., 3], inside=2, outside=6, unit="px").alpha
+    assert (given <= photo[..., 3] / 255).all()
+    assert own.sum() >= given.sum()

@@ -39,8 +39,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("mask.png", "astronaut_mask.png"),
     ]:
         shutil.copy(EXAMPLES / example, tmp_path / name)
-    for name in ("photos", "trimaps"):
+    for name in ("photos", "trimaps", "shot", "mattes"):
         (tmp_path / name).mkdir()
+    shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "shot" / "0001.jpg")
+    shutil.copy(EXAMPLES / "astronaut_mask.png", tmp_path / "mattes" / "0000.png")
     shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "photos" / "one.jpg")
     shutil.copy(EXAMPLES / "astronaut_trimap.png", tmp_path / "trimaps" / "one.png")
     for name, example in [

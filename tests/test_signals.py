@@ -22,6 +22,7 @@ signal.raise_signal(signal.SIGHUP)  # no terminal, no matter
 subprocess.run([sys.executable, "-c", sys.argv[2]], check=True)
 """
 CHILD = """
+import signal
 print(*sorted(s.name for s in signal.valid_signals() if signal.getsignal(s) == signal.SIG_IGN))
 print(*signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, cast
@@ -14,17 +15,29 @@ from .options import (
     DEFAULT_MODEL,
     AsJson,
     Bits,
+    Choke,
+    Colors,
+    Crop,
+    Despill,
     Device,
     Dtype,
+    Feather,
     GuideLayer,
+    InputSpace,
     Inside,
     Layer,
+    Levels,
+    Margin,
     MemoryBudget,
     Model,
+    Object,
     Outside,
+    Premultiplied,
+    Quality,
     RetentionText,
     Unit,
     budget_of,
+    edge_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -32,7 +45,16 @@ from .options import (
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..batch_report import BatchItem, BatchReport
+    from ..batch_plan import BatchJob
+    from ..batch_report import BatchItem, BatchReport, Status
+    from ..pipeline import MattingPipeline
+
+_WORDS: dict[Status, str] = {
+    "done": "done",
+    "elsewhere": "done by another run",
+    "skipped": "skipped",
+    "failed": "failed",
+}
 
 
 def batch(
@@ -50,7 +72,9 @@ def batch(
     trimaps: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder of trimaps: for hair.jpg, hair.png or hair_trimap.png."
+            metavar="DIR",
+            help="Folder of trimaps: for hair.jpg, hair.png or hair_trimap.png; for plate.0001.exr,"
+            " trimap.0001.png.",
         ),
     ] = None,
     masks: Annotated[
@@ -58,21 +82,49 @@ def batch(
         typer.Option(
             metavar="DIR",
             help="Instead of trimaps, a folder of rough masks: for hair.jpg, hair.png or"
-            " hair_mask.png.",
+            " hair_mask.png. In the folder of the photos itself, hair_mask is a mask where there is"
+            " a photo hair.",
         ),
     ] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHOTO:GUIDE",
+            help="How the names belong together, where they do not tell:"
+            " '{name}_plate.{n}:{name}_matte.{n}'. {n} is a number of any padding, {n-1} one less,"
+            " * what does not matter.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive",
+            help="Also the photos in folders inside DIR; the results are laid out in the same way.",
+        ),
+    ] = False,
     alpha: Annotated[
         bool, typer.Option("--alpha", help="Write only the opacity, as hair_alpha.png.")
     ] = False,
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
     ] = "png",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
     layer: Layer = None,
     mask_layer: GuideLayer = None,
+    input_space: InputSpace = None,
+    levels: Levels = None,
+    choke: Choke = 0.0,
+    feather: Feather = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: Crop = False,
+    margin: Margin = None,
+    premultiplied: Premultiplied = None,
     bits: Bits = None,
+    quality: Quality = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -85,52 +137,82 @@ def batch(
 ) -> None:
     """Cut all photos of a folder.
 
-    Each photo is matched by name with its trimap or mask. Photos whose result exists are skipped,
-    so that a batch that was stopped goes on with the same command. One that fails does not stop
-    the others; the exit code is 1 if any did.
+    Each photo is matched by name with its trimap or mask; what does not pair is told before the
+    work begins. Photos whose result exists are skipped, so that a batch that was stopped goes on
+    with the same command, and several of them may work on one folder at once. One that fails does
+    not stop the others; the exit code is 1 if any did.
 
     \b
-    Example:
+    Examples:
       mematte batch photos --trimaps trimaps -o cutouts
+      mematte batch plates --masks mattes -o cutouts --pair '{n}:{n-1}'
     """
     start = perf_counter()
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
     if masks is None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
-    import_torch()
-    from ..batch import BatchOptions, cut_all, plan_batch
-    from ..batch_report import BatchReport
-    from ..pipeline import MattingPipeline
-    from ..weights.load import resolve
+    # Names are looked at before torch is imported, which takes seconds.
+    from ..batch import BatchOptions, cut_all
+    from ..batch_plan import plan_batch
+    from ..batch_report import BatchReport, listed
 
+    edge = edge_of(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+        alpha_only=alpha,
+    )
     options = BatchOptions(
         masks=masks is not None,
+        objects=objects,
         inside=inside,
         outside=outside,
         unit=unit_of(unit),
         layer=layer,
         guide_layer=mask_layer,
+        input_space=input_space,
+        premultiplied=premultiplied,
         kind="alpha" if alpha else "cutout",
         suffix="." + suffix.lower().lstrip("."),
         bits=bits,
+        quality=quality,
+        edge=edge,
         retention=kept,
         memory_budget=budget,
         overwrite=overwrite,
+        pair=pair,
+        recursive=recursive,
     )
-    jobs = plan_batch(folder, cast(Path, trimaps or masks), output, options)
+    plan = plan_batch(folder, cast(Path, trimaps or masks), output, options)
+    for note in (*plan.notes, *plan.missing):
+        console.warn(note)
     items: list[BatchItem] = []
+    jobs = plan.jobs
     with console.progress() as report:
 
         def load() -> MattingPipeline:
+            import_torch()
+            from ..pipeline import MattingPipeline
+            from ..weights.load import resolve
+
             resolve(model, progress=report)
             return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
 
+        def wait(others: Sequence[BatchJob]) -> None:
+            report(len(items), len(jobs), "waiting for another run")
+            names = listed(job.photo.name for job in others)
+            console.tell("waiting", f"another run is at work on {names}")
+
         report(0, len(jobs), jobs[0].photo.name)
         try:
-            for item in cut_all(jobs, options, load=load):
+            for item in cut_all(plan, options, load=load, on_wait=wait):
                 items.append(item)
                 following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
                 report(len(items), len(jobs), following)
@@ -139,13 +221,13 @@ def batch(
                 f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there",
             )
             raise
-    _summarise(BatchReport(tuple(items)), output, perf_counter() - start, as_json)
+    _summarise(BatchReport(tuple(items), plan.notes), output, perf_counter() - start, as_json)
 
 
 def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool) -> None:
     for line in report.note_lines():
         console.warn(line)
-    counts = {status: report.count(status) for status in ("done", "skipped", "failed")}
+    counts: dict[str, int] = {status: report.count(status) for status in _WORDS}
     if as_json:
         listed = [
             {
@@ -162,9 +244,13 @@ def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool)
         totals = {"output": output, **counts, "seconds": round(seconds, 3)}
         console.say_json({**totals, "items": listed, "warnings": console.warned})
     else:
-        for item in report.failed:
-            console.tell("failed", f"{item.photo.name}: {item.reason}", style="red")
-        words = ", ".join(f"{number} {status}" for status, number in counts.items())
-        console.say(f"{output}: {words} in {seconds:.1f} s")
+        for line in report.failure_lines():
+            console.tell("failed", line, style="red")
+        summary = ", ".join(
+            f"{counts[status]} {words}"
+            for status, words in _WORDS.items()
+            if counts[status] or status != "elsewhere"
+        )
+        console.say(f"{output}: {summary} in {seconds:.1f} s")
     if report.failed:
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 from ..errors import SettingError
 
 if TYPE_CHECKING:
+    from ..edges import Edge
     from ..retention import Retention
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -53,10 +54,20 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist, even an input.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for other programs.")]
+Object = Annotated[
+    str | None,
+    typer.Option(
+        "--object",
+        metavar="ID,ID,…",
+        help="Of a mask that numbers objects (a label map), those that are the subject, as in 1,3;"
+        " of one that colours them, '#ff0000'.",
+    ),
+]
 Inside = Annotated[
     float | None,
     typer.Option(
-        help="With a mask: how far the uncertain band reaches into the subject. Default 2 %."
+        help="With a mask: how far the uncertain band reaches into the subject; less on thin parts,"
+        " which keep a core. Default 2 %."
     ),
 ]
 Outside = Annotated[
@@ -80,6 +91,94 @@ Bits = Annotated[
         help="Depth per channel: PNG 8 or 16, TIFF also 32, EXR 16 or 32. Default: the photo's own."
     ),
 ]
+Quality = Annotated[
+    int | None,
+    typer.Option(help="Of JPEG and WebP, 1 to 100. Default: 95; a WebP cut-out loses nothing."),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BLACK,WHITE",
+        help="Opacity up to BLACK becomes 0 and from WHITE on 1, as 0.05,0.95: takes haze out of"
+        " what should be empty.",
+        show_default=False,
+    ),
+]
+Choke = Annotated[
+    float,
+    typer.Option(
+        metavar="PIXELS",
+        help="Move the edge inward by so many pixels, also by half a one; a negative number moves"
+        " it outward.",
+    ),
+]
+Feather = Annotated[
+    float,
+    typer.Option(metavar="PIXELS", help="Blur the edge, by a Gaussian of so many pixels."),
+]
+Despill = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|COLOUR|off",
+        help="Take a screen's colour out of the edge: auto finds a green, blue or red screen in the"
+        " known background, green or '#00b140' names it.",
+    ),
+]
+Colors = Annotated[
+    str,
+    typer.Option(
+        metavar="foreground|photo",
+        help="What lies under the opacity: the subject's own colours, or the photo's pixels as they"
+        " are, also where nothing is opaque.",
+    ),
+]
+Crop = Annotated[
+    bool,
+    typer.Option(
+        "--crop",
+        help="Write only the box around the subject; the file tells where in the photo it lay.",
+    ),
+]
+Margin = Annotated[
+    int | None, typer.Option(metavar="PIXELS", help="With --crop: so much more around the subject.")
+]
+
+
+def edge_of(
+    *,
+    levels: str | None,
+    choke: float,
+    feather: float,
+    despill: str,
+    colors: str,
+    crop: bool,
+    margin: int | None,
+    alpha_only: bool,
+) -> Edge:
+    """The options about the edge as the library takes them.
+
+    Raises SettingError for what is out of its range, and for colours where there are none.
+    """
+    from ..edges import Edge
+
+    pair: Any = None
+    if levels is not None:
+        try:
+            pair = tuple(float(part) for part in levels.split(","))
+        except ValueError:
+            pair = ()
+        if len(pair) != 2:
+            raise SettingError(
+                f"--levels {levels}: give two numbers from 0 to 1 with a comma, as 0.05,0.95"
+            )
+    if margin is not None and not crop:
+        raise SettingError("--margin: is for --crop; give that too, or leave it out")
+    if alpha_only and (despill != "off" or colors != "foreground"):
+        option = "--despill" if despill != "off" else "--colors"
+        raise SettingError(f"{option}: changes colours, and an alpha has none; leave it out")
+    chosen: Any = colors
+    return Edge(pair, choke, feather, despill, chosen, crop, margin or 0)
+
 
 Layer = Annotated[
     str | None,
@@ -155,8 +254,12 @@ def unit_of(text: str | None) -> Any:
     return "%" if text is None else text
 
 
-def refuse_band(inside: float | None, outside: float | None, unit: str | None) -> None:
-    """Raises SettingError for a band beside a trimap, which would change nothing."""
+def refuse_band(
+    inside: float | None, outside: float | None, unit: str | None, objects: str | None = None
+) -> None:
+    """Raises SettingError for what is for masks beside a trimap, which would change nothing."""
+    if objects is not None:
+        raise SettingError("--object: is for masks, and a trimap is given; leave it out")
     for option, value in (("--inside", inside), ("--outside", outside), ("--unit", unit)):
         if value is not None:
             raise SettingError(

@@ -60,6 +60,7 @@ def rehearse(
     background: Any,
     bits: int | None,
     *,
+    quality: int | None = None,
     premultiplied: bool | None = None,
 ) -> None:
     """The last steps on a single pixel: what cannot work fails now and not after minutes.
@@ -83,6 +84,7 @@ def rehearse(
                 kind,
                 background=background,
                 bits=bits,
+                quality=quality,
                 premultiplied=premultiplied,
             )
     except OutputError as error:
@@ -99,6 +101,7 @@ def write_matte(
     *,
     background: Any,
     bits: int | None,
+    quality: int | None,
     overwrite: bool = False,
     linear_light: bool = False,
     premultiplied: bool | None = None,
@@ -112,16 +115,30 @@ def write_matte(
                 kind,
                 background=background,
                 bits=bits,
+                quality=quality,
                 linear_light=linear_light,
                 premultiplied=premultiplied,
             )
         )
     elif kind != "composite":
-        matte.save(target, kind=kind, bits=bits, overwrite=overwrite, premultiplied=premultiplied)
+        matte.save(
+            target,
+            kind=kind,
+            bits=bits,
+            quality=quality,
+            overwrite=overwrite,
+            premultiplied=premultiplied,
+        )
     else:
         array = matte.composite_array(background, linear_light=linear_light)
         _write_composite(
-            matte, array, target, bits=bits, overwrite=overwrite, premultiplied=premultiplied
+            matte,
+            array,
+            target,
+            bits=bits,
+            quality=quality,
+            overwrite=overwrite,
+            premultiplied=premultiplied,
         )
 
 
@@ -131,6 +148,7 @@ def _write_composite(
     target: str,
     *,
     bits: int | None,
+    quality: int | None,
     overwrite: bool,
     premultiplied: bool | None,
 ) -> None:
@@ -154,22 +172,28 @@ def _write_composite(
         primaries=way.primaries,
         dpi=photo.dpi,
         bits=bits,
+        crop=matte.crop,
+        quality=quality,
         overwrite=overwrite,
         premultiplied=premultiplied,
     )
 
 
-def write_array(array: np.ndarray, target: str, *, overwrite: bool) -> None:
+def write_array(
+    array: np.ndarray, target: str, *, overwrite: bool, icc_profile: bytes | None = None
+) -> None:
     """Write a display-encoded picture to a file or into the pipe."""
     if target == PIPE:
-        _through_file(lambda path: write_array(array, path, overwrite=False))
+        _through_file(
+            lambda path: write_array(array, path, overwrite=False, icc_profile=icc_profile)
+        )
         return
     from ..images import srgb_to_linear, to_unit
     from ..writing import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))
-    write_image(target, array, overwrite=overwrite)
+    write_image(target, array, overwrite=overwrite, icc_profile=icc_profile)
 
 
 def _through_file(write: Callable[[str], None]) -> None:

@@ -17,21 +17,31 @@ from .options import (
     DEFAULT_MODEL,
     AsJson,
     Bits,
+    Choke,
+    Colors,
+    Crop,
+    Despill,
     Device,
     Dtype,
+    Feather,
     GuideLayer,
     InputSpace,
     Inside,
     Layer,
+    Levels,
     LinearLight,
+    Margin,
     MemoryBudget,
     Model,
+    Object,
     Outside,
     Overwrite,
     Premultiplied,
+    Quality,
     RetentionText,
     Unit,
     budget_of,
+    edge_of,
     refuse_band,
     retention_of,
     unit_of,
@@ -93,15 +103,24 @@ def cut(
             " a picture. What is transparent in it stays so (in JPEG it becomes white).",
         ),
     ] = None,
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
     layer: Layer = None,
     mask_layer: GuideLayer = None,
+    levels: Levels = None,
+    choke: Choke = 0.0,
+    feather: Feather = 0.0,
+    despill: Despill = "off",
+    colors: Colors = "foreground",
+    crop: Crop = False,
+    margin: Margin = None,
     linear_light: LinearLight = False,
     input_space: InputSpace = None,
     premultiplied: Premultiplied = None,
     bits: Bits = None,
+    quality: Quality = None,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -117,6 +136,7 @@ def cut(
       mematte cut photo.jpg trimap.png
       mematte cut photo.jpg --mask mask.png -o subject.tif
       mematte cut photo.jpg trimap.png --background white -o card.jpg
+      mematte cut photo.jpg trimap.png --levels 0.05,0.95 --choke 0.5 --crop --margin 20
       cat photo.jpg | mematte cut - trimap.png -o - > cutout.png
 
     What is the subject is told by a trimap, by a rough mask, or by the photo's own transparency.
@@ -130,13 +150,23 @@ def cut(
     if linear_light and background is None:
         raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..cutting import cut as library_cut
     from ..images import read_photo
     from ..weights.load import resolve
 
+    edge = edge_of(
+        levels=levels,
+        choke=choke,
+        feather=feather,
+        despill=despill,
+        colors=colors,
+        crop=crop,
+        margin=margin,
+        alpha_only=kind == "alpha",
+    )
     with console.progress() as report:
         photo = _photo(image, input_space, layer)
         if trimap is None and mask is None and photo.alpha is None:
@@ -144,12 +174,21 @@ def cut(
         behind: Any = background
         if background is not None and os.path.isfile(background):
             behind = read_photo(background, role="background")
-        rehearse(photo.pixels[:1, :1], target, kind, behind, bits, premultiplied=premultiplied)
+        rehearse(
+            photo.pixels[:1, :1],
+            target,
+            kind,
+            behind,
+            bits,
+            quality=quality,
+            premultiplied=premultiplied,
+        )
         resolve(model, progress=report)
         matte = library_cut(
             photo,
             _source(trimap, mask_layer),
             mask=_source(mask, mask_layer),
+            objects=objects,
             inside=inside,
             outside=outside,
             unit=unit_of(unit),
@@ -159,7 +198,7 @@ def cut(
             retention=kept,
             memory_budget=budget,
             progress=report,
-        )
+        ).with_edge(edge)
         report(0, 0, "colours" if kind != "alpha" else "writing")
         write_matte(
             matte,
@@ -167,6 +206,7 @@ def cut(
             kind,
             background=behind,
             bits=bits,
+            quality=quality,
             overwrite=overwrite,
             linear_light=linear_light,
             premultiplied=premultiplied,
@@ -176,7 +216,9 @@ def cut(
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
-        facts = (f"{width}×{height}", f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
+        place = [str(matte.crop)] if matte.crop else []
+        size = [f"{width}×{height}", *place]
+        facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
         console.say(f"{target}: {', '.join(facts)}")
 
 
@@ -197,6 +239,7 @@ def trimap(
             " transparent, widened by --outside pixels (default 5).",
         ),
     ] = False,
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -222,6 +265,8 @@ def trimap(
     """
     if from_alpha and inside is not None:
         raise SettingError("--inside: has no meaning with --from-alpha; give --outside alone")
+    if from_alpha and objects is not None:
+        raise SettingError("--object: has no meaning with --from-alpha; leave it out")
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
@@ -234,6 +279,7 @@ def trimap(
     else:
         made = from_mask(
             source,
+            objects=objects,
             inside=INSIDE if inside is None else inside,
             outside=OUTSIDE if outside is None else outside,
             unit=unit_of(unit),
@@ -260,6 +306,7 @@ def routing(
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write; - writes PNG into a pipe.")
     ] = "",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -290,7 +337,7 @@ def routing(
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
     if trimap is not None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..pipeline import MattingPipeline
@@ -303,7 +350,12 @@ def routing(
         guide = _source(trimap, mask_layer)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask, mask_layer), inside=inside, outside=outside, unit=unit_of(unit)
+                photo,
+                _source(mask, mask_layer),
+                objects=objects,
+                inside=inside,
+                outside=outside,
+                unit=unit_of(unit),
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -324,7 +376,8 @@ def routing(
             for number, keep in zip(config.global_blocks, matte.routing, strict=True)
         ]
         sheet = routing_sheet(photo.for_network(), matte.routing, captions, patch=config.patch_size)
-        write_array(sheet, target, overwrite=overwrite)
+        profile = None if photo.to_display else photo.icc_profile
+        write_array(sheet, target, overwrite=overwrite, icc_profile=profile)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, **_facts(matte, seconds)})

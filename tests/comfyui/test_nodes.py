@@ -6,6 +6,7 @@ It is not ComfyUI: what a node returns is asserted, the rest in the tests with t
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 import mematte_plugin
+from mematte_plugin.edges import shape_alpha
 from tests.comfyui.pictures import mask, photo, trimap
 from tests.comfyui.server import REPOSITORY
 
@@ -149,6 +151,16 @@ def test_a_band_in_pixels(pack: SimpleNamespace) -> None:
     assert torch.equal(preview, three[..., None].expand(1, 60, 60, 3))  # no picture: the trimap
 
 
+def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
+    rough = (mask(H, W) >= 0.5).float()
+    for count in (1, 2):
+        bright, dim = (
+            pack.run("MEMatteTrimapFromMask", mask=values.repeat(count, 1, 1), **BAND)[0]
+            for values in (rough, rough * 38 / 255)
+        )
+        assert torch.equal(bright, dim)
+
+
 def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
     pictures, masks = photo(H, W, count=2), mask(H, W).repeat(2, 1, 1)
     masks[1] = masks[1].roll(9, dims=1)
@@ -177,6 +189,55 @@ def test_colours_of_any_alpha(pack: SimpleNamespace) -> None:
     assert torch.equal(cutout[..., 3], alpha)
 
 
+def test_edges_are_the_cores(pack: SimpleNamespace, model: Any) -> None:
+    given = {"model": model, "image": photo(H, W), "trimap": trimap(H, W)}
+    alpha = pack.run("MEMatteMatting", **given)[0]
+    options = {"levels_black": 0.1, "levels_white": 0.9, "choke": 0.5, "feather": 1.0}
+    shaped, foreground, cutout, _ = pack.run("MEMatteMatting", **given, **options)
+    edge = mematte_plugin.Edge(levels=(0.1, 0.9), choke=0.5, feather=1.0)
+    expected = shape_alpha(alpha[0].numpy(), edge)
+    assert torch.allclose(shaped[0], torch.from_numpy(expected), atol=1e-6)
+    assert not torch.equal(shaped, alpha)
+    assert torch.equal(cutout[..., :3], foreground)
+    own = pack.run("MEMatteMatting", **given, colors="photo")[1]
+    assert torch.equal(own, given["image"])
+    with pytest.raises(Exception, match=r"levels \(0.9, 0.2\)"):
+        pack.run("MEMatteMatting", **given, levels_black=0.9, levels_white=0.2)
+
+
+def test_a_batch_is_cropped_to_one_box(pack: SimpleNamespace) -> None:
+    masks = torch.zeros(3, H, W)
+    masks[0, 20:50, 30:60] = 1
+    masks[1, 40:70, 50:90] = 1
+    given = {"image": photo(H, W, count=3), "mask": masks}
+    whole = pack.run("MEMatteMaskToAlpha", **given)
+    alpha, foreground, cutout, report = pack.run(
+        "MEMatteMaskToAlpha", **given, crop=True, crop_margin=2
+    )
+    _, height, width = alpha.shape
+    assert foreground.shape == (3, height, width, 3)
+    assert cutout.shape == (3, height, width, 4)
+    assert height < H
+    found = re.search(r"cropped to (\d+)×(\d+) at (\d+), (\d+) of 131×97", report)
+    assert found is not None
+    left, top = int(found[3]), int(found[4])
+    assert (int(found[1]), int(found[2])) == (width, height)
+    assert torch.equal(alpha, whole[0][:, top : top + height, left : left + width])
+
+
+def test_a_screens_light_is_taken_out(pack: SimpleNamespace) -> None:
+    alpha = torch.zeros(1, 80, 80)
+    alpha[:, 20:60, 20:60] = 0.6
+    alpha[:, 26:54, 26:54] = 1
+    subject, screen = torch.tensor([0.5, 0.55, 0.45]), torch.tensor([0.0, 0.7, 0.25])
+    picture = alpha[..., None] * subject + (1 - alpha[..., None]) * screen
+    edge = (alpha > 0) & (alpha < 1)
+    for choice in ("auto", "green"):
+        clean = pack.run("MEMatteForeground", image=picture, alpha=alpha, despill=choice)[0]
+        excess = clean[..., 1] - clean[..., [0, 2]].mean(dim=-1)
+        assert float(excess[edge].max()) < 0.01
+
+
 def test_over_a_colour_or_a_picture(pack: SimpleNamespace) -> None:
     front, alpha = torch.ones(2, 8, 10, 3), torch.zeros(1, 8, 10)
     alpha[:, :, 5:] = 0.5
@@ -189,6 +250,11 @@ def test_over_a_colour_or_a_picture(pack: SimpleNamespace) -> None:
     )[0]
     assert float(over[0, :, :5].max()) == 0
     assert float(over[1].min()) == 1
+    light = pack.run(
+        "MEMatteComposite", foreground=front, alpha=alpha, background=behind, linear_light=True
+    )[0]
+    assert torch.allclose(light[0, :, 5:], torch.tensor(0.7354), atol=1e-4)  # half of white's light
+    assert torch.equal(light[0, :, :5], over[0, :, :5])
 
 
 def test_a_map_for_each_block_and_frame(pack: SimpleNamespace, model: Any) -> None:

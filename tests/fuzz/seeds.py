@@ -70,6 +70,8 @@ def _png16() -> Iterator[tuple[str, bytes]]:
     for channels in (1, 3, 4):
         deep = pixels(*SIZE, channels, dtype=np.uint16)
         yield f"png16_{channels}.png", cv2.imencode(".png", deep)[1].tobytes()
+    light = pixels(*SIZE, 3, dtype=np.float32)
+    yield "hdr.hdr", cv2.imencode(".hdr", light)[1].tobytes()
 
 
 def _tiff() -> Iterator[tuple[str, bytes]]:
@@ -129,6 +131,7 @@ def _exr() -> Iterator[tuple[str, bytes]]:
     yield "exr_rgb.exr", exr_bytes({"RGB": colour[..., :3].astype(np.float32)})
     yield "exr_y.exr", exr_bytes({"Y": grey})
     yield "exr_a.exr", exr_bytes({"A": grey})
+    yield "exr_ids.exr", exr_bytes({"id": (grey > 0.5).astype(np.uint32)})
     layered = {f"ViewLayer.Combined.{c}": grey for c in "RGBA"}
     yield "exr_layer.exr", exr_bytes(layered)
 
@@ -147,6 +150,14 @@ def _plugins() -> Iterator[tuple[str, bytes]]:
     except ImportError:
         return
     yield "jxl.jxl", bytes(imagecodecs.jpegxl_encode(np.asarray(rgb)))
+    deep = pixels(16, 16, 3, dtype=np.uint16)
+    yield "jxl16.jxl", bytes(imagecodecs.jpegxl_encode(deep, usecontainer=True))
+    yield "avif10.avif", bytes(imagecodecs.avif_encode(deep >> 6, bitspersample=10, speed=9))
+    try:
+        import rawpy  # noqa: F401
+    except ImportError:
+        return
+    yield "raw.dng", dng_bytes(pixels(32, 48, 3, dtype=np.float64))
     for compression in ("lzw", "zstd", "packbits", "lzma", "webp", "jpeg"):
         eight = compression in ("webp", "jpeg")
         array = pixels(32, 16, 3, dtype="u1" if eight else "u2")
@@ -154,6 +165,39 @@ def _plugins() -> Iterator[tuple[str, bytes]]:
             f"tiff_{compression}.tif",
             tiff_bytes(array, photometric="rgb", compression=compression),
         )
+
+
+def dng_bytes(light: np.ndarray, orientation: int = 1) -> bytes:
+    """A camera raw file of a Bayer sensor from linear light (H, W, 3) with sRGB's primaries."""
+    balance = np.array((2.0, 1.0, 1.5))  # what the sensor lacks in red and blue
+    seen = light / balance
+    mosaic = seen[..., 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
+    to_rgb = np.array(
+        [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+    )
+
+    def ratios(values: Any) -> tuple[int, ...]:
+        return tuple(int(v) for value in values for v in (round(value * 10000), 10000))
+
+    tags = [
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50708, "s", 0, "Test", True),
+        (50721, "2i", 9, ratios((to_rgb / balance[:, None]).ravel()), True),
+        (50728, "2I", 3, ratios(1 / balance), True),
+        (50778, "H", 1, 21, True),
+        (50714, "H", 1, 512, True),
+        (50717, "H", 1, 16383, True),
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50710, "B", 3, (0, 1, 2), True),
+        (50711, "H", 1, 1, True),
+        (274, "H", 1, orientation, True),
+        (271, "s", 0, "Test", True),
+        (272, "s", 0, "Test", True),
+    ]
+    stored = np.rint(512 + mosaic * (16383 - 512)).astype(np.uint16)
+    return tiff_bytes(stored, photometric=32803, extratags=tags)
 
 
 def _heif(pillow_heif: Any, rgb: Image.Image) -> bytes:

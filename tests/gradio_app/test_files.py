@@ -31,7 +31,7 @@ from tests.patience import PATIENCE, until
 @pytest.fixture
 def brief(tmp_path: Path) -> Iterator[Service]:
     """A service that keeps nothing for long."""
-    with running(tmp_path, Settings(keep_minutes=0.1)) as service:
+    with running(tmp_path, Settings(keep_minutes=0.3)) as service:
         yield service
 
 
@@ -75,6 +75,7 @@ def test_a_servers_folder_is_its_own_and_goes_with_it(
     assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_everything_old_is_deleted_while_the_service_goes_on(brief: Service) -> None:
     at_first = files_in(brief.folder)
     brief.upload(b"nobody asks for this", "abandoned.png")
@@ -103,6 +104,7 @@ def half_an_upload(service: Service) -> None:
         until(lambda: files_in(service.folder) != before)
 
 
+@pytest.mark.slow
 def test_the_end_leaves_nothing_even_in_the_middle_of_a_job(tmp_path: Path) -> None:
     with running(tmp_path, Settings()) as service:
         photo = service.upload(picture(tmp_path / "large.png", 1800, 1800))
@@ -114,6 +116,7 @@ def test_the_end_leaves_nothing_even_in_the_middle_of_a_job(tmp_path: Path) -> N
         assert "Traceback" not in service.server.text
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

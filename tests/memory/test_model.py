@@ -42,6 +42,7 @@ CHUNKS = {
     "everything": Chunking(),
     "no kernel": Chunking(tokens=512, patches=128, attention=2**20, fused=False, tile=128),
 }
+SLOW = ("flow", "tiny", "small")
 SIZES = ((320, 320), (200, 620))
 TIGHT = 0.75
 """What the count should at least be of the law, in most cases."""
@@ -114,7 +115,10 @@ def _piece(
 
 
 @pytest.mark.usefixtures("tensors_only")
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CONFIGS],
+)
 def test_no_run_holds_more_than_the_law_says_and_most_hold_nearly_that(name: str) -> None:
     config = CONFIGS[name]
     sizes = SIZES if config.embed_dim < 200 else ((200, 300),)
@@ -129,6 +133,7 @@ def test_no_run_holds_more_than_the_law_says_and_most_hold_nearly_that(name: str
     assert sum(share >= TIGHT for share in shares) >= 0.6 * len(shares), shares
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tensors_only")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_decoding_only_what_is_unknown_stays_below_the_law(dtype: torch.dtype) -> None:

@@ -153,6 +153,7 @@ def test_a_training_step_of_recomposed_crops_stays_on_the_card() -> None:
     assert silent == []
 
 
+@pytest.mark.slow
 def test_flow_alphas_take_no_more_on_a_device_than_the_law_says() -> None:
     height, width = 400, 400
     config = random_network(**GUIDED).config

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mematte_plugin import load_network
@@ -33,7 +33,7 @@ def undecided(margin: torch.Tensor, cap: int | None) -> bool:
     return close
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     height=st.integers(1, 500),

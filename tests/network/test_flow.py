@@ -169,6 +169,7 @@ def photo(name: str, kind: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None], torch.from_numpy(known)[None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the nine photographs are not there")
 @pytest.mark.parametrize("kind", ["narrow", "wide"])
 def test_brute_force_finds_on_photographs_what_the_tree_finds(

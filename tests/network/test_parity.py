@@ -45,8 +45,15 @@ def inputs(case: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
 
 
-@pytest.mark.parametrize("chunking", [Chunking(), CHUNKED], ids=["plain", "chunked"])
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize(
+    ("name", "chunking"),
+    [
+        pytest.param(name, chunking, id=f"{name}-{kind}", marks=[pytest.mark.slow] * slow)
+        for name in SINGLE
+        for kind, chunking in (("plain", Chunking()), ("chunked", CHUNKED))
+        for slow in [kind == "chunked" and name not in ("64x64", "100x150_cap20")]
+    ],
+)
 def test_alpha_and_keep_masks_are_the_official_ones(name: str, chunking: Chunking) -> None:
     case = CASES[name]
     network = mematte(case["router_bias_delta"])

@@ -172,7 +172,8 @@ def test_the_folder_holds_what_the_pool_holds(bank: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("lost", ["nothing", "everything", "the end of a file", "the right shape"])
-@pytest.mark.parametrize("step", [3, 15])  # while the pool grows, and when it has lost its first
+# While the pool grows, and when it has lost its first.
+@pytest.mark.parametrize("step", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_a_resumed_run_gets_the_same_batches(
     step: int, lost: str, bank: Path, tmp_path: Path
 ) -> None:
@@ -242,6 +243,7 @@ def test_a_wish_to_stop_is_heeded_while_the_pool_fills(bank: Path, tmp_path: Pat
     assert len(list((tmp_path / CROPS).rglob("*.npy"))) == 3
 
 
+@pytest.mark.slow
 def test_minutes_end_a_run_while_the_pool_fills(
     bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(
     assert not (tmp_path / "cut" / CROPS).exists()  # nobody needs them any more
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_the_number_of_workers(bank: Path) -> None:
     plan = recipe((64, 4, 5))
     feeds = [
@@ -210,6 +211,7 @@ def test_corrupt_pictures_are_skipped_and_counted(tmp_path: Path) -> None:
         trainer(recipe((64, 8, 2)), bank, tmp_path / "hopeless", workers=1).run()
 
 
+@pytest.mark.slow
 def test_a_student_starts_from_its_dense_teacher_and_follows_it(bank: Path, tmp_path: Path) -> None:
     trainer(recipe((64, 4, 20), network=DENSE), bank, tmp_path / "teacher").run()
     source = str(tmp_path / "teacher")
@@ -297,6 +299,7 @@ def test_the_last_step_is_always_logged(bank: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path / "13" / LOG)] == ["10", "13"]
 
 
+@pytest.mark.slow
 def test_the_retention_loss_holds_the_share_of_kept_tokens_down(bank: Path, tmp_path: Path) -> None:
     plan = recipe((64, 4, 25), lr=3e-2, retention=0.1, retention_weight=20.0, warmup=0)
     trainer(plan, bank, tmp_path, log_every=2).run()

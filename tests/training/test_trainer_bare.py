@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mematte_plugin.training.checkpoint import CHECKPOINT, load_state
 from tests.networks import SMALL
 from tests.patience import PATIENCE
@@ -44,6 +46,7 @@ sys.exit(main(sys.argv[1:]))
 '''
 
 
+@pytest.mark.slow
 def test_training_goes_on_in_slices_on_a_bare_machine(tmp_path: Path) -> None:
     small_bank(tmp_path / "bank", count=3)
     network = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
@@ -77,6 +80,7 @@ def test_training_goes_on_in_slices_on_a_bare_machine(tmp_path: Path) -> None:
     assert done.stderr.strip().splitlines()[-1].startswith("error: device 'tpu'")
 
 
+@pytest.mark.slow
 def test_processes_share_a_batch_and_stop_together(tmp_path: Path) -> None:
     small_bank(tmp_path / "bank", count=3)
     network = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}

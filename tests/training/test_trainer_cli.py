@@ -129,6 +129,7 @@ def test_bad_input_is_one_line(
     assert "unexpected" not in captured.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
     values = json.loads((folder / "recipe.json").read_text())

@@ -1,0 +1,137 @@
+"""A crop of a picture, and how each file format tells where in the whole it lay."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+X_POSITION, Y_POSITION = 286, 287
+"""TIFF's tags, which EXIF has too: the offset in units of the resolution."""
+FULL_WIDTH, FULL_HEIGHT = 33300, 33301
+"""TIFF's tags (Pixar's) that OpenImageIO and others read: the whole in pixels."""
+
+_RATIONAL, _LONG = 5, 4
+_DENOMINATOR = 10**4
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a cropped picture lay in the whole one; all in pixels."""
+
+    left: int
+    """Columns left of it."""
+    top: int
+    """Rows above it."""
+    width: int
+    """Its own width."""
+    height: int
+    """Its own height."""
+    full_width: int
+    """Width of the whole."""
+    full_height: int
+    """Height of the whole."""
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the whole."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+    @staticmethod
+    def around(crops: Sequence[Crop]) -> Crop:
+        """The smallest one that holds all of these, of pictures of one size."""
+        left, top = min(crop.left for crop in crops), min(crop.top for crop in crops)
+        right = max(crop.left + crop.width for crop in crops)
+        bottom = max(crop.top + crop.height for crop in crops)
+        first = crops[0]
+        return Crop(left, top, right - left, bottom - top, first.full_width, first.full_height)
+
+    def __str__(self) -> str:
+        return (
+            f"cropped to {self.width}×{self.height} at {self.left}, {self.top} of"
+            f" {self.full_width}×{self.full_height}"
+        )
+
+    def to_dict(self) -> dict[str, int]:
+        """The fields, JSON-ready."""
+        return {name: int(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+def crop_around(alpha: np.ndarray, margin: int, least: float) -> Crop | None:
+    """The box around every alpha of at least so much, and a margin of pixels; None where no alpha
+    has it."""
+    height, width = alpha.shape
+    seen = alpha >= least
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not rows.size:
+        return None
+    top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
+    bottom = min(height, int(rows[-1]) + 1 + margin)
+    right = min(width, int(columns[-1]) + 1 + margin)
+    return Crop(left, top, right - left, bottom - top, width, height)
+
+
+# ---- in files ------------------------------------------------------------------------------------
+
+
+def png_chunks(crop: Crop) -> list[tuple[bytes, bytes]]:
+    """oFFs, a registered chunk; and caNv, from which ImageMagick takes the whole's size."""
+    place = (crop.full_width, crop.full_height, crop.left, crop.top)
+    return [
+        (b"oFFs", struct.pack(">iiB", crop.left, crop.top, 0)),  # 0: pixels
+        (b"caNv", struct.pack(">IIii", *place)),
+    ]
+
+
+def tiff_tags(crop: Crop, dpi: tuple[float, float] | None) -> list[tuple[int, int, int, Any, bool]]:
+    """Extra tags as tifffile takes them: offset in units of the resolution, size of the whole."""
+    x, y = _positions(crop, dpi)
+    return [
+        (X_POSITION, _RATIONAL, 1, (x.numerator, x.denominator), True),
+        (Y_POSITION, _RATIONAL, 1, (y.numerator, y.denominator), True),
+        (FULL_WIDTH, _LONG, 1, crop.full_width, True),
+        (FULL_HEIGHT, _LONG, 1, crop.full_height, True),
+    ]
+
+
+def exif_tags(crop: Crop, dpi: tuple[float, float] | None) -> dict[int, Any]:
+    """The same in EXIF, for JPEG and WebP, which have no place of their own."""
+    from PIL.TiffImagePlugin import IFDRational
+
+    x, y = (IFDRational(at.numerator, at.denominator) for at in _positions(crop, dpi))
+    return {
+        X_POSITION: x,
+        Y_POSITION: y,
+        FULL_WIDTH: crop.full_width,
+        FULL_HEIGHT: crop.full_height,
+    }
+
+
+def exr_windows(crop: Crop) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The data window inside the display window."""
+
+    def window(left: int, top: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        first, last = (left, top), (left + width - 1, top + height - 1)
+        return np.array(first, np.int32), np.array(last, np.int32)
+
+    return {
+        "dataWindow": window(crop.left, crop.top, crop.width, crop.height),
+        "displayWindow": window(0, 0, crop.full_width, crop.full_height),
+    }
+
+
+def _positions(crop: Crop, dpi: tuple[float, float] | None) -> tuple[Fraction, Fraction]:
+    """Offsets in inches, or in pixels where there is no resolution."""
+    across, down = (
+        Fraction(value).limit_denominator(_DENOMINATOR) if value > 0 else Fraction(1)
+        for value in dpi or (1.0, 1.0)
+    )
+    x, y = crop.left / across, crop.top / down
+    return x.limit_denominator(_DENOMINATOR), y.limit_denominator(_DENOMINATOR)
