@@ -79,8 +79,10 @@ def band_and_lost(
             if kept.any():
                 band &= ~kept
                 if inside:
-                    bridges = _bridges((depth > 0) & ~band, kept, width, depth, allowed)
-                    band &= ~bridges if hair is None else ~bridges | hair
+                    at = _around(kept, math.ceil(3 * width))
+                    sure = (depth[at] > 0) & ~band[at]
+                    bridges = _bridges(sure, kept[at], width, depth[at], allowed[at])
+                    band[at] &= ~bridges if hair is None else ~bridges | hair[at]
         part[band] = 128
     corner = (near[1].start, near[0].start)
     return trimap, _lost(parts[0], part == 255, hair, corner, _SEEN * grain * grain)
