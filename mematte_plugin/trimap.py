@@ -347,8 +347,8 @@ def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
         if known[0] and known[1]:
             warn_user(
                 f"{name}: has no grey: nothing is unknown, and it becomes the alpha itself, with"
-                " its hard edge; if it is a mask, give it as one (--mask, mask=, from_mask), and a"
-                " band along its edge is found out"
+                " its hard edge; if it is a mask, give it as one (--mask, mask=, in ComfyUI Trimap"
+                " from Mask), and a band along its edge is found out"
             )
         elif known[0]:
             warn_user(f"{name}: is all foreground (white); nothing is cut away")
@@ -374,7 +374,8 @@ def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
     elif _is_hairline(trimap, soft):
         warn_user(
             f"{name}: has grey only along edges, {HAIRLINE} pixels wide at most, as a mask has; if"
-            " it is one, give it as one (--mask, mask=, from_mask), and a wider band is found out"
+            " it is one, give it as one (--mask, mask=, in ComfyUI Trimap from Mask), and a wider"
+            " band is found out"
         )
 
 
