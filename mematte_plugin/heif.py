@@ -52,7 +52,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Decoded:
     if channels in ("LA", "La"):
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     icc = picture.info.get("icc_profile") or None
-    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), icc), name)
+    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), icc, lossy=True), name)
 
 
 def _opened(data: bytes, name: str) -> Any:
