@@ -12,6 +12,7 @@ from .decoded import (
     Header,
     check_size,
     drop_foreign_icc,
+    is_unsupported,
     scaled_bits,
     short,
     unpremultiply,
@@ -67,7 +68,7 @@ def _opened(data: bytes, name: str) -> Any:
     try:
         file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     except Exception as error:
-        if "nsupported" not in str(error):
+        if not is_unsupported(error):
             raise InputError(
                 f"{name}: the HEIC picture is damaged or cut off ({short(error)}); copy it again"
             ) from error

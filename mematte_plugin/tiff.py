@@ -26,6 +26,7 @@ from .decoded import (
     check_size,
     clean_dpi,
     drop_foreign_icc,
+    is_unsupported,
     scaled_bits,
     unpremultiply,
     upright,
@@ -282,8 +283,7 @@ def _samples(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
         bare = int(page.compression) == _LZW and not has_imagecodecs()
         samples: np.ndarray = _by_segments(page, data) if bare else page.asarray()
     except (ImportError, NotImplementedError, ValueError) as error:
-        codec = "imagecodecs" in str(error) or "is not available" in str(error)
-        if isinstance(error, ValueError) and not codec:
+        if isinstance(error, ValueError) and not is_unsupported(error):
             raise
         by_pillow = _by_pillow(page, layout, data)
         if by_pillow is None:

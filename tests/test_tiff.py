@@ -244,6 +244,19 @@ def test_what_is_no_picture_is_named(options: dict[str, Any], named: str) -> Non
     assert "damaged" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("number", "named"), [(32809, "THUNDERSCAN"), (34661, "JBIG"), (34676, "SGILOG"), (777, "777")]
+)
+def test_compressions_that_nothing_undoes_are_named(number: int, named: str) -> None:
+    data = bytearray(tiff_bytes(picture(3, "u1"), photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        at = tif.pages[0].tags[259].valueoffset
+    data[at : at + 2] = number.to_bytes(2, "little")
+    with pytest.raises(InputError, match=rf"RGB, .*{named}.*, which cannot be read") as caught:
+        read_photo(bytes(data))
+    assert "damaged" not in str(caught.value)
+
+
 def test_damage_is_called_damage() -> None:
     for options in ({}, {"compression": "zlib"}, {"compression": "packbits"}):
         data = tiff_bytes(picture(3, "u2"), photometric="rgb", **options)
