@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .bands import banded
+from .bands import band_and_lost
 from .errors import InputError, SettingError
 from .grey_levels import KNOWN
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
@@ -107,6 +107,7 @@ def from_mask(
     outside: float = OUTSIDE,
     unit: Literal["%", "px"] = "%",
     keep_soft: bool = True,
+    grain: float = 1,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """A trimap from a rough mask: a band along its edge becomes unknown.
@@ -116,28 +117,39 @@ def from_mask(
     size: (H, W) of the photo, where it is known. A mask of another size and the same aspect ratio
         (within 1%) is resized smoothly, with a warning.
     objects: of a label map the ids that are the subject, 1 or [1, 3]; see `masks.read_mask`.
-    inside, outside: the band's width inward and outward, 0 or more, separately.
+    inside, outside: the band's width inward and outward, 0 or more, separately. On thin parts it
+        is narrower, whatever is asked for: inward it takes at most a third of the half-thickness
+        (but the pixel at the edge in any case), outward two thirds of a gap's half-width (but two
+        pixels). So what is 3 pixels wide keeps a core, and a gap of 5 its background. Not so where
+        the edge is frayed, with strands and gaps of a pixel or two: hair stays in the band.
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
+    grain: for a mask that was made larger before, how many times: its own pixels are what thin
+        parts, narrow gaps and frayed edges are measured in. 1 or more.
     max_pixels: larger files are refused by their header, before decoding.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
-    the band leaves no sure foreground, when a mask that is grey all over leaves next to nothing
-    sure, and when it looks inverted. Raises InputError for an empty or full mask, for one of
-    another aspect ratio than `size` and as `masks.read_mask` does, SettingError for an odd width,
-    unit or object.
+    the band leaves no sure foreground, or none of a separate part, when a mask that is grey all
+    over leaves next to nothing sure, and when it looks inverted. Raises InputError for an empty or
+    full mask, for one of another aspect ratio than `size` and as `masks.read_mask` does,
+    SettingError for an odd width, unit, grain or object.
     """
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
     for option, width in (("inside", inside), ("outside", outside)):
         if not (math.isfinite(width) and width >= 0):
             raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
+    if not (math.isfinite(grain) and grain >= 1):
+        raise SettingError(
+            f"grain {grain!r}: give how many times the mask was made larger, 1 or more"
+        )
     import cv2
 
     name = grey_name(mask, "mask")
     soft = read_mask(mask, objects=objects, max_pixels=max_pixels)
     if size is not None and soft.shape != tuple(size):
+        grain = max(1.0, grain * math.sqrt(size[0] * size[1] / soft.size))
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
@@ -149,11 +161,13 @@ def from_mask(
             " is white"
         )
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap = banded(subject, inward, outward)
+    trimap, lost = band_and_lost(subject, inward, outward, grain=grain)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any() or np.count_nonzero(trimap != 128) < LEAST_SURE * trimap.size:
         _say_unsure(trimap, soft, name)
+    elif lost is not None:
+        warn_user(f"{name}: {lost}; inside 0 keeps all of the mask")
     return trimap
 
 
@@ -333,8 +347,8 @@ def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
         if known[0] and known[1]:
             warn_user(
                 f"{name}: has no grey: nothing is unknown, and it becomes the alpha itself, with"
-                " its hard edge; if it is a mask, give it as one (--mask, mask=, from_mask), and a"
-                " band along its edge is found out"
+                " its hard edge; if it is a mask, give it as one (--mask, mask=, in ComfyUI Trimap"
+                " from Mask), and a band along its edge is found out"
             )
         elif known[0]:
             warn_user(f"{name}: is all foreground (white); nothing is cut away")
@@ -360,7 +374,8 @@ def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
     elif _is_hairline(trimap, soft):
         warn_user(
             f"{name}: has grey only along edges, {HAIRLINE} pixels wide at most, as a mask has; if"
-            " it is one, give it as one (--mask, mask=, from_mask), and a wider band is found out"
+            " it is one, give it as one (--mask, mask=, in ComfyUI Trimap from Mask), and a wider"
+            " band is found out"
         )
 
 

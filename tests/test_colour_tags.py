@@ -141,6 +141,34 @@ def test_the_profile_means_what_the_file_tells(case: str) -> None:
     np.testing.assert_allclose(shown(photo.pixels, photo.icc_profile), expected, atol=2 + 3 * lossy)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((12, 13), P3_SHOWN),
+        ((9, 1), in_srgb(REC2020, rec709_light)),
+        ((1, 13), EIGHT.astype(float)),
+    ],
+)
+def test_heic_says_its_space_by_nclx(numbers: tuple[int, int], expected: np.ndarray) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    large = np.kron(EIGHT, np.ones((16, 16, 1), np.uint8))
+    heif.from_pillow(Image.fromarray(large)).save(
+        file,
+        quality=-1,
+        chroma=444,
+        save_nclx_profile=True,
+        color_primaries=numbers[0],
+        transfer_characteristics=numbers[1],
+        matrix_coefficients=6,
+        full_range_flag=1,
+    )
+    photo = read_photo(file.getvalue())
+    assert (photo.icc_profile is None) == (numbers == (1, 13))
+    seen = shown(photo.pixels[8::16, 8::16].copy(), photo.icc_profile)
+    np.testing.assert_allclose(seen, expected, atol=4)
+
+
 NOT_TOLD: dict[str, bytes] = {
     "JPEG, sRGB": encoded(EIGHT, "JPEG", exif=exif(space=1, index="R98")),
     "JPEG, uncalibrated": encoded(EIGHT, "JPEG", exif=exif(space=65535)),

@@ -107,14 +107,26 @@ def test_float_tiff_and_arrays_keep_hdr() -> None:
         assert photo.for_network().max() == 1
 
 
+def test_colours_outside_srgb_come_back_from_float_tiff(tmp_path: Path) -> None:
+    saturated = np.zeros((6, 6, 3), np.float32)
+    for channel in range(3):
+        saturated[2 * channel : 2 * channel + 2, :, channel] = 1
+    photo = read_photo(saturated, input_space="aces2065-1")
+    matte_of(photo).save(tmp_path / "out.tif")
+    kept = read_photo(tmp_path / "out.tif")
+    assert kept.pixels.min() < -0.5
+    back = read_photo(linear_to_srgb(saturated @ np.array(ACES, np.float32).T))
+    np.testing.assert_allclose(kept.pixels, back.pixels, atol=1e-3)
+
+
 BYTES = rng.integers(0, 256, (12, 10, 3)).astype(np.float32)
 MISTAKES: dict[str, tuple[np.ndarray, str]] = {
     "bytes as floats": (BYTES, "divide by 255"),
     "blurred bytes": (BYTES * 0.97 + 0.31, "divide by 255"),
     "dark bytes": (np.rint(BYTES / 40), "divide by 255"),
     "words as floats": (BYTES * 257, "divide by 65535"),
-    "normalised": ((BYTES / 255 - 0.45) / 0.22, "many are negative; undo a normalisation"),
-    "minus one to one": (BYTES / 127.5 - 1, "many are negative"),
+    "normalised": ((BYTES / 255 - 0.45) / 0.22, "many are darker than black; undo a normalisation"),
+    "minus one to one": (BYTES / 127.5 - 1, "many are darker than black"),
     "far too bright": (BYTES / 255 * 3000 + 2, "most of them above 1; scale"),
 }
 

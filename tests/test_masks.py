@@ -183,6 +183,18 @@ def test_levels_and_noise(name: str) -> None:
     np.testing.assert_array_equal(found[far], EXPECTED[far])
 
 
+def test_half_beside_white_is_soft_and_no_object() -> None:
+    half = np.where(RIGHT, 127, levels(0, 255, LEFT)).astype(np.uint8)
+    grown = np.asarray(
+        Image.fromarray(half[::4, ::4]).resize((640, 480), Image.Resampling.BILINEAR)
+    )
+    for mask in (half, grown):
+        found, told = quietly(lambda mask=mask: from_mask(mask, inside=0, outside=0))
+        middle = mask.shape[0] // 2, mask.shape[1] // 8
+        assert [found[middle[0], middle[1] * i] for i in (1, 3, 5, 7)] == [0, 255, 128, 0]
+        assert told == []
+
+
 def test_masks_in_black_and_white_are_read_to_the_last_bit() -> None:
     hair = SOFT.copy()
     for turn in np.linspace(0, 6, 40):  # faint strands far from the subject stay soft

@@ -66,7 +66,8 @@ Object = Annotated[
 Inside = Annotated[
     float | None,
     typer.Option(
-        help="With a mask: how far the uncertain band reaches into the subject. Default 2 %."
+        help="With a mask: how far the uncertain band reaches into the subject; less on thin parts,"
+        " which keep a core. Default 2 %."
     ),
 ]
 Outside = Annotated[
