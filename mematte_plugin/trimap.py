@@ -25,6 +25,9 @@ with true alpha: beyond 4% outward less than a tenth of the alpha that such a ma
 for seven of the nine (3%: five). Wider bands cost time and certainty.
 """
 
+WIDENED = 5.0
+"""Default of `from_alpha` in pixels."""
+
 MIN_BAND = 3.0
 """Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
 
@@ -195,7 +198,9 @@ def trimap_for(
     )
 
 
-def from_alpha(alpha: ImageSource, *, width: float = 5, keep_cores: bool = True) -> np.ndarray:
+def from_alpha(
+    alpha: ImageSource, *, width: float = WIDENED, keep_cores: bool = True
+) -> np.ndarray:
     """A trimap from an alpha matte: unknown where 0 < alpha < 1, widened by `width` pixels.
 
     With a width above 0 hard edges, where alpha jumps from 0 to 1, are widened in the same way.
