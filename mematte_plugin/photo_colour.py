@@ -29,6 +29,7 @@ CLIPPED = 1.01
 
 _STRIP = 256
 _SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
+_LARGEST = 1e12  # of which float32 can still compute every curve
 _BRIGHT = 10  # of 0 to 255 almost everything lies above; of HDR next to nothing
 
 
@@ -169,6 +170,11 @@ def check_range(pixels: np.ndarray, name: str, *, light: bool) -> np.ndarray:
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
         raise InputError(f"{name}: holds {bad} NaN or infinite values; repair or replace them")
+    if max(-low, high) > _LARGEST:
+        raise InputError(
+            f"{name}: holds values from {low:.4g} to {high:.4g}, which no light has; is it damaged?"
+            " Export it again"
+        )
     values = pixels.astype(np.float32, copy=False)
     if low >= 0 and high <= 1:
         return values
