@@ -11,7 +11,7 @@ from PIL import ImageColor
 
 from . import frames, host
 from .core import core
-from .schema import colours, despill, output, schema
+from .schema import colours, despill, linear_light, output, schema
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class Composite(io.ComfyNode):
                     tooltip="Scaled to cover the picture and cropped in the middle. One for all "
                     "pictures, or one each.",
                 ),
+                linear_light(),
             ],
             outputs=[output(io.Image, "image")],
         )
@@ -109,6 +110,7 @@ class Composite(io.ComfyNode):
         alpha: torch.Tensor,
         color: str = "white",
         background: torch.Tensor | None = None,
+        linear_light: bool = False,
     ) -> io.NodeOutput:
         """Pictures (B, H, W, 3)."""
         pictures = frames.images(foreground, "foreground")
@@ -132,6 +134,7 @@ class Composite(io.ComfyNode):
                 frames.pixels(pictures, i, "foreground", notes),
                 frames.grey(alphas, i, "alpha"),
                 behind,
+                linear_light=linear_light,
             )
             result[i] = torch.from_numpy(mixed)
         return io.NodeOutput(result)

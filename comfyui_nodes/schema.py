@@ -113,6 +113,17 @@ def despill() -> Any:
     )
 
 
+def linear_light() -> Any:
+    """How a background is blended."""
+    return _advanced(
+        io.Boolean,
+        "linear_light",
+        default=False,
+        tooltip="Blends light itself, as lenses and renderers do, instead of the colour values, as "
+        "image editors do: soft edges between bright and dark become brighter.",
+    )
+
+
 def edge_of(
     *,
     levels_black: float,

@@ -20,6 +20,10 @@ UNITS: dict[str, Unit] = {"% of subject": "%", "px": "px"}
 """What the units widget offers, in the core's terms."""
 INSIDE, OUTSIDE = 2.0, 4.0
 """The core's own defaults, in % of the subject's size."""
+BLACK, WHITE = 0.02, 0.98
+"""What the core takes for these in any case; what lies between may be a dim mask."""
+DIM = 0.1
+"""Of several frames, one that is darker is without the subject, and no dim mask."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,13 +125,12 @@ class TrimapFromMask(io.ComfyNode):
 
 def check_painted(masks: torch.Tensor) -> None:
     """Raises core.InputError where all masks (B, H, W) are empty, or all of them full."""
-    painted = masks >= 0.5
-    if painted.all():
+    if (masks >= WHITE).all():
         raise core.InputError(
             "mask: is full, everything is white; the background must be black (Invert Mask turns "
             "it round)"
         )
-    if not painted.any():
+    if (masks <= BLACK).all():
         raise core.InputError(
             "mask: is empty, nothing is white; paint the subject (right click on Load Image, Open "
             "in MaskEditor), or connect the mask of a background removal or of SAM"
@@ -148,7 +151,7 @@ def trimap_from(
 
     several: the mask is that of one frame of several, which the subject may have left, or fill.
     """
-    if several and (mask.max() < 0.5 or mask.min() >= 0.5):
+    if several and (mask.max() < DIM or mask.min() >= 0.5):
         return np.full(size, np.float32(mask.min() >= 0.5))
     trimap = core.from_mask(
         mask, size=size, inside=inside, outside=outside, unit=unit, keep_soft=keep_soft

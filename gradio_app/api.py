@@ -19,6 +19,8 @@ from mematte_plugin import (
     write_image,
 )
 
+from .arguments import may_be_missing
+from .edges import COLORS, edge_of
 from .engine import Guide, Result, Task, carry_out
 from .files import job_folder
 from .models import chosen, offered
@@ -44,6 +46,14 @@ def add_endpoints(settings: Settings) -> None:
         model: str | None = None,
         retention: float = 0,
         memory_budget_gb: float = 0,
+        levels_black: float = 0,
+        levels_white: float = 1,
+        choke: float = 0,
+        feather: float = 0,
+        despill: str = "off",
+        colors: str = "foreground",
+        crop: bool = False,
+        margin: float = 0,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told to give one
     ) -> Iterator[Any]:
         """Cut the subject out of a photograph, with a soft edge in hair, fur and everything else.
@@ -57,6 +67,14 @@ def add_endpoints(settings: Settings) -> None:
             model: which network; their licences are on the page.
             retention: share of the tokens that every block may keep, above 0 to 1, less being faster and softer; 0 is automatic.
             memory_budget_gb: gigabytes that the computation may take; 0 is what is free.
+            levels_black: opacity up to here becomes 0, which takes haze out of what should be empty.
+            levels_white: opacity from here on becomes 1.
+            choke: pixels by which the edge moves inward, also fractions; a negative number moves it outward.
+            feather: pixels of a Gaussian blur of the edge.
+            despill: takes a screen's light out of the edge's colours: off, auto, or the screen's colour, as green or #00b140.
+            colors: foreground for the subject's own, photo for the photograph's pixels as they are.
+            crop: only the box around the subject; files and report tell where in the photograph it lay.
+            margin: whole pixels that a crop leaves around it.
         Returns:
             the cut-out: an RGBA PNG in the photograph's depth, with the subject's own colours
             the alpha: a grey PNG of 16 bits
@@ -70,6 +88,16 @@ def add_endpoints(settings: Settings) -> None:
             model=model,
             retention=_number(retention, "retention"),
             memory_budget_gb=_number(memory_budget_gb, "memory_budget_gb"),
+            edge=edge_of(
+                _number(levels_black, "levels_black"),
+                1.0 if levels_white is None else _number(levels_white, "levels_white"),
+                _number(choke, "choke"),
+                _number(feather, "feather"),
+                despill,
+                crop,
+                _number(margin, "margin"),
+                colors=colors,
+            ),
         )
         heard = -math.inf
         for step in carry_out(task, settings):
@@ -146,12 +174,29 @@ def add_endpoints(settings: Settings) -> None:
                 ("budget_gb", 0),
             )
         )
+        black, white, choke, feather, margin = (
+            gr.Number(value, label=name)
+            for name, value in (
+                ("levels_black", 0),
+                ("levels_white", 1),
+                ("choke", 0),
+                ("feather", 0),
+                ("margin", 0),
+            )
+        )
+        despill, colors = gr.Textbox("off", label="despill"), gr.Textbox(COLORS, label="colors")
+        crop = gr.Checkbox(False, label="crop")
+        for component in (black, white, choke, feather, despill, colors, crop, margin):
+            may_be_missing(component)
         cutout, alpha, made = (gr.File(label=name) for name in ("cut-out", "alpha", "trimap"))
         report, planned = gr.JSON(label="report"), gr.JSON(label="plan")
     gr.on(
         [nothing.click],
         matte,
-        [image, rough, model, retention, gigabytes],
+        [
+            *(image, rough, model, retention, gigabytes),
+            *(black, white, choke, feather, despill, colors, crop, margin),
+        ],
         [cutout, alpha, report],
         api_name="matte",
         concurrency_id="model",

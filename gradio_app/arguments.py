@@ -26,6 +26,7 @@ UNEXPECTED = (
     "Something went wrong here, through no fault of yours. The reason is in the server's log; other"
     " pictures may well work."
 )
+_MISSABLE = "mematte_may_be_missing"
 logger = logging.getLogger(__name__)
 
 
@@ -48,11 +49,20 @@ class Demo(gr.Blocks, metaclass=_Quiet):
     ) -> Any:
         """As Gradio's. Raises gr.Error for arguments that cannot be used."""
         names = [_name(block, i) for i, block in enumerate(block_fn.inputs)]
-        if len(inputs) < len(names):
+        needed = [
+            name
+            for name, block in zip(names, block_fn.inputs, strict=True)
+            if not getattr(block, _MISSABLE, False)
+        ]
+        if len(inputs) < len(needed):
             raise gr.Error(
-                f"/{block_fn.api_name}: {len(names)} values are needed ({', '.join(names)}), but"
+                f"/{block_fn.api_name}: {len(needed)} values are needed ({', '.join(needed)}), but"
                 f" {len(inputs)} came"
             )
+        inputs = [
+            *inputs,
+            *(getattr(block, "value", None) for block in block_fn.inputs[len(inputs) :]),
+        ]
         for i, block in enumerate(block_fn.inputs):
             if isinstance(block, gr.File) and inputs[i] is not None:
                 inputs[i] = _as_file(inputs[i], names[i])
@@ -88,6 +98,14 @@ class Demo(gr.Blocks, metaclass=_Quiet):
                 # A request without a page. Gradio would keep its copy of every component, some
                 # hundred kilobytes each time, since it may come back.
                 self.state_holder.session_data.pop(session, None)
+
+
+def may_be_missing(component: Any) -> None:
+    """Let requests leave this and what comes after it away: they were written before it was there.
+
+    Its first value stands for it.
+    """
+    setattr(component, _MISSABLE, True)
 
 
 def _name(block: Any, index: int) -> str:

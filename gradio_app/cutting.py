@@ -11,12 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from mematte_plugin import InputError
+from mematte_plugin import Edge, InputError
 
+from .edges import edge_of, reshape
 from .engine import Guide, Result, Step, Task, carry_out
 from .files import job_folder
 from .models import chosen
-from .parts import HEAVY, LIGHT, Changes, Parts
+from .parts import HEAVY, LIGHT, SHAPING, Changes, Parts
 from .previews import Shown, behind_of, compare, compare_edges, show, with_strokes
 from .report import progress_of, report_table
 from .samples import Example, examples, guide_for
@@ -46,7 +47,7 @@ def wire_jobs(parts: Parts) -> list[Any]:
     """Wire what runs the model. Returns those events, for whoever has to end them."""
     inputs, outputs = parts.inputs, parts.outputs
     options = [inputs.model, inputs.retention, inputs.budget]
-    look = [outputs.kind, outputs.colour, outputs.picture, outputs.clean]
+    look = [outputs.kind, outputs.colour, outputs.picture, outputs.clean, *edge_inputs(parts)]
     results = _result_outputs(parts)
     where = [outputs.stage]
 
@@ -160,7 +161,7 @@ def _carry_out(
     parts: Parts, shown: Shown, guide: Guide, rest: tuple[Any, ...], progress: gr.Progress
 ) -> Iterator[Changes]:
     """Do the job and show its result; ends with it when this generator is closed."""
-    model, retention, budget, kind, colour, picture, clean = rest
+    model, retention, budget, kind, colour, picture, clean, *shape = rest
     task = Task(
         photo=shown.photo,
         guide=guide,
@@ -187,9 +188,11 @@ def _carry_out(
                         told = now
                         yield {parts.inputs.cut: gr.skip()}
                 else:
+                    # What does not go as asked is said; the matte is there all the same.
                     for note in step.notes:
                         gr.Info(note)
-                    yield _result_changes(parts, step, (kind, colour, picture), clean)
+                    made = _reshaped(step, edge_of(*shape, colors=_colors(clean)), parts)
+                    yield _result_changes(parts, made, (kind, colour, picture), clean)
     except Exception:
         yield parts.waiting(FAILED)
         raise
@@ -237,6 +240,105 @@ def _result_changes(
         outputs.tiff_file: str(result.tiff),
         outputs.report: report_table(result.report),
     }
+
+
+def edge_inputs(parts: Parts) -> list[Any]:
+    """The controls of the edge, in the order of `edges.edge_of`."""
+    edge = parts.outputs.edge
+    shape = [edge.black, edge.white, edge.choke, edge.feather, edge.despill]
+    return [*shape, edge.crop, edge.margin]
+
+
+def _colors(clean: bool) -> str:
+    return "foreground" if clean else "photo"
+
+
+def _reshaped(result: Result, edge: Edge, parts: Parts) -> Result:
+    made = reshape(result, edge, parts.settings)
+    if made is not result:
+        for note in made.notes:
+            gr.Info(note)
+    return made
+
+
+def wire_edges(parts: Parts) -> None:
+    """Wire what shapes a result's edge: the network does not run again."""
+    outputs = parts.outputs
+
+    def files(made: Result) -> Changes:
+        return {
+            parts.result: made,
+            outputs.cutout_file: str(made.cutout),
+            outputs.alpha_file: str(made.alpha),
+            outputs.tiff_file: str(made.tiff),
+            outputs.report: report_table(made.report),
+        }
+
+    def shape(
+        result: Result | None, kind: str, colour: str, picture: Path | None, *rest: Any
+    ) -> Changes:
+        if result is None:
+            return {parts.result: result}
+        clean, *values = rest
+        if edge_of(*values, colors=_colors(clean)) == result.edge:  # the same, said twice
+            return {parts.result: result}
+        made = _reshaped(result, edge_of(*values, colors=_colors(clean)), parts)
+        assert made.view is not None  # the page asks for one
+        behind = behind_of(kind, colour, picture)
+        return {
+            **files(made),
+            outputs.slider: _pair(compare(made.view, behind, clean, parts.settings)),
+            outputs.edges: _pair(compare_edges(made.view, behind, parts.settings)),
+            outputs.alpha: str(made.view.alpha),
+            outputs.trimap: str(made.view.trimap),
+        }
+
+    def colours(result: Result | None, clean: bool, *values: Any) -> Changes:
+        if result is None:
+            return {parts.result: result}
+        return files(_reshaped(result, edge_of(*values, colors=_colors(clean)), parts))
+
+    edge = outputs.edge
+    taken = [
+        parts.result,
+        outputs.cutout_file,
+        outputs.alpha_file,
+        outputs.tiff_file,
+        outputs.report,
+    ]
+    sliders = (edge.black, edge.white, edge.choke, edge.feather)
+    gr.on(
+        [
+            *(slider.release for slider in sliders),
+            *(slider.input for slider in sliders),
+            edge.despill.input,
+            edge.crop.input,
+            edge.margin.submit,
+            edge.margin.blur,
+        ],
+        shape,
+        [
+            parts.result,
+            outputs.kind,
+            outputs.colour,
+            outputs.picture,
+            outputs.clean,
+            *edge_inputs(parts),
+        ],
+        [*taken, outputs.slider, outputs.edges, outputs.alpha, outputs.trimap],
+        show_progress_on=[outputs.slider],
+        trigger_mode="always_last",
+        **SHAPING,
+    )
+    # What is seen of the colours changes at once, in `wire_background`.
+    outputs.clean.input(
+        colours,
+        [parts.result, outputs.clean, *edge_inputs(parts)],
+        taken,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        **SHAPING,
+    )
 
 
 def _pair(paths: tuple[Path, Path]) -> tuple[str, str]:

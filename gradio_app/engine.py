@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mematte_plugin import (
+    Edge,
     InputError,
     Matte,
     MattingPipeline,
@@ -91,7 +92,9 @@ class Task:
     memory_budget_gb: float = 0.0
     """Memory that the run may take; 0 for what is free."""
     for_page: bool = False
-    """Also make a TIFF and what the page shows."""
+    """Also make a TIFF, what the page shows, and what shapes the edge anew."""
+    edge: Edge = field(default_factory=Edge)
+    """How the edge is shaped; the page does that afterwards."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,20 @@ class Step:
     """Parts of this stage, 0 where they are not known."""
     stage: str
     """reading, model, encoder, decoder, foreground or writing."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an edge is shaped from, again and again."""
+
+    photo: Path
+    """The uploaded file."""
+    folder: Path
+    """The job's own."""
+    alpha: Path
+    """The network's (H, W) float32, as numpy saves it."""
+    trimap: Path
+    """(H, W) uint8 of 0, 128 and 255."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,12 @@ class Result:
     """The cut-out as TIFF, for the page."""
     view: View | None = None
     """What the page shows."""
+    source: Source | None = None
+    """For the page: what its edge is shaped from."""
+    base: Result | None = None
+    """Of a result whose edge was shaped, the one as the network left it."""
+    edge: Edge = field(default_factory=Edge)
+    """How it was shaped."""
 
 
 @gpu
@@ -197,13 +220,16 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             raise InputError("strokes: are a file; hand in labels, or a trimap instead")
         return from_strokes(given, size)
     if guide.kind == "mask":
+        grain = 1.0
         if not isinstance(given, bytes):
+            grain = max(1.0, size[0] / given.shape[0])  # gaps between strokes are no background
             given = _grown(given, size)
         return from_mask(
             given,
             size=size,
             inside=guide.inside,
             outside=guide.outside,
+            grain=grain,
             max_pixels=settings.max_pixels,
         )
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
@@ -273,9 +299,14 @@ def _work(task: Task, settings: Settings, report: Report) -> Result:
             report(0, 1, "reading")
             trimap = trimap_of(task.guide, photo.size, settings)
             if not ((trimap > 0) & (trimap < 255)).any():
+                remedy = (
+                    "hand it in as a mask, or mark the subject's edge grey"
+                    if task.guide.kind == "trimap"
+                    else "mark the subject's edge grey, or widen the band"
+                )
                 raise InputError(
                     f"{task.guide.kind}: leaves nothing unknown, so that there is nothing to "
-                    "compute; mark the subject's edge grey, or widen the band"
+                    f"compute; {remedy}"
                 )
             pipeline = _ready(task.model, settings, report)
 
@@ -287,6 +318,7 @@ def _work(task: Task, settings: Settings, report: Report) -> Result:
                 photo, trimap, retention=retention, memory_budget=budget, progress=computing
             )
             matte.compute_foreground(progress=report)
+            matte = matte.with_edge(task.edge)
             result = _written(task, matte, pipeline.network.config, report)
         facts = {
             "photo": photo.name,
@@ -300,24 +332,49 @@ def _work(task: Task, settings: Settings, report: Report) -> Result:
 
 
 def _written(task: Task, matte: Matte, config: NetworkConfig, report: Report) -> Result:
-    stem = task.photo.stem or "photo"
-    cutout, alpha, tiff = (
-        task.folder / f"{stem}{end}" for end in ("_cutout.png", "_alpha.png", "_cutout.tif")
-    )
     task.folder.mkdir(parents=True, exist_ok=True)  # the sweep takes empty folders after a while
     parts = 4 if task.for_page else 2
-    report(0, parts, "writing")
-    matte.save(cutout, kind="cutout")
-    report(1, parts, "writing")
-    matte.save(alpha, kind="alpha", bits=16)
-    view = None
+
+    def told(done: int) -> None:
+        report(done, parts, "writing")
+
+    stem = task.photo.stem or "photo"
+    cutout, alpha, tiff = save_matte(matte, task.folder, stem, tiff=task.for_page, told=told)
+    view = source = None
     if task.for_page:
-        report(2, parts, "writing")
-        matte.save(tiff, kind="cutout")
-        report(3, parts, "writing")
+        told(3)
         view = make_view(matte, config, task.folder / "view")
-    report(parts, parts, "writing")
-    return Result(cutout=cutout, alpha=alpha, tiff=tiff if task.for_page else None, view=view)
+        source = _source(task, matte)
+    told(parts)
+    return Result(cutout=cutout, alpha=alpha, tiff=tiff, view=view, source=source)
+
+
+def save_matte(
+    matte: Matte,
+    folder: Path,
+    stem: str,
+    *,
+    tiff: bool,
+    told: Callable[[int], None] = lambda done: None,
+) -> tuple[Path, Path, Path | None]:
+    """Write the files that people take home; told: how many of them are done."""
+    cutout, alpha = folder / f"{stem}_cutout.png", folder / f"{stem}_alpha.png"
+    told(0)
+    matte.save(cutout, kind="cutout")
+    told(1)
+    matte.save(alpha, kind="alpha", bits=16)
+    if not tiff:
+        return cutout, alpha, None
+    told(2)
+    matte.save(folder / f"{stem}_cutout.tif", kind="cutout")
+    return cutout, alpha, folder / f"{stem}_cutout.tif"
+
+
+def _source(task: Task, matte: Matte) -> Source:
+    source = Source(task.photo, task.folder, task.folder / "alpha.npy", task.folder / "trimap.npy")
+    np.save(source.alpha, matte.alpha)
+    np.save(source.trimap, np.rint(matte.trimap * 255).astype(np.uint8))
+    return source
 
 
 def _bytes(path: Path, name: str) -> bytes:

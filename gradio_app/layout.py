@@ -14,6 +14,7 @@
 | results | everything about a result |
 | result-slider, edges-slider, alpha, trimap-result, routing | its pictures, in tabs |
 | background-kind, background-color, background-file, clean-colours | what is behind it |
+| edge | what shapes the edge: levels-black, levels-white, choke, feather, despill, crop, margin |
 | download-cutout, download-alpha, download-tiff | the files |
 | report | the table |
 """
@@ -33,6 +34,7 @@ from .texts import NO_INFO, NO_PAINTER, NO_PHOTO, legend, model_note
 
 WAYS = (("Paint it", "paint"), ("Upload a mask", "mask"), ("Upload a trimap", "trimap"))
 KINDS = (("Checkerboard", "checkerboard"), ("Colour", "colour"), ("Own picture", "picture"))
+SCREENS = ("green", "blue", "red")
 TITLE = "Cut out hair, fur and soft edges"
 
 
@@ -61,6 +63,19 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class EdgeControls:
+    """What shapes a result's edge."""
+
+    black: gr.Slider
+    white: gr.Slider
+    choke: gr.Slider
+    feather: gr.Slider
+    despill: gr.Dropdown
+    crop: gr.Checkbox
+    margin: gr.Number
+
+
+@dataclass(frozen=True)
 class Outputs:
     """The right side."""
 
@@ -75,6 +90,7 @@ class Outputs:
     colour: gr.ColorPicker
     picture: FileOfPicture
     clean: gr.Checkbox
+    edge: EdgeControls
     cutout_file: gr.DownloadButton
     alpha_file: gr.DownloadButton
     tiff_file: gr.DownloadButton
@@ -292,6 +308,7 @@ def _outputs() -> Outputs:
             info="Off, the old background's colours stay in the edges.",
             elem_id="clean-colours",
         )
+        edge = _edge()
         with gr.Row():
             files = [
                 gr.DownloadButton(
@@ -319,11 +336,51 @@ def _outputs() -> Outputs:
         colour=colour,
         picture=picture,
         clean=clean,
+        edge=edge,
         cutout_file=files[0],
         alpha_file=files[1],
         tiff_file=files[2],
         report=report,
     )
+
+
+def _edge() -> EdgeControls:
+    with gr.Accordion("Edge", open=False, elem_id="edge"):
+        with gr.Row():
+            black = _edge_slider("levels-black", "Empty up to", (0, 0.5), 0)
+            white = _edge_slider("levels-white", "Solid from", (0.5, 1), 1)
+        with gr.Row():
+            choke = _edge_slider("choke", "Choke, px", (-10, 10), 0, 0.25)
+            feather = _edge_slider("feather", "Feather, px", (0, 20), 0, 0.25)
+        with gr.Row():
+            despill = gr.Dropdown(
+                [("Off", "off"), ("Find the screen", "auto"), *((n.title(), n) for n in SCREENS)],
+                value="off",
+                label="Take a screen's light out",
+                elem_id="despill",
+                min_width=150,
+            )
+            margin = gr.Number(
+                0,
+                label="Margin of the crop, px",
+                minimum=0,
+                precision=0,
+                elem_id="margin",
+                min_width=150,
+            )
+        crop = gr.Checkbox(
+            False,
+            label="Crop to the subject",
+            info="The files tell where in the photo it lay.",
+            elem_id="crop",
+        )
+    return EdgeControls(black, white, choke, feather, despill, crop, margin)
+
+
+def _edge_slider(
+    name: str, label: str, span: tuple[float, float], value: float, step: float = 0.01
+) -> gr.Slider:
+    return gr.Slider(*span, value=value, step=step, label=label, elem_id=name, min_width=150)
 
 
 def _painter() -> Painter:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from .cutting import wire_background, wire_jobs
+from .cutting import wire_background, wire_edges, wire_jobs
 from .layout import lay_out
 from .parts import Parts
 from .settings import Settings
@@ -30,3 +30,4 @@ def build_page(settings: Settings) -> None:
     wire_photo(parts, running)
     wire_subject(parts)
     wire_background(parts)
+    wire_edges(parts)

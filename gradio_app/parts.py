@@ -23,6 +23,11 @@ HEAVY: dict[str, Any] = {
     "concurrency_limit": 1,
     "api_visibility": "private",
 }
+SHAPING: dict[str, Any] = {
+    "concurrency_id": "edges",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+}
 
 
 @dataclass(frozen=True)

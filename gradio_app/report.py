@@ -67,6 +67,7 @@ def report_table(report: Mapping[str, Any]) -> str:
     plan = report.get("plan")
     rows = [
         ("Photo", f"{report['photo']}, {width} × {height} px ({_megapixels(width, height)})"),
+        *((("Crop", _crop(crop)),) if (crop := report.get("crop")) else ()),
         ("Model", str(report["model"])),
         ("Unknown area", f"{report['unknown']:.0%} of the photo"),
         ("Tokens kept", _kept(report["kept"])),
@@ -93,6 +94,11 @@ def _plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Plan", f"{how[0].upper()}{how[1:]} ({plan['dtype']} on {plan['device']})"),
         ("Memory", memory),
     ]
+
+
+def _crop(crop: Mapping[str, int]) -> str:
+    whole = f"{crop['full_width']} × {crop['full_height']}"
+    return f"{crop['left']}, {crop['top']} of {whole} px"
 
 
 def _kept(shares: list[float]) -> str:

@@ -40,14 +40,16 @@ class View:
     """What to write below each of them."""
 
 
-def make_view(matte: Matte, config: NetworkConfig, folder: Path) -> View:
-    """Write the pictures of a matte into a new folder."""
+def make_view(matte: Matte, config: NetworkConfig | None, folder: Path) -> View:
+    """Write the pictures of a matte into a new folder; config: None where it has no routing."""
     folder.mkdir()
     photo = matte.photo.proxy(PREVIEW)  # (h, w, 3)
     alpha = scaled_down(matte.alpha, PREVIEW)  # (h, w)
     own = matte.cutout_proxy(PREVIEW)
     height, width = matte.photo.size
-    patch = config.patch_size * max(photo.shape[0] / height, photo.shape[1] / width)
+    patch = (16 if config is None else config.patch_size) * max(
+        photo.shape[0] / height, photo.shape[1] / width
+    )
     steps = np.rint(alpha * 255).astype(np.uint8)
     trimap = np.rint(scaled_down(matte.trimap, PREVIEW) * 2) / 2
     routing = [routing_overlay(photo, keep, patch=patch) for keep in matte.routing]
@@ -60,7 +62,9 @@ def make_view(matte: Matte, config: NetworkConfig, folder: Path) -> View:
         routing=tuple(folder / f"routing_{i + 1}.jpg" for i in range(len(routing))),
         captions=tuple(
             f"Block {number + 1}: {keep.mean():.0%} of the tokens kept"
-            for number, keep in zip(config.global_blocks, matte.routing, strict=False)
+            for number, keep in zip(
+                () if config is None else config.global_blocks, matte.routing, strict=False
+            )
         ),
     )
     pictures = {

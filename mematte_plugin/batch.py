@@ -16,9 +16,11 @@ from .batch_places import Places
 from .batch_plan import BatchJob, BatchPlan, FolderError, is_open, plan_batch, stamp
 from .batch_report import BatchItem, BatchReport, Status
 from .claims import claimed
+from .colour_spaces import check_input_space
 from .edges import Edge
 from .errors import BudgetError, MEMatteError, SettingError
 from .images import Layer, read_photo
+from .labels import Objects, parse_objects
 from .memory.units import parse_bytes
 from .notes import collect_notes, warn_user
 from .trimap import trimap_for
@@ -40,6 +42,8 @@ class BatchOptions:
 
     masks: bool = False
     """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    objects: Objects = None
+    """For masks that are label maps: the ids that are the subject; None for the only one."""
     inside: float | None = None
     """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
     outside: float | None = None
@@ -50,6 +54,10 @@ class BatchOptions:
     """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
     guide_layer: str | None = None
     """Of EXR trimaps or masks of several layers, the layer or channel to take."""
+    input_space: str | None = None
+    """What the photos' colours are, whatever their files say; as for `images.read_photo`."""
+    premultiplied: bool | None = None
+    """How cut-outs in EXR and TIFF store their colours; as for `Matte.save`."""
     kind: Literal["cutout", "alpha"] = "cutout"
     """What is saved."""
     suffix: str = ".png"
@@ -73,8 +81,10 @@ class BatchOptions:
     """Also the photos in folders inside the folder; the results are laid out in the same way."""
 
     def __post_init__(self) -> None:
+        parse_objects(self.objects)
         if self.memory_budget is not None:
             parse_bytes(self.memory_budget)
+        check_input_space(self.input_space)
         formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
         if self.suffix not in formats:
             what = "cut-outs" if self.kind == "cutout" else "alphas"
@@ -237,13 +247,18 @@ def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
 
 
 def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> None:
-    photo = read_photo(job.photo, layer=options.layer)
+    photo = read_photo(job.photo, layer=options.layer, input_space=options.input_space)
     guide: object = job.guide
     if options.guide_layer is not None:
         guide = Layer(job.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
-            photo, guide, inside=options.inside, outside=options.outside, unit=options.unit
+            photo,
+            guide,
+            objects=options.objects,
+            inside=options.inside,
+            outside=options.outside,
+            unit=options.unit,
         )
     check_writable(job.output, overwrite=options.overwrite)
     matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
@@ -253,4 +268,5 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
         bits=options.bits,
         quality=options.quality,
         overwrite=options.overwrite,
+        premultiplied=options.premultiplied,
     )

@@ -20,6 +20,7 @@ from .name_words import composed, folded
 from .pair_pattern import parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
 from .shared_folder import named_like_guides, split_by_pattern, split_shared
+from .sniffing import PICTURE_FORMATS
 from .writing import write_image
 
 if TYPE_CHECKING:
@@ -148,7 +149,12 @@ def _check_format(options: BatchOptions) -> None:
     pixel = np.zeros((1, 1) if options.kind == "alpha" else (1, 1, 4), np.float32)
     try:
         write_image(
-            BytesIO(), pixel, bits=options.bits, quality=options.quality, fmt=options.suffix
+            BytesIO(),
+            pixel,
+            bits=options.bits,
+            quality=options.quality,
+            fmt=options.suffix,
+            premultiplied=options.premultiplied,
         )
     except OutputError as error:
         text = str(error).replace("the output", f"suffix {options.suffix}")
@@ -212,7 +218,7 @@ def _paired(
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""
         raise InputError(
-            f"{folder}: holds no photos, as .jpg, .png, .tif, .exr or .heic; check the path{more}"
+            f"{folder}: holds no photos; give a folder of {PICTURE_FORMATS} files{more}"
         )
     if options.pair is None:
         return pair_by_names(photos, found, what, guides, shared=shared), notes

@@ -105,7 +105,11 @@ H273_PRIMARIES: dict[int, Primaries] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """Light = (a·v + b)^gamma + e for values v from d on, c·v + f below: ICC's parametric curve."""
+    """Light = (a·v + b)^gamma + e for values v from d on, c·v + f below: ICC's parametric curve.
+
+    Below zero it is mirrored, as in extended sRGB: so far out of the gamut a straight line would
+    make numbers that nobody reads.
+    """
 
     gamma: float = 1.0
     a: float = 1.0
@@ -125,19 +129,22 @@ class Curve:
         values = np.asarray(values, np.float32)
         if self.plain:
             return _power(values, self.gamma)
-        high = (self.a * np.maximum(values, self.d) + self.b).clip(0) ** self.gamma + self.e
-        return np.where(values >= self.d, high, self.c * values + self.f).astype(np.float32)
+        size = np.abs(values)
+        high = (self.a * np.maximum(size, self.d) + self.b).clip(0) ** self.gamma + self.e
+        light = np.where(size >= self.d, high, self.c * size + self.f)
+        return np.copysign(light, values).astype(np.float32)
 
     def encode(self, light: np.ndarray) -> np.ndarray:
         """Linear light to stored values, float32."""
         light = np.asarray(light, np.float32)
         if self.plain:
             return _power(light, 1 / self.gamma)
+        size = np.abs(light)
         split = max(0.0, self.a * self.d + self.b) ** self.gamma + self.e
-        base = np.maximum(light, split) - self.e
+        base = np.maximum(size, split) - self.e
         high = (base.clip(0) ** (1 / self.gamma) - self.b) / self.a
-        low = (light - self.f) / self.c if self.c else np.full_like(light, self.d)
-        return np.where(light >= split, high, low).astype(np.float32)
+        low = (size - self.f) / self.c if self.c else np.full_like(size, self.d)
+        return np.copysign(np.where(size >= split, high, low), light).astype(np.float32)
 
 
 def _power(values: np.ndarray, exponent: float) -> np.ndarray:

@@ -77,10 +77,11 @@ def read_photo(
 ) -> Photo:
     """Read a photograph; see `Photo` for what is kept.
 
-    source: a file (path, bytes or binary file object: PNG, JPEG, TIFF, WebP, EXR, GIF, BMP, AVIF,
-        recognised by content), a Pillow image of any mode, a numpy array (H, W), (H, W, 3) or
-        (H, W, 4), or a torch tensor of these shapes or (3, H, W); uint8, uint16 or float in [0, 1]
-        (of HDR pictures also beyond).
+    source: a file (path, bytes or binary file object: PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP, HDR,
+        with the extra `exr` EXR, with the extra `formats` HEIC, JPEG XL and camera raw, recognised
+        by content; a stream is read from its start), a Pillow image of any mode, a numpy array
+        (H, W), (H, W, 3) or (H, W, 4), or a torch tensor of these shapes or (3, H, W); uint8,
+        uint16 or float in [0, 1] (of HDR pictures also beyond).
         A tensor is taken as channels-first if its first side is 1, 3 or 4 and its last is not.
         Arrays are copied, so that the caller may reuse them.
     name: how messages call it; default the path, or "image".

@@ -22,11 +22,13 @@ VOID = 255
 _ROWS = 256  # worked on at a time, so that no temporary is as large as the picture
 _LISTED = 8  # ids in a message
 _SMALL = 64  # ids are counted from 0, grey is not: up to here values are rather ids
-_FLAT = 0.2  # share of the pixels of all but two levels that must lie in flat areas
+_FLAT = 0.2  # share of all but two levels, and of their pixels, that must lie in flat areas
+_HALF = 0.02  # about a half, where a level is half of white
 _SKIPS = 0.1  # share of the edges where a level in between is left out: no ramp, no antialiasing
 _NOISE = 0.02  # share of the range about a level that is no further label
 _TINY = 32  # pixels a side; a picture smaller than that has no areas
 _SAMPLE = 64, 2_000_000  # rows in one piece, and pixels, that are looked at of a large picture
+_COUNTED = 512  # levels whose neighbours are counted; flat areas of more are labels anyway
 _RAMP = 16  # different values from which steps from each to the next are a gradient
 
 
@@ -91,7 +93,7 @@ def are_labels(values: np.ndarray, counts: Mapping[int, int], white: int) -> boo
     white: the brightest value there could be.
     """
     levels = list(counts)
-    if len(levels) > 256 or levels[0] < 0 or levels[-1] > white:
+    if levels[0] < 0 or levels[-1] > white:
         return True
     small = levels[-1] <= _SMALL < white or (white == VOID and _has_void(counts))
     if small and min(values.shape) < _TINY:
@@ -102,10 +104,20 @@ def are_labels(values: np.ndarray, counts: Mapping[int, int], white: int) -> boo
     main += [level for level in counts if abs(level - main[0]) > noise]
     second = max(main[1:], key=lambda level: counts[level])
     others = [level for level in levels if min(abs(level - main[0]), abs(level - second)) > noise]
-    skips, flat = _steps(sample(values), levels, others)
-    if flat < _FLAT or (len(levels) >= _RAMP and skips < _SKIPS):
+    values = sample(values)
+    if min(_flat_shares(values, levels, others)) < _FLAT or _has_half(values, levels, white):
+        return False
+    skips = _skips(values, levels)
+    if len(levels) >= _RAMP and skips < _SKIPS:
         return False
     return small or skips >= _SKIPS
+
+
+def _has_half(values: np.ndarray, levels: list[int], white: int) -> bool:
+    """Whether the levels are black, white and half beside white, as of a trimap or a half brush."""
+    if len(levels) != 3 or levels[0] != 0 or levels[2] != white:
+        return False
+    return abs(levels[1] / white - 0.5) < _HALF and bool(_contacts(values, levels)[1, 2])
 
 
 def flatness(values: np.ndarray) -> float:
@@ -170,7 +182,7 @@ def chosen(
             f" {listed(there, colours) if there else 'only background (0)'}"
         )
     mask = np.zeros(values.shape, np.float32)
-    if void:
+    if void and 0 in counts:  # without it, what is no object is the background
         mask[values == VOID] = 0.49
     for label in objects:
         mask[values == label] = 1
@@ -216,24 +228,34 @@ def _strips(values: np.ndarray) -> Iterator[np.ndarray]:
         yield values[top : top + _ROWS]
 
 
-def _steps(values: np.ndarray, levels: list[int], others: list[int]) -> tuple[float, float]:
-    """The share of edges that leave out a level, and of some levels' pixels that lie in flat areas.
+def _skips(values: np.ndarray, levels: list[int]) -> float:
+    """The share of edges that leave out a level."""
+    if len(levels) > _COUNTED:
+        return 1.0
+    contacts = _contacts(values, levels)
+    reach = np.abs(np.subtract.outer(np.arange(len(levels)), np.arange(len(levels))))
+    edges = float(contacts.sum())
+    return float(contacts[reach > 1].sum()) / edges if edges else 0.0
+
+
+def _flat_shares(values: np.ndarray, levels: list[int], others: list[int]) -> tuple[float, float]:
+    """How much of some levels lies in flat areas: the share of their pixels, and of the levels.
 
     others: these levels.
     """
     import cv2
 
-    contacts = _contacts(values, levels)
-    reach = np.abs(np.subtract.outer(np.arange(len(levels)), np.arange(len(levels))))
-    edges = float(contacts.sum())
-    skips = float(contacts[reach > 1].sum()) / edges if edges else 0.0
     side = int(np.clip(min(values.shape) / 100, 3, 9)) | 1
     index = np.searchsorted(levels, values).astype(np.uint16)
     kernel = np.ones((side, side), np.uint8)
     flat = cv2.erode(index, kernel) == cv2.dilate(index, kernel)
-    told = np.isin(levels, others)[index]
-    pixels = int(np.count_nonzero(told))
-    return skips, float(np.count_nonzero(told & flat)) / pixels if pixels else 0.0
+    pixels = np.bincount(index.ravel(), minlength=len(levels))
+    plain = np.bincount(index[flat], minlength=len(levels))
+    told = np.isin(levels, others) & (pixels > 0)
+    if not told.any():
+        return 0.0, 0.0
+    in_areas = plain[told] >= 0.1 * pixels[told]
+    return float(plain[told].sum() / pixels[told].sum()), float(in_areas.mean())
 
 
 def _contacts(values: np.ndarray, levels: list[int]) -> np.ndarray:

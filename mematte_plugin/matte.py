@@ -179,7 +179,6 @@ class Matte:
 
         In [0, 1] but for the colours of HDR photos.
 
-
         colors: "foreground", or "photo" for the photo's own, the old background's tint included.
             Default: as the matte was `shaped`, or the foreground.
         decontaminate: the former name: False says "photo", True "foreground".

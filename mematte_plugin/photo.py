@@ -127,16 +127,16 @@ def scaled_down(values: np.ndarray, longest: int) -> np.ndarray:
 
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
     """Display-encoded float, also beyond [0, 1], to linear light (IEC 61966-2-1), float32."""
-    low = values / 12.92
-    high = ((np.maximum(values, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(values <= 0.04045, low, high).astype(np.float32)
+    size = np.abs(values)
+    high = ((np.maximum(size, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.copysign(np.where(size <= 0.04045, size / 12.92, high), values).astype(np.float32)
 
 
 def linear_to_srgb(values: np.ndarray) -> np.ndarray:
     """Linear light, also beyond [0, 1], to display-encoded float32 (IEC 61966-2-1)."""
-    high = 1.055 * np.maximum(values, 0.0031308) ** (1 / 2.4) - 0.055
-    with np.errstate(over="ignore"):  # floats that are next to infinite
-        return np.where(values <= 0.0031308, values * 12.92, high).astype(np.float32)
+    size = np.abs(values)
+    high = 1.055 * np.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.copysign(np.where(size <= 0.0031308, size * 12.92, high), values).astype(np.float32)
 
 
 def _displayed(values: np.ndarray, way: tuple[float, np.ndarray | None] | None) -> np.ndarray:

@@ -178,10 +178,12 @@ def _mistake(values: np.ndarray, low: float, high: float) -> str | None:
     lit = some[some != 0]
     above = float((some > 1).sum()) / max(1, lit.size)
     hdr = 'if they are light, name its space: read_photo(…, input_space="linear-srgb")'
-    if low < 0 and float((some < 0).mean()) > 0.1:
+    # A colour outside the gamut has negative parts, but is not darker than black as a whole.
+    most = some[..., :3].max(axis=2) if some.ndim == 3 else some
+    if low < 0 and float((most < 0).mean()) > 0.05:
         return (
-            "and many are negative; undo a normalisation by mean and deviation and give 0 to 1 (or"
-            f" {hdr})"
+            "and many are darker than black; undo a normalisation by mean and deviation and give 0"
+            f" to 1 (or {hdr})"
         )
     whole = bool((some == np.rint(some)).all())
     if high > 1 and (whole or above > 0.5):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .bands import banded
+from .bands import band_and_lost
 from .errors import InputError, SettingError
 from .grey_levels import KNOWN
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
@@ -33,6 +33,9 @@ LEAST_SURE = 0.1
 
 LEAST_KNOWN = 0.005
 """The same of a trimap that is handed in; a few strokes are a trimap, too."""
+
+ANTIALIASED = 0.05
+"""Standard deviation that its greys have at least; those of a narrow band are one grey."""
 
 HAIRLINE = 2
 """Pixels of grey that an antialiased mask has along its edge."""
@@ -82,7 +85,7 @@ def normalise_trimap(
     for row, line in zip(grey, result, strict=True):  # by rows: no masks of the picture's size
         line[row <= KNOWN] = 0.0
         line[row >= 1 - KNOWN] = 1.0
-    _warn_if_odd(result, name)
+    _warn_if_odd(result, name, soft=grey)
     return result
 
 
@@ -104,6 +107,7 @@ def from_mask(
     outside: float = OUTSIDE,
     unit: Literal["%", "px"] = "%",
     keep_soft: bool = True,
+    grain: float = 1,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
     """A trimap from a rough mask: a band along its edge becomes unknown.
@@ -113,28 +117,39 @@ def from_mask(
     size: (H, W) of the photo, where it is known. A mask of another size and the same aspect ratio
         (within 1%) is resized smoothly, with a warning.
     objects: of a label map the ids that are the subject, 1 or [1, 3]; see `masks.read_mask`.
-    inside, outside: the band's width inward and outward, 0 or more, separately.
+    inside, outside: the band's width inward and outward, 0 or more, separately. On thin parts it
+        is narrower, whatever is asked for: inward it takes at most a third of the half-thickness
+        (but the pixel at the edge in any case), outward two thirds of a gap's half-width (but two
+        pixels). So what is 3 pixels wide keeps a core, and a gap of 5 its background. Not so where
+        the edge is frayed, with strands and gaps of a pixel or two: hair stays in the band.
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
+    grain: for a mask that was made larger before, how many times: its own pixels are what thin
+        parts, narrow gaps and frayed edges are measured in. 1 or more.
     max_pixels: larger files are refused by their header, before decoding.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
-    the band leaves no sure foreground, when a mask that is grey all over leaves next to nothing
-    sure, and when it looks inverted. Raises InputError for an empty or full mask, for one of
-    another aspect ratio than `size` and as `masks.read_mask` does, SettingError for an odd width,
-    unit or object.
+    the band leaves no sure foreground, or none of a separate part, when a mask that is grey all
+    over leaves next to nothing sure, and when it looks inverted. Raises InputError for an empty or
+    full mask, for one of another aspect ratio than `size` and as `masks.read_mask` does,
+    SettingError for an odd width, unit, grain or object.
     """
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
     for option, width in (("inside", inside), ("outside", outside)):
         if not (math.isfinite(width) and width >= 0):
             raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
+    if not (math.isfinite(grain) and grain >= 1):
+        raise SettingError(
+            f"grain {grain!r}: give how many times the mask was made larger, 1 or more"
+        )
     import cv2
 
     name = grey_name(mask, "mask")
     soft = read_mask(mask, objects=objects, max_pixels=max_pixels)
     if size is not None and soft.shape != tuple(size):
+        grain = max(1.0, grain * math.sqrt(size[0] * size[1] / soft.size))
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
@@ -146,11 +161,13 @@ def from_mask(
             " is white"
         )
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap = banded(subject, inward, outward)
+    trimap, lost = band_and_lost(subject, inward, outward, grain=grain)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any() or np.count_nonzero(trimap != 128) < LEAST_SURE * trimap.size:
         _say_unsure(trimap, soft, name)
+    elif lost is not None:
+        warn_user(f"{name}: {lost}; inside 0 keeps all of the mask")
     return trimap
 
 
@@ -322,15 +339,16 @@ def _say_unsure(trimap: np.ndarray, soft: np.ndarray, name: str) -> None:
         )
 
 
-def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
+def _warn_if_odd(trimap: np.ndarray, name: str, soft: np.ndarray) -> None:
+    """soft: what the trimap was before it had three values."""
     foreground, background = trimap == 1, trimap == 0
     known = int(np.count_nonzero(foreground)), int(np.count_nonzero(background))
     if sum(known) == trimap.size:
         if known[0] and known[1]:
             warn_user(
                 f"{name}: has no grey: nothing is unknown, and it becomes the alpha itself, with"
-                " its hard edge; if it is a mask, give it as one (--mask, mask=, from_mask), and a"
-                " band along its edge is found out"
+                " its hard edge; if it is a mask, give it as one (--mask, mask=, in ComfyUI Trimap"
+                " from Mask), and a band along its edge is found out"
             )
         elif known[0]:
             warn_user(f"{name}: is all foreground (white); nothing is cut away")
@@ -353,22 +371,25 @@ def _warn_if_odd(trimap: np.ndarray, name: str) -> None:
             f"{name}: looks inverted: white along the border and black in the middle; foreground"
             " is white"
         )
-    elif _is_hairline(trimap):
+    elif _is_hairline(trimap, soft):
         warn_user(
             f"{name}: has grey only along edges, {HAIRLINE} pixels wide at most, as a mask has; if"
-            " it is one, give it as one (--mask, mask=, from_mask), and a wider band is found out"
+            " it is one, give it as one (--mask, mask=, in ComfyUI Trimap from Mask), and a wider"
+            " band is found out"
         )
 
 
-def _is_hairline(trimap: np.ndarray) -> bool:
-    """Whether what is unknown is nowhere wider than antialiasing."""
+def _is_hairline(trimap: np.ndarray, soft: np.ndarray) -> bool:
+    """Whether what is unknown is many greys, and nowhere wider than antialiasing."""
     import cv2
 
     if min(trimap.shape) < 20 * HAIRLINE:
         return False
     unknown = (trimap == 0.5).view(np.uint8)
     wider = cv2.erode(unknown, np.ones((HAIRLINE + 1, HAIRLINE + 1), np.uint8))
-    return int(np.count_nonzero(wider)) * 100 < int(np.count_nonzero(unknown))
+    if int(np.count_nonzero(wider)) * 100 >= int(np.count_nonzero(unknown)):
+        return False
+    return float(soft[unknown.view(bool)].std()) > ANTIALIASED
 
 
 def _looks_inverted(foreground: np.ndarray, background: np.ndarray) -> bool:

@@ -33,7 +33,8 @@ LAYERS: dict[str, set[str]] = {
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
-    "bands": set(),
+    "thickness": set(),
+    "bands": {"thickness"},
     "labels": {"errors"},
     "grey_levels": {"notes"},
     "mask_shapes": {"errors", "images"},
@@ -68,7 +69,7 @@ LAYERS: dict[str, set[str]] = {
     "pair_pattern": NAMES | {"decoding", "errors"},
     "claims": set(),
     "batch_report": set(),
-    "batch_plan": NAMES | {"decoding", "errors", "writing", "batch", "batch_report"},
+    "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
     "batch_places": {"batch_plan", "claims"},
     "batch": PICTURES
     | {"batch_places", "batch_plan", "batch_report", "claims"}

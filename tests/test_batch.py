@@ -88,6 +88,22 @@ def test_every_photo_is_cut_with_the_trimap_of_its_name(folders, pipeline):
         assert image.size == (40, 48)
 
 
+def test_one_object_of_every_mask_is_cut(folders, pipeline):
+    photos, guides, out = folders
+    photo_at(photos / "a.png")
+    labels = np.zeros((48, 40), np.uint8)
+    labels[8:20, 10:30], labels[28:40, 10:30] = 1, 2
+    Image.fromarray(labels).save(guides / "a.png")
+    failed = run_batch(photos, guides, out, BatchOptions(masks=True), load=lambda: pipeline)
+    assert "is a map of 2 objects" in failed.items[0].reason
+    options = BatchOptions(masks=True, objects=[2], kind="alpha", inside=1, outside=1, unit="px")
+    assert run_batch(photos, guides, out, options, load=lambda: pipeline).count("done") == 1
+    with Image.open(out / "a_alpha.png") as image:
+        alpha = np.asarray(image)
+    assert (alpha[30:38, 12:28] == 255).all()
+    assert (alpha[:25] == 0).all()
+
+
 def test_masks_become_trimaps(folders, pipeline):
     photos, guides, out = folders
     photo_at(photos / "a.png")

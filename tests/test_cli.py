@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 
 from mematte_plugin import __version__
 from mematte_plugin.cli import console
@@ -164,6 +165,29 @@ def test_a_known_trimap_is_the_alpha(scene):
 
 
 # ---- trimap --------------------------------------------------------------------------------------
+
+
+def test_objects_of_a_mask_are_named_and_chosen(scene):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[20:40, 20:60], labels[50:70, 20:60] = 1, 3
+    scene.save("labels.png", labels)
+    done = scene.run("trimap", "labels.png", "-o", "t.png")
+    assert done.code == 1
+    assert "error: mask labels.png: is a map of 2 objects: 1 (800 pixels), 3 (560 " in done.err
+    assert "--object 1" in done.err
+    done = scene.run("trimap", "labels.png", "-o", "t.png", "--object", "3")
+    assert (done.code, done.err) == (0, "")
+    scene.save("one.png", np.where(labels == 3, 255, 0).astype(np.uint8))
+    assert scene.run("trimap", "one.png", "-o", "expected.png").code == 0
+    assert (scene.load("t.png") == scene.load("expected.png")).all()
+    done = scene.cut("photo.png", "--mask", "labels.png", "--object", "1,3", "--alpha")
+    assert (done.code, done.err) == (0, "")
+    for wrong in (("--object", "1"), ("--mask", "labels.png", "--object", "one")):
+        guide = ("trimap.png",) if len(wrong) == 2 else ()
+        done = scene.cut("photo.png", *guide, *wrong, "-o", "no.png")
+        assert done.code != 0
+        assert "object" in done.err
+        assert not (scene.folder / "no.png").exists()
 
 
 def test_trimap_from_a_mask(scene):
@@ -379,3 +403,62 @@ def test_a_narrow_code_page_is_no_reason_to_fail(monkeypatch):
     console.say("müller.png: 3×4")
     stream.flush()
     assert stream.buffer.getvalue() == b"m?ller.png: 3?4\n"  # type: ignore[attr-defined]
+
+
+# ---- colours -------------------------------------------------------------------------------------
+
+
+def test_cut_keeps_a_backgrounds_transparency_but_in_jpeg(scene):
+    behind = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    behind[..., 0] = 255
+    behind[:, WIDTH // 2 :] = (0, 255, 0, 255)
+    scene.save("behind.png", behind)
+    done = scene.cut("photo.png", "trimap.png", "--background", "behind.png", "-o", "card.png")
+    assert (done.code, done.err) == (0, "")
+    card = scene.load("card.png")
+    clear = (scene.trimap == 0) & (behind[..., 3] == 0)
+    assert (card[clear, 3] == 0).all()
+    assert (card[(scene.trimap == 0) & ~clear] == (0, 255, 0, 255)).all()
+    done = scene.cut("photo.png", "trimap.png", "--background", "behind.png", "-o", "card.jpg")
+    assert done.code == 0
+    assert done.err.count("cannot hold the background's transparency; white is put behind it") == 1
+    np.testing.assert_allclose(scene.load("card.jpg")[clear], 255, atol=12)
+
+
+def test_cut_blends_light_when_asked(scene):
+    for name, more in (("plain.png", ()), ("light.png", ("--linear-light",))):
+        done = scene.cut("photo.png", "trimap.png", "--background", "white", "-o", name, *more)
+        assert (done.code, done.err) == (0, "")
+    plain, light = scene.load("plain.png").astype(int), scene.load("light.png").astype(int)
+    known = scene.trimap != 128
+    assert (plain[known] == light[known]).all()
+    assert light[~known].sum() > plain[~known].sum()
+    done = scene.cut("photo.png", "trimap.png", "--linear-light")
+    assert done.code == 2
+    assert "give --background, too" in done.err
+
+
+def test_cut_takes_scene_linear_light_by_name(scene):
+    pytest.importorskip("OpenEXR")
+    for name in ("out.exr", "out.png"):
+        done = scene.cut("photo.png", "trimap.png", "--input-space", "ACEScg", "-o", name)
+        assert done.code == 0, done.err
+    found = read_photo(scene.folder / "out.exr")
+    assert found.primaries is not None
+    assert found.primaries.red == pytest.approx((0.713, 0.293))
+    known = scene.trimap == 255
+    np.testing.assert_allclose(found.pixels[known], scene.pixels[known] / 255, atol=1e-3)
+    assert read_photo(scene.folder / "out.png").icc_profile is None
+    done = scene.cut("photo.png", "trimap.png", "--input-space", "slog3", "-o", "x.png")
+    assert done.code == 2
+    assert "input space 'slog3': choose one of srgb, display-p3" in done.err
+
+
+def test_cut_stores_colours_straight_or_premultiplied(scene):
+    done = scene.cut("photo.png", "trimap.png", "--premultiplied", "-o", "out.tif")
+    assert (done.code, done.err) == (0, "")
+    stored = tifffile.imread(scene.folder / "out.tif")
+    assert (stored[..., :3] <= stored[..., 3:]).all()
+    done = scene.cut("photo.png", "trimap.png", "--premultiplied", "-o", "out.png")
+    assert done.code == 2  # before the network is loaded
+    assert "out.png: stores straight colours only; use .tif or .exr" in done.err

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 
+from mematte_plugin.batch import BatchOptions, run_batch
 from mematte_plugin.errors import InputError, MEMatteWarning, OutputError, SettingError
 from mematte_plugin.images import Photo, linear_to_srgb, read_gray, read_photo
 from mematte_plugin.matte import Matte
@@ -106,14 +107,26 @@ def test_float_tiff_and_arrays_keep_hdr() -> None:
         assert photo.for_network().max() == 1
 
 
+def test_colours_outside_srgb_come_back_from_float_tiff(tmp_path: Path) -> None:
+    saturated = np.zeros((6, 6, 3), np.float32)
+    for channel in range(3):
+        saturated[2 * channel : 2 * channel + 2, :, channel] = 1
+    photo = read_photo(saturated, input_space="aces2065-1")
+    matte_of(photo).save(tmp_path / "out.tif")
+    kept = read_photo(tmp_path / "out.tif")
+    assert kept.pixels.min() < -0.5
+    back = read_photo(linear_to_srgb(saturated @ np.array(ACES, np.float32).T))
+    np.testing.assert_allclose(kept.pixels, back.pixels, atol=1e-3)
+
+
 BYTES = rng.integers(0, 256, (12, 10, 3)).astype(np.float32)
 MISTAKES: dict[str, tuple[np.ndarray, str]] = {
     "bytes as floats": (BYTES, "divide by 255"),
     "blurred bytes": (BYTES * 0.97 + 0.31, "divide by 255"),
     "dark bytes": (np.rint(BYTES / 40), "divide by 255"),
     "words as floats": (BYTES * 257, "divide by 65535"),
-    "normalised": ((BYTES / 255 - 0.45) / 0.22, "many are negative; undo a normalisation"),
-    "minus one to one": (BYTES / 127.5 - 1, "many are negative"),
+    "normalised": ((BYTES / 255 - 0.45) / 0.22, "many are darker than black; undo a normalisation"),
+    "minus one to one": (BYTES / 127.5 - 1, "many are darker than black"),
     "far too bright": (BYTES / 255 * 3000 + 2, "most of them above 1; scale"),
 }
 
@@ -287,3 +300,26 @@ def test_an_empty_alpha_is_not_the_photos(tmp_path: Path) -> None:
             photo = read_photo(source)
         assert photo.alpha is None
         np.testing.assert_array_equal(photo.pixels, LIGHT.clip(0, 1))
+
+
+def test_batches_take_light_by_name_and_store_it_straight(tmp_path: Path) -> None:
+    pytest.importorskip("OpenEXR")
+    for name in ("photos", "trimaps"):
+        (tmp_path / name).mkdir()
+    exr(tmp_path / "photos" / "plate.exr", LIGHT)
+    whole = np.full(LIGHT.shape[:2], 255, np.uint8)
+    whole[:3], whole[3:5] = 0, 128
+    write_image(tmp_path / "trimaps" / "plate.png", whole)
+    options = BatchOptions(suffix=".exr", input_space="acescg", premultiplied=False)
+    places = (tmp_path / "photos", tmp_path / "trimaps", tmp_path / "out")
+    report = run_batch(
+        *places, options, load=lambda: MattingPipeline(random_network(), device="cpu")
+    )
+    assert [item.status for item in report.items] == ["done"]
+    header = header_of(tmp_path / "out" / "plate.exr")
+    assert header["chromaticities"][0] == pytest.approx(0.713)
+    assert header["oiio:UnassociatedAlpha"] == 1
+    with pytest.raises(SettingError, match="input space 'x': choose one of"):
+        BatchOptions(input_space="x")
+    with pytest.raises(SettingError, match="stores straight colours only"):
+        run_batch(*places, BatchOptions(suffix=".png", premultiplied=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image, ImageCms
 from mematte_plugin.errors import InputError, MEMatteWarning
 from mematte_plugin.headers import Header, read_header
 from mematte_plugin.images import read_gray, read_photo
+from mematte_plugin.masks import read_mask
 
 from .fuzz.seeds import tiff_bytes
 
@@ -59,26 +61,16 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4"])
 @pytest.mark.parametrize(
-    "packed",
-    [
-        {},
-        {"compression": "packbits"},
-        {"compression": "zlib", "predictor": 2},
-        {"compression": "zlib", "predictor": 3},
-        {"compression": "lzma"},
-        {"compression": "lzw"},
-        {"compression": "lzw", "predictor": 2},
-        {"compression": "zstd", "predictor": 2},
-    ],
-    ids=lambda packed: "-".join(str(value) for value in packed.values()) or "plain",
+    "compression", [None, "packbits", "zlib", "zlib+", "lzma", "lzw", "lzw+", "zstd+"]
 )
 def test_samples_come_out_as_they_were_written(
-    tmp_path: Path, layout: str, dtype: str, packed: dict[str, Any]
+    tmp_path: Path, layout: str, dtype: str, compression: str | None
 ) -> None:
     floating = dtype.startswith("f")
-    if packed.get("predictor", 0) == (2 if floating else 3):
-        pytest.skip("no such predictor")
-    if {"lzw", "zstd"} & {packed.get("compression")} or packed.get("predictor") == 3:
+    packed: dict[str, Any] = {"compression": compression and compression.rstrip("+")}
+    if compression and compression.endswith("+"):
+        packed["predictor"] = 3 if floating else 2
+    if packed["compression"] in ("lzw", "zstd") or packed.get("predictor") == 3:
         pytest.importorskip("imagecodecs")  # writes it, too
     pixels = picture(3, dtype)
     stored = np.moveaxis(pixels, 2, 0).copy() if "planar" in layout else pixels
@@ -213,17 +205,30 @@ def test_premultiplied_colours_come_out_straight(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.astype(float), straight, atol=8)
 
 
-def test_wide_ids_are_masks_and_no_photos() -> None:
-    data = tiff_bytes((picture(1, "f4")[..., 0] > 0.5).astype("u4"), photometric="minisblack")
-    assert set(np.unique(read_gray(data))) == {0.0, 1.0}
-    with pytest.raises(InputError, match=r"1 × 32 bit unsigned samples \(grey, no compression\)"):
-        read_photo(data)
+@pytest.mark.parametrize("dtype", ["u4", "i2", "i4", "i1"])
+def test_ids_are_masks_and_no_photos(tmp_path: Path, dtype: str) -> None:
+    inside = picture(1, "f4")[..., 0] > 0.5
+    path = tmp_path / "labels.tif"
+    path.write_bytes(tiff_bytes((inside * 7).astype(dtype), photometric="minisblack"))
+    np.testing.assert_array_equal(read_mask(path), inside.astype(np.float32))
+    for refuse in (read_photo, read_header):
+        with pytest.raises(InputError, match=r"samples \(grey, no compression\), .* ids"):
+            refuse(path)
+
+
+def test_the_palette_of_a_tiff_counts_by_index() -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[9:20, 9:20] = 1
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, 1] = (0x8000, 0, 0)
+    data = tiff_bytes(labels, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(read_mask(data), labels.astype(np.float32))
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"array": picture(1, "f4")[..., 0].astype("i2")}, "16 bit signed samples"),
+        ({"array": picture(3, "f4").astype("i2"), "photometric": "rgb"}, "16 bit signed samples"),
         ({"array": picture(1, "f4")[..., 0].astype("c8")}, "bit complex samples"),
         ({"array": picture(4, "u1"), "photometric": "separated", "sub": (332, 2)}, "other inks"),
     ],
@@ -236,6 +241,19 @@ def test_what_is_no_picture_is_named(options: dict[str, Any], named: str) -> Non
     )  # fmt: skip
     with pytest.raises(InputError, match=named) as caught:
         read_photo(data)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "named"), [(32809, "THUNDERSCAN"), (34661, "JBIG"), (34676, "SGILOG"), (777, "777")]
+)
+def test_compressions_that_nothing_undoes_are_named(number: int, named: str) -> None:
+    data = bytearray(tiff_bytes(picture(3, "u1"), photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        at = tif.pages[0].tags[259].valueoffset
+    data[at : at + 2] = number.to_bytes(2, "little")
+    with pytest.raises(InputError, match=rf"RGB, .*{named}.*, which cannot be read") as caught:
+        read_photo(bytes(data))
     assert "damaged" not in str(caught.value)
 
 
@@ -323,3 +341,39 @@ def test_several_pages_are_warned_of_once(tmp_path: Path) -> None:
     with pytest.warns(MEMatteWarning, match="several pages") as caught:
         read_photo(tmp_path / "scan.tif")
     assert len(caught) == 1
+
+
+def press_profile() -> bytes:
+    """A CMYK profile with a table of two steps a side, to L*a*b*: inks that darken and tint."""
+    steps = np.array(list(np.ndindex(2, 2, 2, 2)))  # (16, 4)
+    light = 255 * (1 - steps * (0.3, 0.4, 0.1, 0.9)).prod(axis=1)
+    tint = 128 + steps @ np.array([[-30, -30], [40, 0], [0, 60], [0, 0]])
+    table = np.rint(np.column_stack([light, tint])).astype(np.uint8).tobytes()
+    straight = bytes(range(256))
+    unit = struct.pack(">9i", *(np.eye(3, dtype=int).ravel() << 16))
+    lut = b"mft1\0\0\0\0\4\3\2\0" + unit + straight * 4 + table + straight * 3
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    tags = [(b"A2B0", lut), (b"wtpt", b"XYZ \0\0\0\0" + white)]
+    at, index, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for key, data in tags:
+        index += key + struct.pack(">II", at + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI12s", at + len(body), b"", 0x02400000, b"prtrCMYKLab ")
+    head = head.ljust(36, b"\0") + b"acsp"
+    return (head.ljust(68, b"\0") + white).ljust(128, b"\0") + index + body
+
+
+@pytest.mark.parametrize("extra", [None, "unassalpha"])
+def test_cmyk_goes_through_its_profile_in_either_depth(tmp_path: Path, extra: str | None) -> None:
+    pytest.importorskip("imagecodecs")
+    options = {"photometric": "separated", "iccprofile": press_profile()}
+    if extra:
+        options["extrasamples"] = [extra]
+    channels = 5 if extra else 4
+    eight = picture(channels, "u1")
+    narrow = read(tiff_bytes(eight, **options), tmp_path)
+    wide = read(tiff_bytes(eight.astype(np.uint16) * 257, **options), tmp_path)
+    assert (narrow.dtype, wide.dtype) == (np.uint8, np.uint16)
+    assert abs(wide / 257 - narrow).max() < 2
+    plain = (1 - eight[..., :3] / 255) * (1 - eight[..., 3:4] / 255) * 255
+    assert abs(narrow[..., :3] - plain).mean() > 20  # the profile does tint

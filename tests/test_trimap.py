@@ -203,8 +203,10 @@ def test_impossible_masks_and_bands(
 
 
 def test_a_band_that_swallows_the_subject_is_warned_about() -> None:
+    wire = np.zeros((100, 100), bool)
+    wire[30:32, 10:90] = True
     with pytest.warns(MEMatteWarning, match="no sure foreground"):
-        from_mask(SQUARE, inside=30, unit="px")
+        from_mask(wire, inside=30, unit="px")
 
 
 # ---- from an alpha and from strokes --------------------------------------------------------------

@@ -23,13 +23,16 @@ from .options import (
     Dtype,
     Feather,
     GuideLayer,
+    InputSpace,
     Inside,
     Layer,
     Levels,
     Margin,
     MemoryBudget,
     Model,
+    Object,
     Outside,
+    Premultiplied,
     Quality,
     RetentionText,
     Unit,
@@ -105,11 +108,13 @@ def batch(
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
     ] = "png",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
     layer: Layer = None,
     mask_layer: GuideLayer = None,
+    input_space: InputSpace = None,
     levels: Levels = None,
     choke: Choke = 0.0,
     feather: Feather = 0.0,
@@ -117,6 +122,7 @@ def batch(
     colors: Colors = "foreground",
     crop: Crop = False,
     margin: Margin = None,
+    premultiplied: Premultiplied = None,
     bits: Bits = None,
     quality: Quality = None,
     model: Model = DEFAULT_MODEL,
@@ -145,7 +151,7 @@ def batch(
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
     if masks is None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     # Names are looked at before torch is imported, which takes seconds.
@@ -165,11 +171,14 @@ def batch(
     )
     options = BatchOptions(
         masks=masks is not None,
+        objects=objects,
         inside=inside,
         outside=outside,
         unit=unit_of(unit),
         layer=layer,
         guide_layer=mask_layer,
+        input_space=input_space,
+        premultiplied=premultiplied,
         kind="alpha" if alpha else "cutout",
         suffix="." + suffix.lower().lstrip("."),
         bits=bits,

@@ -54,10 +54,20 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that exist, even an input.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for other programs.")]
+Object = Annotated[
+    str | None,
+    typer.Option(
+        "--object",
+        metavar="ID,ID,…",
+        help="Of a mask that numbers objects (a label map), those that are the subject, as in 1,3;"
+        " of one that colours them, '#ff0000'.",
+    ),
+]
 Inside = Annotated[
     float | None,
     typer.Option(
-        help="With a mask: how far the uncertain band reaches into the subject. Default 2 %."
+        help="With a mask: how far the uncertain band reaches into the subject; less on thin parts,"
+        " which keep a core. Default 2 %."
     ),
 ]
 Outside = Annotated[
@@ -244,8 +254,12 @@ def unit_of(text: str | None) -> Any:
     return "%" if text is None else text
 
 
-def refuse_band(inside: float | None, outside: float | None, unit: str | None) -> None:
-    """Raises SettingError for a band beside a trimap, which would change nothing."""
+def refuse_band(
+    inside: float | None, outside: float | None, unit: str | None, objects: str | None = None
+) -> None:
+    """Raises SettingError for what is for masks beside a trimap, which would change nothing."""
+    if objects is not None:
+        raise SettingError("--object: is for masks, and a trimap is given; leave it out")
     for option, value in (("--inside", inside), ("--outside", outside), ("--unit", unit)):
         if value is not None:
             raise SettingError(

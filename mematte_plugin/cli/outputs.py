@@ -179,17 +179,21 @@ def _write_composite(
     )
 
 
-def write_array(array: np.ndarray, target: str, *, overwrite: bool) -> None:
+def write_array(
+    array: np.ndarray, target: str, *, overwrite: bool, icc_profile: bytes | None = None
+) -> None:
     """Write a display-encoded picture to a file or into the pipe."""
     if target == PIPE:
-        _through_file(lambda path: write_array(array, path, overwrite=False))
+        _through_file(
+            lambda path: write_array(array, path, overwrite=False, icc_profile=icc_profile)
+        )
         return
     from ..images import srgb_to_linear, to_unit
     from ..writing import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))
-    write_image(target, array, overwrite=overwrite)
+    write_image(target, array, overwrite=overwrite, icc_profile=icc_profile)
 
 
 def _through_file(write: Callable[[str], None]) -> None:

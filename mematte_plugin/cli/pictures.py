@@ -33,6 +33,7 @@ from .options import (
     Margin,
     MemoryBudget,
     Model,
+    Object,
     Outside,
     Overwrite,
     Premultiplied,
@@ -102,6 +103,7 @@ def cut(
             " a picture. What is transparent in it stays so (in JPEG it becomes white).",
         ),
     ] = None,
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -148,7 +150,7 @@ def cut(
     if linear_light and background is None:
         raise SettingError("--linear-light: is about a background; give --background, too")
     if trimap is not None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..cutting import cut as library_cut
@@ -186,6 +188,7 @@ def cut(
             photo,
             _source(trimap, mask_layer),
             mask=_source(mask, mask_layer),
+            objects=objects,
             inside=inside,
             outside=outside,
             unit=unit_of(unit),
@@ -236,6 +239,7 @@ def trimap(
             " transparent, widened by --outside pixels (default 5).",
         ),
     ] = False,
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -261,6 +265,8 @@ def trimap(
     """
     if from_alpha and inside is not None:
         raise SettingError("--inside: has no meaning with --from-alpha; give --outside alone")
+    if from_alpha and objects is not None:
+        raise SettingError("--object: has no meaning with --from-alpha; leave it out")
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
@@ -273,6 +279,7 @@ def trimap(
     else:
         made = from_mask(
             source,
+            objects=objects,
             inside=INSIDE if inside is None else inside,
             outside=OUTSIDE if outside is None else outside,
             unit=unit_of(unit),
@@ -299,6 +306,7 @@ def routing(
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write; - writes PNG into a pipe.")
     ] = "",
+    objects: Object = None,
     inside: Inside = None,
     outside: Outside = None,
     unit: Unit = None,
@@ -329,7 +337,7 @@ def routing(
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
     if trimap is not None:
-        refuse_band(inside, outside, unit)
+        refuse_band(inside, outside, unit, objects)
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..pipeline import MattingPipeline
@@ -342,7 +350,12 @@ def routing(
         guide = _source(trimap, mask_layer)
         if mask is not None:
             guide = trimap_for(
-                photo, _source(mask, mask_layer), inside=inside, outside=outside, unit=unit_of(unit)
+                photo,
+                _source(mask, mask_layer),
+                objects=objects,
+                inside=inside,
+                outside=outside,
+                unit=unit_of(unit),
             )
         resolve(model, progress=report)
         pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
@@ -363,7 +376,8 @@ def routing(
             for number, keep in zip(config.global_blocks, matte.routing, strict=True)
         ]
         sheet = routing_sheet(photo.for_network(), matte.routing, captions, patch=config.patch_size)
-        write_array(sheet, target, overwrite=overwrite)
+        profile = None if photo.to_display else photo.icc_profile
+        write_array(sheet, target, overwrite=overwrite, icc_profile=profile)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, **_facts(matte, seconds)})

@@ -18,6 +18,10 @@ Progress = Callable[[int, int, str], None]
 """Called with (done, total, stage)."""
 
 
+_AT_ONCE = 1 << 17
+"""Pixels that are display-encoded at a time."""
+
+
 @dataclass(frozen=True)
 class Light:
     """How stored values become the display-encoded sRGB that networks are trained with.
@@ -126,7 +130,16 @@ class NetworkInput:
 
 
 def _display(pixels: Tensor, light: Light) -> Tensor:
-    """Values that are not display-encoded as sRGB in [0, 1] (IEC 61966-2-1)."""
+    """Values (B, 3, r, W) that are not display-encoded as sRGB in [0, 1] (IEC 61966-2-1)."""
+    out = torch.empty_like(pixels)
+    rows = max(1, _AT_ONCE // pixels.shape[3])
+    for top in range(0, pixels.shape[2], rows):  # the steps between would take several times that
+        part = (..., slice(top, top + rows), slice(None))
+        out[part] = _encoded(pixels[part], light)
+    return out
+
+
+def _encoded(pixels: Tensor, light: Light) -> Tensor:
     linear = pixels if light.gamma == 1 else pixels.clamp_min(0) ** light.gamma
     if light.matrix is not None:
         matrix = torch.tensor(light.matrix, dtype=linear.dtype, device=linear.device)

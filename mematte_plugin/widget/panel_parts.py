@@ -8,6 +8,7 @@ from html import escape
 import ipywidgets
 from ipywidgets import Layout
 
+from ..decoding import READABLE
 from ..retention import MIN_TOKEN_COUNT
 from .panel_views import VIEWS
 
@@ -16,7 +17,7 @@ MARKS = {"failed": "#d33", "stopped": "#c80", "running": "#28c", "waiting": "#28
 BAND = 15.0
 """Percent at the end of the band's sliders."""
 WIDE = {"description_width": "6.5em"}
-PICTURES = "image/*,.tif,.tiff,.exr,.webp,.avif"
+PICTURES = "image/*," + ",".join(sorted(READABLE))
 UPLOADS = {
     "photo": "The photo.",
     "trimap": "White subject, black background, grey where it is unsure.",

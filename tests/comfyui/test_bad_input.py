@@ -149,6 +149,11 @@ FAULTS: dict[str, tuple[Build, dict[str, Any], tuple[str, ...]]] = {
     "alpha of another size": (foreground, {"alpha": mask(W, W)}, ("alpha: is 128×128",)),
     "empty mask": (from_mask, {"mask": torch.zeros(1, H, W)}, ("mask: is empty",)),
     "empty mask, trimap": (band, {"mask": torch.zeros(1, H, W)}, ("mask: is empty",)),
+    "mask of several objects": (
+        band,
+        {"mask": torch.arange(3).repeat_interleave(W // 3)[None, None].repeat(1, H, 1) / 255},
+        ("mask: is a map of 2 objects: 1 (", "a mask of the one that is meant"),
+    ),
     "full mask": (from_mask, {"mask": torch.ones(1, H, W)}, ("mask: is full",)),
     "no colour": (composite, {"color": "whiteish"}, ("color: ", "whiteish", "#")),
     "a file for a colour": (composite, {"color": str(EXAMPLES / "astronaut.jpg")}, ("color: ",)),

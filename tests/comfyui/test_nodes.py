@@ -151,6 +151,16 @@ def test_a_band_in_pixels(pack: SimpleNamespace) -> None:
     assert torch.equal(preview, three[..., None].expand(1, 60, 60, 3))  # no picture: the trimap
 
 
+def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
+    rough = (mask(H, W) >= 0.5).float()
+    for count in (1, 2):
+        bright, dim = (
+            pack.run("MEMatteTrimapFromMask", mask=values.repeat(count, 1, 1), **BAND)[0]
+            for values in (rough, rough * 38 / 255)
+        )
+        assert torch.equal(bright, dim)
+
+
 def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
     pictures, masks = photo(H, W, count=2), mask(H, W).repeat(2, 1, 1)
     masks[1] = masks[1].roll(9, dims=1)
@@ -240,6 +250,11 @@ def test_over_a_colour_or_a_picture(pack: SimpleNamespace) -> None:
     )[0]
     assert float(over[0, :, :5].max()) == 0
     assert float(over[1].min()) == 1
+    light = pack.run(
+        "MEMatteComposite", foreground=front, alpha=alpha, background=behind, linear_light=True
+    )[0]
+    assert torch.allclose(light[0, :, 5:], torch.tensor(0.7354), atol=1e-4)  # half of white's light
+    assert torch.equal(light[0, :, :5], over[0, :, :5])
 
 
 def test_a_map_for_each_block_and_frame(pack: SimpleNamespace, model: Any) -> None:

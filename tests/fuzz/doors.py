@@ -61,6 +61,7 @@ def trimap(data: bytes) -> None:
     for make, values in (
         (lambda: normalise_trimap(data, known.shape, max_pixels=LIMIT), (0, 0.5, 1)),
         (lambda: from_mask(data, size=known.shape, max_pixels=LIMIT), (0, 128, 255)),
+        (lambda: from_mask(data, objects=[1, 3], max_pixels=LIMIT), (0, 128, 255)),
         (lambda: from_alpha(data), (0, 128, 255)),
     ):
         made = _or_refused(make)

@@ -26,6 +26,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
     "grey": (read_gray, ()),
     "mask": (from_mask, (0, 128, 255)),
     "sized mask": (lambda a: from_mask(a, size=(9, 7)), (0, 128, 255)),
+    "object of a mask": (lambda a: from_mask(a, objects=1), (0, 128, 255)),
     "trimap": (lambda a: normalise_trimap(a, a.shape[:2]), (0, 0.5, 1)),
     "sized trimap": (lambda a: normalise_trimap(a, (9, 7)), (0, 0.5, 1)),
     "alpha": (from_alpha, (0, 128, 255)),

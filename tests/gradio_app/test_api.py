@@ -74,6 +74,24 @@ def test_a_trimap_made_here_goes_into_matte(client: Client) -> None:
     assert pixels(cutout).shape[2] == 4
 
 
+def test_matte_with_another_edge(client: Client, tmp_path: Path) -> None:
+    cutout, _, report = client.predict(
+        image=handle_file(str(PHOTO)),
+        trimap=handle_file(str(TRIMAP)),
+        choke=0.5,
+        levels_black=0.05,
+        colors="photo",
+        crop=True,
+        margin=3,
+        api_name="/matte",
+    )
+    matte = cut(PHOTO, TRIMAP, levels=(0.05, 1), choke=0.5, colors="photo", crop=True, margin=3)
+    matte.save(tmp_path / "cutout.png")
+    assert np.array_equal(pixels(cutout), pixels(tmp_path / "cutout.png"))
+    assert matte.crop is not None
+    assert report["crop"] == matte.crop.to_dict()
+
+
 def test_plan_is_the_packages(client: Client) -> None:
     plan = client.predict(width=7680, height=4320, budget_gb=2, api_name="/plan")
     expected = plan_memory((4320, 7680), "mematte-tiny", "2GB").to_dict()

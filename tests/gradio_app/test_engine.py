@@ -13,10 +13,12 @@ import pytest
 
 pytest.importorskip("gradio")
 
+from gradio_app.edges import reshape
 from gradio_app.engine import Guide, Result, Step, Task, carry_out, trimap_of, warm_up
 from gradio_app.models import chosen, offered
 from gradio_app.settings import Settings
 from mematte_plugin import (
+    Edge,
     InputError,
     MEMatteError,
     SettingError,
@@ -70,6 +72,36 @@ def test_files_are_the_command_lines(task: Task, tmp_path: Path) -> None:
     assert result.report["photo"] == "Ada & I.jpg"
     assert result.report["width"] == 512
     assert result.report["plan"]["measured_peak"] > 0
+
+
+SHAPED = Edge(levels=(0.05, 0.95), choke=0.75, feather=0.5, crop=True, margin=5)
+AS_OPTIONS = ["--levels", "0.05,0.95", "--choke", "0.75", "--feather", "0.5"]
+AS_OPTIONS += ["--crop", "--margin", "5"]
+
+
+def test_a_shaped_edge_is_the_command_lines(task: Task, tmp_path: Path) -> None:
+    _, plain = finish(replace(task, for_page=True))
+    shaped = reshape(plain, SHAPED, SETTINGS)
+    assert shaped.tiff is not None
+    assert shaped.view is not None
+    for made, options in ((shaped.cutout, []), (shaped.alpha, ["--bits", "16"]), (shaped.tiff, [])):
+        ours = tmp_path / made.name
+        given = ["cut", str(task.photo), str(TRIMAP), "-o", str(ours), *options, *AS_OPTIONS]
+        assert run(given) == 0
+        assert made.read_bytes() == ours.read_bytes()
+    assert shaped.report["crop"]["full_width"] == 512
+    assert read_photo(shaped.view.cutout).size == read_photo(shaped.cutout).size
+    assert shaped.view.routing == (plain.view.routing if plain.view else ())
+    assert reshape(shaped, Edge(), SETTINGS) is plain
+    assert pickle.loads(pickle.dumps(shaped)) == shaped
+
+
+def test_the_edge_of_a_result_that_was_swept(task: Task) -> None:
+    _, plain = finish(replace(task, for_page=True))
+    assert plain.source is not None
+    plain.source.alpha.unlink()
+    with pytest.raises(InputError, match="press Cut again"):
+        reshape(plain, Edge(choke=1), SETTINGS)
 
 
 def test_view_shows_the_matte(task: Task) -> None:
