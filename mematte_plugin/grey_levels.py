@@ -154,7 +154,7 @@ def _stretched(
             f" to {_shown(1, top)}, and are stretched to that"
         )
         values = ((values - np.float32(black)) / np.float32(white - black)).clip(0, 1)
-    return without_specks(values) if off or noisy else values
+    return without_specks(values) if noisy else values
 
 
 def without_specks(values: np.ndarray) -> np.ndarray:
