@@ -7,14 +7,16 @@ decodes a pixel, and what is broken counts as not said: it must not cost the pho
 from __future__ import annotations
 
 import io
+import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from .bmff import primary_colours
 from .colour_spaces import (
     ADOBE,
     ADOBE_CURVE,
@@ -73,19 +75,10 @@ def told_by(data: bytes) -> Told | None:
     None, too, where a profile says more: PNG's cICP stands above its iCCP, everything else below.
     """
     try:
-        if data[:8] == b"\x89PNG\r\n\x1a\n":
-            return _png(data)
-        if data[:4] in (b"II*\0", b"MM\0*"):
-            return _tiff(data)
-        if data[4:8] == b"ftyp":
-            return _isobmff(data)
-        if data[:3] == b"\xff\xd8\xff" or data[:4] == b"RIFF":
-            Image.init()
-            im = Image.OPEN["JPEG" if data[:1] == b"\xff" else "WEBP"][0](io.BytesIO(data), "")
-            return told_by_image(im) if isinstance(im, Image.Image) else None
+        parser = next((parse for at, magic, parse in _PARSERS if data.startswith(magic, at)), None)
+        return None if parser is None else parser(data)
     except Exception:  # of any parser: then it is not said
         return None
-    return None
 
 
 def told_by_image(im: Image.Image) -> Told | None:
@@ -277,75 +270,56 @@ def _cicp(primaries: int, transfer: int, *, full: bool = True) -> Told | None:
 
 def _isobmff(data: bytes) -> Told | None:
     """The nclx of the primary picture, unless it has a profile."""
-    meta = _box(data, (b"meta",), 0, len(data))
-    if meta is None:
+    own = primary_colours(data)
+    if any(kind in (b"prof", b"rICC") for kind, _ in own):
         return None
-    start, end = meta[0] + 4, meta[1]
-    pitm = _box(data, (b"pitm",), start, end)
-    wide = pitm is not None and data[pitm[0]] > 0
-    primary = (
-        0 if pitm is None else int.from_bytes(data[pitm[0] + 4 : pitm[0] + 6 + 2 * wide], "big")
-    )
-    ipco, ipma = (_box(data, (b"iprp", key), start, end) for key in (b"ipco", b"ipma"))
-    if ipco is None:
-        return None
-    properties = list(_boxes(data, *ipco))
-    linked = set() if ipma is None else _linked(data, ipma[0], primary)
-    colours = [
-        (i, data[a : a + 4], data[a + 4 : b])
-        for i, (kind, a, b) in enumerate(properties, 1)
-        if kind == b"colr"
-    ]
-    # Those of a grid may hang on its tiles only.
-    own = [colour for colour in colours if colour[0] in linked] or colours
-    if any(kind in (b"prof", b"rICC") for _, kind, _ in own):
-        return None
-    for _, kind, body in own:
+    for kind, body in own:
         if kind == b"nclx" and len(body) >= 6:
             primaries, transfer = struct.unpack_from(">HH", body)
             return _cicp(primaries, transfer)  # decoders undo a narrow range
     return None
 
 
-def _linked(data: bytes, at: int, item: int) -> set[int]:
-    """The numbers, from 1, of the properties of an item."""
-    version, flags = data[at], data[at + 3]
-    (count,) = struct.unpack_from(">I", data, at + 4)
-    at += 8
-    for _ in range(min(count, 100_000)):
-        (found,) = struct.unpack_from(">I" if version else ">H", data, at)
-        at += 4 if version else 2
-        number = data[at]
-        at += 1
-        size = 2 if flags & 1 else 1
-        raw = [
-            int.from_bytes(data[at + i * size : at + (i + 1) * size], "big") for i in range(number)
-        ]
-        at += number * size
-        if found == item:
-            return {value & (0x7FFF if size == 2 else 0x7F) for value in raw}
-    return set()
+# ---- Radiance and BMP ----------------------------------------------------------------------------
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start, end) of the bodies of the boxes of a range."""
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            head = 16
-        elif size == 0:
-            size = end - at
-        if size < head:
-            return
-        yield kind, at + head, min(end, at + size)
-        at += size
+def told_by_radiance(head: bytes) -> Told | None:
+    """The PRIMARIES of a Radiance picture's header; None for none, which means Rec. 709 here."""
+    found = re.search(rb"^PRIMARIES\s*=\s*([-+.\d\seE]+)$", head, re.MULTILINE)
+    primaries = None if found is None else Primaries.of([float(v) for v in found[1].split()])
+    return None if primaries is None else Told(primaries, LINEAR, "linear")
 
 
-def _box(data: bytes, path: tuple[bytes, ...], start: int, end: int) -> tuple[int, int] | None:
-    """Start and end of the body of the first box of that path."""
-    for kind, a, b in _boxes(data, start, end):
-        if kind == path[0]:
-            return (a, b) if len(path) == 1 else _box(data, path[1:], a, b)
-    return None
+def _bmp(data: bytes) -> Told | None:
+    """End points and gamma of a BMP of version 4 or 5 that is calibrated by them."""
+    (size,) = struct.unpack_from("<I", data, 14)
+    if size < 108 or struct.unpack_from("<I", data, 70)[0] != 0:
+        return None
+    ends = np.array(struct.unpack_from("<9i", data, 74), float).reshape(3, 3) / 2**30
+    gammas = [value / 65536 for value in struct.unpack_from("<3I", data, 110)]
+    if (ends.sum(axis=1) <= 0).any() or not all(0.2 < gamma < 5 for gamma in gammas):
+        return None
+    pairs = [xyz[:2] / xyz.sum() for xyz in (*ends, ends.sum(axis=0))]
+    primaries = Primaries.of(np.ravel(pairs))
+    if primaries is None:
+        return None
+    return _gamma(1 / gammas[1], primaries.numbers)
+
+
+def _by_pillow(data: bytes) -> Told | None:
+    """EXIF of JPEG and WebP."""
+    Image.init()
+    im = Image.OPEN["WEBP" if data[:4] == b"RIFF" else "JPEG"][0](io.BytesIO(data), "")
+    return told_by_image(im) if isinstance(im, Image.Image) else None
+
+
+_PARSERS: tuple[tuple[int, bytes, Callable[[bytes], Told | None]], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", _png),
+    (0, b"II*\0", _tiff),
+    (0, b"MM\0*", _tiff),
+    (0, b"\xff\xd8\xff", _by_pillow),
+    (0, b"RIFF", _by_pillow),
+    (4, b"ftyp", _isobmff),
+    (0, b"BM", _bmp),
+)
+"""Where a format's first bytes lie, what they are, and who reads its tags."""

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .colour_tags import told_by_radiance
 from .decoded import Decoded, Header, check_size, rgb_order
 from .errors import InputError
 
@@ -36,7 +37,8 @@ def decode_hdr(data: bytes, name: str, max_pixels: int) -> Decoded:
         log.setLogLevel(level)
     if pixels.shape != (height, width, 3) or pixels.dtype != np.float32:
         raise ValueError(f"decoded as {pixels.shape} {pixels.dtype}")
-    return Decoded(pixels, linear=True)
+    told = told_by_radiance(data[:_START].partition(b"\n\n")[0])
+    return Decoded(pixels, linear=True, told=told)
 
 
 def _size(start: bytes, name: str) -> tuple[int, int]:

@@ -309,3 +309,35 @@ def test_icc_photos_become_light_of_rec709_in_exr(tmp_path: Path) -> None:
     expected = srgb_light(EIGHT / 255.0) @ np.array(P3).T
     np.testing.assert_allclose(light.pixels, expected, atol=1e-3)
     assert isinstance(light, Photo)
+
+
+def bmp(gamma: float, corners: tuple[float, ...]) -> bytes:
+    """EIGHT as a BMP of version 4, calibrated by end points and gamma."""
+    pixels = EIGHT[::-1, :, ::-1].tobytes()  # rows of four pixels need no padding
+    white = np.array([corners[6] / corners[7], 1, (1 - corners[6] - corners[7]) / corners[7]])
+    xyz = np.array([[x, y, 1 - x - y] for x, y in zip(corners[:6:2], corners[1:6:2], strict=True)])
+    ends = np.rint((xyz.T * np.linalg.solve(xyz.T, white)).T.ravel() * 2**30).astype("<i4")
+    head = struct.pack("<IiiHHIIiiII", 108, 4, 4, 1, 24, 0, len(pixels), 2835, 2835, 0, 0)
+    head += bytes(20) + ends.tobytes() + struct.pack("<3I", *(round(gamma * 65536),) * 3)
+    return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + head + pixels
+
+
+def test_bmp_says_its_end_points_and_gamma() -> None:
+    photo = read_photo(bmp(1.8, ADOBE_XY))
+    seen = shown(photo.pixels, photo.icc_profile)
+    np.testing.assert_allclose(seen, in_srgb(ADOBE, power(1.8)), atol=2)
+    assert read_photo(bmp(2.2, SRGB_XY)).icc_profile is None
+    assert read_photo(encoded(EIGHT, "BMP")).icc_profile is None
+
+
+def test_radiance_says_its_primaries() -> None:
+    import cv2
+
+    data = cv2.imencode(".hdr", np.full((8, 8, 3), 0.5, np.float32))[1].tobytes()
+    assert read_photo(data).primaries is None
+    line = ("PRIMARIES= " + " ".join(map(str, P3_XY)) + "\n").encode()
+    at = data.index(b"\n") + 1
+    photo = read_photo(data[:at] + line + data[at:])
+    assert photo.linear
+    assert photo.primaries is not None
+    np.testing.assert_allclose(photo.primaries.numbers, P3_XY)
