@@ -1,6 +1,7 @@
 """What every decoder needs: the result type, size limit, orientation, straight alpha."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -29,6 +30,11 @@ HALF_MAX = 65504.0
 
 Role: TypeAlias = Literal["photo", "mask", "trimap", "background"]
 """What a picture is for."""
+
+_UNSUPPORTED = re.compile(
+    r"(?i)unsupported|not (supported|implemented|available|a known)|requires the '|"
+    r"unknown (data|raw|pixel|compression)"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +192,11 @@ def to_unit(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "u":
         unit /= np.float32(np.iinfo(array.dtype).max)
     return unit
+
+
+def is_unsupported(error: BaseException) -> bool:
+    """A decoder refuses a kind of file that it does not know, and does not speak of damage."""
+    return isinstance(error, NotImplementedError) or bool(_UNSUPPORTED.search(str(error)))
 
 
 def short(error: BaseException) -> str:

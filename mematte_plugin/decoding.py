@@ -24,6 +24,7 @@ from .decoded import (
     check_size,
     clean_dpi,
     drop_foreign_icc,
+    is_unsupported,
     short,
     upright,
 )
@@ -88,9 +89,19 @@ def decode(
         raise InputError(f"{name}: not enough memory to decode it; use a smaller copy") from error
     except Exception as error:
         # Decoders raise OSError, SyntaxError, struct.error, cv2.error ... for damaged files.
-        raise InputError(
-            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
-        ) from error
+        raise _refused(fmt, error, name) from error
+
+
+def _refused(fmt: str, error: Exception, name: str) -> InputError:
+    """What to say of a file that its decoder refuses."""
+    if is_unsupported(error):
+        return InputError(
+            f"{name}: is a picture ({fmt}) of a kind that cannot be read ({short(error)}); convert"
+            " it to PNG or TIFF"
+        )
+    return InputError(
+        f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
+    )
 
 
 def from_pil(im: Image.Image, name: str) -> Decoded:
@@ -101,9 +112,7 @@ def from_pil(im: Image.Image, name: str) -> Decoded:
     try:
         im.load()
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error) as error:
-        raise InputError(
-            f"{name}: the file is damaged or cut off ({short(error)}); copy or export it again"
-        ) from error
+        raise _refused(im.format or "", error, name) from error
     orientation = orientation_of(im)
     icc = im.info.get("icc_profile") or None
     dpi = clean_dpi(im.info.get("dpi")) or _exif_dpi(im)

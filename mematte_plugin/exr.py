@@ -126,13 +126,13 @@ def _together(planes: list[np.ndarray], wanted: tuple[Address, ...]) -> np.ndarr
     """(H, W) or (H, W, C) from the single channels; luminance with chroma as RGB."""
     ends = [channel.rpartition(".")[2].lower() for _, channel in wanted]
     if ends[1:3] == ["ry", "by"]:
-        planes = [*_from_chroma(*planes[:3]), *planes[3:]]
+        planes = [*rgb_from_chroma(*planes[:3]), *planes[3:]]
     elif ends[0] == "y" and len(planes) == 2:
         planes = [planes[0]] * 3 + planes[1:]
     return planes[0].copy() if len(planes) == 1 else np.stack(planes, axis=2)
 
 
-def _from_chroma(y: np.ndarray, ry: np.ndarray, by: np.ndarray) -> list[np.ndarray]:
+def rgb_from_chroma(y: np.ndarray, ry: np.ndarray, by: np.ndarray) -> list[np.ndarray]:
     """R, G and B from luminance and the colour differences, which are stored smaller."""
     import cv2
 

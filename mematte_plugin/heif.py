@@ -12,6 +12,7 @@ from .decoded import (
     Header,
     check_size,
     drop_foreign_icc,
+    is_unsupported,
     scaled_bits,
     short,
     unpremultiply,
@@ -52,7 +53,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Decoded:
     if channels in ("LA", "La"):
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     icc = picture.info.get("icc_profile") or None
-    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), icc), name)
+    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), icc, lossy=True), name)
 
 
 def _opened(data: bytes, name: str) -> Any:
@@ -67,7 +68,7 @@ def _opened(data: bytes, name: str) -> Any:
     try:
         file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     except Exception as error:
-        if "nsupported" not in str(error):
+        if not is_unsupported(error):
             raise InputError(
                 f"{name}: the HEIC picture is damaged or cut off ({short(error)}); copy it again"
             ) from error

@@ -26,6 +26,7 @@ from .decoded import (
     check_size,
     clean_dpi,
     drop_foreign_icc,
+    is_unsupported,
     scaled_bits,
     unpremultiply,
     upright,
@@ -119,6 +120,7 @@ def read_tiff_header(file: BinaryIO, name: str) -> Header:
     """Size, upright, and depth. Raises InputError for what cannot be read, by its header."""
     with opened(file, name) as tif:
         layout = _layout(_picture(tif), name)
+    _refuse_ids(layout, name)
     height, width = layout.height, layout.width
     if layout.orientation >= 5:
         height, width = width, height
@@ -131,8 +133,8 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
         page = _picture(tif)
         layout = _layout(page, name)
         check_size(layout.height, layout.width, name, max_pixels)
-        if layout.kind == "u" and layout.bits > 16 and role in ("photo", "background"):
-            raise InputError(f"{name}: is {_described(layout)}; save it with 8 or 16 bits")
+        if role in ("photo", "background"):
+            _refuse_ids(layout, name)
         if any(
             _is_further_picture(other, page)
             for other in list(tif.pages)
@@ -196,7 +198,8 @@ def _layout(page: Any, name: str) -> Layout:
     uniform = isinstance(page.bitspersample, int) and page.dtype is not None
     whole = layout.colours == colours and int(page.imagedepth) == 1
     inks = layout.photometric != INKS or page.tags.valueof(332, 1) == 1  # InkSet: CMYK
-    deep = layout.kind in "uf" and (layout.kind == "f") <= (layout.photometric in (*GREY, RGB))
+    grey = layout.photometric in GREY
+    deep = {"u": True, "f": grey or layout.photometric == RGB, "i": grey}.get(layout.kind, False)
     eight = layout.photometric not in (PALETTE, YCBCR, *LAB) or layout.bits in (1, 2, 4, 8, 16)
     if not (layout.photometric in known and uniform and whole and inks and deep and eight):
         raise InputError(
@@ -204,6 +207,15 @@ def _layout(page: Any, name: str) -> Layout:
             " CMYK TIFF"
         )
     return layout
+
+
+def _refuse_ids(layout: Layout, name: str) -> None:
+    """Raises InputError for integers that serve as a mask only."""
+    if layout.kind == "i" or (layout.kind == "u" and layout.bits > 16):
+        raise InputError(
+            f"{name}: is {_described(layout)}, which are no colours but ids or measurements; save"
+            " it with 8 or 16 bits"
+        )
 
 
 def _described(layout: Layout, page: Any = None) -> str:
@@ -271,8 +283,7 @@ def _samples(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
         bare = int(page.compression) == _LZW and not has_imagecodecs()
         samples: np.ndarray = _by_segments(page, data) if bare else page.asarray()
     except (ImportError, NotImplementedError, ValueError) as error:
-        codec = "imagecodecs" in str(error) or "is not available" in str(error)
-        if isinstance(error, ValueError) and not codec:
+        if isinstance(error, ValueError) and not is_unsupported(error):
             raise
         by_pillow = _by_pillow(page, layout, data)
         if by_pillow is None:
@@ -370,7 +381,7 @@ def _pictured(samples: np.ndarray, layout: Layout, palette: Any, name: str) -> D
         colour, icc = _through(colour[..., 0], np.asarray(palette)), layout.icc
     else:
         colour = _whole_range(colour, layout.bits)
-        if layout.photometric == 0:
+        if layout.photometric == 0 and layout.kind != "i":
             colour = 1 - colour if colour.dtype.kind == "f" else np.iinfo(colour.dtype).max - colour
         elif layout.photometric == INKS:
             colour, icc = cmyk_to_rgb(colour, layout.icc, name), None
@@ -385,11 +396,16 @@ def _pictured(samples: np.ndarray, layout: Layout, palette: Any, name: str) -> D
         colour = np.dstack([colour, alpha])
     if colour.shape[2] == 1:
         colour = colour[..., 0]
-    return drop_foreign_icc(Decoded(np.ascontiguousarray(colour), icc), name)
+    decoded = Decoded(np.ascontiguousarray(colour), icc, lossy=layout.compression == "JPEG")
+    if layout.photometric == PALETTE and samples.dtype == np.uint8:
+        decoded.indices = np.ascontiguousarray(samples[..., 0])
+    return drop_foreign_icc(decoded, name)
 
 
 def _whole_range(values: np.ndarray, bits: int) -> np.ndarray:
-    """Of 1 to 16 bits over the range of uint8 or uint16; floats as float32."""
+    """Of 1 to 16 bits over the range of uint8 or uint16; floats as float32, ids as they are."""
+    if values.dtype.kind == "i":
+        return values
     if values.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return values.astype(np.float32)

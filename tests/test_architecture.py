@@ -20,7 +20,8 @@ MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
 PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
-NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "shared_folder"}
+NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "sequences"}
+NAMES |= {"shared_folder"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),

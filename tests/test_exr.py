@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mematte_plugin import Layer, cut, from_mask
+from mematte_plugin.cli.shell import run
 from mematte_plugin.errors import InputError, MEMatteWarning
+from mematte_plugin.exr import rgb_from_chroma
 from mematte_plugin.headers import Header, read_header
 from mematte_plugin.images import read_gray, read_photo
 
@@ -173,3 +175,29 @@ def test_a_part_that_is_cut_off_is_not_taken_from_another(tmp_path: Path) -> Non
     assert read_photo(path).size == SIZE
     with pytest.raises(InputError, match="damaged or cut off"):
         read_gray(path, use_alpha=True)
+
+
+def test_layers_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = exr(tmp_path / "shot.exr", SEVERAL), tmp_path / "trimap.png"
+    assert run(["trimap", str(path), "-o", str(out)]) == 1
+    assert "--mask-layer NAME" in capsys.readouterr().err
+    assert run(["trimap", str(path), "--mask-layer", "hero", "-o", str(out)]) == 0
+    assert set(np.unique(read_photo(out).pixels)) == {0, 128, 255}
+    # A trimap without anything unknown: no network is needed.
+    known = exr(tmp_path / "known.exr", {"a.A": INSIDE, "b.A": INSIDE})
+    command = ["cut", str(path), str(known), "-o", str(tmp_path / "cut.png")]
+    assert run(command) == 1
+    assert "name one with --layer NAME" in capsys.readouterr().err
+    assert run([*command, "--layer", "combined"]) == 1
+    assert "name one with --trimap-layer NAME" in capsys.readouterr().err
+    assert run([*command, "--layer", "combined", "--trimap-layer", "b"]) == 0
+    alpha = read_photo(tmp_path / "cut.png").alpha
+    assert alpha is not None
+    np.testing.assert_array_equal(alpha > 0, INSIDE > 0)
+
+
+def test_chroma_of_half_the_size_becomes_colour() -> None:
+    colours = np.full((16, 20, 3), (0.5, 0.25, 0.125), np.float32)
+    luminance = colours @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    red, blue = ((colours[::2, ::2, i] / luminance[::2, ::2]) - 1 for i in (0, 2))
+    np.testing.assert_allclose(np.dstack(rgb_from_chroma(luminance, red, blue)), colours, atol=1e-6)

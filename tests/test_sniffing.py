@@ -38,6 +38,12 @@ def _jpeg(marker: int, bits: int) -> bytes:
     return start + bytes([0xFF, marker, 0, 11, bits]) + b"\0\x10\0\x10\1\1\x11\0"
 
 
+def _rare_bmp() -> bytes:
+    found = bytearray(_pillow("BMP"))
+    found[30] = 9  # its compression
+    return bytes(found)
+
+
 def _ftyp(brand: bytes) -> bytes:
     return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0isom" + brand + bytes(40)
 
@@ -68,6 +74,7 @@ IMPOSTORS: dict[str, tuple[bytes, str]] = {
     "12-bit JPEG": (_jpeg(0xC1, 12), "12-bit JPEG"),
     "lossless JPEG": (_jpeg(0xC3, 8), "lossless JPEG"),
     "JPEG-LS": (b"\xff\xd8\xff\xf7" + bytes(40), "JPEG-LS"),
+    "BMP of a rare kind": (_rare_bmp(), r"\(BMP\) of a kind that cannot be read .*; convert it"),
     "nothing known": (bytes(range(1, 255)), "not an image that can be read; use one of PNG, JPEG"),
 }
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms
 from mematte_plugin.errors import InputError, MEMatteWarning
 from mematte_plugin.headers import Header, read_header
 from mematte_plugin.images import read_gray, read_photo
+from mematte_plugin.masks import read_mask
 
 from .fuzz.seeds import tiff_bytes
 
@@ -204,17 +205,30 @@ def test_premultiplied_colours_come_out_straight(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.astype(float), straight, atol=8)
 
 
-def test_wide_ids_are_masks_and_no_photos() -> None:
-    data = tiff_bytes((picture(1, "f4")[..., 0] > 0.5).astype("u4"), photometric="minisblack")
-    assert set(np.unique(read_gray(data))) == {0.0, 1.0}
-    with pytest.raises(InputError, match=r"1 × 32 bit unsigned samples \(grey, no compression\)"):
-        read_photo(data)
+@pytest.mark.parametrize("dtype", ["u4", "i2", "i4", "i1"])
+def test_ids_are_masks_and_no_photos(tmp_path: Path, dtype: str) -> None:
+    inside = picture(1, "f4")[..., 0] > 0.5
+    path = tmp_path / "labels.tif"
+    path.write_bytes(tiff_bytes((inside * 7).astype(dtype), photometric="minisblack"))
+    np.testing.assert_array_equal(read_mask(path), inside.astype(np.float32))
+    for refuse in (read_photo, read_header):
+        with pytest.raises(InputError, match=r"samples \(grey, no compression\), .* ids"):
+            refuse(path)
+
+
+def test_the_palette_of_a_tiff_counts_by_index() -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[9:20, 9:20] = 1
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, 1] = (0x8000, 0, 0)
+    data = tiff_bytes(labels, photometric="palette", colormap=colours)
+    np.testing.assert_array_equal(read_mask(data), labels.astype(np.float32))
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"array": picture(1, "f4")[..., 0].astype("i2")}, "16 bit signed samples"),
+        ({"array": picture(3, "f4").astype("i2"), "photometric": "rgb"}, "16 bit signed samples"),
         ({"array": picture(1, "f4")[..., 0].astype("c8")}, "bit complex samples"),
         ({"array": picture(4, "u1"), "photometric": "separated", "sub": (332, 2)}, "other inks"),
     ],
@@ -227,6 +241,19 @@ def test_what_is_no_picture_is_named(options: dict[str, Any], named: str) -> Non
     )  # fmt: skip
     with pytest.raises(InputError, match=named) as caught:
         read_photo(data)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "named"), [(32809, "THUNDERSCAN"), (34661, "JBIG"), (34676, "SGILOG"), (777, "777")]
+)
+def test_compressions_that_nothing_undoes_are_named(number: int, named: str) -> None:
+    data = bytearray(tiff_bytes(picture(3, "u1"), photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        at = tif.pages[0].tags[259].valueoffset
+    data[at : at + 2] = number.to_bytes(2, "little")
+    with pytest.raises(InputError, match=rf"RGB, .*{named}.*, which cannot be read") as caught:
+        read_photo(bytes(data))
     assert "damaged" not in str(caught.value)
 
 
