@@ -61,7 +61,7 @@ def _pillow() -> Iterator[tuple[str, bytes]]:
     yield "jpeg_adobe.jpg", _saved(rgb, "JPEG", exif=adobe)
     plain = _saved(rgb, "PNG")
     yield "png_gama.png", with_chunk(with_chunk(plain, *gama(1)), *chrm(*(0.6, 0.3) * 4))
-    yield "png_hdr.png", with_chunk(plain, b"cICP", bytes([9, 16, 0, 1]))
+    yield "png_cicp.png", with_chunk(plain, b"cICP", bytes([12, 13, 0, 1]))
     yield "gif.gif", _saved(rgb, "GIF")
     yield "bmp.bmp", _saved(rgb, "BMP")
     for name, options in (("lossy", {}), ("lossless", {"lossless": True})):
