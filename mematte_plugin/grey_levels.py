@@ -23,7 +23,7 @@ _REACH = 12  # bins on either side that a noisy peak takes up
 _LEAST = 0.002  # share of the pixels that makes a peak
 _AT_LEAST = 0.1  # of its half's largest peak, that a peak beyond it has if it is no overshoot
 _CLEAR = 0.6  # share of the pixels in the peaks, from which on levels are clear
-_EXACT = 0.8  # share of a peak that has exactly one value, where there is no noise
+_EXACT = 0.6  # share of the cleaner peak that has exactly one value, where there is no noise
 _PLAIN = 0.01  # share of black, and of white, that is no overshoot beside an edge
 _CONTRAST = 0.012  # between black and white at least; 10 bits of 16 are 0.0156
 
@@ -101,7 +101,7 @@ def settle_mask(values: np.ndarray, name: str, top: float, *, lossy: bool = Fals
     white = next(peak for peak in light if peak.share >= _AT_LEAST * max(p.share for p in light))
     if not (_is_clear(values, black, white) and black.share + white.share >= _CLEAR):
         return values
-    noisy = lossy or min(black.exact, white.exact) < _EXACT
+    noisy = lossy or max(black.exact, white.exact) < _EXACT
     return _stretched(values, (black.at, white.at), name, top, noisy=noisy)
 
 
@@ -136,7 +136,7 @@ def settle_trimap(values: np.ndarray, name: str, top: float, *, lossy: bool = Fa
         high = 1.0 if low <= KNOWN else 1 - low  # there is no white
     elif len(main) == 2 and _BESIDE_WHITE[0] <= low <= _BESIDE_WHITE[1] and high >= 1 - _NEAR:
         low = 0.0 if high >= 1 - KNOWN else 1 - high  # there is no black
-    noisy = lossy or min(main[0].exact, main[-1].exact) < _EXACT
+    noisy = lossy or max(main[0].exact, main[-1].exact) < _EXACT
     return _stretched(values, (low, high), name, top, noisy=noisy)
 
 
@@ -154,7 +154,7 @@ def _stretched(
             f" to {_shown(1, top)}, and are stretched to that"
         )
         values = ((values - np.float32(black)) / np.float32(white - black)).clip(0, 1)
-    return without_specks(values) if off or noisy else values
+    return without_specks(values) if noisy else values
 
 
 def without_specks(values: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def _colours(pixels: np.ndarray, name: str) -> np.ndarray:
     if low < 0 or high > 65535:
         raise InputError(f"{name}: colour values run from {low} to {high}, not 0 to 255")
     if high <= 1:
-        return (pixels * 255).astype(np.uint8)
+        return pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype not in (np.uint8, np.uint16):
         return pixels.astype(np.uint8 if high <= 255 else np.uint16)
     return pixels

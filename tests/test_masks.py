@@ -195,11 +195,24 @@ def test_half_beside_white_is_soft_and_no_object() -> None:
         assert told == []
 
 
-def test_masks_in_black_and_white_are_read_to_the_last_bit() -> None:
+def with_hair() -> np.ndarray:
+    """Soft, with faint strands far from the subject."""
     hair = SOFT.copy()
-    for turn in np.linspace(0, 6, 40):  # faint strands far from the subject stay soft
+    for turn in np.linspace(0, 6, 40):
         end = (int(80 + 60 * np.cos(turn)), int(60 + 56 * np.sin(turn)))
         cv2.line(hair, (80, 60), end, float(turn % 1 * 0.3 + 0.03), 1)
+    return hair
+
+
+@pytest.mark.parametrize(("low", "high"), [(16, 235), (8, 248), (0, 180), (40, 200)])
+def test_stretched_masks_keep_what_is_soft(low: float, high: float) -> None:
+    found, told = quietly(lambda: read_mask(levels(low, high, with_hair())))
+    assert np.abs(found - with_hair()).max() < 0.01
+    assert len(told) == 1
+
+
+def test_masks_in_black_and_white_are_read_to_the_last_bit() -> None:
+    hair = with_hair()
     for values in (hair, levels(0, 255, hair)):
         unit = values if values.dtype == np.float32 else values / np.float32(255)
         np.testing.assert_array_equal(read_mask(values), unit)

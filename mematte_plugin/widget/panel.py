@@ -61,6 +61,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         self._drawing = RLock()
         self._tie("inside", parts.inside)
         self._tie("outside", parts.outside)
+        for name in ("levels_black", "levels_white", "choke", "feather", "despill"):
+            self._tie(name, getattr(parts, name))
         self._tie("live", parts.live)
         self._tie("model", parts.model)
         self._tie("view", parts.view)
@@ -141,6 +143,8 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
                     control.options = _OPTIONS[name](self)
                 elif getattr(control, "max", value) < value:
                     control.max = value
+                elif getattr(control, "min", value) > value:
+                    control.min = value
                 control.value = value
 
         def take(change: Any) -> None:
@@ -298,5 +302,15 @@ def _blocks(panel: MattePanel) -> list[tuple[str, int]]:
     return [(named.format(i + 1, count), i) for i in range(max(count, panel.block + 1))]
 
 
-_OPTIONS: dict[str, Callable[[MattePanel], Any]] = {"model": _models, "block": _blocks}
+def _screens(panel: MattePanel) -> list[str]:
+    """Those that are found or usual, and one that was named in code."""
+    usual = ["off", "auto", "green", "blue", "red"]
+    return usual if panel.despill in usual else [*usual, panel.despill]
+
+
+_OPTIONS: dict[str, Callable[[MattePanel], Any]] = {
+    "model": _models,
+    "block": _blocks,
+    "despill": _screens,
+}
 """What the lists offer, by trait."""

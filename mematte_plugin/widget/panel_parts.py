@@ -77,6 +77,16 @@ class Parts:
             style=WIDE,
             layout=_row(),
         )
+        self.levels_black = _edge("Empty to", "Opacity up to here becomes 0", (0.0, 1.0), 0.01)
+        self.levels_white = _edge("Solid from", "Opacity from here on is 1", (0.0, 1.0), 0.01)
+        self.choke = _edge("Choke, px", "Moves the edge inward; negative, outward", (-10, 10))
+        self.feather = _edge("Feather, px", "Blurs the edge", (0, 20))
+        self.despill = ipywidgets.Dropdown(
+            description="Despill",
+            style=WIDE,
+            layout=_row(),
+            tooltip="Takes a screen's light out of the edge's colours",
+        )
         self.live = ipywidgets.Checkbox(
             description="Live preview",
             indent=False,
@@ -156,6 +166,10 @@ class Parts:
             ipywidgets.HBox([self.uploads[role], self.uploaded[role]], layout=middle)
             for role in UPLOADS
         ]
+        names = ("levels_black", "levels_white", "choke", "feather", "despill")
+        edge = ipywidgets.Accordion(
+            [ipywidgets.VBox([getattr(self, name) for name in names])], titles=("Edge",)
+        )
         settings = ipywidgets.VBox(
             [
                 *uploads,
@@ -166,6 +180,7 @@ class Parts:
                 self.share,
                 self.tokens,
                 self.model,
+                edge,
                 ipywidgets.HBox([self.run, self.cancel, self.live], layout=wrap),
                 self.progress,
                 self.stage,
@@ -203,6 +218,23 @@ def _band(description: str, hint: str) -> ipywidgets.FloatSlider:
         step=0.5,
         description=description,
         readout_format=".1f",
+        style=WIDE,
+        layout=_row(),
+        continuous_update=False,
+        tooltip=hint,
+    )
+
+
+def _edge(
+    description: str, hint: str, span: tuple[float, float], step: float = 0.25
+) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(
+        min=span[0],
+        max=span[1],
+        value=0,
+        step=step,
+        description=description,
+        readout_format=".2f",
         style=WIDE,
         layout=_row(),
         continuous_update=False,

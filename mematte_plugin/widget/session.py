@@ -23,8 +23,8 @@ from ..notes import collect_notes, warn_user
 from ..pipeline import DEFAULT_MODEL, MattingPipeline
 from ..retention import Retention
 from ..trimap import INSIDE, OUTSIDE
+from .edges import EDGES, Edges
 from .jobs import Job, Stopped, in_computing_thread
-from .options import Options
 from .sketch import NOTHING_YET
 from .traits import Array
 
@@ -54,7 +54,7 @@ OLDER = "The trimap or an option was changed after it was computed."
 logger = logging.getLogger(__name__)
 
 
-class MattingSession(Options):
+class MattingSession(Edges):
     """A photo whose trimap is painted, and the mattes that are computed from it.
 
     Args:
@@ -68,6 +68,8 @@ class MattingSession(Options):
         inside, outside: the band, in % of the subject's size.
         memory_budget: as for `MattingPipeline`.
         live: compute a preview after each change.
+        levels_black, levels_white, choke, feather, despill, colors: what is done to the finished
+            matte's edge, as for `Matte.shaped`; set later, it changes the matte at once.
 
     What is computed runs in a thread of its own, one job at a time for all widgets of the process;
     observers of results are called there. Raises InputError for a photo, trimap or mask that cannot
@@ -106,6 +108,7 @@ class MattingSession(Options):
     ) -> None:
         self._running: Job | None = None
         self._timer: Timer | None = None
+        self._unshaped: dict[str, Matte] = {}  # the network's own: "full", and the one "shown"
         self._own = pipeline if isinstance(pipeline, MattingPipeline) else None
         super().__init__(
             image,
@@ -121,10 +124,12 @@ class MattingSession(Options):
         )
         options = ["retention", "model", "memory_budget", "live"]
         self.observe(lambda _: self._refresh(), options)
+        self.observe(lambda _: self._reshape(), list(EDGES))
         self._refresh()
 
     def _opened(self) -> None:
         self._drop()
+        self._unshaped = {}
         for name in ("matte", "alpha", "shown"):
             self.set_trait(name, None)
 
@@ -207,8 +212,10 @@ class MattingSession(Options):
         if job is not None:
             job.watch(timeout)
 
-    def save(self, path: Any, **options: Any) -> None:
+    def save(self, path: Any, *, crop: bool = False, margin: int = 0, **options: Any) -> None:
         """Write the last matte of full size to a file; see `Matte.save`, also for the options.
+
+        crop, margin: only the box around the subject, see `Matte.cropped`.
 
         Warns (MEMatteWarning) where the trimap was changed since. Raises OutputError before the
         first run, and as `Matte.save` does.
@@ -216,7 +223,8 @@ class MattingSession(Options):
         with self._reporting():
             if self.matte is None:
                 raise OutputError(f"{path}: there is no matte yet; run first")
-            self.matte.save(path, **options)
+            matte = self.matte.cropped(margin) if crop else self.matte
+            matte.save(path, **options)
         older = "" if self.status == "done" else OLDER
         self.set_trait("message", f"Saved {path}. {older}".strip())
         if older:
@@ -248,10 +256,14 @@ class MattingSession(Options):
                 job.check()
                 with self._calm():
                     self._show(job, status="running", message=_DOING[job.kind])
-                version, matte = self._matte(job)
+                version, unshaped = self._matte(job)
+                edge = self._edge()
+                matte = self._shaped(unshaped, edge)
                 prepared = self._prepare(matte, self._report(job, 0.0))
             job.result = matte
-            self._deliver(job, prepared, version, notes, perf_counter() - began)
+            self._deliver(job, prepared, version, notes, perf_counter() - began, unshaped)
+            if self._edge() != edge:  # changed meanwhile
+                self._reshape()
         except Stopped:
             self._end(job, "stopped", "Stopped. The trimap is kept.")
         except MEMatteError as error:
@@ -312,14 +324,43 @@ class MattingSession(Options):
     def _present(self, matte: Matte, prepared: Any) -> None:
         """For front ends: show the pictures, before `shown` changes."""
 
-    def _deliver(
-        self, job: Job, prepared: Any, version: int, notes: list[str], seconds: float
+    def _reshape(self) -> None:
+        """Give the mattes that are there the edge as it is now."""
+        unshaped = self._unshaped
+        if not unshaped:
+            return
+        edge = self._edge()
+        with self._reporting(), collect_notes() as notes:
+            shown = self._shaped(unshaped["shown"], edge)
+            full = shown
+            if unshaped.get("full", unshaped["shown"]) is not unshaped["shown"]:
+                full = self._shaped(unshaped["full"], edge)
+            prepared = self._prepare(shown, lambda *_: None)
+        if unshaped is not self._unshaped:  # a newer one has come
+            return
+        self._present(shown, prepared)
+        self.set_trait("notes", notes)
+        if "full" in unshaped:
+            self.set_trait("matte", full)
+            self.set_trait("alpha", full.alpha)
+        self.set_trait("shown", shown)
+
+    def _deliver(  # noqa: PLR0917  # all that there is of a result
+        self,
+        job: Job,
+        prepared: Any,
+        version: int,
+        notes: list[str],
+        seconds: float,
+        unshaped: Matte,
     ) -> None:
         if self._running is not job:
             return
         matte: Matte = job.result
         height, width = matte.photo.size
         full = matte.photo is self.photo
+        kept = {} if full else {n: m for n, m in self._unshaped.items() if n == "full"}
+        self._unshaped = {**kept, "shown": unshaped, **({"full": unshaped} if full else {})}
         self._present(matte, prepared)
         found = {"notes": notes, "shown": matte}
         if full:

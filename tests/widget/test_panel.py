@@ -277,3 +277,17 @@ def test_the_panel_stands_in_where_anywidget_is_missing(monkeypatch: pytest.Monk
 def test_unusable_arguments_raise_before_anything_is_shown() -> None:
     with pytest.raises(InputError, match="trimap"):
         MattePanel(photo(), np.zeros((9, 90), np.uint8))
+
+
+def test_the_edge_has_controls(panel: MattePanel) -> None:
+    plain = panel.run()
+    panel._parts.choke.set_state({"value": 0.5})
+    assert panel.choke == 0.5
+    np.testing.assert_array_equal(panel.alpha, plain.shaped(choke=0.5).alpha)
+    panel.choke, panel.despill = -20.0, "#00b140"  # beyond what the page offers
+    assert panel._parts.choke.value == -20
+    assert panel._parts.despill.value == "#00b140"
+    panel._parts.levels_white.set_state({"value": 0.5})
+    panel._parts.levels_black.set_state({"value": 0.9})
+    assert panel._parts.levels_black.value == panel.levels_black == 0
+    assert "levels (0.9, 0.5)" in panel.message

@@ -209,6 +209,11 @@ const RETENTIONS = [
   ]),
 ];
 const BAND = { most: 15, step: 0.5 };
+const SCREENS = [
+  ["off", "off"],
+  ["auto", "found by itself", "A green, blue or red screen behind the subject"],
+  ...["green", "blue", "red"].map((name) => [name, name]),
+];
 
 /** Band, unpainted, retention and model: the kernel's own settings. */
 function createOptions({ model, followed, painting }) {
@@ -259,6 +264,28 @@ function createOptions({ model, followed, painting }) {
     followed([name, "models", "has_base"], update);
     return node;
   };
+  const edge = (name, label, hint, least, most, step, unit) => {
+    const text = make("output", { className: "mm-number" });
+    const input = make("input", { type: "range", min: least, max: most, step });
+    const tell = (value) => (text.textContent = `${Math.round(value * 100) / 100}${unit}`);
+    input.oninput = () => tell(Number(input.value));
+    input.onchange = () => painting.set(name, Number(input.value));
+    const node = field(label, name, input, text);
+    node.title = hint;
+    followed([name], () => {
+      const value = model.get(name);
+      input.min = Math.min(least, value);
+      input.max = Math.max(most, value);
+      input.value = value;
+      tell(value);
+    });
+    return node;
+  };
+  const screens = () => {
+    const now = model.get("despill");
+    const known = SCREENS.some(([value]) => value === now);
+    return known ? SCREENS : [...SCREENS, [now, now, "Chosen in Python"]];
+  };
   const retentions = () => {
     const now = model.get("retention");
     const known = RETENTIONS.some(([value]) => value === String(now));
@@ -287,5 +314,10 @@ function createOptions({ model, followed, painting }) {
       (text) => (text === "auto" ? text : Number(text)),
     ),
     select("model", "Model", "The weights", models),
+    edge("levels_black", "Empty up to", "Opacity up to here becomes 0", 0, 0.5, 0.01, ""),
+    edge("levels_white", "Solid from", "Opacity from here on becomes 1", 0.5, 1, 0.01, ""),
+    edge("choke", "Choke", "Moves the edge inward; negative, outward", -10, 10, 0.25, " px"),
+    edge("feather", "Feather", "Blurs the edge", 0, 20, 0.25, " px"),
+    select("despill", "Despill", "Takes a screen's light out of the edge's colours", screens),
   ];
 }

@@ -153,6 +153,7 @@ function renderView({ model, el, shared }) {
 
 const TRAITS = [
   ...["inside", "outside", "unpainted", "has_base", "band_counts", "retention", "model", "models"],
+  ...["levels_black", "levels_white", "choke", "feather", "despill"],
   ...["live", "status", "job", "message", "notes", "progress", "stage", "blocking"],
 ];
 
