@@ -36,8 +36,8 @@ def samples_of(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
         by_pillow = _by_pillow(page, layout, data)
         if by_pillow is None:
             raise InputError(f"{name}: {_cannot(page, layout)}") from error
-        samples = by_pillow
-    if page.axes.startswith("S") and samples.shape[-1] != layout.samples:
+        return by_pillow
+    if page.axes.startswith("S"):
         samples = np.moveaxis(samples, 0, -1)
     return samples.reshape(*samples.shape[:2], -1)
 
