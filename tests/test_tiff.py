@@ -20,6 +20,7 @@ from mematte_plugin.images import read_gray, read_photo
 from mematte_plugin.masks import read_mask
 
 from .fuzz.seeds import tiff_bytes
+from .patience import PATIENCE
 
 HEIGHT, WIDTH = 37, 52
 
@@ -313,7 +314,7 @@ def test_without_imagecodecs_lzw_is_read_and_the_rest_is_named(tmp_path: Path) -
         np.save(tmp_path / f"{name}.npy", pixels)
     done = subprocess.run(
         [sys.executable, "-c", BARE, *(str(tmp_path / name) for name in files)],
-        capture_output=True, text=True, check=True, timeout=300,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert lines[:3] == ["uint16 True True True"] * 3
