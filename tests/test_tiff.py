@@ -378,3 +378,11 @@ def test_cmyk_goes_through_its_profile_in_either_depth(tmp_path: Path, extra: st
     assert abs(wide / 257 - narrow).max() < 2
     plain = (1 - eight[..., :3] / 255) * (1 - eight[..., 3:4] / 255) * 255
     assert abs(narrow[..., :3] - plain).mean() > 20  # the profile does tint
+
+
+@pytest.mark.parametrize("size", [(1, 3), (3, 3), (5, 3), (3, 1)])
+def test_planes_as_wide_as_there_are_samples(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = picture(3, "u2")[: size[0], : size[1]]
+    planes = np.moveaxis(pixels, 2, 0).copy()
+    data = tiff_bytes(planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read(data, tmp_path), pixels)
