@@ -350,6 +350,7 @@ def test_capitals_collide_where_the_disk_takes_them_for_small_letters(plan, tmp_
         plan("", "")
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_frames_are_paired(tmp_path):
     # By a rule that looks at words: quadratic work would not come to an end.
     from mematte_plugin.folder_scan import Named
