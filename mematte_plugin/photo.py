@@ -101,6 +101,9 @@ class Photo:
         yield "size", f"{width}×{height}"
         yield "depth", self._depth() + (", scene-linear light" if self.linear else "")
         yield "profile", profile_name(self.icc_profile)
+        if self.primaries is not None:
+            corners = (self.primaries.red, self.primaries.green, self.primaries.blue)
+            yield "primaries", ", ".join(f"{x:.4g} {y:.4g}" for x, y in corners)
         if self.dpi is not None:
             yield "resolution", f"{self.dpi[0]:.0f} dpi"
         if self.alpha is not None:

@@ -28,8 +28,8 @@ LAYERS: dict[str, set[str]] = {
     "waiting": set(),
     "display": set(),
     "network": {"errors"},
-    "weights": {"errors", "network", "waiting"},
-    "memory": {"display", "errors", "network"},
+    "weights": {"errors", "network", "torch_state", "waiting"},
+    "memory": {"display", "errors", "network", "torch_state"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
@@ -42,8 +42,9 @@ LAYERS: dict[str, set[str]] = {
     "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
     "masks": PICTURES | MASKS | {"errors"},
     "trimap": PICTURES | MASKS | {"bands", "errors"},
+    "torch_state": {"errors"},
     "multilevel": set(),
-    "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
+    "foreground": PICTURES | {"errors", "memory", "multilevel", "torch_state", "waiting"},
     "compositing": PICTURES | {"errors"},
     "bleed": set(),
     "spill": PICTURES | {"display", "errors"},
@@ -56,7 +57,8 @@ LAYERS: dict[str, set[str]] = {
     "planning": {"errors", "memory", "network", "weights"},
     "cards": {"errors", "memory", "network", "planning", "retention"},
     "pipeline": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
+    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"}
+    | {"torch_state"},
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
     | {"edges", "labels", "spill"},
