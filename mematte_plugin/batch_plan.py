@@ -15,7 +15,7 @@ import numpy as np
 
 from .batch_report import listed
 from .errors import InputError, OutputError, SettingError
-from .folder_scan import Named, has_folders, same_folder, scan
+from .folder_scan import Named, developed, has_folders, same_folder, scan
 from .name_words import composed, folded
 from .pair_pattern import parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
@@ -214,6 +214,10 @@ def _paired(
                     f"{folder}: no photo is named as --pair '{side.text}' says, as {left_out[0]} is"
                     " not; write the pattern after the names"
                 )
+    photos, undeveloped = developed(photos)
+    if undeveloped:
+        names = listed(photo.name for photo in undeveloped)
+        notes.append(f"{folder}: camera raw files are left out beside the same photo: {names}")
     if not photos:
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""

@@ -399,6 +399,7 @@ def test_pairs_hold_whatever_the_names(photos, guides, random):
     assert found(photos, guides) == pairs
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_frames_are_paired(tmp_path):
     # By a rule that looks at words: quadratic work would not come to an end.
     count = 100_000 if sys.gettrace() is None else 1000
