@@ -79,11 +79,35 @@ def band_and_lost(
             if kept.any():
                 band &= ~kept
                 if inside:
-                    bridges = _bridges((depth > 0) & ~band, kept, width, depth, allowed)
-                    band &= ~bridges if hair is None else ~bridges | hair
+                    at = _around(kept, math.ceil(3 * width))
+                    sure = (depth[at] > 0) & ~band[at]
+                    bridges = _bridges(sure, kept[at], width, depth[at], allowed[at])
+                    band[at] &= ~bridges if hair is None else ~bridges | hair[at]
         part[band] = 128
     corner = (near[1].start, near[0].start)
     return trimap, _lost(parts[0], part == 255, hair, corner, _SEEN * grain * grain)
+
+
+def cores(full: np.ndarray, empty: np.ndarray, width: float) -> np.ndarray:
+    """What a trimap keeps of an alpha, though nearer than `width` to what is soft: (H, W) bool.
+
+    full, empty: where the alpha is 1 and 0, (H, W) bool.
+    width: pixels, above 0.
+
+    Thin parts and narrow gaps, as in `banded`.
+    """
+    kept = np.zeros_like(full)
+    hair = frayed(full)
+    for side, share, finest in ((full, THIRD, 1.0), (empty, GAP, 2.0)):
+        if not side.any() or side.all():
+            continue
+        depth = distances(side)
+        parts, _ = parts_of(side, depth, distances(~side))
+        allowed = widest_band(parts, width + 1, share, finest=finest, bounded=side is full)
+        if hair is not None:
+            allowed[hair] = width + 1
+        kept |= (allowed < width + 1) & (depth > allowed)
+    return kept
 
 
 def _lost(

@@ -15,7 +15,7 @@ import numpy as np
 
 from .batch_report import listed
 from .errors import InputError, OutputError, SettingError
-from .folder_scan import Named, has_folders, same_folder, scan
+from .folder_scan import Named, developed, has_folders, same_folder, scan
 from .name_words import composed, folded
 from .pair_pattern import parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
@@ -86,7 +86,7 @@ def plan_batch(
             " them: choose another one"
         )
     outputs = [_output_of(photo, output, options) for photo in pairing.photos]
-    _check_collisions(pairing.photos, outputs, output)
+    _check_collisions(pairing, outputs, output)
     if not pairing.guide_of and not pairing.problem_of:
         raise _nothing_paired(pairing, folder)
     jobs = tuple(
@@ -214,6 +214,10 @@ def _paired(
                     f"{folder}: no photo is named as --pair '{side.text}' says, as {left_out[0]} is"
                     " not; write the pattern after the names"
                 )
+    photos, undeveloped = developed(photos)
+    if undeveloped:
+        names = listed(photo.name for photo in undeveloped)
+        notes.append(f"{folder}: camera raw files are left out beside the same photo: {names}")
     if not photos:
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""
@@ -244,7 +248,7 @@ def _output_of(photo: Named, output: Path, options: BatchOptions) -> Path:
     return output.joinpath(*photo.place, f"{photo.stem}{ending}{options.suffix}")
 
 
-def _check_collisions(photos: Sequence[Named], outputs: Sequence[Path], output: Path) -> None:
+def _check_collisions(pairing: Pairing, outputs: Sequence[Path], output: Path) -> None:
     """Raises InputError where a result would take another's place."""
     first: dict[str, int] = {}
     for index, path in enumerate(outputs):
@@ -253,11 +257,14 @@ def _check_collisions(photos: Sequence[Named], outputs: Sequence[Path], output: 
             continue
         if composed(str(path)) != composed(str(outputs[other])) and not _ignores_case(output):
             continue
-        one, two = photos[other], photos[index]
+        one, two = pairing.photos[other], pairing.photos[index]
+        remedy = "rename one"
         if one.stem == two.stem:
-            remedy = f"rename one, or name a suffix as in --pair '{{name}}{one.suffix}:{{name}}'"
-        else:
-            remedy = "rename one"
+            names = (guide.stem for guide in pairing.guides if one.stem in guide.stem)
+            guide = next(names, one.stem).replace(one.stem, "{name}", 1)
+            if pairing.shared and not pairing.guides:
+                guide += two.suffix
+            remedy += f", or name a suffix as in --pair '{{name}}{one.suffix}:{guide}'"
         raise InputError(
             f"{two.path}: would have the same result as {one.name}, {outputs[other].name}; {remedy}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal
@@ -135,3 +136,13 @@ def ready_pipeline(
 _ready: dict[tuple[str, str, str], MattingPipeline] = {}
 """The one that was used last comes last."""
 _loading = Lock()
+
+
+def _forget_the_parents_lock() -> None:
+    """In a forked process: the thread that may hold it is not there to give it back."""
+    global _loading  # noqa: PLW0603
+    _loading = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents_lock)

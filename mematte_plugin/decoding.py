@@ -40,16 +40,16 @@ from .raw import decode_raw
 from .sniffing import sniff
 from .tiff import decode_tiff, is_camera_raw
 
-READABLE = frozenset(
-    f".{suffix}"
-    for suffix in re.findall(
-        r"\w+",
-        "png jpg jpeg jpe jfif tif tiff webp exr bmp gif avif heic heif hif jxl hdr"
-        # camera raw
-        " dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef srw 3fr iiq x3f mrw erf kdc dcr mos"
-        " mef rwl",
-    )
+_RAW = (
+    "dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef srw 3fr iiq x3f mrw erf kdc dcr mos mef"
+    " rwl"
 )
+_DEVELOPED = "png jpg jpeg jpe jfif tif tiff webp exr bmp gif avif heic heif hif jxl hdr"
+
+CAMERA_RAW = frozenset(f".{suffix}" for suffix in re.findall(r"\w+", _RAW))
+"""Suffixes of what cameras write undeveloped, often beside a JPEG of the same name."""
+
+READABLE = CAMERA_RAW | {f".{suffix}" for suffix in re.findall(r"\w+", _DEVELOPED)}
 """Suffixes of files that can be read, some with the extras, for whoever looks through a folder."""
 
 

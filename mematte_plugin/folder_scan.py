@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .decoding import READABLE
+from .decoding import CAMERA_RAW, READABLE
 from .errors import InputError
 
 
@@ -55,6 +55,21 @@ def scan(
             " rights"
         ) from error
     return sorted(found, key=lambda named: (named.place, named.path.name))
+
+
+def developed(photos: list[Named]) -> tuple[list[Named], list[Named]]:
+    """The photos, and the camera raw files that lie beside the same one in another format."""
+    there = {(photo.place, photo.stem) for photo in photos if not _is_raw(photo)}
+    kept: list[Named] = []
+    beside: list[Named] = []
+    for photo in photos:
+        twin = _is_raw(photo) and (photo.place, photo.stem) in there
+        (beside if twin else kept).append(photo)
+    return kept, beside
+
+
+def _is_raw(photo: Named) -> bool:
+    return photo.suffix.lower() in CAMERA_RAW
 
 
 def has_folders(folder: Path) -> bool:

@@ -214,9 +214,10 @@ def _estimated(
     import torch
 
     from .multilevel import foreground_colours
+    from .torch_state import own_state
 
     planes = to_unit(np.ascontiguousarray(np.moveaxis(image, 2, 0)))
-    with torch.inference_mode():
+    with own_state(device):
         opacity = torch.from_numpy(np.array(alpha)).to(device)
         colours = foreground_colours(torch.from_numpy(planes).to(device), opacity, tick)
         return np.asarray(colours.permute(1, 2, 0).cpu().numpy())

@@ -66,6 +66,21 @@ def check_shifts(
             refuse_shift(Side(photos, ours[column]), Side(guides, theirs[column]), by, what)
 
 
+def doubtful(photos: Sequence[Named], guides: Sequence[Named], unused: int) -> str:
+    """The other pattern where a guide is left over that may be one frame's, and all others move.
+
+    unused: index of the only guide that no photo uses. Empty where it stands for nothing of that.
+    """
+    for key, theirs in _columns(guides, [unused], guide=True).items():
+        ours = _columns(photos, range(len(photos)), guide=False, only={key}).get(key, {})
+        all_theirs = _columns(guides, range(len(guides)), guide=True, only={key})[key]
+        (number,) = theirs
+        for by in (1, -1):
+            if len(ours) > 1 and number + by in ours and all(n - by in all_theirs for n in ours):
+                return suggestion(Side(photos, ours), Side(guides, all_theirs), by)
+    return ""
+
+
 class Side(NamedTuple):
     """Photos or guides whose names differ in one number."""
 

@@ -21,7 +21,9 @@ _BINS, _FINER = 256, 16
 _WINDOW = 5  # bins on either side that count for a peak
 _REACH = 12  # bins on either side that a noisy peak takes up
 _LEAST = 0.002  # share of the pixels that makes a peak
+_OF_REST, _FEWEST = 0.1, 8  # or share of what is not in the largest one, and pixels
 _AT_LEAST = 0.1  # of its half's largest peak, that a peak beyond it has if it is no overshoot
+_BARS = 0.1  # of the contrast, between the black of bars and that of the mask
 _CLEAR = 0.6  # share of the pixels in the peaks, from which on levels are clear
 _EXACT = 0.6  # share of the cleaner peak that has exactly one value, where there is no noise
 _PLAIN = 0.01  # share of black, and of white, that is no overshoot beside an edge
@@ -60,9 +62,10 @@ def find_peaks(values: np.ndarray) -> list[Peak]:
     # Of a plateau of the smoothed histogram, the middle is where the values are.
     rank = smooth + shares * 1e-3
     free = np.ones(_BINS, bool)
-    found = []
+    found: list[Peak] = []
+    least = 0.0
     for bin_ in np.argsort(-rank, kind="stable"):
-        if smooth[bin_] < _LEAST:
+        if smooth[bin_] < least:
             break
         if not free[bin_]:
             continue
@@ -73,6 +76,8 @@ def find_peaks(values: np.ndarray) -> list[Peak]:
         mode = core.start + int(fine[core].argmax())
         at = low + (high - low) * _centre(mode, _BINS * _FINER)
         found.append(Peak(at, share, float(fine[core].max()) / share if share else 0.0))
+        if not least:  # beside a small subject nearly everything is in the first peak
+            least = max(min(_LEAST, _OF_REST * (1 - share)), _FEWEST / values.size)
     return sorted(found, key=lambda peak: peak.at)
 
 
@@ -99,6 +104,10 @@ def settle_mask(values: np.ndarray, name: str, top: float, *, lossy: bool = Fals
     black = next(peak for peak in dark if peak.share >= _AT_LEAST * max(p.share for p in dark))
     light = [peak for peak in peaks[::-1] if peak.at > half]
     white = next(peak for peak in light if peak.share >= _AT_LEAST * max(p.share for p in light))
+    # Bars of another black (letterboxes, padding) are beside the mask's own, and smaller.
+    bars = _BARS * (white.at - black.at)
+    black = max((p for p in dark if p.at - black.at <= bars), key=lambda peak: peak.share)
+    white = max((p for p in light if white.at - p.at <= bars), key=lambda peak: peak.share)
     if not (_is_clear(values, black, white) and black.share + white.share >= _CLEAR):
         return values
     noisy = lossy or max(black.exact, white.exact) < _EXACT
@@ -128,8 +137,14 @@ def settle_trimap(values: np.ndarray, name: str, top: float, *, lossy: bool = Fa
     if _is_plain(values):
         return without_specks(values) if lossy else values
     peaks = find_peaks(values)
-    main = sorted(sorted(peaks, key=lambda peak: -peak.share)[:3], key=lambda peak: peak.at)
-    if len(main) < 2 or sum(peak.share for peak in main) < _CLEAR:
+    main: list[Peak] = []
+    bars = _BARS * (peaks[-1].at - peaks[0].at) if peaks else 0.0
+    for peak in peaks:  # bars of another black are beside the trimap's own
+        if main and peak.at - main[-1].at <= bars:
+            main[-1] = max(main[-1], peak, key=lambda one: one.share)
+        elif peak.share >= _LEAST:
+            main.append(peak)
+    if len(main) < 2 or sum(sorted(peak.share for peak in main)[-3:]) < _CLEAR:
         return values
     low, high = main[0].at, main[-1].at
     if len(main) == 2 and low <= _NEAR and _BESIDE_BLACK[0] <= high <= _BESIDE_BLACK[1]:

@@ -23,14 +23,11 @@ from .images import (
     to_unit,
     write_image,
 )
-from .notes import warn_user
+from .photo_colour import warn_if_clipped
 from .shaping import compute_colours, crop_matte, shape_matte, small_colours
 from .spill import Despill
 from .views import on_checkerboard
 from .writing import FORMATS, STRIP, check_quality, to_steps
-
-CLIPPED = 1.01
-"""How many times white colours may be before it is said that they are clipped."""
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
@@ -387,11 +384,8 @@ class Matte:
             if kind == "cutout":
                 part = np.concatenate([part, self.alpha[rows, :, None]], axis=2, dtype=np.float32)
             out[rows] = part if dtype is None else to_steps(part, bits or 8)
-        if (dtype or fmt in ("webp", "jpeg")) and brightest > CLIPPED:
-            warn_user(
-                f"{self.photo.name}: colours up to {brightest:.3g} times white are clipped; save"
-                " .exr or a .tif of 32 bits to keep them"
-            )
+        if dtype or fmt in ("webp", "jpeg"):
+            warn_if_clipped(brightest, self.photo.name)
         return out
 
     def _depth(self, fmt: str | None) -> int | None:

@@ -17,12 +17,14 @@ GUIDE_WORDS = ("mask", "matte", "alpha", "trimap")
 
 MORE_GUIDE_WORDS = frozenset(
     (*GUIDE_WORDS, "masks", "mattes", "alphas", "trimaps", "msk", "pha", "seg", "segmentation")
-) | {"roto", "silhouette", "label", "labels", "gt", "annotation", "annotations"}
+) | {"roto", "silhouette", "label", "labels", "gt", "annotation", "annotations", "cutout", "key"}
+MORE_GUIDE_WORDS |= {"out", "output", "pred", "prediction", "result", "binary", "holdout"}
 """Words that guides have in the place where photos have another, or none."""
 
 PHOTO_WORDS = frozenset(
     ("photo", "photos", "image", "images", "img", "im", "pic", "picture", "frame", "frames", "fr")
 ) | {"plate", "plates", "rgb", "rgba", "color", "colour", "src", "source", "input", "orig", "shot"}
+PHOTO_WORDS |= {"original", "raw", "comp", "beauty", "in", "jpg", "jpeg", "png", "tif", "exr"}
 """The same of photos."""
 
 _NOT_IN_GUIDES = PHOTO_WORDS | MORE_GUIDE_WORDS

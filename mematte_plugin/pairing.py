@@ -7,15 +7,15 @@ photos could claim, or of what a photo has two, is told and not chosen from. No 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from .batch_report import listed
 from .folder_scan import Named
-from .frame_numbers import Side, check_shifts, refuse_shift, shift, suggestion
+from .frame_numbers import Side, check_shifts, doubtful, refuse_shift, shift, suggestion
 from .name_words import (
     bases,
     composed,
@@ -26,6 +26,7 @@ from .name_words import (
     without_version,
 )
 from .pair_pattern import parse_pair, projected
+from .sequences import by_frame, columns_that_count, sequences
 
 _HOW = {
     "affix": "by name",
@@ -39,11 +40,15 @@ _HOW = {
 
 
 class _Claim(NamedTuple):
-    """One name that a guide may be of."""
+    """A guide may be of the photo of a name."""
 
-    key: Hashable
     rank: int  # the lowest counts
+    guide: int
     plain: bool  # needs no mention
+
+
+_Claims: TypeAlias = dict[Hashable, list[_Claim]]
+"""By what the names of photo and guide have in common."""
 
 
 @dataclass
@@ -111,13 +116,13 @@ class Pairing:
 
     def suggestion(self) -> str:
         """A pattern for names that no rule pairs: for these, if they are two sequences."""
-        ours = _by_folder(self.photos, self.open_photos(), (), guide=False)
-        theirs = _by_folder(self.guides, self.open_guides(), (), guide=True)
+        ours = sequences(self.photos, self.open_photos(), (), guide=False)
+        theirs = sequences(self.guides, self.open_guides(), (), guide=True)
         for place in sorted(ours.keys() & theirs.keys(), key=repr):
             varying = ours[place].varying(), theirs[place].varying()
             if len(varying[0]) == len(varying[1]) == 1:
-                photos = Side(self.photos, _by_frame(ours[place], varying[0][0]))
-                guides = Side(self.guides, _by_frame(theirs[place], varying[1][0]))
+                photos = Side(self.photos, by_frame(ours[place], varying[0][0]))
+                guides = Side(self.guides, by_frame(theirs[place], varying[1][0]))
                 equal = photos.by_number.keys() & guides.by_number.keys()
                 by = 0 if equal else min(photos.by_number) - min(guides.by_number)
                 return suggestion(photos, guides, by)
@@ -128,14 +133,18 @@ class Pairing:
         lines = []
         for rule, count in Counter(self.rule_of.values()).items():
             photo = next(index for index, other in self.rule_of.items() if other == rule)
-            names = f"{self.photos[photo].name} with {self.guides[self.guide_of[photo]].name}"
+            pair = f"{self.photos[photo].name} with {self.guides[self.guide_of[photo]].name}"
             many = f"{count} photos are" if count > 1 else "1 photo is"
-            lines.append(f"{many} paired {_HOW[rule]}: {names}{', …' if count > 1 else ''}")
-        unused = [self.guides[index].name for index in self.open_guides()]
+            lines.append(f"{many} paired {_HOW[rule]}: {pair}{', …' if count > 1 else ''}")
+        unused = self.open_guides()
         if unused:
             are = "is" if len(unused) == 1 else "are"
             many = f"{len(unused)} of {len(self.guides)} {self.what}s"
-            lines.append(f"{self.where}: {many} {are} not used: {listed(unused)}")
+            names = listed(self.guides[i].name for i in unused)
+            line = f"{self.where}: {many} {are} not used: {names}"
+            if len(unused) == 1 and (other := doubtful(self.photos, self.guides, unused[0])):
+                line += f"; if the {self.what}s count from another start, pass --pair '{other}'"
+            lines.append(line)
         return lines
 
     def missing(self) -> tuple[str, ...]:
@@ -254,24 +263,26 @@ def _by_affixes(
     open_photos, open_guides = pairing.open_photos(), pairing.open_guides()
     if not (open_photos and open_guides):
         return
-    claims: dict[int, list[_Claim]] = {}
     keys: dict[int, list[Hashable]] = {}
     everybody: Counter[Hashable] = Counter()
     for index, photo in enumerate(pairing.photos):
         at, stem = place(photo), spell(photo.stem)
         everybody[at, stem] += 1
         keys[index] = [(at, stem), (at, spell(photo.stem + photo.suffix))]
+    keys = {index: keys[index] for index in open_photos}
+    wanted = {key for both in keys.values() for key in both}
+    claims: _Claims = defaultdict(list)
     for index in open_guides:
         guide = pairing.guides[index]
         at, stem = place(guide), spell(guide.stem)
         exact = (at, stem) in everybody
-        claims[index] = [] if exact and shared else [_Claim((at, stem), 0, True)]
+        if (at, stem) in wanted and not (exact and shared):
+            claims[at, stem].append(_Claim(0, index, True))
         if shared or not exact:
-            claims[index] += [
-                _Claim((at, spell(base)), rank, plain)
-                for base, rank, plain in bases(stem, masks=masks)
-            ]
-    _match(pairing, {i: keys[i] for i in open_photos}, claims, rule, everybody)
+            for base, rank, plain in bases(stem, masks=masks):
+                if (key := (at, spell(base))) in wanted:
+                    claims[key].append(_Claim(rank, index, plain))
+    _match(pairing, keys, claims, rule, everybody)
 
 
 def _folded_place(named: Named) -> Hashable:
@@ -294,18 +305,16 @@ def _by_words(pairing: Pairing, rule: str) -> None:
             named = named._replace(stem=without_version(named.stem))
         return (*folder_tokens(named, guide=guide), *stem_tokens(named, guide=guide))
 
-    _match(
-        pairing,
-        {i: [key(pairing.photos[i], guide=False)] for i in photos},
-        {i: [_Claim(key(pairing.guides[i], guide=True), 0, True)] for i in guides},
-        rule,
-    )
+    claims: _Claims = defaultdict(list)
+    for index in guides:
+        claims[key(pairing.guides[index], guide=True)].append(_Claim(0, index, True))
+    _match(pairing, {i: [key(pairing.photos[i], guide=False)] for i in photos}, claims, rule)
 
 
 def _match(
     pairing: Pairing,
     photos: dict[int, list[Hashable]],
-    guides: dict[int, list[_Claim]],
+    claims: _Claims,
     rule: str,
     everybody: Counter[Hashable] | None = None,
 ) -> None:
@@ -313,25 +322,23 @@ def _match(
 
     everybody: how many photos have a key, those with a guide too; None counts those in question.
     """
-    by_key: dict[Hashable, list[tuple[int, int, bool]]] = defaultdict(list)
-    for index, claims in guides.items():
-        for key, rank, plain in claims:
-            by_key[key].append((rank, index, plain))
     chosen: dict[int, list[tuple[int, bool, list[int]]]] = defaultdict(list)
     for photo, keys in photos.items():
-        found = sorted({claim for key in keys for claim in by_key.get(key, ())})
-        best = sorted({index for rank, index, _ in found if rank == found[0][0]})
-        everyone = [index for _, index, _ in found]
+        found = sorted({claim for key in keys for claim in claims.get(key, ())})
+        if not found:
+            continue
+        best = sorted({claim.guide for claim in found if claim.rank == found[0].rank})
+        everyone = [claim.guide for claim in found]
         if len(best) > 1:
             pairing.problem_of[photo] = _several(pairing, best)
             pairing.settled.update(everyone)
-        elif best and everybody is not None and everybody[keys[0]] > 1 and rule == "flat":
+        elif everybody is not None and everybody[keys[0]] > 1 and rule == "flat":
             pairing.problem_of[photo] = (
                 f"is not the only photo of its name, so that {pairing.guides[best[0]].name} may be"
                 f" another one's; lay the {pairing.what}s out in the same folders as the photos"
             )
-        elif best:
-            chosen[best[0]].append((photo, found[0][2], everyone))
+        else:
+            chosen[best[0]].append((photo, found[0].plain, everyone))
     for guide, claimants in chosen.items():
         if len(claimants) > 1:
             for photo, _, _ in claimants:
@@ -360,10 +367,10 @@ def _by_numbers(pairing: Pairing) -> None:
     Either the words of one are among the other's, or the numbers are the same altogether. A folder
     of which something is paired by name is left alone.
     """
-    ours = _by_folder(pairing.photos, pairing.open_photos(), pairing.guide_of, guide=False)
-    theirs = _by_folder(pairing.guides, pairing.open_guides(), pairing.used, guide=True)
+    ours = sequences(pairing.photos, pairing.open_photos(), pairing.guide_of, guide=False)
+    theirs = sequences(pairing.guides, pairing.open_guides(), pairing.used, guide=True)
     for place in sorted(ours.keys() & theirs.keys(), key=repr):
-        columns = _columns_that_count(ours[place], theirs[place])
+        columns = columns_that_count(ours[place], theirs[place])
         if columns is None:
             continue
         mine, yours = ours[place].by_numbers(columns[0]), theirs[place].by_numbers(columns[1])
@@ -372,79 +379,10 @@ def _by_numbers(pairing: Pairing) -> None:
         if len(mine) != len(ours[place].numbers) or len(yours) != len(theirs[place].numbers):
             continue  # two of one number
         if related and len(columns[0]) == 1:
-            photos = Side(pairing.photos, _by_frame(ours[place], columns[0][0]))
-            guides = Side(pairing.guides, _by_frame(theirs[place], columns[1][0]))
+            photos = Side(pairing.photos, by_frame(ours[place], columns[0][0]))
+            guides = Side(pairing.guides, by_frame(theirs[place], columns[1][0]))
             if by := shift(photos.by_number, guides.by_number):
                 refuse_shift(photos, guides, by, pairing.what)
         if related or (len(mine) > 1 and mine.keys() == yours.keys()):
             for number in mine.keys() & yours.keys():
                 pairing.give(mine[number], yours[number], "number")
-
-
-@dataclass(frozen=True)
-class _Sequence:
-    """Names that have the same words and differ in their numbers."""
-
-    words: frozenset[str]
-    numbers: dict[int, tuple[int, ...]]
-    """By index of the name."""
-
-    @property
-    def width(self) -> int:
-        """How many numbers a name has."""
-        return len(next(iter(self.numbers.values())))
-
-    def varying(self) -> list[int]:
-        """Which numbers are not the same in all names."""
-        rows = list(self.numbers.values())
-        return [at for at, column in enumerate(zip(*rows, strict=True)) if len(set(column)) > 1]
-
-    def constants(self, varying: list[int]) -> Counter[int]:
-        """The other numbers."""
-        row = next(iter(self.numbers.values()))
-        return Counter(value for at, value in enumerate(row) if at not in varying)
-
-    def by_numbers(self, columns: list[int]) -> dict[tuple[int, ...], int]:
-        """Index by what those numbers are."""
-        return {tuple(row[at] for at in columns): i for i, row in self.numbers.items()}
-
-
-def _by_frame(sequence: _Sequence, column: int) -> dict[int, tuple[int, int]]:
-    """By that number, the index, and which number from the end it is."""
-    from_end = sequence.width - column
-    return {row[column]: (index, from_end) for index, row in sequence.numbers.items()}
-
-
-def _by_folder(
-    names: Sequence[Named], indices: Iterable[int], paired: Iterable[int], *, guide: bool
-) -> dict[Hashable, _Sequence]:
-    """The sequences of folders that hold one, and nothing that is paired."""
-    taken = {folder_tokens(names[index], guide=guide) for index in paired}
-    folders: dict[Hashable, list[int]] = defaultdict(list)
-    for index in indices:
-        folders[folder_tokens(names[index], guide=guide)].append(index)
-    found: dict[Hashable, _Sequence] = {}
-    for place, members in folders.items():
-        rows = {index: stem_tokens(names[index], guide=guide) for index in members}
-        texts = {tuple(t if isinstance(t, str) else "#" for t in row) for row in rows.values()}
-        if place not in taken and len(texts) == 1 and "#" in (text := texts.pop()):
-            numbers = {i: tuple(t for t in row if isinstance(t, int)) for i, row in rows.items()}
-            found[place] = _Sequence(frozenset(text) - {"#"}, numbers)
-    return found
-
-
-def _columns_that_count(ours: _Sequence, theirs: _Sequence) -> tuple[list[int], list[int]] | None:
-    """Which numbers of photos and of guides are to be equal; None where that is not plain."""
-    if ours.width == theirs.width:
-        mine = yours = sorted({*ours.varying(), *theirs.varying()}) or [ours.width - 1]
-    else:
-        mine, yours = ours.varying(), theirs.varying()
-        if len(mine) < len(yours) == ours.width:
-            mine = list(range(ours.width))
-        elif len(yours) < len(mine) == theirs.width:
-            yours = list(range(theirs.width))
-    if not mine or len(mine) != len(yours):
-        return None
-    # A folder of shot 1 and one of shot 2 have nothing to do with each other.
-    rest, other = ours.constants(mine), theirs.constants(yours)
-    return (mine, yours) if rest <= other or other <= rest else None

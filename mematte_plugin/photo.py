@@ -101,6 +101,9 @@ class Photo:
         yield "size", f"{width}×{height}"
         yield "depth", self._depth() + (", scene-linear light" if self.linear else "")
         yield "profile", profile_name(self.icc_profile)
+        if self.primaries is not None:
+            corners = (self.primaries.red, self.primaries.green, self.primaries.blue)
+            yield "primaries", ", ".join(f"{x:.4g} {y:.4g}" for x, y in corners)
         if self.dpi is not None:
             yield "resolution", f"{self.dpi[0]:.0f} dpi"
         if self.alpha is not None:
@@ -136,7 +139,8 @@ def linear_to_srgb(values: np.ndarray) -> np.ndarray:
     """Linear light, also beyond [0, 1], to display-encoded float32 (IEC 61966-2-1)."""
     size = np.abs(values)
     high = 1.055 * np.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.copysign(np.where(size <= 0.0031308, size * 12.92, high), values).astype(np.float32)
+    low = np.minimum(size, 0.0031308) * 12.92  # which must not overflow
+    return np.copysign(np.where(size <= 0.0031308, low, high), values).astype(np.float32)
 
 
 def _displayed(values: np.ndarray, way: tuple[float, np.ndarray | None] | None) -> np.ndarray:

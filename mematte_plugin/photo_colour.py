@@ -24,8 +24,12 @@ from .errors import InputError
 from .notes import warn_user
 from .profiles import decoding_gamma, icc_profile, space_of
 
+CLIPPED = 1.01
+"""How many times white colours may be before it is said that they are clipped."""
+
 _STRIP = 256
 _SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
+_LARGEST = 1e12  # of which float32 can still compute every curve
 _BRIGHT = 10  # of 0 to 255 almost everything lies above; of HDR next to nothing
 
 
@@ -142,6 +146,15 @@ def _as_it_is(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def warn_if_clipped(brightest: float, name: str) -> None:
+    """For files of 8 and 16 bits: brightest is how many times white, in the photo's encoding."""
+    if brightest > CLIPPED:
+        warn_user(
+            f"{name}: colours up to {brightest:.3g} times white are clipped; save .exr or a .tif of"
+            " 32 bits to keep them"
+        )
+
+
 # ---- range ---------------------------------------------------------------------------------------
 
 
@@ -157,6 +170,11 @@ def check_range(pixels: np.ndarray, name: str, *, light: bool) -> np.ndarray:
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(pixels.size - np.count_nonzero(np.isfinite(pixels)))
         raise InputError(f"{name}: holds {bad} NaN or infinite values; repair or replace them")
+    if max(-low, high) > _LARGEST:
+        raise InputError(
+            f"{name}: holds values from {low:.4g} to {high:.4g}, which no light has; is it damaged?"
+            " Export it again"
+        )
     values = pixels.astype(np.float32, copy=False)
     if low >= 0 and high <= 1:
         return values
@@ -177,7 +195,7 @@ def _mistake(values: np.ndarray, low: float, high: float) -> str | None:
     some = values[::step, ::step]
     lit = some[some != 0]
     above = float((some > 1).sum()) / max(1, lit.size)
-    hdr = 'if they are light, name its space: read_photo(…, input_space="linear-srgb")'
+    hdr = 'if they are light, say so: --input-space linear-srgb, input_space="linear-srgb"'
     # A colour outside the gamut has negative parts, but is not darker than black as a whole.
     most = some[..., :3].max(axis=2) if some.ndim == 3 else some
     if low < 0 and float((most < 0).mean()) > 0.05:

@@ -27,6 +27,7 @@ from .network.rows import idle
 from .notes import warn_user
 from .planning import Request, fused_on, resolve_dtype
 from .retention import Retention, check_retention, max_tokens
+from .torch_state import own_state
 from .trimap import normalise_trimap
 from .weights.load import load_network
 
@@ -88,11 +89,11 @@ class MattingPipeline:
 
         Raises MEMatteError where there is not even memory for that.
         """
-        pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
-        trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5)
-        trimap[..., :24], trimap[..., -24:] = 0, 1
         try:
-            with torch.inference_mode():
+            with own_state():
+                pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
+                trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5, dtype=torch.float32)
+                trimap[..., :24], trimap[..., -24:] = 0, 1
                 self.network.predict(pixels, trimap)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -104,7 +105,8 @@ class MattingPipeline:
 
     def _placed(self, network: MEMatte) -> MEMatte:
         try:
-            return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
+            with own_state(self.device, inference=False):
+                return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -118,7 +120,8 @@ class MattingPipeline:
         warn_user(f"{self.device} has no room for the weights; the CPU is used, which is slower")
         self.device = torch.device("cpu")
         self.dtype = "float32" if self._auto_dtype else self.dtype
-        return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
+        with own_state(inference=False):
+            return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
 
     @classmethod
     def from_pretrained(
@@ -250,7 +253,7 @@ class MattingPipeline:
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
-        with PeakMeter(self.device) as meter:
+        with own_state(self.device), PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown)
             found, plan = self._run(
                 request, budget, photo, trimap, decoder=decoder, progress=progress
@@ -367,17 +370,16 @@ class MattingPipeline:
         if dtype != network.dtype or plan.device != str(self.device):
             network = network.copied(torch.device(plan.device), dtype)
         pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
-        with torch.inference_mode():
-            return network.predict(
-                pixels.permute(2, 0, 1)[None],
-                torch.from_numpy(trimap)[None, None],
-                max_tokens=plan.max_tokens,
-                chunking=plan.chunking,
-                decoder=decoder,
-                only_unknown=decoder == "exact",
-                light=_light(photo),
-                progress=progress,
-            )
+        return network.predict(
+            pixels.permute(2, 0, 1)[None],
+            torch.from_numpy(trimap)[None, None],
+            max_tokens=plan.max_tokens,
+            chunking=plan.chunking,
+            decoder=decoder,
+            only_unknown=decoder == "exact",
+            light=_light(photo),
+            progress=progress,
+        )
 
 
 class Stage:

@@ -20,6 +20,7 @@ from .colour_spaces import (
     srgb,
 )
 
+_LEAST = 0.1  # a power that may be meant
 _STEPS = 1024
 """Points of a curve that is no plain power: in between, lines are off by less than 16 bits show."""
 
@@ -106,7 +107,8 @@ def _curve_of(data: bytes) -> AnyCurve | None:
         if count == 0:
             return Curve()
         if count == 1:
-            return Curve(struct.unpack_from(">H", data, 12)[0] / 256)
+            gamma = struct.unpack_from(">H", data, 12)[0] / 256
+            return Curve(gamma) if _LEAST <= gamma <= 1 / _LEAST else None
         points = np.frombuffer(data, ">u2", count, 12) / 65535
         return Table(tuple(float(v) for v in points))
     return _parametric(data) if data[:4] == b"para" else None
@@ -118,7 +120,7 @@ def _parametric(data: bytes) -> Curve | None:
     if count is None:
         return None
     p = [v / 65536 for v in struct.unpack_from(f">{count}i", data, 12)]
-    if p[0] <= 0 or (kind and p[1] == 0):
+    if not _LEAST <= p[0] <= 1 / _LEAST or (kind and p[1] <= 0):
         return None
     if kind in (1, 2):
         offset = p[3] if kind == 2 else 0.0

@@ -8,8 +8,8 @@ from .folder_scan import Named
 from .name_words import bases, folded
 from .pair_pattern import Fields, parse_pair, projected
 
-_LOSSY = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".avif", ".webp", ".jxl"))
-"""Suffixes of photographs rather than of masks, where a name says both."""
+_OF_MASKS = frozenset((".png", ".tif", ".tiff", ".exr", ".bmp", ".gif"))
+"""Suffixes that masks have, too, where a name says both; JPEG and camera raw are photographs."""
 
 
 def split_shared(images: Sequence[Named], *, masks: bool) -> tuple[list[Named], list[Named]]:
@@ -32,11 +32,11 @@ def split_shared(images: Sequence[Named], *, masks: bool) -> tuple[list[Named], 
         if base is None:
             continue
         group = groups[key]
-        lossless = [image for image in group if image.suffix.lower() not in _LOSSY]
+        likely = [image for image in group if image.suffix.lower() in _OF_MASKS]
         if key not in has_guide and len(group) == 1:
             found = group
-        elif len(lossless) == 1 and len(group) > 1:
-            found = lossless
+        elif len(likely) == 1 and len(group) > 1:
+            found = likely
         elif key in has_guide:
             continue  # a photo, or several, which the collision of their results tells
         else:

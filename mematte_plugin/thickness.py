@@ -93,13 +93,14 @@ def widest_band(
     # Thinner than a radius, and not than the one before: so wide may its band be.
     bands = [min(width, max(finest, share * radius)) for radius in (0.0, *radii[:-1])]
     scale = _scale(radii[-1])
-    grid = _pooled(parts.depth, scale)
+    grids = _pyramid(parts.depth, scale)
+    grid = grids[scale]
     allowed = np.full(grid.shape, width, np.float32)
     rest: np.ndarray | None = None
     for radius, band in zip(reversed(radii), reversed(bands), strict=True):
         while scale > _scale(radius):
             scale //= 2
-            grid = _pooled(parts.depth, scale)
+            grid = grids[scale]
             allowed = _doubled(allowed, grid.shape)
             rest = None if rest is None else _doubled(rest, grid.shape)
         look = _Look(radius, scale, width, bounded)
@@ -111,8 +112,7 @@ def widest_band(
                 allowed[place][look.at(grid[place])[0]] = band
     while scale > 1:
         scale //= 2
-        height, across = (-(-length // scale) for length in parts.depth.shape)
-        allowed = _doubled(allowed, (height, across))
+        allowed = _doubled(allowed, grids[scale].shape)
     deepest = parts.deepest if bounded else np.where(parts.open, np.inf, parts.deepest)
     alone = np.full(deepest.shape, width, np.float32)
     for radius, band in zip(reversed(radii), reversed(bands), strict=True):
@@ -323,19 +323,25 @@ def distances(region: np.ndarray, *, exact: bool = True) -> np.ndarray:
     return np.asarray(cv2.distanceTransform(region.view(np.uint8), cv2.DIST_L2, mask))
 
 
-def _pooled(depth: np.ndarray, scale: int) -> np.ndarray:
-    """The greatest depth of each cell, so that no part's middle is lost."""
+def _pyramid(depth: np.ndarray, coarsest: int) -> dict[int, np.ndarray]:
+    """By scale the greatest depth of each cell, so that no part's middle is lost."""
     import cv2
 
-    if scale == 1:
-        return depth
-    greatest = cv2.dilate(
-        depth, np.ones((scale, scale), np.uint8), anchor=(0, 0), borderType=cv2.BORDER_REPLICATE
-    )
-    return np.ascontiguousarray(greatest[::scale, ::scale])
+    grids, scale = {1: depth}, 1
+    two = np.ones((2, 2), np.uint8)
+    while scale < coarsest:
+        greatest = cv2.dilate(
+            grids[scale], two, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=(0.0,)
+        )
+        scale *= 2
+        grids[scale] = np.ascontiguousarray(greatest[::2, ::2])
+    return grids
 
 
 def _doubled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Values of a grid on the next finer one."""
-    height, width = shape
-    return np.ascontiguousarray(values.repeat(2, axis=0)[:height].repeat(2, axis=1)[:, :width])
+    import cv2
+
+    plain = values.view(np.uint8) if values.dtype == bool else values
+    twice = cv2.resize(plain, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(twice[: shape[0], : shape[1]]).view(values.dtype)

@@ -12,75 +12,30 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import TiffImagePlugin
 
 from .decoded import (
-    FORMATS_PIP,
     Decoded,
     Header,
     Role,
     check_size,
     clean_dpi,
     drop_foreign_icc,
-    is_unsupported,
     scaled_bits,
     unpremultiply,
     upright,
 )
 from .errors import InputError
-from .inks import cmyk_to_rgb, has_imagecodecs, lab_to_rgb
+from .inks import cmyk_to_rgb, lab_to_rgb
 from .notes import warn_user
+from .tiff_layout import INKS, LAB, PALETTE, Layout, layout_of, refuse_ids
+from .tiff_samples import samples_of
 
-GREY, RGB, PALETTE, MASK, INKS, YCBCR = (0, 1), 2, 3, 4, 5, 6
-LAB = (8, 9)
-"""PhotometricInterpretation: CIE L*a*b*, and as ICC encodes it."""
-
-_LZW, _JPEG = 5, (6, 7)
-"""Compression."""
-_BY_LIBTIFF = (1, 2, 3, 4, _LZW, *_JPEG, 8, 32773, 32946)
-"""What every Pillow has; of others it may speak on stderr."""
-_COMPRESSIONS = {1: "no", 8: "ZIP", 32946: "ZIP"}
 _RAW_PHOTOMETRIC = (32803, 34892)
 _DNG_VERSION = 50706
 _SUB_IFDS = 330
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a TIFF's header says of its first picture, as it is stored."""
-
-    height: int
-    width: int
-    samples: int
-    """Per pixel, extra ones among them."""
-    bits: int
-    """Of one sample."""
-    kind: str
-    """Of number: "u", "i", "f" or "c" as in numpy."""
-    photometric: int
-    extra: tuple[int, ...]
-    """The samples behind the colours: 0 unspecified, 1 premultiplied and 2 straight alpha."""
-    compression: str
-    """Its name."""
-    orientation: int
-    icc: bytes | None
-
-    @property
-    def colours(self) -> int:
-        """Samples that are colours."""
-        return self.samples - len(self.extra)
-
-    @property
-    def depth(self) -> int:
-        """Bytes of a value once it is decoded."""
-        if self.kind == "f" or self.bits > 16:
-            return 4
-        narrowed = self.photometric == INKS and self.icc is not None and not has_imagecodecs()
-        return 1 if self.bits <= 8 or self.photometric == PALETTE or narrowed else 2
 
 
 @contextmanager
@@ -119,8 +74,8 @@ def is_camera_raw(file: BinaryIO, start: bytes, name: str) -> bool:
 def read_tiff_header(file: BinaryIO, name: str) -> Header:
     """Size, upright, and depth. Raises InputError for what cannot be read, by its header."""
     with opened(file, name) as tif:
-        layout = _layout(_picture(tif), name)
-    _refuse_ids(layout, name)
+        layout = layout_of(_picture(tif), name)
+    refuse_ids(layout, name)
     height, width = layout.height, layout.width
     if layout.orientation >= 5:
         height, width = width, height
@@ -131,10 +86,10 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
     """A TIFF's first picture, upright, with straight alpha and without losing depth."""
     with opened(io.BytesIO(data), name) as tif:
         page = _picture(tif)
-        layout = _layout(page, name)
+        layout = layout_of(page, name)
         check_size(layout.height, layout.width, name, max_pixels)
         if role in ("photo", "background"):
-            _refuse_ids(layout, name)
+            refuse_ids(layout, name)
         if any(
             _is_further_picture(other, page)
             for other in list(tif.pages)
@@ -142,7 +97,7 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
         ):
             warn_user(f"{name}: has several pages; its first one is used")
         _check_whole(page, len(data), name)
-        samples = _samples(page, layout, data, name)
+        samples = samples_of(page, layout, data, name)
         if samples.shape != (layout.height, layout.width, layout.samples):
             raise InputError(
                 f"{name}: the TIFF's header says {layout.width}×{layout.height} of {layout.samples}"
@@ -172,76 +127,6 @@ def _is_further_picture(page: Any, first: Any) -> bool:
     return not page.subfiletype & reduced_or_mask and all(2 * one > two for one, two in sides)
 
 
-def _layout(page: Any, name: str) -> Layout:
-    """Raises InputError for what is no picture that we know, naming what it is."""
-    colours = {RGB: 3, INKS: 4, YCBCR: 3, **dict.fromkeys(LAB, 3)}.get(int(page.photometric), 1)
-    samples = int(page.samplesperpixel)
-    extra = tuple(int(sample) for sample in page.extrasamples or ())
-    if not extra and samples == colours + 1 and 338 not in page.tags:
-        extra = (2,)  # not said what it is, and everybody takes it for alpha
-    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
-    kind = {1: "u", 2: "i", 3: "f", 4: "u", 5: "c", 6: "c"}.get(int(page.sampleformat), "?")
-    icc = page.tags.valueof(34675)
-    layout = Layout(
-        height=int(page.imagelength),
-        width=int(page.imagewidth),
-        samples=samples,
-        bits=int(bits),
-        kind=kind,
-        photometric=int(page.photometric),
-        extra=(*extra, *(0,) * (samples - colours - len(extra))),
-        compression=_COMPRESSIONS.get(int(page.compression), _named(page.compression)),
-        orientation=_orientation(page),
-        icc=bytes(icc) if isinstance(icc, bytes) and icc else None,
-    )
-    known = (*GREY, RGB, PALETTE, MASK, INKS, YCBCR, *LAB)
-    uniform = isinstance(page.bitspersample, int) and page.dtype is not None
-    whole = layout.colours == colours and int(page.imagedepth) == 1
-    inks = layout.photometric != INKS or page.tags.valueof(332, 1) == 1  # InkSet: CMYK
-    grey = layout.photometric in GREY
-    deep = {"u": True, "f": grey or layout.photometric == RGB, "i": grey}.get(layout.kind, False)
-    eight = layout.photometric not in (PALETTE, YCBCR, *LAB) or layout.bits in (1, 2, 4, 8, 16)
-    if not (layout.photometric in known and uniform and whole and inks and deep and eight):
-        raise InputError(
-            f"{name}: is {_described(layout, page)}, which cannot be read; save it as grey, RGB or"
-            " CMYK TIFF"
-        )
-    return layout
-
-
-def _refuse_ids(layout: Layout, name: str) -> None:
-    """Raises InputError for integers that serve as a mask only."""
-    if layout.kind == "i" or (layout.kind == "u" and layout.bits > 16):
-        raise InputError(
-            f"{name}: is {_described(layout)}, which are no colours but ids or measurements; save"
-            " it with 8 or 16 bits"
-        )
-
-
-def _described(layout: Layout, page: Any = None) -> str:
-    """The TIFF in words: samples, depth, photometric interpretation and compression."""
-    photometric = layout.photometric if page is None else _named(page.photometric)
-    if layout.photometric == INKS:
-        photometric = "CMYK" if page is None or page.tags.valueof(332, 1) == 1 else "other inks"
-    number = {"f": "float", "i": "signed", "c": "complex", "u": "unsigned"}.get(layout.kind, "odd")
-    what = {0: "white-is-zero grey", 1: "grey", 2: "RGB", 3: "palette"}.get(
-        layout.photometric, str(photometric)
-    )
-    return (
-        f"a TIFF of {layout.samples} × {layout.bits} bit {number} samples ({what},"
-        f" {layout.compression} compression)"
-    )
-
-
-def _named(value: Any) -> str:
-    return str(getattr(value, "name", f"number {value}"))
-
-
-def _orientation(page: Any) -> int:
-    value = page.tags.valueof(274, 1)
-    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def _dpi(page: Any) -> tuple[float, float] | None:
     scale = {2: 1.0, 3: 2.54}.get(page.tags.valueof(296, 2))
     try:
@@ -266,103 +151,6 @@ def _check_whole(page: Any, size: int, name: str) -> None:
             f"{name}: the file is damaged or cut off (pieces of the TIFF are missing); copy or"
             " export it again"
         )
-
-
-# ---- samples -------------------------------------------------------------------------------------
-
-
-def _samples(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
-    """(H, W, samples) as stored; YCbCr as RGB. Raises InputError where the codec is missing."""
-    if int(page.compression) in _JPEG or layout.photometric == YCBCR:
-        by_pillow = _by_pillow(page, layout, data)
-        if by_pillow is not None:
-            return by_pillow
-        if int(page.compression) not in _JPEG:
-            raise InputError(f"{name}: {_cannot(page, layout)}")
-    try:
-        bare = int(page.compression) == _LZW and not has_imagecodecs()
-        samples: np.ndarray = _by_segments(page, data) if bare else page.asarray()
-    except (ImportError, NotImplementedError, ValueError) as error:
-        if isinstance(error, ValueError) and not is_unsupported(error):
-            raise
-        by_pillow = _by_pillow(page, layout, data)
-        if by_pillow is None:
-            raise InputError(f"{name}: {_cannot(page, layout)}") from error
-        samples = by_pillow
-    if page.axes.startswith("S") and samples.shape[-1] != layout.samples:
-        samples = np.moveaxis(samples, 0, -1)
-    return samples.reshape(*samples.shape[:2], -1)
-
-
-def _cannot(page: Any, layout: Layout) -> str:
-    """What to do about a compression, a predictor or a packing that nothing here can undo."""
-    described = _described(layout, page)
-    if int(page.predictor) == 3:
-        described = described.replace(" compression", " compression, floating-point predictor")
-    if has_imagecodecs() or layout.photometric == YCBCR:
-        return f"is {described}, which cannot be read; save it with LZW or ZIP compression"
-    return (
-        f"is {described}; reading it needs imagecodecs: {FORMATS_PIP}"
-        " (or save it with 8 or 16 bits and ZIP compression)"
-    )
-
-
-def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
-    """8-bit samples by libtiff, as stored; None where Pillow cannot or finds another picture."""
-    if layout.bits > 8 or int(page.compression) not in _BY_LIBTIFF:
-        return None
-    if layout.orientation != 1:  # which Pillow would apply, in some versions
-        order: Any = "little" if data[:2] == b"II" else "big"
-        at = page.tags[274].valueoffset
-        data = data[:at] + (1).to_bytes(2, order) + data[at + 2 :]
-    try:
-        image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        image.load()
-    except Exception:
-        return None
-    if image.mode == "YCbCr":
-        image = image.convert("RGB")
-    samples = np.array(image)
-    samples = samples.reshape(*samples.shape[:2], -1)
-    if layout.photometric == 0:  # turned by Pillow already
-        samples = ~samples if samples.dtype == np.bool_ else 255 - samples
-    elif layout.bits < 8 and samples.dtype == np.uint8 and layout.photometric != PALETTE:
-        samples = samples // (255 // ((1 << layout.bits) - 1))  # spread by Pillow already
-    expected = (layout.height, layout.width, layout.samples)
-    return samples if samples.shape == expected else None
-
-
-def _by_segments(page: Any, data: bytes) -> np.ndarray:
-    """LZW without imagecodecs: strip by strip through Pillow's libtiff, the rest by tifffile."""
-    tiled, planar = page.is_tiled, int(page.planarconfig) == 2
-    width = page.tilewidth if tiled else page.imagewidth
-    row = -(-width * (1 if planar else page.samplesperpixel) * page.bitspersample // 8)
-    page.compression = 1  # what is left to undo are the predictor, the byte order and the packing
-    whole = np.zeros(page.shaped, page.dtype)
-    for index, (at, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
-        if not count:
-            continue
-        _, place, shape = page.decode(None, index)
-        unpacked = _unlzw(data[at : at + count], row, shape[1])
-        part, place, _ = page.decode(unpacked, index)
-        plane, depth, top, left, _ = place
-        part = part[:, : whole.shape[2] - top, : whole.shape[3] - left]
-        target = whole[plane, depth : depth + part.shape[0], top : top + part.shape[1]]
-        target[:, :, left : left + part.shape[2]] = part
-    return whole.reshape(page.shape)
-
-
-def _unlzw(packed: bytes, row: int, rows: int) -> bytes:
-    """The bytes of one strip or tile: as a grey picture of its own, which Pillow can open."""
-    entries = [(256, row), (257, rows), (258, 8), (259, 5), (262, 1), (273, 8), (277, 1)]
-    entries += [(278, rows), (279, len(packed))]
-    ifd = 8 + len(packed) + len(packed) % 2
-    file = b"II*\0" + ifd.to_bytes(4, "little") + packed.ljust(ifd - 8, b"\0")
-    file += len(entries).to_bytes(2, "little")
-    for tag, value in entries:
-        file += tag.to_bytes(2, "little") + b"\4\0\1\0\0\0" + value.to_bytes(4, "little")
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(file + b"\0\0\0\0"))
-    return image.tobytes()
 
 
 # ---- colours -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .bands import band_and_lost
+from .bands import band_and_lost, cores
 from .errors import InputError, SettingError
 from .grey_levels import KNOWN
 from .images import MAX_PIXELS, ImageSource, Photo, grey_name, read_gray
@@ -24,6 +24,9 @@ Measured with masks of 256 pixels a side (as SAM makes them) on nine photographs
 with true alpha: beyond 4% outward less than a tenth of the alpha that such a mask misses was left
 for seven of the nine (3%: five). Wider bands cost time and certainty.
 """
+
+WIDENED = 5.0
+"""Default of `from_alpha` in pixels."""
 
 MIN_BAND = 3.0
 """Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
@@ -195,7 +198,9 @@ def trimap_for(
     )
 
 
-def from_alpha(alpha: ImageSource, *, width: float = 5) -> np.ndarray:
+def from_alpha(
+    alpha: ImageSource, *, width: float = WIDENED, keep_cores: bool = True
+) -> np.ndarray:
     """A trimap from an alpha matte: unknown where 0 < alpha < 1, widened by `width` pixels.
 
     With a width above 0 hard edges, where alpha jumps from 0 to 1, are widened in the same way.
@@ -203,6 +208,8 @@ def from_alpha(alpha: ImageSource, *, width: float = 5) -> np.ndarray:
     alpha: (H, W) in [0, 1] or anything `images.read_gray` reads; a transparent picture counts by
         its alpha.
     width: pixels, 0 or more, in every direction.
+    keep_cores: on opaque parts and in gaps that are thinner than that it is less, as `from_mask`
+        has it; without, one width everywhere, as trimaps for measuring are made.
 
     Returns (H, W) uint8: 0, 128, 255. Raises SettingError for a negative width.
     """
@@ -220,6 +227,8 @@ def from_alpha(alpha: ImageSource, *, width: float = 5) -> np.ndarray:
                 (~unknown).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
             )
             unknown = distance <= width
+            if keep_cores:
+                unknown &= ~cores(full, values <= 0, width)
     trimap: np.ndarray = np.where(full, np.uint8(255), np.uint8(0))
     trimap[unknown] = 128
     return trimap

@@ -18,17 +18,19 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
+PICTURES |= {"tiff_layout", "tiff_samples"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
 PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
-NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "shared_folder"}
+NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "sequences"}
+NAMES |= {"shared_folder"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "examples": set(),
     "waiting": set(),
     "display": set(),
     "network": {"errors"},
-    "weights": {"errors", "network", "waiting"},
-    "memory": {"display", "errors", "network"},
+    "weights": {"errors", "network", "torch_state", "waiting"},
+    "memory": {"display", "errors", "network", "torch_state"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
@@ -41,8 +43,9 @@ LAYERS: dict[str, set[str]] = {
     "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
     "masks": PICTURES | MASKS | {"errors"},
     "trimap": PICTURES | MASKS | {"bands", "errors"},
+    "torch_state": {"errors"},
     "multilevel": set(),
-    "foreground": PICTURES | {"errors", "memory", "multilevel", "waiting"},
+    "foreground": PICTURES | {"errors", "memory", "multilevel", "torch_state", "waiting"},
     "compositing": PICTURES | {"errors"},
     "bleed": set(),
     "spill": PICTURES | {"display", "errors"},
@@ -55,7 +58,8 @@ LAYERS: dict[str, set[str]] = {
     "planning": {"errors", "memory", "network", "weights"},
     "cards": {"errors", "memory", "network", "planning", "retention"},
     "pipeline": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"},
+    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"}
+    | {"torch_state"},
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
     | {"edges", "labels", "spill"},

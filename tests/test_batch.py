@@ -198,6 +198,18 @@ def test_photos_that_would_have_one_result_are_refused_before_the_work(folders):
     assert (job.photo.name, job.guide) == ("a.jpg", guides / "a.png")
 
 
+def test_a_raw_file_beside_its_jpeg_is_left_out_and_alone_it_counts(folders):
+    photos, guides, out = folders
+    photo_at(photos / "a.jpg")
+    for name in ("a.CR2", "b.NEF"):
+        (photos / name).write_bytes(b"raw")
+    for name in ("a.png", "b.png"):
+        trimap_at(guides / name)
+    plan = plan_batch(photos, guides, out, BatchOptions())
+    assert [job.photo.name for job in plan.jobs] == ["a.jpg", "b.NEF"]
+    assert any("left out beside the same photo: a.CR2" in note for note in plan.notes)
+
+
 def test_two_trimaps_for_one_photo_are_not_guessed_about(folders):
     photos, guides, out = folders
     photo_at(photos / "a.jpg")

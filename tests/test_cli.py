@@ -462,3 +462,17 @@ def test_cut_stores_colours_straight_or_premultiplied(scene):
     done = scene.cut("photo.png", "trimap.png", "--premultiplied", "-o", "out.png")
     assert done.code == 2  # before the network is loaded
     assert "out.png: stores straight colours only; use .tif or .exr" in done.err
+
+
+def test_a_composite_of_hdr_says_what_is_clipped(scene):
+    pytest.importorskip("OpenEXR")
+    light = (scene.pixels / np.float32(255)).astype(np.float32)
+    light[30:34, 30:34] = 6.5
+    write_image(scene.folder / "plate.exr", light)
+    behind = ("--background", "black", "-o")
+    done = scene.cut("plate.exr", "trimap.png", *behind, "card.png")
+    assert done.code == 0
+    assert done.err.count("plate.exr: colours up to 6.5 times white are clipped") == 1
+    done = scene.cut("plate.exr", "trimap.png", *behind, "card.exr")
+    assert (done.code, done.err) == (0, "")
+    assert read_photo(scene.folder / "card.exr").pixels.max() == 6.5

@@ -66,6 +66,7 @@ BAD_ARRAYS: dict[str, tuple[Any, str]] = {
     "0 to 255 floats": (np.full((4, 4, 3), 255.0), "from 255 to 255.*divide by 255"),
     "HDR floats": (np.full((4, 4, 3), 2.94), "to 2.94, most of them above 1; scale"),
     "wide floats": (np.full((4, 4, 3), 99999.0), "most of them above 1; scale"),
+    "beyond all light": (np.full((4, 4, 3), 3e38), "to 3e.38, which no light has"),
     "negative floats": (np.full((4, 4), -0.5), "from -0.5 to -0.5"),
     "int64": (np.full((4, 4, 3), 200), "int64"),
     "complex": (np.zeros((4, 4), complex), "complex128"),

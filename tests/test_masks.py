@@ -164,6 +164,11 @@ ALMOST: dict[str, tuple[Any, int, float]] = {
         0.01,
     ),
     "soft brush, half opaque": (brush((255, 0, 0), 128 * SOFT), 1, 0.01),
+    "video range, with bars of black": (
+        np.where((Y < 8) | (Y > 110), 0, levels(16, 235, SOFT)).astype(np.uint8),
+        1,
+        0.006,
+    ),
     "soft, in blocks": (
         in_blocks(levels(0, 255, SOFT)),
         0,
@@ -202,6 +207,16 @@ def with_hair() -> np.ndarray:
         end = (int(80 + 60 * np.cos(turn)), int(60 + 56 * np.sin(turn)))
         cv2.line(hair, (80, 60), end, float(turn % 1 * 0.3 + 0.03), 1)
     return hair
+
+
+@pytest.mark.parametrize("noise", [0, 1])
+def test_levels_of_a_small_subject(noise: float) -> None:
+    small = np.where(AWAY < 4, np.float32(1), np.float32(0))
+    soft = cv2.GaussianBlur(small, (0, 0), 0.6)
+    found, told = quietly(lambda: from_mask(noisy(levels(16, 235, soft), noise), inside=1))
+    assert (found[AWAY < 1] == 255).all()
+    assert (found[AWAY > 16] == 0).all()
+    assert "levels run from 16" in told[0]
 
 
 @pytest.mark.parametrize(("low", "high"), [(16, 235), (8, 248), (0, 180), (40, 200)])

@@ -20,6 +20,7 @@ from mematte_plugin.headers import Header, read_header
 from mematte_plugin.images import Photo, read_photo
 
 from .fuzz.seeds import dng_bytes, pixels
+from .patience import PATIENCE
 
 SIZE = (48, 64)
 DEEP = pixels(*SIZE, 4, dtype=np.uint16)
@@ -282,7 +283,7 @@ def test_without_the_extra_the_package_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     done = subprocess.run(
         [sys.executable, "-c", BARE, *(str(tmp_path / name) for name in files)],
-        capture_output=True, text=True, check=True, timeout=300,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     said = iter(done.stdout.splitlines())
     for name, (_, package) in files.items():
@@ -302,7 +303,7 @@ def test_pillow_learns_nothing_behind_the_programs_back() -> None:
     pytest.importorskip("pillow_heif")
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=heic(corner()), capture_output=True, check=True, timeout=300,
+        input=heic(corner()), capture_output=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.stdout.strip() == b"[]"
 

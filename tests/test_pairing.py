@@ -138,8 +138,17 @@ def test_frames_that_count_from_another_start_are_refused(plan, photos, guides, 
 def test_a_guide_that_no_photo_uses_is_told(plan):
     made = plan(frames("{:05}.jpg", 1, 5), frames("{:05}.png", 0, 5))
     assert pairs(made) == frames("{0:05}.jpg={0:05}.png", 1, 5)
-    assert [note for note in made.notes if "1 of 6 masks is not used: 00000.png" in note]
+    (note,) = made.notes
+    assert "1 of 6 masks is not used: 00000.png; if the masks count from another start" in note
     assert made.missing == ()
+    other = plan("", "", pair=note.split("'")[1])
+    assert [job.guide and int(job.guide.stem) for job in other.jobs] == [0, 1, 2, 3, 4]
+
+
+def test_masks_of_photos_that_are_gone_are_told_without_doubts(plan):
+    made = plan("a1.jpg a2.jpg a9.jpg b.jpg", "a1.png a2.png a5.png a9.png b.png")
+    (note,) = made.notes
+    assert note.endswith("1 of 5 masks is not used: a5.png")
 
 
 def test_photos_without_a_guide_are_told_in_one_line(plan):
@@ -315,6 +324,21 @@ def test_two_photos_with_one_result_are_refused(plan, photos, says):
         plan(photos, "a.png", recursive=True)
 
 
+@pytest.mark.parametrize(
+    ("photos", "guides", "expected"),
+    [
+        ("a.jpg a.tif b.jpg b.tif", "a_mask.png b_mask.png", "a.jpg=a_mask.png b.jpg=b_mask.png"),
+        ("a.jpg a.tif b.jpg b.tif", "a.png b.png", "a.jpg=a.png b.jpg=b.png"),
+        ("a.jpg a.png b.jpg b.png", None, "a.jpg=a.png b.jpg=b.png"),
+    ],
+)
+def test_the_pattern_that_is_told_lets_one_of_two_photos_be_cut(plan, photos, guides, expected):
+    with pytest.raises(InputError, match="would have the same result") as refused:
+        plan(photos, guides)
+    (pair,) = re.findall(r"--pair '([^']*)'", str(refused.value))
+    assert pairs(plan(photos, guides, pair=pair)) == expected
+
+
 def test_capitals_collide_where_the_disk_takes_them_for_small_letters(plan, tmp_path, monkeypatch):
     if (tmp_path.with_name(tmp_path.name.swapcase())).exists():
         pytest.skip("the disk cannot hold both names")
@@ -326,6 +350,7 @@ def test_capitals_collide_where_the_disk_takes_them_for_small_letters(plan, tmp_
         plan("", "")
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_frames_are_paired(tmp_path):
     # By a rule that looks at words: quadratic work would not come to an end.
     from mematte_plugin.folder_scan import Named

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mematte_plugin import cut
 from mematte_plugin.errors import MEMatteWarning
-from mematte_plugin.trimap import INSIDE, MIN_BAND, OUTSIDE, from_mask
+from mematte_plugin.trimap import INSIDE, MIN_BAND, OUTSIDE, from_alpha, from_mask
 
 Mask = NDArray[np.uint8]
 WIDE = {"inside": 20, "outside": 40, "unit": "px"}
@@ -316,6 +316,26 @@ def test_a_part_without_a_core_is_named() -> None:
     with pytest.warns(MEMatteWarning, match=r"2 parts are too thin.* 40×2 pixels at column 20"):
         from_mask(mask)
     assert (from_mask(mask, inside=0)[mask > 0] == 255).all()  # the remedy
+
+
+# ---- an alpha -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blur", [0, 0.7])
+def test_an_alpha_keeps_its_thin_parts_and_gaps(blur: float) -> None:
+    mask = seat()
+    mask[300:560, 250:258] = mask[300:560, 270:278] = 1
+    alpha = mask.astype(np.float32)
+    if blur:
+        alpha = cv2.GaussianBlur(alpha, (0, 0), blur)
+        alpha[alpha < 0.02], alpha[alpha > 0.98] = 0, 1
+    kept, even_one = from_alpha(alpha), from_alpha(alpha, keep_cores=False)
+    rows = np.s_[330:520]
+    assert (kept[rows, 253:255] == 255).all()
+    assert (kept[rows, 264] == 0).all()
+    assert (even_one[rows, 250:278] == 128).all()
+    assert (kept[(alpha > 0) & (alpha < 1)] == 128).all()
+    np.testing.assert_array_equal(kept[:280], even_one[:280])
 
 
 # ---- the matte -----------------------------------------------------------------------------------

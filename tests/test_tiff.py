@@ -20,6 +20,7 @@ from mematte_plugin.images import read_gray, read_photo
 from mematte_plugin.masks import read_mask
 
 from .fuzz.seeds import tiff_bytes
+from .patience import PATIENCE
 
 HEIGHT, WIDTH = 37, 52
 
@@ -313,7 +314,7 @@ def test_without_imagecodecs_lzw_is_read_and_the_rest_is_named(tmp_path: Path) -
         np.save(tmp_path / f"{name}.npy", pixels)
     done = subprocess.run(
         [sys.executable, "-c", BARE, *(str(tmp_path / name) for name in files)],
-        capture_output=True, text=True, check=True, timeout=300,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert lines[:3] == ["uint16 True True True"] * 3
@@ -377,3 +378,11 @@ def test_cmyk_goes_through_its_profile_in_either_depth(tmp_path: Path, extra: st
     assert abs(wide / 257 - narrow).max() < 2
     plain = (1 - eight[..., :3] / 255) * (1 - eight[..., 3:4] / 255) * 255
     assert abs(narrow[..., :3] - plain).mean() > 20  # the profile does tint
+
+
+@pytest.mark.parametrize("size", [(1, 3), (3, 3), (5, 3), (3, 1)])
+def test_planes_as_wide_as_there_are_samples(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = picture(3, "u2")[: size[0], : size[1]]
+    planes = np.moveaxis(pixels, 2, 0).copy()
+    data = tiff_bytes(planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read(data, tmp_path), pixels)

@@ -58,6 +58,10 @@ STRETCHED = {
     "video range": (three(16, 126, 235), "from 16 to 235, not from 0 to 255"),
     "video range, linear grey": (three(16, 60, 235), "from 16 to 235"),
     "8, 128, 248": (three(8, 128, 248), "from 8 to 248"),
+    "video range, with a bar of black": (
+        np.where(Y < 9, 0, three(16, 126, 235)).astype(np.uint8),
+        "from 16 to 235",
+    ),
     "low contrast": (three(60, 110, 180), "from 60 to 180"),
     "dim": (three(0, 60, 120), "from 0 to 120"),
     "12 bits of 16": (three(0, 2048, 4095, dtype=np.uint16), "from 0 to 4095, not from 0 to 65535"),

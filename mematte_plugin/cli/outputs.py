@@ -154,17 +154,20 @@ def _write_composite(
 ) -> None:
     """In the photo's own depth, where the format has it and nothing else is asked for."""
     from ..compositing import over_white
+    from ..photo_colour import warn_if_clipped
     from ..writing import FORMATS, write_image
 
     photo, fmt = matte.photo, FORMATS[Path(target).suffix.lower()]
     if fmt == "jpeg":
         array = over_white(array, target)
-    way = photo.filed(light=fmt == "exr")
-    array[..., :3] = way.convert(array[..., :3])
     if bits is None:
         depth = photo.bits
         own = {"png": min(depth, 16), "tiff": depth, "exr": 16 if depth == 8 else 32}
         bits = own.get(fmt)
+    if fmt != "exr" and bits != 32:
+        warn_if_clipped(float(array[..., :3].max()), photo.name)
+    way = photo.filed(light=fmt == "exr")
+    array[..., :3] = way.convert(array[..., :3])
     write_image(
         target,
         array,

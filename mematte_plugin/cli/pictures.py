@@ -270,12 +270,12 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap import INSIDE, OUTSIDE, from_mask
+    from ..trimap import INSIDE, OUTSIDE, WIDENED, from_mask
     from ..trimap import from_alpha as trimap_from_alpha
 
     source = _source(mask, layer)
     if from_alpha:
-        made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
+        made = trimap_from_alpha(source, width=WIDENED if outside is None else outside)
     else:
         made = from_mask(
             source,

@@ -99,7 +99,7 @@ def read(case: Case) -> Inputs:
     _check_size(case.alpha, truth, photo)
     drawn: NDArray[Any]
     if case.trimap is None:
-        drawn = from_alpha(truth, width=case.width)
+        drawn = from_alpha(truth, width=case.width, keep_cores=False)
     else:
         drawn = read_gray(case.trimap, name="trimap")
         _check_size(case.trimap, drawn, photo)

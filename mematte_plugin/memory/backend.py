@@ -51,10 +51,12 @@ def fused_attention(device: torch.device, dtype: torch.dtype, width: int) -> boo
 
     if device.type not in ("cpu", "cuda"):
         return False  # such backends do not heed the choice below, so trying would tell nothing
+    from ..torch_state import own_state
+
     some = torch.zeros(1, 1, 64, width, device=device, dtype=dtype)
     wanted = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
     try:
-        with torch.inference_mode(), sdpa_kernel(wanted):
+        with own_state(device), sdpa_kernel(wanted):
             F.scaled_dot_product_attention(some, some, some)
     except RuntimeError:  # no kernel of these
         return False

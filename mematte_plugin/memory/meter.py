@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ class _Counter:
 _lock = threading.RLock()
 _open: list[PeakMeter] = []
 _run_ended = threading.Event()
+
+
+def _begin_in_fork() -> None:
+    """The threads that hold the lock, or measure, are the parent's."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_in_fork)
 
 
 class PeakMeter:

@@ -108,7 +108,7 @@ class FlowAlpha:
         maps = torch.cat([rgb.float(), (trimap >= 1).float(), (trimap <= 0).float()], 1)
         pooled = F.avg_pool2d(F.pad(maps, pad, mode="replicate"), self.cell)
         fore, back = (pooled[:, side : side + 1] == 1 for side in (3, 4))
-        start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5))
+        start = torch.where(fore, 1.0, torch.where(back, 0.0, 0.5)).to(pooled.dtype)
         return torch.cat([pooled[:, :3], start], 1)
 
     def crop(self, rgb: Tensor, top: int, left: int) -> Tensor:
@@ -222,7 +222,7 @@ def _mixture(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]
     own = features[cells.unknown]
     found = chosen[Neighbours(features[chosen], search).of(own, _MIXTURE + 1, tick)]
     found = without_itself(found, cells.unknown)
-    weights = torch.empty(found.shape, device=found.device)
+    weights = torch.empty(found.shape, dtype=own.dtype, device=found.device)
     for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
         differences = features[found[first:last]] - own[first:last, None]
         weights[first:last] = rebuilding_weights(differences, _RIDGE)
@@ -266,7 +266,7 @@ def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
     found = Neighbours(own, search).of(own, _ALIKE + 1, tick)
     numbers = torch.arange(len(own), dtype=torch.int32, device=own.device)
     found = without_itself(found, numbers)
-    ties = torch.empty(found.shape, device=found.device)
+    ties = torch.empty(found.shape, dtype=own.dtype, device=found.device)
     for first, last in strips(len(own), _CELLS_AT_A_TIME, tick):
         far = (own[found[first:last]] - own[first:last, None]).abs().sum(2)
         ties[first:last] = _ALIKE_WEIGHT * (1 - far).clamp_min(0)

@@ -146,7 +146,7 @@ def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
     mask = known.cpu().numpy()
     if not mask.any():
         index = torch.zeros(mask.size, dtype=torch.int64, device=known.device)
-        return index, torch.full(mask.shape, FARTHEST_LOG, device=known.device)
+        return index, torch.full(mask.shape, FARTHEST_LOG, dtype=torch.float32, device=known.device)
     distance, labels = cv2.distanceTransformWithLabels(
         (~mask).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from ..network import MEMatte, NetworkConfig
+from ..torch_state import own_state
 from . import hub
 from .catalog import BUNDLE_ROOT, CATALOG, Entry, closest, find
 from .formats import (
@@ -251,6 +252,11 @@ def read_network(resolved: ResolvedWeights) -> MEMatte:
     Raises:
         WeightsError: unreadable, not trusted, not complete, of wrong shapes, or not finite.
     """
+    with own_state(inference=False):
+        return _read_network(resolved)
+
+
+def _read_network(resolved: ResolvedWeights) -> MEMatte:
     source = str(resolved.weights)
     loaded, metadata = read_tensors(resolved.weights)
     raw = unwrap(loaded, source)
@@ -326,7 +332,7 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
     """The network without storage: shapes only, however large the configuration claims it is."""
     try:
         with torch.device("meta"):
-            return MEMatte(config)
+            return MEMatte(config).to(torch.float32)  # whatever the default dtype
     except (ValueError, TypeError, RuntimeError, IndexError, OverflowError) as error:
         raise WeightsError(
             f"{source}: its configuration describes no possible network ({error})"

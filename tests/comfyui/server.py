@@ -255,7 +255,7 @@ class Server:
                 yield heard
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(PATIENCE)
                 heard.messages()  # the last look before the file is gone
 
     def stop(self) -> None:

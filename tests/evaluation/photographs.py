@@ -32,5 +32,8 @@ def photographs(root: Path, *names: str, widths: tuple[int, ...] = (2, 6)) -> Pa
         save(root / "image" / f"{name}.png", (share * fore + (1 - share) * back).astype(np.uint8))
         save(root / "alpha" / f"{name}.png", alpha)
         for width in widths:
-            save(root / f"trimap_{width}" / f"{name}.png", from_alpha(alpha, width=width))
+            save(
+                root / f"trimap_{width}" / f"{name}.png",
+                from_alpha(alpha, width=width, keep_cores=False),
+            )
     return root

@@ -14,6 +14,9 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from ..colours import chrm, gama, with_chunk
+from ..colours import exif as exif_of
+
 SIZE = (11, 7)
 
 
@@ -54,6 +57,11 @@ def _pillow() -> Iterator[tuple[str, bytes]]:
     for mode in ("L", "RGB", "CMYK"):
         yield f"jpeg_{mode}.jpg", _saved(rgb.convert(mode), "JPEG", exif=exif)
     yield "jpeg_progressive.jpg", _saved(rgb, "JPEG", progressive=True, icc_profile=icc)
+    adobe = exif_of(space=65535, index="R03")
+    yield "jpeg_adobe.jpg", _saved(rgb, "JPEG", exif=adobe)
+    plain = _saved(rgb, "PNG")
+    yield "png_gama.png", with_chunk(with_chunk(plain, *gama(1)), *chrm(*(0.6, 0.3) * 4))
+    yield "png_cicp.png", with_chunk(plain, b"cICP", bytes([12, 13, 0, 1]))
     yield "gif.gif", _saved(rgb, "GIF")
     yield "bmp.bmp", _saved(rgb, "BMP")
     for name, options in (("lossy", {}), ("lossless", {"lossless": True})):

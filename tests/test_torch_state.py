@@ -1,0 +1,199 @@
+"""What a host program has set in torch changes no result, nor do forks; and it all stays set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mematte_plugin import MattingPipeline, load_network
+
+from .patience import PATIENCE
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+TRIMAP = np.zeros((48, 64), np.uint8)
+TRIMAP[8:40, 12:52], TRIMAP[16:32, 20:44] = 128, 255
+
+
+def results() -> tuple[np.ndarray, np.ndarray]:
+    """Alpha and colours, from the weights' file on."""
+    network = load_network("mematte-tiny")
+    assert {one.dtype for one in network.parameters()} == {torch.float32}
+    assert not any(one.is_inference() for one in network.parameters())
+    matte = MattingPipeline(network, device="cpu")(IMAGE, TRIMAP)
+    return matte.alpha, matte.foreground
+
+
+@pytest.fixture(scope="module")
+def right() -> tuple[np.ndarray, np.ndarray]:
+    return results()
+
+
+def state() -> tuple[Any, ...]:
+    return (
+        *(torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()),
+        *(torch.is_autocast_enabled("cpu"), torch.is_grad_enabled()),
+        *(torch.is_inference_mode_enabled(), torch.are_deterministic_algorithms_enabled()),
+        *(np.geterr(), cv2.getNumThreads(), cv2.useOptimized()),
+    )
+
+
+@contextmanager
+def setting(set_it: Callable[[Any], object], new: object, old: object) -> Iterator[None]:
+    set_it(new)
+    try:
+        yield
+    finally:
+        set_it(old)
+
+
+HOSTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default device": lambda: setting(torch.set_default_device, "meta", None),
+    "double": lambda: setting(torch.set_default_dtype, torch.float64, torch.float32),
+    "half": lambda: setting(torch.set_default_dtype, torch.float16, torch.float32),
+    "deterministic": lambda: setting(torch.use_deterministic_algorithms, True, False),
+    "gradients": torch.enable_grad,
+    "inference": torch.inference_mode,
+    "numpy raises": lambda: np.errstate(all="raise"),
+    "one thread of OpenCV": lambda: setting(cv2.setNumThreads, 1, cv2.getNumThreads()),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_hosts_settings_change_no_bit_and_stay(
+    host: str, right: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with HOSTS[host]():
+        before = state()
+        found = results()
+        assert state() == before
+    for one, expected in zip(found, right, strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
+def test_a_threads_own_settings_change_nothing_either(
+    right: tuple[np.ndarray, np.ndarray],
+) -> None:
+    found: list[np.ndarray] = []
+
+    def work() -> None:
+        with torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+            found.extend(results())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(PATIENCE)
+    for one, expected in zip(found, right, strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
+# ---- fork ----------------------------------------------------------------------------------------
+
+
+def python(code: str, **environment: str) -> str:
+    """What a fresh process prints, with threads as a machine has them."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "2", **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+PICTURE = """
+import numpy as np
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+TRIMAP = np.zeros((48, 64), np.uint8)
+TRIMAP[8:40, 12:52], TRIMAP[16:32, 20:44] = 128, 255
+"""
+
+FORKED = """
+import os, multiprocessing
+import torch
+from mematte_plugin import MattingPipeline, cut, estimate_foreground, load_network
+
+torch.set_num_threads(2)
+
+def work(_=None):
+    matte = cut(IMAGE, TRIMAP, device="cpu")
+    return matte.alpha, matte.foreground, torch.get_num_threads()
+
+def main():
+    {parent}
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        alpha, colours, threads = pool.apply(work)
+    here = work()
+    print(threads, here[2], np.allclose(alpha, here[0], atol=1e-5))
+    assert np.allclose(colours, here[1], atol=1e-4)
+
+main()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    ("parent", "threads"),
+    [
+        ("work()", 1),
+        ("estimate_foreground(np.zeros((400, 400, 3)), np.full((400, 400), 0.5))", 1),
+        ("load_network('mematte-tiny')", 1),
+        ("pass", 2),
+    ],
+)
+def test_a_forked_process_computes_whatever_its_parent_did(parent: str, threads: int) -> None:
+    assert python(PICTURE + FORKED.format(parent=parent)).split() == [str(threads), "2", "True"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_card_that_the_parent_used_is_refused_with_the_remedy() -> None:
+    code = """
+import os, torch
+from mematte_plugin import SettingError, torch_state
+torch.cuda.is_initialized = lambda: True  # as after a run on a card, which few machines have
+if os.fork():
+    _, status = os.wait()
+    raise SystemExit(os.waitstatus_to_exitcode(status))
+try:
+    with torch_state.own_state("cuda:0"): pass
+except SettingError as error:
+    print(error, flush=True)
+with torch_state.own_state("cpu"): pass
+os._exit(0)
+"""
+    assert "forked after its parent used the card; start processes with 'spawn'" in python(code)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_during_a_run_holds_no_lock() -> None:
+    code = """
+import os, threading
+from mematte_plugin import cut, cutting
+from mematte_plugin.memory import meter
+held, done = threading.Event(), threading.Event()
+def hold():
+    with cutting._loading, meter._lock:
+        held.set(); done.wait()
+threading.Thread(target=hold).start()
+held.wait()
+pid = os.fork()
+if pid == 0:
+    print(cut(IMAGE, TRIMAP, device="cpu").alpha.shape, flush=True)
+    os._exit(0)
+_, status = os.waitpid(pid, 0)
+done.set()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+    assert python(PICTURE + code) == "(48, 64)\n"
