@@ -220,11 +220,13 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             raise InputError("strokes: are a file; hand in labels, or a trimap instead")
         return from_strokes(given, size)
     if guide.kind == "mask":
-        grain = 1.0
+        grain, unsure = 1.0, None
         if not isinstance(given, bytes):
             grain = max(1.0, size[0] / given.shape[0])  # gaps between strokes are no background
-            given = _grown(given, size)
-        return from_mask(
+            # Painted as unsure: no level of a mask, and no object of a map.
+            unsure = _grown(np.where((given > 0) & (given < 255), given, 0), size) > 0
+            given = _grown(np.where(given < 255, 0, given), size)
+        made = from_mask(
             given,
             size=size,
             inside=guide.inside,
@@ -232,6 +234,9 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
             grain=grain,
             max_pixels=settings.max_pixels,
         )
+        if unsure is not None:
+            made[unsure] = 128
+        return made
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
     return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
 
