@@ -17,6 +17,7 @@ NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
+MASKS |= {"trimap_remarks"}
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"tiff_layout", "tiff_samples"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
@@ -38,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "bands": {"thickness"},
     "labels": {"errors"},
     "grey_levels": {"notes"},
+    "trimap_remarks": {"notes", "grey_levels"},
     "mask_shapes": {"errors", "images"},
     "mask_colours": {"decoded", "labels"},
     "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},

@@ -313,7 +313,7 @@ def test_a_photograph_is_no_mask() -> None:
 def test_a_grey_photograph_is_no_label_map() -> None:
     grain = np.random.default_rng(0).normal(0, 40, SIZE).astype(np.float32)
     photo = 110 + cv2.GaussianBlur(grain, (0, 0), 3) - 40 * DISC
-    with pytest.raises(InputError, match="is full|is empty"):
+    with pytest.raises(InputError, match=r"is full|is empty"):
         from_mask(np.rint(photo * 0.6).clip(0, 255).astype(np.uint8))
     with pytest.warns(MEMatteWarning, match=r"is grey over \d\d"):
         from_mask(np.rint(photo + Y).clip(0, 255).astype(np.uint8))
