@@ -73,7 +73,7 @@ LAYERS: dict[str, set[str]] = {
     **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
     "pair_pattern": NAMES | {"decoding", "errors"},
     "claims": set(),
-    "batch_report": set(),
+    "batch_report": {"crops"},
     "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
     "batch_places": {"batch_plan", "claims"},
     "batch": PICTURES
