@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.errors import InputError, MEMatteError, OutputError
+from mematte_plugin.errors import InputError, MEMatteError, OutputError, SettingError
 from mematte_plugin.evaluation.baselines import closed_form
 from mematte_plugin.evaluation.cases import Case, cases_of, read
 from mematte_plugin.evaluation.layouts import scan
@@ -189,6 +189,16 @@ def test_classical_methods_find_a_plain_subject(tmp_path: Path) -> None:
         assert np.corrcoef(alpha.ravel(), found.truth.ravel())[0, 1] > 0.95
     with pytest.raises(InputError, match="no background"):
         rows[1].estimate(found.photo, np.where(found.trimap == 0, 0.5, found.trimap))
+
+
+def test_without_pymatting_the_methods_that_need_it_name_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mematte_plugin.evaluation.baselines.find_spec", lambda name: None)
+    for name in ("closed-form", "knn"):
+        with pytest.raises(SettingError, match=r"pip install .mematte-plugin\[bench\]"):
+            classical(name)
+    assert classical("flow").name == "flow"
 
 
 def test_pymatting_does_not_print_into_results(capfd) -> None:
