@@ -17,6 +17,7 @@ from .batch_plan import BatchJob, BatchPlan, FolderError, is_open, plan_batch, s
 from .batch_report import BatchItem, BatchReport, Status
 from .claims import claimed
 from .colour_spaces import check_input_space
+from .crops import Crop
 from .edges import Edge
 from .errors import BudgetError, MEMatteError, SettingError
 from .images import Layer, read_photo
@@ -181,10 +182,13 @@ class _Work:
     places: Places
     load: Callable[[], MattingPipeline] | None
     pipeline: MattingPipeline | None = None
+    crop: Crop | None = None
+    """Where the latest result lay in its photo."""
 
     def try_one(self, job: BatchJob) -> BatchItem | None:
         """Do a photo; None where another run is at work on it."""
         start = perf_counter()
+        self.crop = None
         status: Status = "failed"
         reason = job.problem
         notes: list[str] = []
@@ -203,7 +207,14 @@ class _Work:
             status = "skipped"
         seconds = perf_counter() - start
         return BatchItem(
-            job.photo, job.output, status, reason, seconds, guide=job.guide, notes=tuple(notes)
+            job.photo,
+            job.output,
+            status,
+            reason,
+            seconds,
+            guide=job.guide,
+            notes=tuple(notes),
+            crop=self.crop if status == "done" else None,
         )
 
     def _do(self, job: BatchJob) -> tuple[Status, str, list[str]]:
@@ -217,10 +228,27 @@ class _Work:
             self.pipeline = self.load()
         self.places.remove_leftovers(job.output)
         with collect_notes() as notes:
-            reason = _attempt(self.pipeline, job, self.options)
+            reason = self._attempt(self.pipeline, job)
         if reason and _done_elsewhere(job):  # where the file system knows no claims
             return "elsewhere", "", []
         return "failed" if reason else "done", reason, notes
+
+    def _attempt(self, pipeline: MattingPipeline, job: BatchJob) -> str:
+        """Why the photo could not be cut; empty when its result has been written."""
+        try:
+            self.crop = _cut_one(pipeline, job, self.options)
+        except BudgetError as error:  # the next photo may be smaller
+            return str(error)
+        except (SettingError, FolderError):
+            raise
+        except MEMatteError as error:
+            return str(error).removeprefix(f"{job.photo}: ")
+        except MemoryError:
+            return "not enough memory; use a smaller copy or a lower retention"
+        except Exception as error:
+            logger.debug("%s failed", job.photo, exc_info=True)
+            return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        return ""
 
 
 def _done_elsewhere(job: BatchJob) -> bool:
@@ -228,25 +256,8 @@ def _done_elsewhere(job: BatchJob) -> bool:
     return stamp(job.output) not in (None, job.before)
 
 
-def _attempt(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> str:
-    """Why the photo could not be cut; empty when its result has been written."""
-    try:
-        _cut_one(pipeline, job, options)
-    except BudgetError as error:  # the next photo may be smaller
-        return str(error)
-    except (SettingError, FolderError):
-        raise
-    except MEMatteError as error:
-        return str(error).removeprefix(f"{job.photo}: ")
-    except MemoryError:
-        return "not enough memory; use a smaller copy or a lower retention"
-    except Exception as error:
-        logger.debug("%s failed", job.photo, exc_info=True)
-        return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-    return ""
-
-
-def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> None:
+def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> Crop | None:
+    """Where the result lay in the photo, if it was cropped."""
     photo = read_photo(job.photo, layer=options.layer, input_space=options.input_space)
     guide: object = job.guide
     if options.guide_layer is not None:
@@ -262,7 +273,8 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
         )
     check_writable(job.output, overwrite=options.overwrite)
     matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
-    matte.with_edge(options.edge).save(
+    shaped = matte.with_edge(options.edge)
+    shaped.save(
         job.output,
         kind=options.kind,
         bits=options.bits,
@@ -270,3 +282,4 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
         overwrite=options.overwrite,
         premultiplied=options.premultiplied,
     )
+    return shaped.crop

@@ -88,7 +88,7 @@ def plan_batch(
     outputs = [_output_of(photo, output, options) for photo in pairing.photos]
     _check_collisions(pairing, outputs, output)
     if not pairing.guide_of and not pairing.problem_of:
-        raise _nothing_paired(pairing, folder)
+        raise _nothing_paired(pairing, folder, recursive=options.recursive)
     jobs = tuple(
         BatchJob(
             photo.path,
@@ -229,7 +229,7 @@ def _paired(
     return pair_by_pattern(photos, found, what, guides, options.pair), notes
 
 
-def _nothing_paired(pairing: Pairing, folder: Path) -> InputError:
+def _nothing_paired(pairing: Pairing, folder: Path, *, recursive: bool) -> InputError:
     what, photo = pairing.what, pairing.photos[0]
     where = "" if pairing.shared else f" in {pairing.where}"
     if len(pairing.photos) == 1:
@@ -237,6 +237,8 @@ def _nothing_paired(pairing: Pairing, folder: Path) -> InputError:
     else:
         none = f"{folder}: none of the {len(pairing.photos)} photos has a {what}{where}"
     is_not = f", and {pairing.guides[0].name} is not" if pairing.guides else ""
+    if not pairing.guides and not recursive and has_folders(pairing.where):
+        is_not = f"; {pairing.where} holds folders, which only --recursive looks into"
     return InputError(
         f"{none}: of {photo.name} that is {pairing.usual_names(photo.stem)}{is_not}; rename them,"
         f" or say what belongs together, as by --pair '{pairing.suggestion()}'"

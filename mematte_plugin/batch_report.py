@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .crops import Crop
+
 Status = Literal["done", "skipped", "elsewhere", "failed"]
 """What became of a photo; "elsewhere": done by another run that worked on the folder meanwhile."""
 
@@ -34,6 +36,8 @@ class BatchItem:
     """The trimap or mask that it was cut with; None where there is none."""
     notes: tuple[str, ...] = ()
     """What a user should know of the result, in one sentence each."""
+    crop: Crop | None = None
+    """Where the result lay in the photo; None where it was not cropped."""
 
 
 @dataclass(frozen=True)

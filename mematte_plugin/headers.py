@@ -17,6 +17,7 @@ from .errors import InputError
 from .exr import read_exr_header
 from .heif import read_heif_header, reads_deep_avif
 from .jpegxl import read_jxl_header
+from .png import png_orientation
 from .radiance import read_hdr_header
 from .raw import read_raw_header
 from .sniffing import sniff
@@ -74,12 +75,10 @@ def _header(file: BinaryIO, name: str) -> Header:
 
 def _by_pillow(file: BinaryIO, fmt: str, start: bytes, name: str) -> Header:
     image = open_pil(fmt, file, name)
-    # For a PNG without EXIF in front, Pillow would decode all to look for it behind the pixels.
-    known = fmt != "PNG" or "exif" in image.info
     deep = fmt == "PNG" and start[24:25] == b"\x10"
-    return _upright(
-        image.height, image.width, 2 if deep else 1, orientation_of(image) if known else 1
-    )
+    # Pillow would decode all of a PNG to look for EXIF behind the pixels.
+    turned = png_orientation(file) if fmt == "PNG" else orientation_of(image)
+    return _upright(image.height, image.width, 2 if deep else 1, turned)
 
 
 def _avif(file: BinaryIO, name: str) -> Header:

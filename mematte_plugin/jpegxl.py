@@ -58,7 +58,7 @@ def decode_jxl(data: bytes, name: str, max_pixels: int) -> Decoded:
             " (or export it as PNG)"
         ) from error
     try:
-        packed_jpeg, info, plain, icc, _ = pillow_jxl.Decoder(num_threads=1)(data)
+        packed_jpeg, info, plain, icc, *_ = pillow_jxl.Decoder(num_threads=1)(data)
     except RuntimeError as error:  # whose text only helps those who build libjxl
         raise InputError(
             f"{name}: the JPEG XL picture is damaged or cut off; copy or export it again"
@@ -84,7 +84,7 @@ def decode_jxl(data: bytes, name: str, max_pixels: int) -> Decoded:
     if pixels.shape[2] == 2:
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), bytes(icc) or None), name)
+    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), bytes(icc) if icc else None), name)
 
 
 def _deep(data: bytes, name: str) -> np.ndarray:

@@ -23,6 +23,7 @@ _ROWS = 256  # worked on at a time, so that no temporary is as large as the pict
 _LISTED = 8  # ids in a message
 _SMALL = 64  # ids are counted from 0, grey is not: up to here values are rather ids
 _FLAT = 0.2  # share of all but two levels, and of their pixels, that must lie in flat areas
+_FLAT_OF_MANY = 0.45  # share of all pixels, where there are many levels, as in a photograph
 _HALF = 0.02  # about a half, where a level is half of white
 _SKIPS = 0.1  # share of the edges where a level in between is left out: no ramp, no antialiasing
 _NOISE = 0.02  # share of the range about a level that is no further label
@@ -108,8 +109,10 @@ def are_labels(values: np.ndarray, counts: Mapping[int, int], white: int) -> boo
     if min(_flat_shares(values, levels, others)) < _FLAT or _has_half(values, levels, white):
         return False
     skips = _skips(values, levels)
-    if len(levels) >= _RAMP and skips < _SKIPS:
-        return False
+    if len(levels) >= _RAMP:  # which a picture may have, too
+        counted = levels[0] <= 1  # from 0 or 1, as objects are
+        if not counted or skips < _SKIPS or flatness(values) < _FLAT_OF_MANY:
+            return False
     return small or skips >= _SKIPS
 
 
@@ -121,12 +124,14 @@ def _has_half(values: np.ndarray, levels: list[int], white: int) -> bool:
 
 
 def flatness(values: np.ndarray) -> float:
-    """The share of an 8-bit picture's pixels that have the value of all around them."""
-    import cv2
-
+    """The share of a picture's pixels that have the value of all around them."""
     values = sample(values)
-    kernel = np.ones((3, 3), np.uint8)
-    return float((cv2.erode(values, kernel) == cv2.dilate(values, kernel)).mean())
+    same = np.ones((values.shape[0] - 2, values.shape[1] - 2), bool)
+    for down in range(3):
+        for right in range(3):
+            moved = values[down : down + same.shape[0], right : right + same.shape[1]]
+            same &= moved == values[1:-1, 1:-1]
+    return float(same.mean()) if same.size else 1.0
 
 
 def middle_of_three(values: np.ndarray, levels: Iterable[int]) -> int | None:

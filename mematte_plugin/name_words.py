@@ -15,19 +15,26 @@ Token: TypeAlias = str | int
 GUIDE_WORDS = ("mask", "matte", "alpha", "trimap")
 """Words that make hair_mask.png, mask_hair.png or hair-mask.png a guide of hair.jpg."""
 
-MORE_GUIDE_WORDS = frozenset(
-    (*GUIDE_WORDS, "masks", "mattes", "alphas", "trimaps", "msk", "pha", "seg", "segmentation")
-) | {"roto", "silhouette", "label", "labels", "gt", "annotation", "annotations", "cutout", "key"}
-MORE_GUIDE_WORDS |= {"out", "output", "pred", "prediction", "result", "binary", "holdout"}
-"""Words that guides have in the place where photos have another, or none."""
+_PHOTO_ROLES = frozenset(
+    re.findall(
+        r"\w+",
+        "photo photos image images img im pic picture frame frames fr plate plates rgb rgba color"
+        " colour src source input in orig original raw comp beauty shot jpg jpeg png tif exr",
+    )
+)
+"""Words that tell nothing of a photo's subject."""
 
-PHOTO_WORDS = frozenset(
-    ("photo", "photos", "image", "images", "img", "im", "pic", "picture", "frame", "frames", "fr")
-) | {"plate", "plates", "rgb", "rgba", "color", "colour", "src", "source", "input", "orig", "shot"}
-PHOTO_WORDS |= {"original", "raw", "comp", "beauty", "in", "jpg", "jpeg", "png", "tif", "exr"}
-"""The same of photos."""
+_GUIDE_ROLES = _PHOTO_ROLES | {*GUIDE_WORDS, "masks", "mattes", "alphas", "trimaps"}
+"""Words that tell nothing of a guide's subject."""
 
-_NOT_IN_GUIDES = PHOTO_WORDS | MORE_GUIDE_WORDS
+_MORE_GUIDE_ROLES = _GUIDE_ROLES | set(
+    re.findall(
+        r"\w+",
+        "msk pha seg segmentation roto silhouette label labels gt annotation annotations cutout key"
+        " out output pred prediction result binary holdout",
+    )
+)
+"""Words that may tell a guide's role, or its subject."""
 
 _END = re.compile(rf"(.+?)[_\-. ]+({'|'.join(GUIDE_WORDS)})", re.IGNORECASE | re.DOTALL)
 _START = re.compile(rf"({'|'.join(GUIDE_WORDS)})[_\-. ]+(.+)", re.IGNORECASE | re.DOTALL)
@@ -68,16 +75,29 @@ def bases(stem: str, *, masks: bool) -> Iterator[tuple[str, int, bool]]:
 
 def stem_tokens(named: Named, *, guide: bool) -> tuple[Token, ...]:
     """Words and numbers of a name, but those that only tell a photo's or a guide's role."""
-    return _tokens(named.stem, guide)
+    return _tokens(named.stem, _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES)
 
 
 def folder_tokens(named: Named, *, guide: bool) -> tuple[Token, ...]:
     """The same of the folders it lies in."""
-    return tuple(token for part in named.place for token in _tokens(part, guide))
+    without = _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES
+    return tuple(token for part in named.place for token in _tokens(part, without))
 
 
-def _tokens(text: str, guide: bool) -> tuple[Token, ...]:
-    without = _NOT_IN_GUIDES if guide else PHOTO_WORDS
+def all_tokens(named: Named, *, guide: bool) -> list[tuple[Token, ...]]:
+    """Words and numbers of the folders and the name, in one or two readings, the likelier first.
+
+    In label_mask_1.png label may be the subject's word, or the guide's.
+    """
+    parts = (*named.place, named.stem)
+    readings = (_GUIDE_ROLES, _MORE_GUIDE_ROLES) if guide else (_PHOTO_ROLES,)
+    found = [
+        tuple(token for part in parts for token in _tokens(part, without)) for without in readings
+    ]
+    return found if len(set(found)) > 1 else found[:1]
+
+
+def _tokens(text: str, without: frozenset[str]) -> tuple[Token, ...]:
     return tuple(
         int(run) if run.isdecimal() else run
         for run in _RUNS.findall(folded(text))

@@ -17,12 +17,11 @@ from .batch_report import listed
 from .folder_scan import Named
 from .frame_numbers import Side, check_shifts, doubtful, refuse_shift, shift, suggestion
 from .name_words import (
+    all_tokens,
     bases,
     composed,
     folded,
-    folder_tokens,
     has_version,
-    stem_tokens,
     without_version,
 )
 from .pair_pattern import parse_pair, projected
@@ -300,15 +299,16 @@ def _by_words(pairing: Pairing, rule: str) -> None:
         if not any(map(has_version, stems)):
             return
 
-    def key(named: Named, *, guide: bool) -> Hashable:
+    def keys(named: Named, *, guide: bool) -> Sequence[Hashable]:
         if rule == "version":
             named = named._replace(stem=without_version(named.stem))
-        return (*folder_tokens(named, guide=guide), *stem_tokens(named, guide=guide))
+        return all_tokens(named, guide=guide)
 
     claims: _Claims = defaultdict(list)
     for index in guides:
-        claims[key(pairing.guides[index], guide=True)].append(_Claim(0, index, True))
-    _match(pairing, {i: [key(pairing.photos[i], guide=False)] for i in photos}, claims, rule)
+        for rank, key in enumerate(keys(pairing.guides[index], guide=True)):
+            claims[key].append(_Claim(rank, index, True))
+    _match(pairing, {i: list(keys(pairing.photos[i], guide=False)) for i in photos}, claims, rule)
 
 
 def _match(

@@ -1,7 +1,9 @@
 """PNG of 16 bits a sample, which Pillow would reduce to 8; and whether any PNG is whole."""
 
+import os
 import struct
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -29,6 +31,8 @@ def decode_png16(data: bytes, name: str, max_pixels: int) -> Decoded | None:
     import cv2
 
     pixels = rgb_order(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+    if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint16:
+        raise ValueError(f"decoded as {pixels.shape} {pixels.dtype}")
     if pixels.ndim == 2 and "tRNS" in chunks:  # OpenCV expands it for RGB only
         (clear,) = struct.unpack(">H", chunks["tRNS"][:2])
         alpha = np.where(pixels == clear, 0, 65535).astype(np.uint16)
@@ -40,14 +44,32 @@ def decode_png16(data: bytes, name: str, max_pixels: int) -> Decoded | None:
     if "pHYs" in chunks:
         x, y, unit = struct.unpack(">IIB", chunks["pHYs"])
         dpi = clean_dpi((x * 0.0254, y * 0.0254)) if unit == 1 else None
-    orientation = 1
-    if "eXIf" in chunks:
-        exif = Image.Exif()
-        exif.load(chunks["eXIf"])
-        orientation = int(exif.get(ORIENTATION_TAG, 1) or 1)
+    orientation = _orientation(chunks.get("eXIf"))
     if "acTL" in chunks:
         warn_user(f"{name}: is animated; its first frame is used")
     return upright(drop_foreign_icc(Decoded(pixels, icc, dpi), name), orientation)
+
+
+def png_orientation(file: BinaryIO) -> int:
+    """How EXIF says that a PNG is turned, before or behind its pixels, which are skipped."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf":
+            return _orientation(file.read(length))
+        file.seek(length + 4, os.SEEK_CUR)
+    return 1
+
+
+def _orientation(stored: bytes | None) -> int:
+    if not stored:
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(stored)
+        return int(exif.get(ORIENTATION_TAG, 1) or 1)
+    except Exception:  # broken EXIF must not cost the photograph
+        return 1
 
 
 def _png_chunks(data: bytes, name: str) -> dict[str, bytes]:

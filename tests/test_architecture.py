@@ -17,6 +17,7 @@ NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
 # What each layer may use of the package, besides itself.
 MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
+MASKS |= {"trimap_remarks"}
 PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
 PICTURES |= {"tiff_layout", "tiff_samples"}
 PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
@@ -38,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "bands": {"thickness"},
     "labels": {"errors"},
     "grey_levels": {"notes"},
+    "trimap_remarks": {"notes", "grey_levels"},
     "mask_shapes": {"errors", "images"},
     "mask_colours": {"decoded", "labels"},
     "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
@@ -71,7 +73,7 @@ LAYERS: dict[str, set[str]] = {
     **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
     "pair_pattern": NAMES | {"decoding", "errors"},
     "claims": set(),
-    "batch_report": set(),
+    "batch_report": {"crops"},
     "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
     "batch_places": {"batch_plan", "claims"},
     "batch": PICTURES

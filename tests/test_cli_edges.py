@@ -104,13 +104,14 @@ def test_batch_shapes_every_photo(scene: Scene) -> None:
         scene.save(f"photos/{name}.png", scene.pixels)
         scene.save(f"guides/{name}.png", scene.trimap)
     options = ("--trimaps", "guides", "-o", "out", "--suffix", "webp", "--quality", "30", "--crop")
-    done = scene.run("batch", "photos", *options, *SHAPED, "--model", scene.model)
+    done = scene.run("batch", "photos", *options, *SHAPED, "--model", scene.model, "--json")
     assert done.code == 0, done.err
     matte = cut(
         "photo.png", "trimap.png", model=scene.model, levels=(0.1, 0.9), choke=-0.5, feather=0.5,
         crop=True,
     )  # fmt: skip
     assert matte.crop is not None
+    assert json.loads(done.text)["items"][0]["crop"] == matte.crop.to_dict()
     with Image.open("out/a.webp") as picture:
         assert picture.size == (matte.crop.width, matte.crop.height)
         assert float(picture.getexif()[286]) == matte.crop.left

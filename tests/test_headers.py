@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,6 +50,22 @@ def test_a_photograph_on_its_side_is_upright(tmp_path, suffix):
     Image.fromarray(EIGHT).save(path, exif=exif)
     assert read_photo(path).size == (30, 20)
     assert read_header(path) == Header(30, 20, 1)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_exif_of_a_png_may_lie_behind_its_pixels(tmp_path, dtype, behind):
+    path = tmp_path / "a.png"
+    write_image(path, (EIGHT if dtype == np.uint8 else SIXTEEN), bits=8 * np.dtype(dtype).itemsize)
+    exif = Image.Exif()
+    exif[274] = 6
+    body = b"eXIf" + exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    data = path.read_bytes()
+    at = len(data) - 12 if behind else 33
+    path.write_bytes(data[:at] + chunk + data[at:])
+    assert read_photo(path).size == (30, 20)
+    assert read_header(path) == Header(30, 20, np.dtype(dtype).itemsize)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

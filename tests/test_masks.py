@@ -310,6 +310,15 @@ def test_a_photograph_is_no_mask() -> None:
             from_mask(source)
 
 
+def test_a_grey_photograph_is_no_label_map() -> None:
+    grain = np.random.default_rng(0).normal(0, 40, SIZE).astype(np.float32)
+    photo = 110 + cv2.GaussianBlur(grain, (0, 0), 3) - 40 * DISC
+    with pytest.raises(InputError, match=r"is full|is empty"):
+        from_mask(np.rint(photo * 0.6).clip(0, 255).astype(np.uint8))
+    with pytest.warns(MEMatteWarning, match=r"is grey over \d\d"):
+        from_mask(np.rint(photo + Y).clip(0, 255).astype(np.uint8))
+
+
 def test_two_colours_that_say_nothing_are_not_guessed() -> None:
     halves = np.where((X < 80)[..., None], np.uint8([255, 0, 0]), np.uint8([255, 255, 0]))
     with pytest.raises(InputError, match=r"#ff0000 and #ffff00.*either may be the subject"):

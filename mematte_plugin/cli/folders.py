@@ -238,6 +238,7 @@ def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool)
                 "seconds": round(item.seconds, 3),
                 "guide": item.guide,
                 "notes": item.notes,
+                "crop": None if item.crop is None else item.crop.to_dict(),
             }
             for item in report.items
         ]
