@@ -162,12 +162,17 @@ def _stretched(
     black, white = ends
     if white - black < _CONTRAST:
         return values
+    low, high = float(values.min()), float(values.max())
     off = abs(black) > KNOWN or abs(1 - white) > KNOWN
     if off:
-        warn_user(
-            f"{name}: its levels run from {_shown(black, top)} to {_shown(white, top)}, not from 0"
-            f" to {_shown(1, top)}, and are stretched to that"
-        )
+        # Of a trimap without white, or black, that end is not in the picture.
+        seen = [one for one in (black, white) if low - KNOWN <= one <= high + KNOWN]
+        at, full = " to ".join(_shown(one, top) for one in seen), _shown(1, top)
+        if len(seen) > 1:
+            told = f"its levels run from {at}, not from 0 to {full}, and are stretched to that"
+        else:
+            told = f"its levels end at {at}, not at 0 and {full}, and are stretched to that"
+        warn_user(f"{name}: {told}")
         values = ((values - np.float32(black)) / np.float32(white - black)).clip(0, 1)
     return without_specks(values) if noisy else values
 

@@ -168,6 +168,7 @@ def test_trimaps_that_lack_something_are_told(name: str) -> None:
     source, remark = ODD[name]
     _, told = quietly(lambda: normalise_trimap(source, SIZE))
     assert remark in told[-1]
+    assert "239" not in told[0], "no level that is not in the picture"
     assert len([one for one in told if "levels" not in one]) == 1
 
 
