@@ -2,10 +2,10 @@
 
 Usage: python -m benchmarks.foreground PHOTOS [--threads 2] [--rounds 3]
 
-PHOTOS holds image/NAME.* and alpha/NAME.*, and trimap_*/NAME.* where there are some. Differences are
-means over the band that a trimap leaves unknown (without trimaps: where alpha is neither 0 nor 1), in
-steps of 255. Times are wall seconds, the fastest of the rounds, which alternate; both programs are warm.
-Use it on a machine that does nothing else.
+PHOTOS holds image/NAME.* and alpha/NAME.*, and trimap_*/NAME.* where there are some. Differences
+are means over the band that each trimap leaves unknown, as far as there is an estimate in it, in
+steps of 255. Times are wall seconds, the fastest of the rounds after a first one; the two take
+turns. Use it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -43,48 +43,49 @@ def main() -> None:
     from pymatting import estimate_foreground_ml
 
     torch.set_num_threads(given.threads)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, {given.threads} threads, torch {torch.__version__}"
-    )
-    images = sorted((given.photos / "image").iterdir())
-    if not images:
-        sys.exit(f"{given.photos}/image: holds no photographs")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    print(f"{machine}, {given.threads} threads")
+    print("photo         width height  apart   ours s  pymatting s")
     rows = []
-    for path in images:
+    for path in sorted((given.photos / "image").iterdir()):
         image = read_photo(path).as_float()
         alpha = read_gray(beside(given.photos / "alpha", path))
-        theirs, slow = fastest(lambda i=image, a=alpha: estimate_foreground_ml(i, a), given.rounds)
-        ours, quick = fastest(lambda i=image, a=alpha: estimate_foreground(i, a), given.rounds)
+        (ours, quick), (theirs, slow) = in_turns(
+            (estimate_foreground, estimate_foreground_ml), image, alpha, given.rounds
+        )
+        estimated = ours.any(axis=2)  # black beyond what it is made for
         apart = [
-            255 * float(np.abs(ours - theirs)[band].mean())
+            255 * float(np.abs(ours - theirs)[estimated & band].mean())
             for band in bands(given.photos, path, alpha)
         ]
         rows.append((mean(apart), quick, slow))
-        print(
-            f"{path.stem:12} {rows[-1][0]:5.2f} of 255 apart, {quick:.3f} s, pymatting {slow:.3f} s"
-        )
+        height, width = alpha.shape
+        print(f"{path.stem:12} {width:6} {height:6} {mean(apart):6.2f} {quick:8.3f} {slow:8.3f}")
+    if not rows:
+        sys.exit(f"{given.photos}/image: holds no photographs")
     apart, quick, slow = (mean(column) for column in zip(*rows, strict=True))
-    print(
-        f"{'mean':12} {apart:5.2f} of 255 apart, {quick:.3f} s, pymatting {slow:.3f} s: {quick / slow:.2f} ×"
-    )
+    print(f"{'mean':26} {apart:6.2f} {quick:8.3f} {slow:8.3f}, {quick / slow:.2f} times as long")
 
 
-def fastest(call: Callable[[], Array], rounds: int) -> tuple[Array, float]:
-    """What a call returns, and the seconds of the fastest of so many after a first one."""
-    found, times = call(), []
+def in_turns(
+    programs: tuple[Callable[[Array, Array], Array], ...], image: Array, alpha: Array, rounds: int
+) -> list[tuple[Array, float]]:
+    """For each program what it makes of the picture, and the seconds of its fastest round."""
+    found = [program(image, alpha) for program in programs]
+    least = [float("inf")] * len(programs)
     for _ in range(rounds):
-        start = perf_counter()
-        found = call()
-        times.append(perf_counter() - start)
-    return found, min(times)
+        for i, program in enumerate(programs):
+            start = perf_counter()
+            program(image, alpha)
+            least[i] = min(least[i], perf_counter() - start)
+    return list(zip(found, least, strict=True))
 
 
 def bands(photos: Path, image: Path, alpha: Array) -> list[Array]:
-    """Where a photograph's pixels are compared: (H, W) bool, one for each trimap."""
+    """Where a photograph is compared, (H, W) bool: one for each trimap, else where it is soft."""
     trimaps = [read_gray(beside(folder, image)) for folder in sorted(photos.glob("trimap*"))]
-    # Outside of what is estimated ours is black, and where alpha is 1 the photo.
-    shown = [(trimap > 0.02) & (trimap < 0.98) for trimap in trimaps] or [(alpha > 0) & (alpha < 1)]
-    return [band for band in shown if band.any()]
+    found = [(trimap > 0.02) & (trimap < 0.98) for trimap in trimaps]
+    return found or [(alpha > 0) & (alpha < 1)]
 
 
 def beside(folder: Path, image: Path) -> Path:

@@ -55,10 +55,9 @@ def find_place(path: Path) -> Place:
             started_there = (root / "main.py").is_file() and (root / "folder_paths.py").is_file()
             if started_there or (root / PACKS).is_dir():
                 return Place(root / PACKS, root)
-    except OSError as error:  # no permission to look
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); check its permissions"
-        ) from error
+    except (OSError, RuntimeError) as error:  # no permission to look, or "~" and no home folder
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}); check its permissions") from error
     raise InputError(
         f"{path}: is no ComfyUI, there is neither a {PACKS} folder nor main.py with folder_paths.py"
         " in it; give the folder that holds ComfyUI's main.py"

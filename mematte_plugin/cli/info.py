@@ -93,8 +93,11 @@ def _hub(name: str) -> Callable[[], str]:
     def constant() -> str:
         from huggingface_hub import constants
 
-        # The name of the account is nobody's business in a public issue.
-        return str(getattr(constants, name)).replace(str(Path.home()), "~")
+        value = str(getattr(constants, name))
+        try:  # the name of the account is nobody's business in a public issue
+            return value.replace(str(Path.home()), "~")
+        except RuntimeError:  # there is no home folder
+            return value
 
     return constant
 

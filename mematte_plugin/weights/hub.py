@@ -195,6 +195,8 @@ class MissingFileError(WeightsError):
 def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
     if path := source.find(filename):
         return path
+    if source.target is None:
+        _check_home(source.name)
     logger.info("downloading %s of %s from %s", filename, source.repo_id, endpoint())
     stage, transfer = f"{source.name}: {filename}", _Transfer()
 
@@ -217,6 +219,17 @@ def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
     transfer.done = transfer.total = path.stat().st_size
     tick()
     return path
+
+
+def _check_home(name: str) -> None:
+    """Where there is no home folder the Hub's cache would be a folder named "~" right here."""
+    from huggingface_hub import constants
+
+    if str(constants.HF_HUB_CACHE).startswith("~"):
+        raise WeightsError(
+            f"{name}: there is no home folder to keep downloads in; set HF_HOME to a folder that"
+            " can be written"
+        )
 
 
 class _Transfer:
