@@ -60,6 +60,8 @@ def band_and_lost(
     trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
     if max(inward, outward) < 1:
         return trimap, None
+    farthest = math.hypot(*subject.shape)  # a wider band is no other one
+    inward, outward = min(inward, farthest), min(outward, farthest)
     # Farther from the subject than the band is wide nothing changes, and distances take long.
     near = _around(subject, math.ceil(outward) + 1)
     subject, part = subject[near], trimap[near]
@@ -96,6 +98,7 @@ def cores(full: np.ndarray, empty: np.ndarray, width: float) -> np.ndarray:
 
     Thin parts and narrow gaps, as in `banded`.
     """
+    width = min(width, math.hypot(*full.shape))
     kept = np.zeros_like(full)
     hair = frayed(full)
     for side, share, finest in ((full, THIRD, 1.0), (empty, GAP, 2.0)):
@@ -151,7 +154,7 @@ def _bridges(
     deep = near & (depth > np.where(allowed < width, np.maximum(allowed / 3, 1), 1))
     shut = deep & (distances(~free) > radius + 0.5)
     # Pixels are no discs: in the middle a few may be missing.
-    side = 7 + 2 * int(width / 10)
+    side = 7 + 2 * min(int(width / 10), 10)
     joined = (sure | shut).view(np.uint8)
     whole = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return np.asarray(shut | (deep & whole.view(bool)))

@@ -354,3 +354,23 @@ def test_legs_and_birds_of_a_perfect_mask_are_opaque_in_the_matte() -> None:
     cores = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
     assert alpha[150:][cores[150:]].min() >= 0.97
     assert alpha[cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0].mean() < 0.02
+
+
+# ---- whatever the mask ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.filterwarnings("ignore::mematte_plugin.errors.MEMatteWarning")
+def test_the_band_is_never_wider_than_asked_for_nor_on_the_wrong_side(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=rng.integers(1, 80, 2))
+    mask = (cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.3, 6)) > 0).astype(np.uint8)
+    mask.flat[0], mask.flat[-1] = 1, 0
+    if mask.size == 1:
+        return
+    inside, outside = rng.choice([0, 0.5, 1.5, 7, 40, 1e9], 2).tolist()
+    grain = float(rng.choice([1, 1.5, 8]))
+    trimap = from_mask(mask, inside=inside, outside=outside, unit="px", grain=grain)
+    plain = even(mask, inside, outside)
+    np.testing.assert_array_equal(trimap[trimap != 128], (mask * 255)[trimap != 128])
+    assert (plain[trimap == 128] == 128).all()

@@ -193,6 +193,7 @@ def test_masks_from_files_and_alpha_channels(tmp_path: Path) -> None:
         (SQUARE, {"inside": -1}, SettingError, "inside -1"),
         (SQUARE, {"outside": float("nan")}, SettingError, "outside nan"),
         (SQUARE, {"unit": "cm"}, SettingError, "'%' or 'px'"),
+        (SQUARE, {"grain": 0.5}, SettingError, "grain 0.5"),
     ],
 )
 def test_impossible_masks_and_bands(
