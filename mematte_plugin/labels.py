@@ -100,7 +100,8 @@ def are_labels(values: np.ndarray, counts: Mapping[int, int], white: int) -> boo
     if small and min(values.shape) < _TINY:
         return True
     # What is not about the two most frequent values, which a mask has, too.
-    noise = 0.0 if small else _NOISE * (levels[-1] - levels[0])
+    low = 16 * levels[-1] < white  # nobody's white is so dark: these are numbers
+    noise = 0.0 if small or low else _NOISE * (levels[-1] - levels[0])
     main = sorted(counts, key=lambda level: -counts[level])[:1]
     main += [level for level in counts if abs(level - main[0]) > noise]
     second = max(main[1:], key=lambda level: counts[level])

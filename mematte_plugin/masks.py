@@ -163,7 +163,7 @@ def _mask_or_colours(picture: np.ndarray, name: str) -> np.ndarray:
         return colours
     visible = to_unit(alpha) >= 0.5
     grey = to_unit(colours)
-    if float(_between_channels(grey)[visible].max(initial=0)) <= _GREY_SLACK:
+    if visible.any() and float(_between_channels(grey)[visible].max()) <= _GREY_SLACK:
         shown = grey[..., 1][visible]
         black, white = (float(part.mean()) for part in (shown <= KNOWN, shown >= 1 - KNOWN))
         if min(black, white) >= _PART and black + white > 1 - 5 * _PART:

@@ -15,6 +15,13 @@ LAB = (8, 9)
 _COMPRESSIONS = {1: "no", 8: "ZIP", 32946: "ZIP"}
 
 
+MOST_SAMPLES = 64
+"""Samples of a pixel: colours, alpha and the selections of a layered document are far fewer."""
+
+LARGE_TILE = 1 << 24
+"""Pixels of a tile that is large, whatever the picture's size."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a TIFF's header says of its first picture, as it is stored."""
@@ -53,6 +60,7 @@ def layout_of(page: Any, name: str) -> Layout:
     """Raises InputError for what is no picture that we know, naming what it is."""
     colours = {RGB: 3, INKS: 4, YCBCR: 3, **dict.fromkeys(LAB, 3)}.get(int(page.photometric), 1)
     samples = int(page.samplesperpixel)
+    _refuse_bombs(page, samples, name)
     extra = tuple(int(sample) for sample in page.extrasamples or ())
     if not extra and samples == colours + 1 and 338 not in page.tags:
         extra = (2,)  # not said what it is, and everybody takes it for alpha
@@ -84,6 +92,22 @@ def layout_of(page: Any, name: str) -> Layout:
             " CMYK TIFF"
         )
     return layout
+
+
+def _refuse_bombs(page: Any, samples: int, name: str) -> None:
+    """Raises InputError for numbers that ask for memory far beyond the picture's size."""
+    if samples > MOST_SAMPLES:
+        raise InputError(
+            f"{name}: is a TIFF of {samples} samples a pixel, and {MOST_SAMPLES} are the limit;"
+            " save it as grey, RGB or CMYK TIFF"
+        )
+    pixels = int(page.imagelength) * int(page.imagewidth)
+    piece = int(page.tilelength or 1) * int(page.tilewidth or 1)
+    if page.is_tiled and piece > 4 * pixels + LARGE_TILE:
+        raise InputError(
+            f"{name}: is a TIFF in tiles of {page.tilewidth}×{page.tilelength} pixels, far larger"
+            " than the picture; save it in strips"
+        )
 
 
 def refuse_ids(layout: Layout, name: str) -> None:
