@@ -168,7 +168,7 @@ def read_gray(
     pixels = _within(_decoded(source, name, max_pixels, role, layer), name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
-        opaque = 1.0 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
+        opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
         if use_alpha and (alpha < opaque).any():
             return to_unit(alpha)
         pixels = pixels[..., :3]

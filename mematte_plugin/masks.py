@@ -149,10 +149,6 @@ def _is_common_colour_map(index: np.ndarray, used: np.ndarray) -> bool:
     return bool((np.stack([red, green, blue], axis=1) == used).all())
 
 
-def _opaque(alpha: np.ndarray) -> float:
-    return 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
-
-
 def _mask_or_colours(picture: np.ndarray, name: str) -> np.ndarray:
     """Of (H, W, 4) the alpha, or the colours where the alpha says nothing."""
     alpha, colours = picture[..., 3], picture[..., :3]
