@@ -68,6 +68,8 @@ def groups_of(parts: Iterable[tuple[str, Iterable[str]]]) -> list[Group]:
             end = _COLOURS.get(end.lower(), end.lower())
             inside.setdefault(layer, {}).setdefault(end, channel)
         for layer, ends in inside.items():
+            if "y" in ends and ("x" in ends or "z" in ends) and len(ends) <= len("xyza"):
+                ends["of xyz"] = ends.pop("y")  # a normal or a position, and no luminance
             names = _names(part, layer, several=len(listed) > 1)
             groups.append(Group(number, names, ends))
     return groups

@@ -37,9 +37,15 @@ def as_picture(pixels: np.ndarray, source: Any, name: str) -> np.ndarray:
             return _colours(pixels, name)
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0]
-    elif pixels.ndim == 3 and pixels.shape[0] == 3 and (pixels == pixels[:1]).all():
+    elif _is_grey_of_three(pixels):
         return pixels[0]
     _refuse_shape(shape, name)
+
+
+def _is_grey_of_three(pixels: np.ndarray) -> bool:
+    """(3, H, W) of a grey picture; of bool it is three masks, be they the same."""
+    channels = pixels.ndim == 3 and pixels.shape[0] == 3 and pixels.dtype != np.bool_
+    return channels and bool((pixels == pixels[:1]).all())
 
 
 def _colours(pixels: np.ndarray, name: str) -> np.ndarray:

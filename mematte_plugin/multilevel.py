@@ -1,6 +1,7 @@
 """Multi-level foreground estimation (Germer, Uelwer, Conrad, Harmeling: ICPR 2020) in torch.
 
-Written from the paper: https://arxiv.org/abs/2006.14970. Foreground F and background B minimise
+After the paper, https://arxiv.org/abs/2006.14970, with the sizes and sweeps of its authors'
+pymatting, whose colours it agrees with. Foreground F and background B minimise
 
     Σ |α F + (1 − α) B − I|² + Σ over neighbours (ε + |Δα|) · (|ΔF|² + |ΔB|²)
 

@@ -84,6 +84,7 @@ MASKS: dict[str, list[Any]] = {
     "colours with all opaque": [{**{end: INSIDE for end in "RGB"}, "A": INSIDE * 0 + 1}],
     "beside its passes": [{**colour("", "RGBA", INSIDE), **colour("crypto00.", "RGBA", SLOPE)}],
     "a part": [("rgb", colour()), ("matte", {"A": INSIDE})],
+    "beside normals": [{"A": INSIDE, "N.X": SLOPE, "N.Y": SLOPE, "N.Z": SLOPE}],
     "a breath above 1": [{"Y": INSIDE * np.float32(1.0001)}],
 }
 
@@ -146,7 +147,8 @@ def test_photo_and_mask_have_their_own_messages(tmp_path: Path) -> None:
     depth = exr(tmp_path / "depth.exr", {"Z": SLOPE * 100 + 0.5})
     with pytest.raises(InputError, match=r"mask .*depth\.exr: its values run from 0.5 to 100.5"):
         read_gray(depth, name="mask", use_alpha=True)
-    assert plate.exists()
+    with pytest.raises(InputError, match=r"plate\.exr.*no colour layer.*holds N \(Z, Y, X\)"):
+        read_photo(plate)
 
 
 def test_mask_values_beyond_one(tmp_path: Path) -> None:

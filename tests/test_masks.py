@@ -79,7 +79,7 @@ SILENT = {
     "(1, H, W)": DISC[None],
     "(H, W, 1)": DISC[..., None],
     "(1, 1, H, W) tensor": torch.tensor(DISC)[None, None],
-    "(3, H, W), thrice the same": np.stack([DISC] * 3),
+    "(3, H, W), thrice the same": np.stack([DISC] * 3).astype(np.float32),
     "(H, W, 3) bool, thrice the same": np.stack([DISC] * 3, axis=2),
 }
 
@@ -289,6 +289,7 @@ STACKS = {
     "(3, H, W)": (np.stack([LEFT, RIGHT, DISC]), r"a stack of 3.* mask\[0\].* \.max\(0\)"),
     "(3, H, W) float": (np.stack([LEFT, RIGHT, DISC]) * 1.0, "a stack of 3"),
     "(3, H, W) tensor": (torch.tensor(np.stack([LEFT, RIGHT, DISC])), r"a stack of 3.* mask\[0\]"),
+    "(3, H, W) bool": (np.stack([LEFT] * 3) > 0, "a stack of 3"),
     "(H, W, N)": (np.stack([LEFT] * 5, axis=2), r"a stack of 5.* mask\[\.\.\., 0\].* \.max\(2\)"),
     "(H, W, 3)": (np.stack([LEFT, RIGHT, DISC], axis=2), r"a stack of 3.* mask\[\.\.\., 0\]"),
     "(N, 1, H, W)": (np.stack([LEFT, RIGHT])[:, None], "a batch"),
