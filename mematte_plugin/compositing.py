@@ -11,11 +11,11 @@ from PIL import Image
 
 from .colour_names import colour_of, parse_colour
 from .colour_spaces import LINEAR, SRGB_CURVE, ColourSpace, Primaries, convert, same, srgb
+from .encoding import STRIP, to_steps
 from .errors import InputError
 from .images import ImageSource, Photo, read_photo, to_unit
 from .notes import warn_user
 from .photo_colour import space_of_photo
-from .writing import STRIP, to_steps
 
 Background: TypeAlias = "str | tuple[float, ...] | ImageSource"
 """A colour or a picture."""

@@ -14,6 +14,7 @@ from .compositing import Background, composite
 from .crops import Crop
 from .display import LONGEST, as_html, file_name, one_line
 from .edges import Colors, Edge
+from .encoding import STRIP, to_steps
 from .errors import OutputError, SettingError
 from .foreground import Progress
 from .images import (
@@ -27,7 +28,7 @@ from .photo_colour import warn_if_clipped
 from .shaping import compute_colours, crop_matte, shape_matte, small_colours
 from .spill import Despill
 from .views import on_checkerboard
-from .writing import FORMATS, STRIP, check_quality, to_steps
+from .writing import FORMATS, check_quality
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 

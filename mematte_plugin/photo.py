@@ -8,8 +8,8 @@ import numpy as np
 from .colour_spaces import ColourSpace, Primaries
 from .decoded import to_unit
 from .display import LONGEST, as_html, file_name, profile_name
+from .encoding import to_steps
 from .photo_colour import Filed, filed, space_of_photo, to_display
-from .writing import to_steps
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .compositing import composite
+from .encoding import STRIP
 from .errors import InputError
 from .images import scaled_down, to_unit
-from .writing import STRIP
 
 KEPT_TINT = (255, 150, 30)
 """Colour washed over the tokens that took the exact path."""

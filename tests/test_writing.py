@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from mematte_plugin import writing
+from mematte_plugin import encoding
 from mematte_plugin.errors import OutputError
 from mematte_plugin.images import check_writable, read_photo, write_image
 from mematte_plugin.writing import write_text
@@ -169,7 +169,7 @@ def test_a_failing_clean_up_does_not_hide_the_fault(tmp_path: Path, monkeypatch:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk gone")
 
-    monkeypatch.setitem(writing._ENCODERS, "png", (fail, *writing._ENCODERS["png"][1:]))
+    monkeypatch.setitem(encoding._ENCODERS, "png", (fail, *encoding._ENCODERS["png"][1:]))
     monkeypatch.setattr(Path, "unlink", fail)
     with pytest.raises(OutputError, match="disk gone"):
         write_image(tmp_path / "a.png", RGBA)
@@ -223,13 +223,13 @@ except OutputError as error:
 def test_ctrl_c_in_the_middle_leaves_the_old_file(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(b"old")
-    real = writing._ENCODERS["tiff"]
+    real = encoding._ENCODERS["tiff"]
 
     def interrupted(array: np.ndarray, bits: int, job: Any) -> None:
         real[0](array, bits, job)  # the temporary file is there when the signal comes
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setitem(writing._ENCODERS, "tiff", (interrupted, *real[1:]))
+    monkeypatch.setitem(encoding._ENCODERS, "tiff", (interrupted, *real[1:]))
     with pytest.raises(KeyboardInterrupt):
         write_image(path, RGBA, overwrite=True)
     assert path.read_bytes() == b"old"
