@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from .colour_names import parse_colour
+from .colour_names import colour_of, parse_colour
+from .colour_spaces import convert, srgb
 from .decoded import to_unit
 from .display import LONGEST
-from .errors import SettingError
-from .images import Photo, scaled_down, srgb_to_linear
+from .errors import InputError, SettingError
+from .images import Photo, scaled_down
 from .notes import warn_user
 
 Despill: TypeAlias = str | tuple[float, ...]
@@ -48,20 +49,15 @@ def named_key(given: Any) -> np.ndarray:
     Raises SettingError for what is no colour, or one without a hue.
     """
     remedy = "give off, auto, or the screen's colour, as green or #00b140"
-    numbers: tuple[float, ...] = ()
+    found = None
     if isinstance(given, str):
         found = parse_colour(given)
-        if found is not None and found[3] == 1:
-            numbers = tuple(value * 255 for value in found[:3])
     elif isinstance(given, tuple | list | np.ndarray):
-        numbers = tuple(given)
-        if not all(isinstance(n, int | float | np.number) and math.isfinite(n) for n in numbers):
-            numbers = ()
-        elif any(isinstance(n, float | np.floating) for n in numbers) and max(numbers) <= 1:
-            numbers = tuple(n * 255 for n in numbers)
-    if len(numbers) != 3 or not all(0 <= n <= 255 for n in numbers):
+        with suppress(InputError):
+            found = tuple(colour_of(tuple(given)))
+    if found is None or found[3] != 1:
         raise SettingError(f"despill {given!r}: is no colour; {remedy}")
-    key = np.array(numbers, np.float32) / np.float32(255)
+    key = np.array(found[:3], np.float32)
     if float(key.max() - key.min()) < LEAST_CHROMA:
         raise SettingError(f"despill {given!r}: is a grey, which has no hue to take out; {remedy}")
     return np.asarray(key)
@@ -115,9 +111,12 @@ def key_for(photo: Photo, trimap: np.ndarray, despill: Despill) -> np.ndarray | 
                 " background, and takes nothing out; name the colour, as despill green"
             )
             return None
+        if not photo.linear:  # the proxy is in the photo's own encoding
+            return key
     else:
         key = named_key(despill)
-    return srgb_to_linear(key) if photo.linear else key
+    # The proxy of scene-linear light is sRGB, and so is a named colour.
+    return convert(key, srgb(), photo.space or srgb())
 
 
 def despilled(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mematte_plugin import collect_notes
-from mematte_plugin.images import Photo, srgb_to_linear
+from mematte_plugin.colour_spaces import convert, srgb
+from mematte_plugin.images import Photo, read_photo, srgb_to_linear
 from mematte_plugin.matte import Matte
-from mematte_plugin.spill import named_key, take_out
+from mematte_plugin.spill import key_for, named_key, take_out
 
 SUBJECT = np.float32([0.6, 0.5, 0.4])
 SCREENS = {
@@ -128,3 +129,13 @@ def test_despill_stays_when_the_edge_is_shaped_further() -> None:
     np.testing.assert_array_equal(further.foreground, clean.foreground)
     off = further.shaped(despill="off")
     assert off.key is None
+
+
+@pytest.mark.parametrize("space", ["srgb", "display-p3", "linear-srgb", "acescg"])
+def test_a_named_screen_is_the_same_colour_in_every_space(space: str) -> None:
+    photo = read_photo(np.full((8, 8, 3), 0.5, np.float32), input_space=space)
+    named = key_for(photo, np.zeros((8, 8), np.float32), "#00b040")
+    assert named is not None
+    assert photo.space is not None
+    shown = convert(named, photo.space, srgb())
+    np.testing.assert_allclose(shown, np.array([0x00, 0xB0, 0x40]) / 255, atol=2e-3)
