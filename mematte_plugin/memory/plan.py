@@ -17,8 +17,11 @@ from ..network.config import Chunking
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
-ELSEWHERE = Chunking(tokens=16384, patches=4096, attention=2**27, tile=512)
-"""On a GPU: large enough that starting kernels does not count; more would only take memory."""
+ELSEWHERE = Chunking(tile=2048)
+"""On a GPU all at once: a small picture, or a fast card, takes as long as starting the operations
+does, and these are fewest so."""
+AMPLE = Chunking(tokens=16384, patches=4096, attention=2**27, tile=512)
+"""On a GPU: rather than in smaller chunks than these, the picture waits in the host's memory."""
 TOKENS_PER_THREAD, TOKENS_AT_LEAST = 512, 1024
 """On a CPU chunks that stay in its caches are fastest, and memory small and easy to foresee."""
 SMALLEST = Chunking(tokens=196, patches=16, attention=1, tile=48)
@@ -242,6 +245,8 @@ def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tupl
     ]
     if chunking.host_features:
         taken.append("features wait in the host's memory")
+    if chunking.host_picture:
+        taken.append("the picture waits in the host's memory")
     return chunking, tuple(taken)
 
 
@@ -285,10 +290,17 @@ def _most(job: Job, chunking: Chunking) -> int:
 
 def _smaller(job: Job, chunking: Chunking, phase: str) -> Chunking | None:
     """Chunks with which this phase needs less; None where there are none."""
+    if job.backend == "cpu" or chunking.host_picture:
+        return _smaller_chunks(job, chunking, phase, SMALLEST)
+    ample = _smaller_chunks(job, chunking, phase, AMPLE)
+    return replace(chunking, host_picture=True) if ample is None else ample
+
+
+def _smaller_chunks(job: Job, chunking: Chunking, phase: str, fewest: Chunking) -> Chunking | None:
     now = phases(job, chunking)[phase]
     for knob in KNOBS.get(phase, ()):
         value = getattr(chunking, knob)
-        least = getattr(SMALLEST, knob)
+        least = getattr(fewest, knob)
         if value is None:
             value = 2 * _whole(job, knob)
         while value > least:
@@ -296,8 +308,8 @@ def _smaller(job: Job, chunking: Chunking, phase: str) -> Chunking | None:
             smaller = replace(chunking, **{knob: value})
             if phases(job, smaller)[phase] < now:
                 return smaller
-    if phase == "decoder" and job.backend != "cpu" and not chunking.host_features:
-        return replace(chunking, host_features=True)
+    if fewest is SMALLEST and phase == "decoder" and job.backend != "cpu":
+        return None if chunking.host_features else replace(chunking, host_features=True)
     return None
 
 

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 # Fused kernels want all of q, k and v equally wide, and a multiple of this.
 _WIDTH_STEP = 8
+# Tokens of a grid up to which its tables are kept: a window's take some ten kilobytes.
+_KEPT_GRID = 1024
 
 
 class Attention(nn.Module):
@@ -37,6 +39,7 @@ class Attention(nn.Module):
             shape = (2 * rel_pos_grid - 1, dim // num_heads)
             self.rel_pos_h = nn.Parameter(torch.zeros(shape))
             self.rel_pos_w = nn.Parameter(torch.zeros(shape))
+        self.places: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     def forward(
         self, x: Tensor, grid: tuple[int, int] | None = None, keep: Tensor | None = None
@@ -52,44 +55,52 @@ class Attention(nn.Module):
         Returns: (B, N, C).
         """
         B, N, C = x.shape
-        qkv = self.qkv(x).view(B, N, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)  # each (B, heads, N, d)
         if keep is not None:
-            out = self._masked(q, k, v, keep)
+            out = self._masked(*self._heads(x), keep)
         elif self.has_rel_pos:
             if grid is None:
                 raise ValueError("attention with relative position needs the token grid")
-            out = self._with_rel_pos(q, k, v, grid)
+            out = self._with_rel_pos(self._heads(x), grid)
         else:
-            out = F.scaled_dot_product_attention(q, k, v)
+            out = F.scaled_dot_product_attention(*self._heads(x))
         return self.proj(out.transpose(1, 2).reshape(B, N, C))
 
-    def _with_rel_pos(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _heads(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values (B, heads, N, d) of x (B, N, C)."""
+        B, N, _ = x.shape
+        return list(self.qkv(x).view(B, N, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4))
+
+    def _with_rel_pos(self, qkv: list[Tensor], grid: tuple[int, int]) -> Tensor:
+        q, k, v = qkv
+        qkv.clear()  # so that they are free once there are wider ones
         if q.device.type == "cpu" and not torch.is_grad_enabled():
             # For windows a bias is faster there, and the kernel takes one (without its gradient).
             return F.scaled_dot_product_attention(q, k, v, attn_mask=self.position_bias(q, grid))
-        B, heads, N, d = q.shape
+        B, heads, _, d = q.shape
         h, w = grid
-        rows = q.view(B, heads, h, w, d)
-        rel_h = torch.einsum("bnhwd,hkd->bnhwk", rows, _relative(self.rel_pos_h, h))
-        rel_w = torch.einsum("bnhwd,wkd->bnhwk", rows, _relative(self.rel_pos_w, w))
-        pad = -(d + h + w) % _WIDTH_STEP
-        q = torch.cat(
-            [
-                q * self.scale,
-                rel_h.reshape(B, heads, N, h),
-                rel_w.reshape(B, heads, N, w),
-                q.new_zeros(B, heads, N, pad),
-            ],
-            dim=-1,
-        )
-        place = torch.arange(N, device=q.device)
-        onehot = k.new_zeros(N, h + w + pad)
-        onehot[place, place // w] = 1
-        onehot[place, h + place % w] = 1
-        k = torch.cat([k, onehot.expand(B, heads, -1, -1)], dim=-1)
-        v = F.pad(v, (0, h + w + pad))
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :d]
+        offsets, onehot = self._places_of(grid, q)
+        # With every offset first, and then those of the rows and columns that there are: one
+        # product and one lookup instead of a small product for every row and column.
+        table = torch.cat([_resized(self.rel_pos_h, h), _resized(self.rel_pos_w, w)])
+        position = (q @ table.t()).gather(3, offsets.expand(B, heads, -1, -1))
+        q = torch.cat([q, position], dim=3)
+        del position
+        k = torch.cat([k, onehot.expand(B, heads, -1, -1)], dim=3)
+        v = F.pad(v, (0, onehot.shape[1]))
+        return F.scaled_dot_product_attention(q, k, v, scale=self.scale)[..., :d]
+
+    def _places_of(self, grid: tuple[int, int], q: Tensor) -> tuple[Tensor, Tensor]:
+        """For every token of a grid, its offsets to all rows and columns, as places in a table of
+        both (N, h + w + padding) int64; and its own row and column (N, h + w + padding), one-hot,
+        so large that the logits' scale leaves 1 of it. Made once for small grids."""
+        key = (grid, q.device, q.dtype, q.shape[3])
+        found = self.places.get(key)
+        if found is None:
+            with torch.inference_mode(False):  # training may use it, too
+                found = _places(grid, q, 1 / self.scale)
+            if len(found[0]) <= _KEPT_GRID:
+                self.places[key] = found
+        return found
 
     def position_bias(self, q: Tensor, grid: tuple[int, int], top: int = 0) -> Tensor:
         """Relative position of some rows of queries, as a bias of their logits.
@@ -132,10 +143,15 @@ class Attention(nn.Module):
         return weights.to(v.dtype) @ v
 
 
-def _relative(table: Tensor, size: int) -> Tensor:
-    """Embeddings (size, size, d) of the offsets query - key, from a table of (2g-1, d)."""
-    place = torch.arange(size, device=table.device)
-    return _resized(table, size)[place[:, None] - place[None, :] + size - 1]
+def _places(grid: tuple[int, int], q: Tensor, one: float) -> tuple[Tensor, Tensor]:
+    h, w = grid
+    pad = -(q.shape[3] + h + w) % _WIDTH_STEP
+    rows, columns = torch.arange(h, device=q.device), torch.arange(w, device=q.device)
+    token = torch.arange(h * w, device=q.device)[:, None]
+    row, column = token // w, token % w
+    offsets = torch.cat([row - rows + h - 1, column - columns + (2 * h - 1) + w - 1], 1)
+    onehot = torch.cat([row == rows, column == columns], 1).to(q.dtype) * one
+    return F.pad(offsets, (0, pad)), F.pad(onehot, (0, pad))
 
 
 def _resized(table: Tensor, size: int) -> Tensor:
@@ -163,6 +179,7 @@ def windowed(attention: Attention, x: Tensor, window: int) -> Tensor:
     x = F.pad(x, (0, 0, 0, -w % window, 0, -h % window))
     rows, cols = x.shape[1] // window, x.shape[2] // window
     x = x.view(B, rows, window, cols, window, C).transpose(2, 3)
-    x = attention(x.reshape(-1, window * window, C), (window, window))
+    x = x.reshape(-1, window * window, C)  # by name, so that the padded map is free again
+    x = attention(x, (window, window))
     x = x.view(B, rows, cols, window, window, C).transpose(2, 3)
     return x.reshape(B, rows * window, cols * window, C)[:, :h, :w]

@@ -157,6 +157,9 @@ class Chunking:
     """Largest side of a decoder tile, in pixels, a multiple of 16; its context comes on top."""
     host_features: bool = False
     """Keep what the encoder made in the host's memory while the decoder works on the device."""
+    host_picture: bool = False
+    """Keep picture, trimap and alpha in the host's memory, of which the device gets piece by piece
+    what it needs; otherwise they are on the device throughout."""
 
     def __post_init__(self) -> None:
         for name in ("tokens", "patches", "attention"):

@@ -15,7 +15,7 @@ from .attention import Attention, windowed
 from .config import Chunking, NetworkConfig
 from .inputs import NetworkInput, Progress
 from .routing import LTRM, Router, keep_decision
-from .rows import Tick, idle, sliding, strips
+from .rows import Tick, idle, rows_in, sliding, strips
 from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of
 
 NORM_EPS = 1e-6
@@ -148,7 +148,8 @@ class Block(nn.Module):
         if self.is_global:
             residual = self.residual
             for top, bottom, hidden in sliding(residual.narrow, x, rows, Residual.HALO, tick):
-                x[:, top:bottom] += residual.widen(hidden)
+                part = rows_in(x, top, bottom)
+                part += residual.widen(hidden)
 
 
 class PatchEmbed(nn.Module):
@@ -188,6 +189,9 @@ class Encoder(nn.Module):
             places = config.pos_grid**2 + 1  # the first belongs to the pretraining's class token
             self.pos_embed = nn.Parameter(torch.zeros(1, places, config.embed_dim))
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.depth))
+        places: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}  # the same for all blocks
+        for block in self.blocks:
+            cast(Block, block).attn.places = places
         if config.routed:
             self.routers = nn.ModuleList(Router(config.embed_dim) for _ in config.global_blocks)
 
@@ -246,7 +250,9 @@ class Encoder(nn.Module):
         if self.config.abs_pos:
             positions = self._positions(h, w)
             for top, bottom in strips(h, rows):
-                x[:, top:bottom] += positions(top, bottom).to(x.dtype)
+                part = rows_in(x, top, bottom)
+                part += positions(top, bottom).to(x.dtype)
+            del positions
         keeps: list[Tensor] = []
         margins: list[Tensor] = []
         for i, (block, router) in enumerate(self._steps()):

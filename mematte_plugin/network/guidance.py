@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .rows import Tick, idle, strips
+from .rows import Tick, idle
 
 CELL = 4
 """Side of a grid cell, in pixels."""
 FARTHEST = 512.0
 """Distances saturate here, in pixels: also the distance to a region that does not exist."""
-STRIP_PIXELS = 2**16
-"""The picture is pooled about so many pixels at a time."""
+STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE = 2**16, 2**20
+"""The picture is pooled about so many pixels at a time: on a CPU, and on devices where starting an
+operation takes longer than so few."""
 Strip = Callable[[int, int], tuple[Tensor, Tensor]]
 _LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
 FARTHEST_LOG = math.log1p(FARTHEST) / _LOG_SCALE
@@ -94,7 +95,7 @@ class NearestColours:
         line = (line / ((across * across).sum(1, keepdim=True) + 1e-3)).clamp(0, 1)
         both = (self.present[0] & self.present[1]).view(-1, 1, 1, 1)
         line = torch.where(both, line, torch.full_like(line, 0.5))
-        return fore, back, line, full[:, [3, 7]]
+        return fore, back, line, full[:, 3::4]
 
 
 def strips_of(image: Tensor, trimap: Tensor) -> Strip:
@@ -115,10 +116,15 @@ def pool_strips(
     (B, n, h, w) with so many cells around that are left empty. The last strip need not be a
     multiple of the cell. There is a tick before each."""
     height, width = size
-    step = max(1, STRIP_PIXELS // (width * cell)) * cell
+    at_once = STRIP_PIXELS
     out: Tensor | None = None
-    for top, bottom in strips(height, step, tick):
-        part = pool(*strip(top, bottom))
+    bottom = 0
+    while bottom < height:
+        tick()
+        top, bottom = bottom, bottom + max(1, at_once // (width * cell)) * cell
+        part = pool(*strip(top, min(bottom, height)))
+        if part.device.type != "cpu":
+            at_once = STRIP_PIXELS_ELSEWHERE
         if out is None:
             rows, columns = -(-height // cell) + 2 * border, part.shape[3] + 2 * border
             out = part.new_empty(*part.shape[:2], rows, columns)

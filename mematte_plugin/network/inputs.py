@@ -37,8 +37,8 @@ class Light:
 class NetworkInput:
     """RGB, trimap and guidance channels of a batch, cut out where they are needed.
 
-    Picture and trimap stay where they are, in the depth they came in; only what is cut out becomes
-    float and goes to the network's device.
+    Picture and trimap stay where and as they are, in the depth they came in; only what is cut out
+    becomes float, on the network's device.
 
     Args:
         image: (B, 3, H, W) uint8, uint16 or float, of which what lies in [0, 1] counts.
@@ -76,9 +76,8 @@ class NetworkInput:
         self.padded = padded_size(*self.size, config.padding)
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
         unit = image.dtype if image.dtype == torch.float64 else torch.float32
-        shape = (1, 3, 1, 1)
-        self._mean = torch.tensor(config.pixel_mean, dtype=unit, device=self.device).view(shape)
-        self._std = torch.tensor(config.pixel_std, dtype=unit, device=self.device).view(shape)
+        scale = torch.tensor((config.pixel_mean, config.pixel_std), dtype=unit, device=self.device)
+        self._mean, self._std = scale.view(2, 1, 3, 1, 1)
         self._nearest: NearestColours | None = None
         self._flow: FlowAlpha | None = None
         if config.guidance != "none":

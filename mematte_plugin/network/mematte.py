@@ -14,7 +14,7 @@ from .config import Chunking, NetworkConfig
 from .decoder import Decoder
 from .encoder import Encoder, Residual, ticking
 from .inputs import Light, NetworkInput, Progress
-from .pieces import decode
+from .pieces import decode, unknown_tokens
 
 WHOLE = Chunking()
 
@@ -139,6 +139,12 @@ class MEMatte(nn.Module):
             light: what the image's values are where they are not display-encoded, as in EXR.
             progress: called with (done, total, stage) at least a few times a second on a CPU.
         """
+        wanted = None
+        if only_unknown and decoder == "exact":  # before the trimap goes to a device
+            wanted = unknown_tokens(trimap, self.config)
+        origin = trimap.device
+        if not chunking.host_picture:
+            image, trimap = image.to(self.device), trimap.to(self.device)
         inputs = NetworkInput(
             image,
             trimap,
@@ -152,7 +158,10 @@ class MEMatte(nn.Module):
             encoded = self.backbone.stream(
                 inputs, chunking, max_tokens=max_tokens, progress=progress
             )
-            features = encoded.features.cpu() if chunking.host_features else encoded.features
+            keep, margins, features = encoded.keep, encoded.margins, encoded.features
+            del encoded  # or the device would hold the features while they wait on the host
+            if chunking.host_features:
+                features = features.cpu()
             if decoder == "official":
                 alpha = self.decoder.decode_official(features, inputs)
             else:
@@ -161,10 +170,10 @@ class MEMatte(nn.Module):
                     features,
                     inputs,
                     tile=chunking.tile,
-                    only_unknown=only_unknown,
+                    wanted=wanted,
                     progress=progress,
                 )
-        return Prediction(alpha, encoded.keep, encoded.margins)
+        return Prediction(alpha.to(origin), keep, margins)
 
     def training_step(
         self, image: Tensor, trimap: Tensor, *, decisions_learn: bool = True

@@ -81,7 +81,9 @@ def without_itself(found: Tensor, own: Tensor) -> Tensor:
     (m, k - 1)."""
     same = found == own[:, None]
     same[:, -1] |= ~same.any(1)
-    return found[~same].view(len(found), -1)
+    # What is left, by place: a selection by `same` would wait for the device.
+    place = torch.arange(found.shape[1] - 1, device=found.device)
+    return found.gather(1, place + (place >= same.int().argmax(1, keepdim=True)))
 
 
 def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:

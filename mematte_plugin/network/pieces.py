@@ -16,6 +16,9 @@ from .decoder import ConvNormRelu, Decoder, Fusion
 from .inputs import NetworkInput, Progress
 from .tiling import CONTEXT, LARGEST, Box, Span, boxes, groups, spans
 
+STRIP_PIXELS = 2**21
+"""About so many pixels of a trimap are looked at together."""
+
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution with its batch norm folded in."""
 
@@ -37,11 +40,7 @@ class Pieces:
         self.details = [_folded(cast(ConvNormRelu, c)) for c in decoder.convstream.convs]
         self.fusions = []
         for fusion in cast("list[Fusion]", decoder.fusion_blks):
-            weight, bias = _folded(fusion.conv)
-            of_details = weight.shape[1] - fusion.coarse
-            # conv(cat[a, b]) = conv_a(a) + conv_b(b), without the concatenated copy
-            split = weight[:, :of_details], weight[:, of_details:]
-            self.fusions.append((_channels_last(split[0]), _channels_last(split[1]), bias))
+            self.fusions.append(_folded(fusion.conv))
         first, norm, _, self.last = decoder.matting_head.matting_convs
         self.head = _fold(cast(nn.Conv2d, first), cast(nn.BatchNorm2d, norm))
 
@@ -73,26 +72,23 @@ class Pieces:
             at = to[0], to[1]
         come_from = rows.features, columns.features
         for stage in reversed(range(self.stages)):
-            of_details, of_coarse, bias = self.fusions[self.stages - 1 - stage]
             seen = rows.seen[stage], columns.seen[stage]
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            # Dense copies: a convolution would make them for itself, and keep the whole besides.
-            x = _channels_last(_cut(x, (2 * come_from[0][0], 2 * come_from[1][0]), seen))
+            coarse = _cut(x, (2 * come_from[0][0], 2 * come_from[1][0]), seen)
             there = (
                 (rows.inputs, columns.inputs)
                 if stage == 0
                 else (rows.details[stage - 1], columns.details[stage - 1])
             )
-            fine = _channels_last(_cut(details[stage], (there[0][0], there[1][0]), seen))
-            if stage:
-                details.pop()
+            fine = _cut(details[stage], (there[0][0], there[1][0]), seen)
             come_from = rows.fused[stage], columns.fused[stage]
             pad = _zeros_around(come_from, (size[0] >> stage, size[1] >> stage))
-            x = _padded(x, pad)  # by name, so that what it is made of is free again
-            x = F.conv2d(x, of_coarse, bias)
-            fine = _padded(fine, pad)
-            x = F.relu_(x.add_(F.conv2d(fine, of_details)))
-            del fine
+            both = _beside(fine, coarse, pad)
+            del x, coarse, fine  # before the convolution makes more
+            if stage:
+                details.pop()
+            x = F.relu_(F.conv2d(both, *self.fusions[self.stages - 1 - stage]))
+            del both
         top, left, bottom, right = group[0]
         here = ((top, bottom), (left, right))
         x = _padded(x, _zeros_around(here, size))
@@ -106,7 +102,7 @@ def decode(
     inputs: NetworkInput,
     *,
     tile: int | None = None,
-    only_unknown: bool = False,
+    wanted: NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """Alpha of the whole picture as if decoded in one piece.
@@ -116,30 +112,27 @@ def decode(
         features: (B, C, h, w) from the encoder, on any device.
         inputs: the network input of the same batch.
         tile: longest side of a piece in pixels, a multiple of 16; None sets no limit.
-        only_unknown: leave out what no unknown pixel needs. Known pixels are the trimap's.
+        wanted: the tokens (h, w) with unknown pixels, see `unknown_tokens`: what they do not need
+            is left out, and known pixels are the trimap's. None decodes every pixel.
         progress: called with (pixels done, pixels, "decoder").
 
     Returns: (B, 1, H, W) float32 of the picture's size, where the trimap is.
     """
     pieces = Pieces(decoder, features, inputs)
     alpha = inputs.trimap.float().clone()
-    if tile is None and not only_unknown:
-        wanted: list[Box] = [(0, 0, *inputs.padded)]
+    if tile is None and wanted is None:
+        parts: list[Box] = [(0, 0, *inputs.padded)]
     else:
-        tokens = (
-            unknown_tokens(inputs.trimap, inputs.config)
-            if only_unknown
-            else np.ones(inputs.grid, np.bool_)
-        )
-        wanted = boxes(tokens, inputs.config, tile, inputs.device.type)
-    total = sum((low - top) * (right - left) for top, left, low, right in wanted)
+        tokens = np.ones(inputs.grid, np.bool_) if wanted is None else wanted
+        parts = boxes(tokens, inputs.config, tile, inputs.device.type)
+    total = sum((low - top) * (right - left) for top, left, low, right in parts)
     done = 0
-    for group in groups(wanted, inputs.padded, pieces.stages, tile or LARGEST):
+    for group in groups(parts, inputs.padded, pieces.stages, tile or LARGEST):
         for box, part in zip(group, pieces(group).chunk(len(group)), strict=True):
             top, left, bottom, right = box
             place = alpha[:, :, top:bottom, left:right]
             found = part[:, :, : place.shape[2], : place.shape[3]].to(place.device)
-            if only_unknown:
+            if wanted is not None:
                 found = torch.where((place > 0) & (place < 1), found, place)
             place.copy_(found)
             done += (bottom - top) * (right - left)
@@ -154,13 +147,15 @@ def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
     step = config.patch_size
     height, width = trimap.shape[2:]
     padded = padded_size(height, width, config.padding)
-    found = np.zeros((padded[0] // step, padded[1] // step), np.bool_)
-    for row in range(-(-height // step)):
-        strip = trimap[:, 0, row * step : (row + 1) * step]
-        unknown = ((strip > 0) & (strip < 1)).flatten(0, 1).any(0)
-        tokens = F.pad(unknown, (0, padded[1] - width)).view(-1, step).any(1)
-        found[row] = tokens.cpu().numpy()
-    return found
+    rows = max(1, STRIP_PIXELS // (width * step)) * step
+    found = []
+    for top in range(0, padded[0], rows):
+        bottom = min(top + rows, padded[0])
+        strip = trimap[:, 0, top:bottom]
+        unknown = ((strip > 0) & (strip < 1)).any(0)
+        unknown = F.pad(unknown, (0, padded[1] - width, 0, bottom - top - len(unknown)))
+        found.append(unknown.view(-1, step, padded[1] // step, step).any(3).any(1))
+    return torch.cat(found).cpu().numpy()
 
 
 def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str) -> int:
@@ -217,6 +212,22 @@ def _zeros_around(made: tuple[Span, Span], size: tuple[int, int]) -> tuple[int, 
     """How many zeros a 3×3 convolution that makes this part sees (left, right, top, bottom)."""
     (top, bottom), (left, right) = made
     return int(left == 0), int(right == size[1]), int(top == 0), int(bottom == size[0])
+
+
+def _beside(fine: Tensor, coarse: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
+    """The channels of both, with zeros around (left, right, top, bottom): one dense copy, which the
+    convolution would make for itself otherwise, and keep what it is made of besides."""
+    left, right, top, bottom = pad
+    batch, first, height, width = fine.shape
+    shape = (batch, first + coarse.shape[1], height + top + bottom, width + left + right)
+    last = torch.channels_last
+    out = torch.empty(shape, dtype=fine.dtype, device=fine.device, memory_format=last)
+    if any(pad):
+        out.zero_()
+    inner = out[:, :, top : top + height, left : left + width]
+    inner[:, :first] = fine
+    inner[:, first:] = coarse
+    return out
 
 
 def _padded(x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:

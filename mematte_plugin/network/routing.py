@@ -42,8 +42,9 @@ class Router(nn.Module):
         """
         B, h, w, C = x.shape
         half = C // 2
-        mean = self.local(x, slice(half, C)).mean((1, 2), dtype=sum_dtype(x)).to(x.dtype)
-        return self.score(self.local(x, slice(0, half)), mean).view(B, h * w, 2)
+        local = self.local(x, slice(0, C))
+        mean = local[..., half:].mean((1, 2), dtype=sum_dtype(x)).to(x.dtype)
+        return self.score(local[..., :half], mean).view(B, h * w, 2)
 
     def local(self, x: Tensor, channels: slice) -> Tensor:
         """Some channels (B, r, w, n) of every token's own features: the first half goes on as it

@@ -26,6 +26,11 @@ def strips(height: int, rows: int | None, tick: Tick = idle) -> Iterator[tuple[i
         yield top, min(top + step, height)
 
 
+def rows_in(x: Tensor, top: int, bottom: int) -> Tensor:
+    """Rows of x (B, h, w, C), as a view; x itself where they are all."""
+    return x if bottom - top == x.shape[1] else x[:, top:bottom]
+
+
 def sliding(
     first: Callable[[Tensor], Tensor], x: Tensor, rows: int | None, halo: int, tick: Tick = idle
 ) -> Iterator[tuple[int, int, Tensor]]:
@@ -48,7 +53,7 @@ def sliding(
     held: Tensor | None = None
     done = 0
     for top, bottom in strips(h, rows, tick):
-        part = first(x[:, top:bottom])
+        part = first(rows_in(x, top, bottom))
         edge = part.new_zeros(part.shape[0], halo, *part.shape[2:])
         pieces = [edge if held is None else held, part]
         if bottom == h:

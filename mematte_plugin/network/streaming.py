@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .attention import Attention, windowed
 from .config import Chunking
 from .routing import LTRM, Router
-from .rows import Tick, idle, sliding, strips, sum_dtype
+from .rows import Tick, idle, rows_in, sliding, strips, sum_dtype
 
 Norm = torch.nn.LayerNorm
 
@@ -44,7 +44,9 @@ def add_windows(
         columns = min(windows, of_row) * window
     for top, bottom in strips(h, rows):
         for left, right in strips(w, columns, tick):
-            part = x[:, top:bottom, left:right]
+            part = rows_in(x, top, bottom)
+            if right - left < w:
+                part = part[:, :, left:right]
             part += windowed(attn, norm(part), window)
 
 
@@ -53,13 +55,16 @@ def add_mlp(
 ) -> None:
     """x += mlp(norm(x)); x (B, h, w, C)."""
     for top, bottom in strips(x.shape[1], rows, tick):
-        part = x[:, top:bottom]
+        part = rows_in(x, top, bottom)
         part += mlp(norm(part))
 
 
 def route(router: Router, x: Tensor, rows: int | None, tick: Tick = idle) -> Tensor:
     """What `Router.forward` returns: logits (B, h·w, 2) float32."""
     B, h, w, C = x.shape
+    if rows is None or rows >= h:
+        tick()
+        return router(x)
     half = C // 2
     # The second half of the channels is only needed as a mean, so it is never held whole.
     total = torch.zeros(B, C - half, dtype=sum_dtype(x), device=x.device)
@@ -109,13 +114,13 @@ def add_routed(
     for top, bottom, hidden in sliding(ltrm.widen, x, rows, LTRM.HALO, tick):
         refined = ltrm.narrow(hidden)
         total += refined.sum((1, 2), dtype=total.dtype)
-        inside = kept[:, top:bottom]
-        made[:, top:bottom] = torch.where(inside, made[:, top:bottom], refined)
+        part = rows_in(made, top, bottom)
+        part.copy_(torch.where(rows_in(kept, top, bottom), part, refined))
         del refined, hidden  # before the next ones are made
     gate = ltrm.gate((total / (h * w)).to(x.dtype))
     for top, bottom in strips(h, rows, tick):
-        part = made[:, top:bottom]
-        x[:, top:bottom] += torch.where(kept[:, top:bottom], part, part * gate)
+        part, into = rows_in(made, top, bottom), rows_in(x, top, bottom)
+        into += torch.where(rows_in(kept, top, bottom), part, part * gate)
 
 
 def attend_kept(
@@ -220,4 +225,5 @@ def _attend_all(
         q = q.view(1, -1, heads, d).transpose(1, 2)
         position = attn.position_bias(q, (h, w), top)
         heard = F.scaled_dot_product_attention(q, keys, values, attn_mask=position)
+        del position  # before the next one is made
         out[top:bottom] = attn.proj(heard.transpose(1, 2).reshape(-1, w, C))
