@@ -27,8 +27,12 @@ CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 51}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
 """Side in pixels of a cell of `network.guidance`, which needs torch."""
-POOLING = 2**16 * 50
-"""While a strip of the picture is pooled to cells."""
+POOLING_BYTES = 50
+"""A pixel, while a strip of the picture is pooled to cells."""
+POOLING = 2**16 * POOLING_BYTES
+"""The same for the strips of a CPU."""
+POOLED_AT_ONCE = 2**20
+"""Pixels of the strips elsewhere."""
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
 GRID_CELLS = 2**18
@@ -36,8 +40,12 @@ GRID_CELLS = 2**18
 GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
 """A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
 an unknown one takes besides, a kd-tree among it."""
+GRID_SOUGHT, GRID_FOUND = 60, 160
+"""A cell while neighbours are sought by brute force, and what an unknown one takes besides."""
 LEFT_SHARE, LEFT_MOST = 0.8, 32 * MIB
 """What the C library's heap keeps of that, and the network finds in pieces too small for it."""
+LOGIT_BYTES = 8
+"""Without a fused kernel, a logit and its softmax, both in float32."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
@@ -101,15 +109,15 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     those in its memory."""
     shared = job.backend == "cpu"  # picture, trimap, alpha and maps count too
     photo = 3 * job.depth * job.pixels
-    picture = photo + 4 * job.pixels if shared else 0
-    maps = _maps(job)
-    alpha = 4 * job.pixels if shared else 0
+    there = shared or not chunking.host_picture
+    picture = photo + 4 * job.pixels if there else 0
+    alpha = 4 * job.pixels if there else 0
     fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
     token = job.config.embed_dim * job.itemsize
     x = job.tokens * token
-    made = maps + fixed
+    made = _maps(job) + fixed + (5 * len(job.config.global_blocks) * job.tokens)  # decisions
     network = {
-        "embedding": made + x + _embedding(job, chunking),
+        "embedding": made + _embedding(job, chunking),
         "windows": made + x + _windows(job, chunking),
         "mlp": made + x + 9 * _strip(job, chunking) * token,
         "refinement": made + 2 * x + _refinement(job, chunking),
@@ -128,9 +136,10 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
         found["reading"] = fixed + photo + READING * job.pixels
         found["guidance"] = picture + fixed + _guidance(job)
         return found
-    if job.config.guidance == "flow":
-        cells = (job.height // CELL + 3) * (job.width // CELL + 3)
-        network["guidance"] = fixed + 8 * 4 * cells + _flow(job) + BRUTE_BYTES
+    if job.config.guidance != "none":
+        network["guidance"] = fixed + _guidance_on_card(job)
+    network = {name: size + picture for name, size in network.items()}
+    network["decoder"] += alpha
     return network
 
 
@@ -169,22 +178,22 @@ def attention_bytes(job: Job, chunking: Chunking) -> int:
     if kept == 0:
         return 0
     if config.global_rel_pos:  # keys, values, and a bias of a few rows of queries
-        w = job.grid[1]
-        row = config.num_heads * w * job.tokens * s * (1 if chunking.fused else 3)
-        rows = job.grid[0] * row if chunking.attention is None else max(row, chunking.attention)
-        return (
-            2 * job.tokens * C * s
-            + min(rows, job.grid[0] * row)
-            + 4 * _strip(job, chunking) * C * s
-        )
+        h, w = job.grid
+        of_row = config.num_heads * w * job.tokens * (s if chunking.fused else s + LOGIT_BYTES)
+        rows = h if chunking.attention is None else max(1, chunking.attention // of_row)
+        rows = min(rows, h)
+        queries = rows * w * (C + 2 * config.num_heads * (h + w)) * s
+        made = 3 * _strip(job, chunking) * C * s
+        return 2 * job.tokens * C * s + max(made, rows * of_row + queries)
     of_head = 3 * kept * d * s
     heads = config.num_heads
     if chunking.attention is not None:
         heads = max(1, min(heads, chunking.attention // of_head))
     chunk = min(kept, chunking.tokens or kept)
-    most = heads * of_head + chunk * (2 * C + 3 * heads * d) * s
+    # Tokens and their norm, or the norm and what is made of it.
+    most = heads * of_head + chunk * max(2 * C, C + 3 * heads * d) * s
     if not chunking.fused:
-        of_query = heads * kept * (2 * s + 4)
+        of_query = heads * kept * LOGIT_BYTES
         room = max((chunking.attention or kept * of_query) - heads * of_head, 16 * of_query)
         most = max(most, heads * of_head + min(room, kept * of_query))
     return most
@@ -218,8 +227,9 @@ def piece_bytes(
         last = stage == stages - 1
         low = chans * (area("features") if last else area("fused", stage + 1))
         seen = area("seen", stage)
-        doubled = 4 * low + max(low, chans * seen)
-        convolved = (chans + fine[stage]) * seen + 2 * out * area("fused", stage)
+        both = (chans + fine[stage]) * seen
+        doubled = 4 * low + max(low, both)
+        convolved = both + out * area("fused", stage)
         most = max(most, held + itemsize * max(doubled, convolved))
     return most
 
@@ -243,11 +253,16 @@ def _strip(job: Job, chunking: Chunking) -> int:
 
 
 def _embedding(job: Job, chunking: Chunking) -> int:
-    patch = job.config.patch_size**2
-    patches = _rows(job, chunking.patches) * job.grid[1]
-    floats = 4 * CROP_FLOATS[job.config.guidance]
-    halves = 2 * job.config.in_chans if job.itemsize == 2 else 0
-    return patches * (patch * (floats + halves) + job.config.embed_dim * job.itemsize)
+    rows, token = _rows(job, chunking.patches), job.config.embed_dim * job.itemsize
+    patches = rows * job.grid[1]
+    pixels = patches * job.config.patch_size**2
+    made = job.config.in_chans * job.itemsize
+    floats = 4 * CROP_FLOATS[job.config.guidance] + (made if job.itemsize == 2 else 0)
+    if job.backend != "cpu" and chunking.host_picture:
+        floats += 4  # a trimap that is copied
+    if rows == job.grid[0]:
+        return max(pixels * floats, pixels * made + patches * token, 2 * patches * token)
+    return job.tokens * token + max(pixels * floats, pixels * made + patches * token)
 
 
 def _windows(job: Job, chunking: Chunking) -> int:
@@ -258,19 +273,20 @@ def _windows(job: Job, chunking: Chunking) -> int:
     if chunking.tokens is not None:
         wanted = max(1, chunking.tokens // side**2)
         windows = min(windows, wanted // across * across if wanted >= across else wanted)
-    # Tokens, their norm, q, k, v, what they attended to; and the bias of relative position, or on
-    # a GPU wider q, k and v in its place.
-    bias = 6.1 + job.config.num_heads * side**2 / job.config.embed_dim
+    # Tokens, q, k, v, what they attended to; and the bias of relative position, or on a GPU wider
+    # q, k and v besides the narrow ones.
+    maps = 5.1 + job.config.num_heads * side**2 / job.config.embed_dim
     if job.backend != "cpu":
-        bias = 6 + 4 * (1 + 2 * side / job.config.head_dim)
-    return int(windows * side**2 * job.config.embed_dim * job.itemsize * bias)
+        wide = job.config.head_dim + 2 * side
+        maps = 4 + 3 * (wide + -wide % 8) / job.config.head_dim
+    return int(windows * side**2 * job.config.embed_dim * job.itemsize * maps)
 
 
 def _refinement(job: Job, chunking: Chunking) -> int:
     if not job.config.routed:
         return 0
     strip, w = _strip(job, chunking), job.grid[1]
-    carried = 2 * (strip + 6 * w) + 5 * (strip + 2 * w)
+    carried = 2 * (strip + 8 * w) + 5 * (strip + 2 * w)
     return (carried + strip + 2 * w) * job.config.embed_dim * job.itemsize
 
 
@@ -294,6 +310,18 @@ def _guidance(job: Job) -> int:
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
     return nearest + max(CELL_BYTES * cells, POOLING, _flow(job))
+
+
+def _guidance_on_card(job: Job) -> int:
+    cells = (job.height // CELL + 3) * (job.width // CELL + 3)
+    rows = max(1, POOLED_AT_ONCE // (job.width * CELL)) * CELL
+    pooling = min(rows, job.height) * job.width * POOLING_BYTES
+    nearest = 8 * 4 * cells
+    if job.config.guidance != "flow":
+        return nearest + max(CELL_BYTES * cells, pooling)
+    # Neighbours are sought before the system is solved, which takes the place of a kd-tree.
+    searched = BRUTE_BYTES + int(_grid_cells(job) * (GRID_SOUGHT + GRID_FOUND * job.unknown))
+    return nearest + max(CELL_BYTES * cells, pooling, _flow(job), searched)
 
 
 def _flow(job: Job) -> int:

@@ -253,9 +253,23 @@ def shrink(job: Job, budget: int, *, fused: bool = True) -> tuple[Chunking, tupl
 def fastest(job: Job) -> Chunking:
     """Chunks to begin with."""
     if job.backend != "cpu":
-        return ELSEWHERE
+        return _balanced(job)
     tokens = max(TOKENS_AT_LEAST, TOKENS_PER_THREAD * job.threads)
     return Chunking(tokens=tokens, patches=256, attention=2**23 * job.threads, tile=256)
+
+
+def _balanced(job: Job) -> Chunking:
+    """All tokens at once, and as much of the input and of the decoder as takes no more than they:
+    larger pieces of these would save few operations and take most of the memory."""
+    chunking = ELSEWHERE
+    while True:
+        found = phases(job, chunking)
+        rest = max(size for name, size in found.items() if name not in ("embedding", "decoder"))
+        over = [name for name in ("embedding", "decoder") if found[name] > rest]
+        smaller = [one for name in over if (one := _smaller_chunks(job, chunking, name, AMPLE))]
+        if not smaller:
+            return chunking
+        chunking = smaller[0]
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:

@@ -174,6 +174,7 @@ class PatchEmbed(nn.Module):
             if out is None:
                 out = part.new_empty(part.shape[0], h, w, part.shape[1])
             out[:, top:bottom] = part.permute(0, 2, 3, 1)
+            del part  # before the next strip is made
         assert out is not None
         return out
 

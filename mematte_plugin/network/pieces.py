@@ -37,12 +37,17 @@ class Pieces:
         self.features = features
         self.inputs = inputs
         self.stages = len(decoder.fusion_blks)
-        self.details = [_folded(cast(ConvNormRelu, c)) for c in decoder.convstream.convs]
-        self.fusions = []
-        for fusion in cast("list[Fusion]", decoder.fusion_blks):
-            self.fusions.append(_folded(fusion.conv))
+        fusions = cast("list[Fusion]", list(decoder.fusion_blks))
+        parts = [*cast("list[ConvNormRelu]", list(decoder.convstream.convs))]
+        parts += [fusion.conv for fusion in fusions]
         first, norm, _, self.last = decoder.matting_head.matting_convs
-        self.head = _fold(cast(nn.Conv2d, first), cast(nn.BatchNorm2d, norm))
+        folded = _folded(
+            [*(part.conv for part in parts), cast(nn.Conv2d, first)],
+            [*(part.bn for part in parts), cast(nn.BatchNorm2d, norm)],
+        )
+        self.details = folded[: -1 - len(fusions)]
+        self.fusions = folded[-1 - len(fusions) : -1]
+        self.head = folded[-1]
 
     def __call__(self, group: list[Box]) -> Tensor:
         """Alpha (n·B, 1, r, c) float32 of n boxes of one group, box by box."""
@@ -177,20 +182,23 @@ def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str)
     return math.ceil(math.sqrt(max(areas, default=0))) - 2 * CONTEXT
 
 
-def _folded(conv: ConvNormRelu) -> Folded:
-    return _fold(conv.conv, conv.bn)
-
-
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Folded:
-    """The convolution that does what this one and the batch norm after it do."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.float() / (norm.running_var.float() + norm.eps).sqrt()
-    shift = norm.bias.float() - norm.running_mean.float() * scale
-    if conv.bias is not None:
-        shift = shift + conv.bias.float() * scale
-    folded = (conv.weight.float() * scale.view(-1, 1, 1, 1)).to(conv.weight.dtype)
-    return _channels_last(folded), shift.to(conv.weight.dtype)
+def _folded(convs: list[nn.Conv2d], norms: list[nn.BatchNorm2d]) -> list[Folded]:
+    """Convolutions that do what these and the batch norm after each do. The norms are worked out
+    together: one by one they are a lot of small operations."""
+    weight, bias, mean, variance = (
+        torch.cat([getattr(norm, name) for norm in norms]).float()
+        for name in ("weight", "bias", "running_mean", "running_var")
+    )
+    scale = weight / (variance + norms[0].eps).sqrt()
+    counts = [conv.out_channels for conv in convs]
+    shifts = (bias - mean * scale).split(counts)
+    found = []
+    for conv, factor, shift in zip(convs, scale.split(counts), shifts, strict=True):
+        if conv.bias is not None:
+            shift = shift + conv.bias.float() * factor  # noqa: PLW2901
+        folded = (conv.weight.float() * factor.view(-1, 1, 1, 1)).to(conv.weight.dtype)
+        found.append((_channels_last(folded), shift.to(conv.weight.dtype)))
+    return found
 
 
 def _together(parts: list[Tensor]) -> Tensor:

@@ -42,7 +42,7 @@ class Router(nn.Module):
         """
         B, h, w, C = x.shape
         half = C // 2
-        local = self.local(x, slice(0, C))
+        local = self.in_conv(x)
         mean = local[..., half:].mean((1, 2), dtype=sum_dtype(x)).to(x.dtype)
         return self.score(local[..., :half], mean).view(B, h * w, 2)
 

@@ -19,6 +19,8 @@ from .rows import Tick, idle, rows_in, sliding, strips, sum_dtype
 
 Norm = torch.nn.LayerNorm
 
+_LOGIT_BYTES = 8  # without a fused kernel: a logit and its softmax, both in float32
+
 
 def rows_of(chunking: Chunking, width: int) -> int | None:
     """Rows of a strip of a map that is `width` tokens wide; None for all."""
@@ -56,6 +58,8 @@ def add_mlp(
     """x += mlp(norm(x)); x (B, h, w, C)."""
     for top, bottom in strips(x.shape[1], rows, tick):
         part = rows_in(x, top, bottom)
+        if part.is_contiguous():  # as one list of tokens: fewer operations
+            part = part.view(-1, part.shape[3])
         part += mlp(norm(part))
 
 
@@ -183,7 +187,7 @@ def attention_split(
     if chunking.fused:
         return heads, chunking.tokens or K
     room = chunking.attention - heads * of_head
-    return heads, max(16, min(K, room // (heads * K * (2 * itemsize + 4))))
+    return heads, max(16, min(K, room // (heads * K * _LOGIT_BYTES)))
 
 
 def add_dense(
@@ -218,7 +222,8 @@ def _attend_all(
         part = F.linear(norm(x[top:bottom]), weight[C:], bias[C:])
         kv[:, :, top:bottom] = part.view(-1, w, 2, heads, d).permute(2, 3, 0, 1, 4)
     keys, values = kv.view(2, 1, heads, h * w, d)
-    of_row = heads * w * h * w * x.element_size() * (1 if chunking.fused else 3)
+    size = x.element_size()
+    of_row = heads * w * h * w * (size if chunking.fused else size + _LOGIT_BYTES)
     step = None if chunking.attention is None else max(1, chunking.attention // of_row)
     for top, bottom in strips(h, step, tick):
         q = F.linear(norm(x[top:bottom]), weight[:C], bias[:C])
