@@ -19,9 +19,12 @@ _INDEXING = {"index", "index_put_", "index_put"}
 
 
 class Generator(torch.Generator):
-    """A generator on the card; numbers come from the global one in its place."""
+    """A generator on the card; its numbers are those of one on the CPU with the same seed."""
 
     device = DEVICE
+
+    def __new__(cls, device: torch.device = DEVICE) -> Generator:
+        return super().__new__(cls, torch.device("cpu"))
 
 
 class OnCard(Tensor):
@@ -44,6 +47,9 @@ class OnCard(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnCard({self.held!r})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # in a file there is no telling the two apart
+        return self.held.__reduce_ex__(protocol)
 
     @classmethod
     def __torch_dispatch__(
@@ -107,15 +113,12 @@ class Card(TorchDispatchMode):
 
 
 class _Numbers(TorchFunctionMode):
-    """Brings to the card what is made there of Python's numbers, which torch would forget, and
-    draws its random ones."""
+    """Brings to the card what is made there of Python's numbers, which torch would forget."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if isinstance(kwargs.get("generator"), Generator):
-            del kwargs["generator"]
         if func is torch.tensor and kwargs.get("device") is not None:
             return torch.tensor(*args, **{**kwargs, "device": "cpu"}).to(kwargs["device"])
         if func is Tensor.new_tensor and isinstance(args[0], OnCard):
