@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
 """Where tensors on the card say they are; torch knows no device that is not there but this."""
+_CPU = torch.device("cpu")
 _WAITING = {"_local_scalar_dense", "equal", "nonzero", "_linalg_check_errors", "masked_select"}
 """What has to wait for a device, since a number or a size is read from it."""
 _INDEXING = {"index", "index_put_", "index_put"}
@@ -91,9 +92,13 @@ class Card(TorchDispatchMode):
         if kwargs.get("device") is not None:
             made_here = torch.device(kwargs["device"]) == DEVICE
             kwargs["device"] = torch.device("cpu")
+        if name == "to":  # in inference mode torch does not take it apart
+            for target in (value for value in args if isinstance(value, torch.device)):
+                made_here = target == DEVICE
+            args = tuple(_CPU if isinstance(value, torch.device) else value for value in args)
         if not (here or made_here):
             return func(*args, **kwargs)
-        if name == "_to_copy":
+        if name in {"_to_copy", "to"}:
             self.waits["cpu"] += here and not made_here
         elif name == "copy_":
             self.waits["cpu"] += not isinstance(args[0], OnCard)

@@ -105,11 +105,19 @@ def test_a_run_on_the_card_is_that_on_the_cpu(
         there = {**found.network.state_dict(), **found.average.state_dict(prefix="average.")}
     assert found.step == expected.step == 3
     wanted = {**expected.network.state_dict(), **expected.average.state_dict(prefix="average.")}
+    weights, counted = dict(expected.network.named_parameters()), []
     for name, value in there.items():
         assert isinstance(value, OnCard), name
-        # Where a gradient is next to nothing, Adam makes a step of its rounding.
-        away = (value.held - wanted[name]).double().abs()
-        assert away.mean() < 2e-3 * plan.lr, name
+        weight = weights.get(name.removeprefix("average."))
+        if weight is None:  # a norm's statistics
+            torch.testing.assert_close(value.held, wanted[name], atol=1e-4, rtol=1e-3)
+            continue
+        # Where a gradient is nothing, as a bias' before a norm, Adam makes steps of its rounding.
+        felt = expected.optimizer.state[weight]["exp_avg_sq"].sqrt() > 1e-6
+        counted.append(felt.float().mean())
+        away = (value.held - wanted[name])[felt].abs()
+        assert not len(away) or away.max() < 0.05 * plan.lr, name
+    assert np.mean(counted) > 0.5
     timeless = {"crops_per_second", "generator_per_second", "waited", "seconds"}
     for table in (LOG, VALIDATION):
         pairs = zip(rows(tmp_path / "card" / table), rows(tmp_path / "cpu" / table), strict=True)
