@@ -116,7 +116,7 @@ def test_a_run_on_the_card_is_that_on_the_cpu(
         felt = expected.optimizer.state[weight]["exp_avg_sq"].sqrt() > 1e-6
         counted.append(felt.float().mean())
         away = (value.held - wanted[name])[felt].abs()
-        assert not len(away) or away.max() < 0.05 * plan.lr, name
+        assert not len(away) or away.mean() < 2e-3 * plan.lr, name
     assert np.mean(counted) > 0.5
     timeless = {"crops_per_second", "generator_per_second", "waited", "seconds"}
     for table in (LOG, VALIDATION):
