@@ -178,6 +178,8 @@ class Trainer:
                 validated = self.step
             if progress is not None:
                 progress(self.step, self.recipe.steps, "training")
+            # Several processes agree with their next step.
+            stop = due_to_stop() if self.part.world == 1 else stop
         figures_at_end = pace.figures(self.step)
         if self.step != self._saved_step:
             self.save()
