@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "display": set(),
     "network": {"errors"},
     "weights": {"errors", "network", "torch_state", "waiting"},
-    "memory": {"display", "errors", "network", "torch_state"},
+    "memory": {"display", "errors", "network", "notes", "torch_state"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
