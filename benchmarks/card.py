@@ -247,13 +247,14 @@ def measure_items(todo: list[Item], device: str, store: Store[Item], deadline: f
             done = 0
             try:
                 assert process.stdout is not None
-                for line in process.stdout:
-                    values = json.loads(line)
-                    one = Item(**{**values, "seconds": tuple(values["seconds"])})
-                    store.put(one)
-                    done += 1
-                    said = one.failed or one.skipped or json.dumps(one.values)
-                    logger.info("%s, %s: %s", one.part, one.name, said[:160])
+                with process.stdout as answers:
+                    for line in answers:
+                        values = json.loads(line)
+                        one = Item(**{**values, "seconds": tuple(values["seconds"])})
+                        store.put(one)
+                        done += 1
+                        said = one.failed or one.skipped or json.dumps(one.values)
+                        logger.info("%s, %s: %s", one.part, one.name, said[:160])
                 code = process.wait()
             finally:
                 over.cancel()
