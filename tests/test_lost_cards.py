@@ -25,7 +25,7 @@ from mematte_plugin import (
 from mematte_plugin.cli.shell import run
 from mematte_plugin.memory import device as devices
 from mematte_plugin.memory.device import Free, is_out_of_memory, ran_out
-from mematte_plugin.memory.exhaustion import is_lost
+from mematte_plugin.memory.exhaustion import is_lost, release
 from mematte_plugin.network import encoder, pieces
 
 from .networks import random_network
@@ -224,3 +224,11 @@ def test_a_card_that_is_there_is_asked_for_its_kernels(
     monkeypatch.setattr(planning, "fused_attention", lambda *_: False)  # an old card
     found = plan_memory((512, 512), random_network(), "1GB", "cuda")
     assert found.chunking.fused is not there
+
+
+def test_a_lost_card_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", failing(LOST[0]))
+    release("cuda:0")  # what can go on without the card does so
+    monkeypatch.setattr(torch.cuda, "empty_cache", failing("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        release("cuda:0")
