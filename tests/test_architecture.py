@@ -83,8 +83,8 @@ LAYERS: dict[str, set[str]] = {
     | {"edges", "labels"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
-    "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
-    | {"foreground", "images"},  # to import people's pictures
+    "training": {"errors", "memory", "network", "planning", "weights", "evaluation", "bands"}
+    | {"writing", "foreground", "images"},  # to import people's pictures
 }
 
 

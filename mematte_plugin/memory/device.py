@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MEMatteError, SettingError
 from .exhaustion import is_lost, is_out_of_memory, may_be_out_of_memory, release
-from .limits import MIB, Limit, cpu_quota, memory_limits, reserve
+from .limits import MIB, Limit, cpu_quota, less_headroom, memory_limits, reserve
 from .meter import PeakMeter, run_has_ended
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ class Free:
 def free_memory(device: torch.device | str) -> Free:
     """What this process may still allocate on a device now, all limits considered.
 
-    CUDA (and ROCm): free on the card, plus what torch has reserved but does not use, within the
-    share that `torch.cuda.set_per_process_memory_fraction` leaves. MPS: what Metal recommends,
-    less what torch holds, and not more than the RAM that is free. CPU: the RAM that is available
-    (without swapping), within the limits of control groups, `ulimit -v` and `ulimit -d`, and
-    strict overcommit; under the limits on address space less what a run maps without using it.
+    CUDA (and ROCm): free on the card, plus what torch has reserved but does not use, less fragments
+    (the environment variable PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True makes them few),
+    within the share that `torch.cuda.set_per_process_memory_fraction` leaves. MPS: what Metal
+    recommends, less what torch holds, and not more than the RAM that is free. CPU: the RAM that is
+    available (without swapping), within the limits of control groups, `ulimit -v` and `ulimit -d`,
+    and strict overcommit; under the limits on address space less what a run maps without using it.
 
     Raises SettingError for a device that is unknown or does not answer.
     """
@@ -92,8 +93,7 @@ def budget_for(free: int) -> int:
     15% and 256 MiB stay for what cannot be foreseen: other programs, fragmentation, workspaces of
     libraries. Windows pages instead of failing, and slows down long before: 20% and 600 MiB.
     """
-    share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
-    return max(0, int(share * free) - margin)
+    return less_headroom(free)
 
 
 def ran_out(error: BaseException, device: torch.device | str) -> bool:
@@ -198,16 +198,23 @@ def _cuda(device: str) -> Limit:
         total=total,
         reserved=stats.get("reserved_bytes.all.current", 0),
         active=stats.get("active_bytes.all.current", 0),
+        split=stats.get("inactive_split_bytes.all.current", 0),
         share=1.0 if fraction is None else fraction(index),
     )
 
 
-def _cuda_limit(*, free: int, total: int, reserved: int, active: int, share: float) -> Limit:
-    """From what the driver and torch's allocator say; `active` also counts what streams hold."""
+def _cuda_limit(
+    *, free: int, total: int, reserved: int, active: int, share: float, split: int = 0
+) -> Limit:
+    """From what the driver and torch's allocator say; `active` also counts what streams hold.
+
+    split: what is unused beside something used in one segment. It can neither be given back nor be
+    joined, so that a large tensor finds no room there, and does not count as free.
+    """
     allowed = int(share * total)
-    card = Limit(free=max(0, free + reserved - active), total=total, name="CUDA")
+    card = Limit(free=max(0, free + reserved - active - split), total=total, name="CUDA")
     own = Limit(
-        free=max(0, allowed - active),
+        free=max(0, allowed - active - split),
         total=allowed,
         name=f"CUDA memory fraction of this process ({share:.3g})",
     )
