@@ -247,6 +247,7 @@ class Encoder(nn.Module):
             positions = self._positions(h, w)
             for top, bottom in strips(h, rows):
                 x[:, top:bottom] += positions(top, bottom).to(x.dtype)
+            del positions  # a wide picture's are large
         keeps: list[Tensor] = []
         margins: list[Tensor] = []
         for i, (block, router) in enumerate(self._steps()):
@@ -286,5 +287,6 @@ def ticking(progress: Progress | None, done: int, total: int) -> Tick:
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:
     """Matrix (size, side) that resizes a line of `side` values bicubically."""
-    unit = torch.eye(side, device=like.device, dtype=like.dtype)[None, None]
-    return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # the same everywhere
+    resized = F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    return resized.to(like.device)
