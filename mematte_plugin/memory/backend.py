@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from itertools import takewhile
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
@@ -50,7 +52,10 @@ _REFUSALS = (RuntimeError, AssertionError, ImportError, TypeError, NotImplemente
 def _computing(device: str | torch.device) -> torch.device:
     import torch
 
+    from ..network.abilities import refuse_old
+
     chosen = torch.device(device)
+    refuse_old(chosen)
     # Computing there is what counts: a torch may be built without kernels for an old card.
     (torch.zeros(1, device=chosen) + 1).item()
     return chosen
@@ -77,11 +82,26 @@ def _instead(device: str) -> str:
     there = ["auto"]
     if torch.cuda.is_available():
         there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and not device.startswith("mps"):
         there.append("mps")
     kind = "".join(takewhile(str.isalpha, device.strip().lower()))
     about = f"{ELSEWHERE_CALLED[kind]}; " if kind in ELSEWHERE_CALLED else ""
     return f"{about}use {', '.join(there)} or cpu"
+
+
+_probing = Lock()
+"""What a probe allows and forbids is the process's: of two at a time, the later one would put back
+what the earlier one had set."""
+
+
+def _forget_the_parents_lock() -> None:
+    """In a forked process: the thread that may hold it is not there to give it back."""
+    global _probing  # noqa: PLW0603
+    _probing = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents_lock)
 
 
 @lru_cache
@@ -104,7 +124,7 @@ def fused_attention(device: torch.device, dtype: torch.dtype, width: int) -> boo
     some = torch.zeros(1, 1, 64, width, device=device, dtype=dtype)
     wanted = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
     try:
-        with own_state(device), sdpa_kernel(wanted):
+        with _probing, own_state(device), sdpa_kernel(wanted):
             F.scaled_dot_product_attention(some, some, some)
     except RuntimeError:  # no kernel of these
         return False
