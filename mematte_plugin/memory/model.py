@@ -16,7 +16,8 @@ MIB = 2**20
 UNKNOWN = 0.25
 """Unknown share of a picture whose trimap is not there yet."""
 WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
-"""What libraries hold besides the tensors."""
+"""What libraries hold besides the tensors: on cards the workspaces of cuBLAS and cuDNN, or what
+stands in for them, which come from the same memory. Not measured but on the CPU."""
 HEAP, HEAP_SHARE, HEAP_MOST = 16 * MIB, 0.65, 112 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
 network runs: a constant, and a share of them up to a most, since large ones are mapped apart."""
@@ -31,8 +32,6 @@ POOLING_BYTES = 50
 """A pixel, while a strip of the picture is pooled to cells."""
 POOLING = 2**16 * POOLING_BYTES
 """The same for the strips of a CPU."""
-POOLED_AT_ONCE = 2**20
-"""Pixels of the strips elsewhere."""
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
 GRID_CELLS = 2**18
@@ -40,12 +39,8 @@ GRID_CELLS = 2**18
 GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
 """A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
 an unknown one takes besides, a kd-tree among it."""
-GRID_SOUGHT, GRID_FOUND = 60, 160
-"""A cell while neighbours are sought by brute force, and what an unknown one takes besides."""
 LEFT_SHARE, LEFT_MOST = 0.8, 32 * MIB
 """What the C library's heap keeps of that, and the network finds in pieces too small for it."""
-LOGIT_BYTES = 8
-"""Without a fused kernel, a logit and its softmax, both in float32."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
@@ -107,40 +102,37 @@ class Job:
 def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     """Bytes that live at the worst moment of each phase, above the loaded, idle process; on a GPU
     those in its memory."""
-    shared = job.backend == "cpu"  # picture, trimap, alpha and maps count too
+    if job.backend != "cpu":
+        from .card_law import card_phases
+
+        return card_phases(job, chunking)
     photo = 3 * job.depth * job.pixels
-    there = shared or not chunking.host_picture
-    picture = photo + 4 * job.pixels if there else 0
-    alpha = 4 * job.pixels if there else 0
+    picture = photo + 4 * job.pixels  # trimap, alpha and maps count too
+    maps = map_bytes(job)
+    alpha = 4 * job.pixels
     fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
     token = job.config.embed_dim * job.itemsize
     x = job.tokens * token
-    made = _maps(job) + fixed + (5 * len(job.config.global_blocks) * job.tokens)  # decisions
+    made = maps + fixed
     network = {
-        "embedding": made + _embedding(job, chunking),
+        "embedding": made + x + _embedding(job, chunking),
         "windows": made + x + _windows(job, chunking),
         "mlp": made + x + 9 * _strip(job, chunking) * token,
         "refinement": made + 2 * x + _refinement(job, chunking),
         "attention": made + 2 * x + attention_bytes(job, chunking),
-        "decoder": made + _decoder(job, chunking),
+        "decoder": made + decoder_bytes(job, chunking),
     }
-    if shared:
-        grown = HEAP_SMALL + HEAP_PIXEL * job.pixels
-        left = min(int(LEFT_SHARE * _flow(job)), LEFT_MOST)
-        heap = {
-            name: min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
-            for name, size in network.items()
-        }
-        found = {name: size + picture + max(heap[name], left) for name, size in network.items()}
-        found["decoder"] += alpha
-        found["reading"] = fixed + photo + READING * job.pixels
-        found["guidance"] = picture + fixed + _guidance(job)
-        return found
-    if job.config.guidance != "none":
-        network["guidance"] = fixed + _guidance_on_card(job)
-    network = {name: size + picture for name, size in network.items()}
-    network["decoder"] += alpha
-    return network
+    grown = HEAP_SMALL + HEAP_PIXEL * job.pixels
+    left = min(int(LEFT_SHARE * flow_bytes(job)), LEFT_MOST)
+    heap = {
+        name: min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
+        for name, size in network.items()
+    }
+    found = {name: size + picture + max(heap[name], left) for name, size in network.items()}
+    found["decoder"] += alpha
+    found["reading"] = fixed + photo + READING * job.pixels
+    found["guidance"] = picture + fixed + _guidance(job)
+    return found
 
 
 def peak(job: Job, chunking: Chunking) -> int:
@@ -178,22 +170,22 @@ def attention_bytes(job: Job, chunking: Chunking) -> int:
     if kept == 0:
         return 0
     if config.global_rel_pos:  # keys, values, and a bias of a few rows of queries
-        h, w = job.grid
-        of_row = config.num_heads * w * job.tokens * (s if chunking.fused else s + LOGIT_BYTES)
-        rows = h if chunking.attention is None else max(1, chunking.attention // of_row)
-        rows = min(rows, h)
-        queries = rows * w * (C + 2 * config.num_heads * (h + w)) * s
-        made = 3 * _strip(job, chunking) * C * s
-        return 2 * job.tokens * C * s + max(made, rows * of_row + queries)
+        w = job.grid[1]
+        row = config.num_heads * w * job.tokens * s * (1 if chunking.fused else 3)
+        rows = job.grid[0] * row if chunking.attention is None else max(row, chunking.attention)
+        return (
+            2 * job.tokens * C * s
+            + min(rows, job.grid[0] * row)
+            + 4 * _strip(job, chunking) * C * s
+        )
     of_head = 3 * kept * d * s
     heads = config.num_heads
     if chunking.attention is not None:
         heads = max(1, min(heads, chunking.attention // of_head))
     chunk = min(kept, chunking.tokens or kept)
-    # Tokens and their norm, or the norm and what is made of it.
-    most = heads * of_head + chunk * max(2 * C, C + 3 * heads * d) * s
+    most = heads * of_head + chunk * (2 * C + 3 * heads * d) * s
     if not chunking.fused:
-        of_query = heads * kept * LOGIT_BYTES
+        of_query = heads * kept * (2 * s + 4)
         room = max((chunking.attention or kept * of_query) - heads * of_head, 16 * of_query)
         most = max(most, heads * of_head + min(room, kept * of_query))
     return most
@@ -242,27 +234,23 @@ def _span(axis: Spans, part: str, i: int) -> Span:
 # ---- phases --------------------------------------------------------------------------------------
 
 
-def _rows(job: Job, tokens: int | None) -> int:
+def rows_at_once(job: Job, tokens: int | None) -> int:
+    """Rows of the token grid that are worked on together."""
     h, w = job.grid
     return h if tokens is None else min(h, max(1, tokens // w))
 
 
 def _strip(job: Job, chunking: Chunking) -> int:
     """Tokens of a strip."""
-    return _rows(job, chunking.tokens) * job.grid[1]
+    return rows_at_once(job, chunking.tokens) * job.grid[1]
 
 
 def _embedding(job: Job, chunking: Chunking) -> int:
-    rows, token = _rows(job, chunking.patches), job.config.embed_dim * job.itemsize
-    patches = rows * job.grid[1]
-    pixels = patches * job.config.patch_size**2
-    made = job.config.in_chans * job.itemsize
-    floats = 4 * CROP_FLOATS[job.config.guidance] + (made if job.itemsize == 2 else 0)
-    if job.backend != "cpu" and chunking.host_picture:
-        floats += 4  # a trimap that is copied
-    if rows == job.grid[0]:
-        return max(pixels * floats, pixels * made + patches * token, 2 * patches * token)
-    return job.tokens * token + max(pixels * floats, pixels * made + patches * token)
+    patch = job.config.patch_size**2
+    patches = rows_at_once(job, chunking.patches) * job.grid[1]
+    floats = 4 * CROP_FLOATS[job.config.guidance]
+    halves = 2 * job.config.in_chans if job.itemsize == 2 else 0
+    return patches * (patch * (floats + halves) + job.config.embed_dim * job.itemsize)
 
 
 def _windows(job: Job, chunking: Chunking) -> int:
@@ -273,33 +261,30 @@ def _windows(job: Job, chunking: Chunking) -> int:
     if chunking.tokens is not None:
         wanted = max(1, chunking.tokens // side**2)
         windows = min(windows, wanted // across * across if wanted >= across else wanted)
-    # Tokens, q, k, v, what they attended to; and the bias of relative position, or on a GPU wider
-    # q, k and v besides the narrow ones.
-    maps = 5.1 + job.config.num_heads * side**2 / job.config.embed_dim
-    if job.backend != "cpu":
-        wide = job.config.head_dim + 2 * side
-        maps = 4 + 3 * (wide + -wide % 8) / job.config.head_dim
-    return int(windows * side**2 * job.config.embed_dim * job.itemsize * maps)
+    # Tokens, q, k, v, what they attended to; and the bias of relative position.
+    bias = 5.1 + job.config.num_heads * side**2 / job.config.embed_dim
+    return int(windows * side**2 * job.config.embed_dim * job.itemsize * bias)
 
 
 def _refinement(job: Job, chunking: Chunking) -> int:
     if not job.config.routed:
         return 0
     strip, w = _strip(job, chunking), job.grid[1]
-    carried = 2 * (strip + 8 * w) + 5 * (strip + 2 * w)
+    carried = 2 * (strip + 6 * w) + 5 * (strip + 2 * w)
     return (carried + strip + 2 * w) * job.config.embed_dim * job.itemsize
 
 
-def _maps(job: Job) -> int:
+def map_bytes(job: Job) -> int:
     """Guidance maps that stay throughout."""
     if job.config.guidance == "none":
         return 0
     cells = (job.height // CELL + 3) * (job.width // CELL + 3)
     nearest = 8 * 4 * cells
-    return nearest + (17 * 4 * _grid_cells(job) if job.config.guidance == "flow" else 0)
+    return nearest + (17 * 4 * grid_cells(job) if job.config.guidance == "flow" else 0)
 
 
-def _grid_cells(job: Job) -> int:
+def grid_cells(job: Job) -> int:
+    """Cells of the flow's grid."""
     return min(job.pixels // 4, GRID_CELLS)
 
 
@@ -309,27 +294,15 @@ def _guidance(job: Job) -> int:
         return 0
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
-    return nearest + max(CELL_BYTES * cells, POOLING, _flow(job))
+    return nearest + max(CELL_BYTES * cells, POOLING, flow_bytes(job))
 
 
-def _guidance_on_card(job: Job) -> int:
-    cells = (job.height // CELL + 3) * (job.width // CELL + 3)
-    rows = max(1, POOLED_AT_ONCE // (job.width * CELL)) * CELL
-    pooling = min(rows, job.height) * job.width * POOLING_BYTES
-    nearest = 8 * 4 * cells
-    if job.config.guidance != "flow":
-        return nearest + max(CELL_BYTES * cells, pooling)
-    # Neighbours are sought before the system is solved, which takes the place of a kd-tree.
-    searched = BRUTE_BYTES + int(_grid_cells(job) * (GRID_SOUGHT + GRID_FOUND * job.unknown))
-    return nearest + max(CELL_BYTES * cells, pooling, _flow(job), searched)
-
-
-def _flow(job: Job) -> int:
+def flow_bytes(job: Job) -> int:
     """While the flow's alphas are made."""
     if job.config.guidance != "flow":
         return 0
     each = max(GRID_LEAST, GRID_BYTES + GRID_UNKNOWN_BYTES * job.unknown)
-    return int(_grid_cells(job) * each)
+    return int(grid_cells(job) * each)
 
 
 def _convolutions(config: NetworkConfig) -> list[int]:
@@ -346,7 +319,8 @@ def _convolutions(config: NetworkConfig) -> list[int]:
     return counts
 
 
-def _decoder(job: Job, chunking: Chunking) -> int:
+def decoder_bytes(job: Job, chunking: Chunking) -> int:
+    """The features and what decoding a piece holds."""
     counts = _convolutions(job.config)
     folded = sum(counts) * job.itemsize
     tile = job.piece or chunking.tile or LARGEST

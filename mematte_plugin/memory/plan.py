@@ -14,13 +14,15 @@ from typing import Any
 from ..display import as_html
 from ..errors import BudgetError
 from ..network.config import Chunking
+from .limits import less_headroom
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
 ELSEWHERE = Chunking(tile=2048)
 """On a GPU all at once: a small picture, or a fast card, takes as long as starting the operations
 does, and these are fewest so."""
-AMPLE = Chunking(tokens=16384, patches=4096, attention=2**27, tile=512)
+AMPLE_PATCHES, AMPLE_TILE = 4096, 512
+AMPLE = Chunking(tokens=16384, patches=AMPLE_PATCHES, attention=2**27, tile=AMPLE_TILE)
 """On a GPU: rather than in smaller chunks than these, the picture waits in the host's memory."""
 TOKENS_PER_THREAD, TOKENS_AT_LEAST = 512, 1024
 """On a CPU chunks that stay in its caches are fastest, and memory small and easy to foresee."""
@@ -261,15 +263,20 @@ def fastest(job: Job) -> Chunking:
 def _balanced(job: Job) -> Chunking:
     """All tokens at once, and as much of the input and of the decoder as takes no more than they:
     larger pieces of these would save few operations and take most of the memory."""
+    found = phases(job, ELSEWHERE)
+    rest = max(size for name, size in found.items() if name not in ("embedding", "decoder"))
     chunking = ELSEWHERE
-    while True:
-        found = phases(job, chunking)
-        rest = max(size for name, size in found.items() if name not in ("embedding", "decoder"))
-        over = [name for name in ("embedding", "decoder") if found[name] > rest]
-        smaller = [one for name in over if (one := _smaller_chunks(job, chunking, name, AMPLE))]
-        if not smaller:
-            return chunking
-        chunking = smaller[0]
+    for patches in (None, *(job.tokens // n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48))):
+        if patches is not None and patches < AMPLE_PATCHES:
+            break
+        chunking = replace(chunking, patches=patches)
+        if phases(job, chunking)["embedding"] <= rest:
+            break
+    for tile in range(LARGEST_TILE, AMPLE_TILE - 1, -64):
+        chunking = replace(chunking, tile=tile)
+        if phases(job, chunking)["decoder"] <= rest:
+            break
+    return chunking
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:
@@ -295,7 +302,7 @@ def smaller_card(
 
 def room_on_card(total: int, weights: int) -> int:
     """Bytes that a run may plan with on an otherwise empty card of `total` bytes."""
-    return max(0, int(0.85 * (total - CONTEXT - weights)) - 256 * 2**20)
+    return less_headroom(total - CONTEXT - weights)
 
 
 def _most(job: Job, chunking: Chunking) -> int:

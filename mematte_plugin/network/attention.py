@@ -56,13 +56,15 @@ class Attention(nn.Module):
         """
         B, N, C = x.shape
         if keep is not None:
-            out = self._masked(*self._heads(x), keep)
+            q, k, v = self._heads(x)
+            out = self._masked(q, k, v, keep)
         elif self.has_rel_pos:
             if grid is None:
                 raise ValueError("attention with relative position needs the token grid")
             out = self._with_rel_pos(self._heads(x), grid)
         else:
-            out = F.scaled_dot_product_attention(*self._heads(x))
+            q, k, v = self._heads(x)
+            out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).reshape(B, N, C))
 
     def _heads(self, x: Tensor) -> list[Tensor]:

@@ -190,9 +190,9 @@ class Encoder(nn.Module):
             places = config.pos_grid**2 + 1  # the first belongs to the pretraining's class token
             self.pos_embed = nn.Parameter(torch.zeros(1, places, config.embed_dim))
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.depth))
-        places: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}  # the same for all blocks
+        tables: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}  # the same for all blocks
         for block in self.blocks:
-            cast(Block, block).attn.places = places
+            cast(Block, block).attn.places = tables
         if config.routed:
             self.routers = nn.ModuleList(Router(config.embed_dim) for _ in config.global_blocks)
 
@@ -253,7 +253,7 @@ class Encoder(nn.Module):
             for top, bottom in strips(h, rows):
                 part = rows_in(x, top, bottom)
                 part += positions(top, bottom).to(x.dtype)
-            del positions
+            del positions  # a wide picture's are large
         keeps: list[Tensor] = []
         margins: list[Tensor] = []
         for i, (block, router) in enumerate(self._steps()):
@@ -293,5 +293,6 @@ def ticking(progress: Progress | None, done: int, total: int) -> Tick:
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:
     """Matrix (size, side) that resizes a line of `side` values bicubically."""
-    unit = torch.eye(side, device=like.device, dtype=like.dtype)[None, None]
-    return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # the same everywhere
+    resized = F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    return resized.to(like.device)

@@ -191,9 +191,9 @@ def _folded(convs: list[nn.Conv2d], norms: list[nn.BatchNorm2d]) -> list[Folded]
     )
     scale = weight / (variance + norms[0].eps).sqrt()
     counts = [conv.out_channels for conv in convs]
-    shifts = (bias - mean * scale).split(counts)
+    shifts = torch.split(bias - mean * scale, counts)
     found = []
-    for conv, factor, shift in zip(convs, scale.split(counts), shifts, strict=True):
+    for conv, factor, shift in zip(convs, torch.split(scale, counts), shifts, strict=True):
         if conv.bias is not None:
             shift = shift + conv.bias.float() * factor  # noqa: PLW2901
         folded = (conv.weight.float() * factor.view(-1, 1, 1, 1)).to(conv.weight.dtype)

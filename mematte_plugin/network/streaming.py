@@ -19,8 +19,6 @@ from .rows import Tick, idle, rows_in, sliding, strips, sum_dtype
 
 Norm = torch.nn.LayerNorm
 
-_LOGIT_BYTES = 8  # without a fused kernel: a logit and its softmax, both in float32
-
 
 def rows_of(chunking: Chunking, width: int) -> int | None:
     """Rows of a strip of a map that is `width` tokens wide; None for all."""
@@ -167,9 +165,10 @@ def attend_kept(
         for start, stop in strips(K, step, tick):
             heard = q[0, :, start:stop].transpose(0, 1).reshape(-1, n * d)
             if first == 0:
-                out.index_copy_(0, index[start:stop], F.linear(heard, columns, attn.proj.bias))
+                out[index[start:stop]] = F.linear(heard, columns, attn.proj.bias)
             else:
                 out.index_add_(0, index[start:stop], F.linear(heard, columns))
+        del qkv, q, k, v, heard  # before the next heads' are made
 
 
 def attention_split(
@@ -187,7 +186,7 @@ def attention_split(
     if chunking.fused:
         return heads, chunking.tokens or K
     room = chunking.attention - heads * of_head
-    return heads, max(16, min(K, room // (heads * K * _LOGIT_BYTES)))
+    return heads, max(16, min(K, room // (heads * K * (2 * itemsize + 4))))
 
 
 def add_dense(
@@ -221,14 +220,14 @@ def _attend_all(
     for top, bottom in strips(h, rows_of(chunking, w), tick):
         part = F.linear(norm(x[top:bottom]), weight[C:], bias[C:])
         kv[:, :, top:bottom] = part.view(-1, w, 2, heads, d).permute(2, 3, 0, 1, 4)
+        del part  # before the next one is made
     keys, values = kv.view(2, 1, heads, h * w, d)
-    size = x.element_size()
-    of_row = heads * w * h * w * (size if chunking.fused else size + _LOGIT_BYTES)
+    of_row = heads * w * h * w * x.element_size() * (1 if chunking.fused else 3)
     step = None if chunking.attention is None else max(1, chunking.attention // of_row)
     for top, bottom in strips(h, step, tick):
         q = F.linear(norm(x[top:bottom]), weight[:C], bias[:C])
         q = q.view(1, -1, heads, d).transpose(1, 2)
         position = attn.position_bias(q, (h, w), top)
         heard = F.scaled_dot_product_attention(q, keys, values, attn_mask=position)
-        del position  # before the next one is made
         out[top:bottom] = attn.proj(heard.transpose(1, 2).reshape(-1, w, C))
+        del position, heard  # before the next rows' are made
