@@ -17,7 +17,15 @@ from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .memory.backend import refuses_half, resolve_device
-from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
+from .memory.device import (
+    PeakMeter,
+    computing_threads,
+    cpu_count,
+    is_out_of_memory,
+    lost_card_is_named,
+    ran_out,
+    release,
+)
 from .memory.exhaustion import trim_memory
 from .memory.model import Job, weights
 from .memory.plan import RAN_OUT, Plan
@@ -117,11 +125,12 @@ class MattingPipeline:
     def _placed(self, network: MEMatte, dtype: str) -> MEMatte:
         """The network on the device, or on the CPU where there is no room and that is allowed."""
         try:
-            return _in_place(network, self.device, dtype)
+            with lost_card_is_named(self.device, "the weights"):
+                return _in_place(network, self.device, dtype)
         except Exception as error:
             if dtype != "float32" and refuses_half(error):
                 raise SettingError(f"{_refused(self.device, dtype)}; use dtype float32") from error
-            if not is_out_of_memory(error):
+            if not ran_out(error, self.device):
                 raise
         # Outside of the except, so that what was moved already is free again.
         release(self.device)
@@ -267,7 +276,8 @@ class MattingPipeline:
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
-        with own_state(self.device), PeakMeter(self.device) as meter:
+        named = lost_card_is_named(self.device, photo.name)
+        with named, own_state(self.device), PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown)
             kept = self._copy
             run = partial(self._run, photo=photo, trimap=trimap, decoder=decoder, progress=progress)
@@ -281,13 +291,13 @@ class MattingPipeline:
             if failed:  # outside of the except: the error's frames hold what is to be freed
                 request = self._in_float32(request, budget, failed)
                 found, plan = run(request, budget)
+            routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         alpha = found.alpha[0, 0].numpy()
         if own_alpha:
             cap_by_own_alpha(alpha, photo, trimap)
-        routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         del found
         if release_after:
-            release(self.device)
+            trim_memory()  # nothing here is held in cycles
         measured = meter.peak
         if measured is not None and self.device.type == "cpu":
             measured += request.held
@@ -318,6 +328,7 @@ class MattingPipeline:
             depth=photo.pixels.dtype.itemsize,
             unknown=unknown,
             max_tokens=max_tokens(retention, photo.size, config),
+            threads=computing_threads(),
         )
         return Request(
             job=job,
@@ -350,7 +361,7 @@ class MattingPipeline:
             if self.dtype != "float32":
                 self.network = _in_place(self._origin, self.device, "float32")
         except Exception as error:
-            if not isinstance(error, MEMatteError) and not is_out_of_memory(error):
+            if not isinstance(error, MEMatteError) and not ran_out(error, self.device):
                 raise
             why = f": {error}" if isinstance(error, MEMatteError) else ""
             raise MEMatteError(f"{failed}, and there is no memory for float32{why}") from error
@@ -376,7 +387,7 @@ class MattingPipeline:
             try:
                 return self._predict(plan, photo, trimap, decoder, stage), plan
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not ran_out(error, plan.device):
                     raise
                 reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
             # Outside of the except: the error's frames hold what is to be freed.
