@@ -40,8 +40,8 @@ BAND = (ALPHA > 0) & (ALPHA < 1)
 
 
 @pytest.fixture(scope="module")
-def whole() -> np.ndarray:
-    return estimate_foreground(IMAGE, ALPHA)
+def whole(device: str) -> np.ndarray:
+    return estimate_foreground(IMAGE, ALPHA, device=device)
 
 
 def test_the_old_background_is_gone_from_the_colours(whole: np.ndarray) -> None:
