@@ -212,9 +212,9 @@ def test_a_device_without_room_for_the_weights_is_named(monkeypatch: pytest.Monk
     def refuse(*_: Any) -> MEMatte:
         raise RuntimeError(NO_MEMORY)
 
-    monkeypatch.setattr(MEMatte, "to", refuse)
+    monkeypatch.setattr(MEMatte, "copied", refuse)
     with pytest.raises(SettingError, match="'cpu' has no room for the weights"):
-        MattingPipeline(random_network(), device="cpu")
+        MattingPipeline(random_network(), device="cpu", dtype="bfloat16")
 
 
 def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
