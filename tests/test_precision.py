@@ -64,6 +64,7 @@ def test_auto_goes_by_what_the_card_can_do(
 ) -> None:
     put_in(monkeypatch, name, capability)
     monkeypatch.setattr(planning, "resolve_device", torch.device)  # which computes there
+    monkeypatch.setattr(planning, "fused_on", lambda *_: True)  # which does, too
     assert halves("cuda:0") == (first, resort)
     assert plan_memory((512, 512), "small", "8GB", "cuda").dtype == (first or "float32")
     assert plan_memory((512, 512), "small", "8GB", "cuda", "bfloat16").dtype == "bfloat16"
