@@ -19,7 +19,7 @@ from .matte import Matte
 from .memory.backend import HALF, resolve_device
 from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
 from .memory.exhaustion import trim_memory
-from .memory.model import Job
+from .memory.model import LARGE, Job
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import Light, MEMatte, Prediction, Progress
@@ -34,8 +34,6 @@ from .weights.load import load_network
 DEFAULT_MODEL = "mematte-tiny"
 STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
-LARGE = 8192
-"""Tokens of a picture from which giving memory back after each block costs next to nothing."""
 TELL_SECONDS = 0.1
 """Between two reports of the same progress."""
 CAP_ROWS = 256
