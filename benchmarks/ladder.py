@@ -37,7 +37,7 @@ from .turns import ROOT, OutOfTime
 RESULTS = ROOT / "benchmarks" / "results"
 MODEL = "mematte-tiny"
 TIGHT, AROUND, LARGEST = (1.0, 1.2), (0.5, 2.0), 8e9
-"""Times the least budget that two thirds of the budgets are; and bytes that the others are at most."""
+"""Two thirds of the budgets, over the least possible one; and the most of the others, in bytes."""
 PIXELS = (200 * 200, 7680 * 4320)
 ASPECTS = (1 / 3, 3.0)
 UNKNOWN = (0.05, 0.4)

@@ -179,6 +179,8 @@ def test_more_of_anything_never_needs_less(config: NetworkConfig, backend: str) 
         "unknown": [0.0, 0.1, 0.5, 1.0],
         "max_tokens": [0, 16, 500, 5000, 10**6],
     }
+    if config.guidance == "flow":  # larger pictures get larger cells, and so may get fewer
+        del of_job["height"], of_job["width"]
     for name, values in of_job.items():
         rises(values, lambda value, name=name: peak(replace(job, **{name: value}), chunking))  # type: ignore[misc]
     of_chunking: dict[str, Sequence[Any]] = {
