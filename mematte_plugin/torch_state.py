@@ -2,8 +2,9 @@
 
 What a program sets in torch (autocast, default device, gradients) holds for the code that it calls,
 too, and would change an alpha without a word. It is set aside here for as long as we compute, in
-this thread only. The default dtype is one for all threads, so that it is not touched: everything
-here names its dtype.
+this thread only, but for how float32 is multiplied: that is one setting for all threads, see
+`arithmetic`. The default dtype is one for all threads, too, but is not touched: everything here
+names its dtype.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from .arithmetic import full_precision
 from .errors import SettingError
 
 
@@ -26,10 +28,12 @@ def own_state(device: torch.device | str = "cpu", *, inference: bool = True) -> 
     Raises SettingError in a process that was forked after its parent used the card.
     """
     _fork.check(device)
+    kinds = {"cpu", torch.device(device).type} - {"meta"}
     with ExitStack() as stack:
+        stack.enter_context(full_precision(kinds))
         stack.enter_context(torch.inference_mode(inference))
         stack.enter_context(torch.no_grad())
-        for kind in {"cpu", torch.device(device).type} - {"meta"}:
+        for kind in kinds:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":

@@ -43,6 +43,7 @@ def state() -> tuple[Any, ...]:
     return (
         *(torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()),
         *(torch.is_autocast_enabled("cpu"), torch.is_grad_enabled()),
+        torch.get_float32_matmul_precision(),
         *(torch.is_inference_mode_enabled(), torch.are_deterministic_algorithms_enabled()),
         *(np.geterr(), cv2.getNumThreads(), cv2.useOptimized()),
     )
@@ -62,6 +63,9 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "default device": lambda: setting(torch.set_default_device, "meta", None),
     "double": lambda: setting(torch.set_default_dtype, torch.float64, torch.float32),
     "half": lambda: setting(torch.set_default_dtype, torch.float16, torch.float32),
+    "products in bfloat16": lambda: setting(
+        torch.set_float32_matmul_precision, "medium", "highest"
+    ),
     "deterministic": lambda: setting(torch.use_deterministic_algorithms, True, False),
     "gradients": torch.enable_grad,
     "inference": torch.inference_mode,

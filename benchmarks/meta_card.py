@@ -1,0 +1,266 @@
+"""A card that is not there, with room for any picture: torch's meta device stands in for it.
+
+Nothing is computed on it, so the bytes, launches and round trips of 8K take seconds on a laptop.
+Whatever hangs on values that are not there (which tokens are kept, whether a solver has converged)
+is given an answer that fits the case. For exact values see tests/simulated_card.py.
+
+What libraries take besides (cuBLAS' and cuDNN's workspaces) is not seen here.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections import Counter
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+DEVICE = torch.device("meta")
+BLOCK = 512
+"""CUDA's allocator rounds up to a multiple of it, in bytes."""
+MATRIX_STEP = 8
+"""Fused kernels copy a mask whose rows are no multiple of it."""
+
+STAGES = {
+    ("inputs", "__init__"): "guidance",
+    ("encoder", "forward"): "embedding",
+    ("encoder", "_positions"): "embedding",
+    ("encoder", "<lambda>"): "embedding",
+    ("streaming", "add_windows"): "windows",
+    ("streaming", "attend_kept"): "attention",
+    ("streaming", "add_dense"): "attention",
+    ("streaming", "add_routed"): "ltrm",
+    ("streaming", "route"): "routing",
+    ("routing", "keep_decision"): "routing",
+    ("streaming", "add_mlp"): "mlp",
+    ("encoder", "narrow"): "residual",
+    ("encoder", "widen"): "residual",
+    ("encoder", "stream"): "residual",
+    ("pieces", "decode"): "decoder",
+    ("decoder", "decode_official"): "decoder",
+    ("multilevel", "foreground_colours"): "foreground",
+    ("recompose", "recompose"): "data",
+    ("_tensor", "backward"): "backward",
+    ("optimizer", "step"): "optimizer",
+}
+"""The stage of an operation: that of the innermost of these functions, (file, function)."""
+_IDLE = {"empty", "empty_strided", "detach", "alias", "_unsafe_view", "empty_like", "new_empty"}
+
+
+class MetaCard(TorchDispatchMode):
+    """While it is entered, counts what happens on the card.
+
+    Args:
+        loaded: what is there already and does not count, as a network's weights: a view of them
+            would look like something new.
+        kept: tokens that a router keeps.
+        unknown: share of unknown pixels.
+        fused: whether attention runs in a kernel that holds no logits; else in torch's math.
+    """
+
+    def __init__(
+        self, loaded: Iterable[Tensor], kept: int, unknown: float, *, fused: bool = True
+    ) -> None:
+        super().__init__()
+        self.kept = kept
+        self.unknown = unknown
+        self.now = 0
+        self.peak = 0
+        self.peaks: Counter[str] = Counter()
+        """Most bytes in each stage."""
+        self.operations = 0
+        """All of torch's, views too, on the CPU too."""
+        self.launches: Counter[str] = Counter()
+        """Kernels on the card, by stage."""
+        self.trips: Counter[str] = Counter()
+        """What waits for the card or goes between it and the host, by kind."""
+        self._held = {tensor.untyped_storage()._cdata: 0 for tensor in loaded}
+        self._attention = _Attention(fused=fused)
+
+    def __enter__(self) -> MetaCard:
+        self._attention.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *about: Any) -> None:
+        super().__exit__(*about)
+        self._attention.__exit__(*about)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        self.operations += 1
+        name: str = func._schema.name.removeprefix("aten::")
+        here = any(_on_card(leaf) for leaf in tree_leaves((args, kwargs)))
+        out = self._stand_in(name, args, kwargs) if here or name == "_to_copy" else None
+        if out is None:
+            out = func(*args, **kwargs)
+        stage = _stage()
+        made = [leaf for leaf in tree_leaves(out) if _on_card(leaf)]
+        if (made or here) and name not in _IDLE and not _is_view(func):
+            self.launches[stage] += 1
+        for tensor in made:
+            self._add(tensor)
+        self.peaks[stage] = max(self.peaks[stage], self.now)
+        return out
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._held:
+            return
+        self._held[key] = -(-storage.nbytes() // BLOCK) * BLOCK
+        self.now += self._held[key]
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._drop, key)
+
+    def _drop(self, key: int) -> None:
+        self.now -= self._held.pop(key, 0)
+
+    def _stand_in(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The outcome of what hangs on values or leaves the card; None where nothing does."""
+        first: Any = args[0] if args else None
+        if name in ("_to_copy", "copy_"):
+            return self._moved(name, args, kwargs)
+        if name == "_local_scalar_dense":
+            self.trips["item"] += 1
+            # A solver takes all of its iterations.
+            return "_solve" not in _callers() if first.dtype == torch.bool else 1
+        if name == "nonzero":
+            self.trips["nonzero"] += 1
+            shape = self._found(first), first.dim()
+            return torch.empty(shape, dtype=torch.int64, device=DEVICE)
+        if name == "index" and (masks := [i for i in args[1] if _is_mask(i)]):
+            self.trips["nonzero"] += 1
+            mask = masks[0]
+            return first.new_empty((self._found(mask), *first.shape[mask.dim() :]))
+        if name == "masked_select":
+            self.trips["nonzero"] += 1
+            return first.new_empty(self._found(args[1]))
+        return None
+
+    def _moved(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        if name == "copy_":
+            to, source = args[0].device.type, args[1]
+        else:
+            source = args[0]
+            given = kwargs.get("device")
+            to = source.device.type if given is None else torch.device(given).type
+        if to == source.device.type:
+            return None
+        self.trips["to the host" if to == "cpu" else "to the card"] += 1
+        if name == "copy_":
+            return args[0]
+        if to == "cpu":
+            return self._brought(source, kwargs.get("dtype") or source.dtype)
+        return None
+
+    def _found(self, mask: Tensor) -> int:
+        """How many are true."""
+        callers = _callers()
+        count = mask.numel()
+        if "without_itself" in callers:  # one in each row is not
+            return count - len(mask)
+        if "_matrices" in callers:  # at worst no neighbour of an unknown cell is known
+            return count
+        if "_numbers" in callers:
+            near = min(1.0, 1.5 * self.unknown + 1 / 16)
+            share = near if "_mixture" in callers else self.unknown
+            if "side" in callers:
+                share = max(0.0, near - self.unknown) / 2
+            return max(1, int(share * count))
+        return min(self.kept, count)
+
+    def _brought(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """On the host: zeros, but of a map of what is unknown, rows in the middle."""
+        out = torch.zeros(tensor.shape, dtype=dtype)
+        if dtype == torch.bool and out.dim() >= 2:
+            rows = out.shape[-2]
+            edge = int(rows * (1 - self.unknown) / 2)
+            out[..., edge : rows - edge, :] = True
+        return out
+
+
+class _Attention(TorchFunctionMode):
+    """Attention as a card's kernels do it."""
+
+    def __init__(self, *, fused: bool) -> None:
+        super().__init__()
+        self.fused = fused
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.scaled_dot_product_attention or not _on_card(args[0]):
+            return func(*args, **kwargs)
+        mask = kwargs.get("attn_mask")
+        if self.fused:
+            return _Fused.apply(*args[:3], mask)  # type: ignore[no-untyped-call]
+        return torch.ops.aten._scaled_dot_product_attention_math(
+            *args[:3], mask, scale=kwargs.get("scale")
+        )[0]
+
+
+class _Fused(torch.autograd.Function):
+    """Makes its output and a row's log-sum-exp, backward the three gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        aligned = mask
+        if mask is not None and mask.shape[-1] % MATRIX_STEP:
+            aligned = F.pad(mask, (0, -mask.shape[-1] % MATRIX_STEP))
+        out = torch.empty_like(q)
+        sums = q.new_empty(q.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(q, k, v, out, sums)
+        del aligned
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        q, k, v, _, _ = ctx.saved_tensors
+        return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v), None
+
+
+def _on_card(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.device.type == "meta"
+
+
+def _is_mask(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.bool
+
+
+def _is_view(func: Any) -> bool:
+    """Whether an operation's result is a view of what it was given."""
+    return any(
+        one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns
+    )
+
+
+def _frames() -> Any:
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _callers() -> set[str]:
+    return {frame.f_code.co_name for frame in _frames()}
+
+
+def _stage() -> str:
+    for frame in _frames():
+        code = frame.f_code
+        file = code.co_filename.rpartition("/")[2].removesuffix(".py")
+        found = STAGES.get((file, code.co_name))
+        if found is not None:
+            return found
+    return "other"
