@@ -42,8 +42,9 @@ GRID_CELLS, LEAST_CELL = 2**18, 2
 GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
 """A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
 an unknown one takes besides, a kd-tree among it."""
-LEFT_SHARE, LEFT_MOST = 0.8, 32 * MIB
-"""What the C library's heap keeps of that, and the network finds in pieces too small for it."""
+LEFT_SHARE, LEFT_MOST, LEFT_BESIDE = 0.8, 32 * MIB, 60 * MIB
+"""What the C library's heap keeps of that, which the network finds in pieces too small for it; in
+pictures below `LARGE`, the most of that and of the network's own heap together."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
@@ -124,8 +125,7 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     }
     if shared:
         left = min(int(LEFT_SHARE * _flow(job)), LEFT_MOST)
-        heap = {name: _heap(job, size) for name, size in network.items()}
-        found = {name: size + picture + max(heap[name], left) for name, size in network.items()}
+        found = {name: size + picture + _heap(job, size, left) for name, size in network.items()}
         found["decoder"] += alpha
         found["reading"] = fixed + photo + READING * job.pixels
         found["guidance"] = picture + fixed + _guidance(job)
@@ -299,13 +299,14 @@ def _guidance(job: Job) -> int:
     return nearest + max(CELL_BYTES * cells, POOLING, _flow(job))
 
 
-def _heap(job: Job, size: int) -> int:
-    """What a CPU's heap takes besides `size` bytes of tensors."""
+def _heap(job: Job, size: int, left: int) -> int:
+    """What a CPU's heap takes besides `size` bytes of tensors, where guidance left it so large."""
     if job.tokens < LARGE:
         of_channels = SMALL_HEAP_CHANNEL * job.config.embed_dim
-        return SMALL_HEAP + of_channels + int(SMALL_HEAP_SHARE * size)
+        heap = SMALL_HEAP + of_channels + int(SMALL_HEAP_SHARE * size)
+        return max(heap, min(heap + left, LEFT_BESIDE))
     share = HEAP_SHARE + HEAP_UNKNOWN_SHARE * job.unknown
-    return min(HEAP + int(share * size), HEAP_MOST)
+    return max(left, min(HEAP + int(share * size), HEAP_MOST))
 
 
 def _flow(job: Job) -> int:
