@@ -83,12 +83,13 @@ def serve() -> None:
         name = (case.variant, case.dtype)
         if name not in pipes:
             pipes.clear()
-            pipes[name] = _pipeline(case, job["device"])
+            pipes[name] = pipeline_for(case, job["device"])
         answers.write(json.dumps(asdict(_measured(case, pipes[name]))) + "\n")
         answers.flush()
 
 
-def _pipeline(case: Peak, device: str) -> Any:
+def pipeline_for(case: Peak, device: str) -> Any:
+    """A warm pipeline of a network that keeps exactly the share asked for."""
     from mematte_plugin import MattingPipeline
 
     from .methods import random_network, want_all
@@ -110,7 +111,7 @@ def _measured(case: Peak, pipe: Any) -> Peak:
 
     with tempfile.TemporaryDirectory() as folder:
         image, trimap = _files(case, Path(folder))
-        budget = _budget(case, pipe)
+        budget = budget_of(case, pipe)
         begin = time.perf_counter()
         try:
             with PeakMeter("cpu") as meter:
@@ -145,7 +146,8 @@ def _files(case: Peak, folder: Path) -> tuple[Path, Path]:
     return image, trimap
 
 
-def _budget(case: Peak, pipe: Any) -> int | None:
+def budget_of(case: Peak, pipe: Any) -> int | None:
+    """What a combination may take, in bytes; None: what is free."""
     from mematte_plugin.memory.model import Job
     from mematte_plugin.memory.plan import least_budget
 

@@ -80,6 +80,12 @@ class _Worker:
             return {"skipped": refusal}
         gc.collect()
         before = self._used()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(
+                self.device
+            )  # the process is ours: nothing is missed
         with PeakMeter(self.device) as meter:
             begin = time.perf_counter()
             outcome, seconds = self._timed()

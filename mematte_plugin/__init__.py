@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .batch import BatchOptions, run_batch
     from .compositing import composite
     from .crops import Crop
-    from .cutting import cut
+    from .cutting import cut, release_pipelines
     from .edges import Edge
     from .errors import (
         BudgetError,
@@ -90,6 +90,7 @@ _HOMES = {
     "normalise_trimap": ".trimap",
     "plan_memory": ".planning",
     "read_photo": ".images",
+    "release_pipelines": ".cutting",
     "routing_overlay": ".views",
     "run_batch": ".batch",
     "save_network": ".weights.save",
@@ -136,6 +137,7 @@ __all__ = [
     "normalise_trimap",
     "plan_memory",
     "read_photo",
+    "release_pipelines",
     "routing_overlay",
     "run_batch",
     "save_network",

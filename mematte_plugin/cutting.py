@@ -12,6 +12,7 @@ from .errors import InputError, SettingError
 from .images import Photo, read_photo, to_unit
 from .labels import Objects
 from .matte import Matte
+from .memory.exhaustion import release
 from .memory.units import parse_bytes
 from .network import Progress
 from .pipeline import DEFAULT_MODEL, Budget, MattingPipeline, already_known
@@ -22,6 +23,8 @@ from .weights.load import load_network
 
 READY = 2
 """Pipelines that are kept; of more, the one that was not used for longest goes."""
+
+Key = tuple[str, str, str]
 
 
 def cut(
@@ -122,27 +125,59 @@ def ready_pipeline(
     Raises WeightsError, SettingError and MEMatteError as `load_network` and `MattingPipeline` do.
     """
     key = (model, device, dtype)
-    with _loading:  # whoever wants the same one at the same time waits for it
-        found = _ready.pop(key, None)
+    with _lock:
+        loading = _loading.setdefault(key, Lock())
+    with loading:  # whoever wants the same one at the same time waits for it, and nobody else
+        found = _taken(key)
         if found is None:
-            while len(_ready) >= READY:  # before the next one takes memory, too
-                del _ready[next(iter(_ready))]
+            with _lock:
+                while len(_ready) >= READY:  # before the next one takes memory, too
+                    del _ready[next(iter(_ready))]
             network = load_network(model, progress=progress)
             found = MattingPipeline(network, device=device, dtype=dtype, model=model)
-        _ready[key] = found
+            with _lock:
+                _ready[key] = found
+                while len(_ready) > READY:  # another was loaded meanwhile
+                    del _ready[next(iter(_ready))]
     return found
 
 
-_ready: dict[tuple[str, str, str], MattingPipeline] = {}
+def release_pipelines() -> None:
+    """Let go of the pipelines that `cut` keeps ready, and give their memory back.
+
+    One that computes now, in another thread, goes when it has done so, and so does one that a
+    program still holds. The next `cut` loads its model again.
+    """
+    with _lock:
+        devices = {"cpu", *(str(pipe.device) for pipe in _ready.values())}
+        _ready.clear()
+    for device in devices:
+        release(device)
+
+
+def _taken(key: Key) -> MattingPipeline | None:
+    """The one that is ready; it is now the one that was used last."""
+    with _lock:
+        found = _ready.pop(key, None)
+        if found is not None:
+            _ready[key] = found
+        return found
+
+
+_ready: dict[Key, MattingPipeline] = {}
 """The one that was used last comes last."""
-_loading = Lock()
+_loading: dict[Key, Lock] = {}
+"""Held while one of these is loaded, which may take a download."""
+_lock = Lock()
+"""Held for moments, around both."""
 
 
-def _forget_the_parents_lock() -> None:
-    """In a forked process: the thread that may hold it is not there to give it back."""
-    global _loading  # noqa: PLW0603
-    _loading = Lock()
+def _forget_the_parents_locks() -> None:
+    """In a forked process: the threads that may hold them are not there to give them back."""
+    global _lock  # noqa: PLW0603
+    _lock = Lock()
+    _loading.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_the_parents_lock)
+    os.register_at_fork(after_in_child=_forget_the_parents_locks)

@@ -17,7 +17,15 @@ from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
 from .memory.backend import HALF, resolve_device
-from .memory.device import PeakMeter, cpu_count, is_out_of_memory, release
+from .memory.device import (
+    PeakMeter,
+    computing_threads,
+    cpu_count,
+    is_out_of_memory,
+    lost_card_is_named,
+    ran_out,
+    release,
+)
 from .memory.exhaustion import trim_memory
 from .memory.model import LARGE, Job
 from .memory.plan import RAN_OUT, Plan
@@ -103,10 +111,11 @@ class MattingPipeline:
 
     def _placed(self, network: MEMatte) -> MEMatte:
         try:
-            with own_state(self.device, inference=False):
+            named = lost_card_is_named(self.device, "the weights")
+            with named, own_state(self.device, inference=False):
                 return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not ran_out(error, self.device):
                 raise
         # Outside of the except, so that what was moved already is free again.
         release(self.device)
@@ -251,11 +260,13 @@ class MattingPipeline:
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
-        with own_state(self.device), PeakMeter(self.device) as meter:
+        named = lost_card_is_named(self.device, photo.name)
+        with named, own_state(self.device), PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown)
             found, plan = self._run(
                 request, budget, photo, trimap, decoder=decoder, progress=progress
             )
+            routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         alpha = found.alpha[0, 0].numpy()
         if not np.isfinite(alpha.min()):  # NaN if one is: no copy of the picture's size
             raise MEMatteError(
@@ -264,10 +275,9 @@ class MattingPipeline:
             )
         if own_alpha:
             cap_by_own_alpha(alpha, photo, trimap)
-        routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         del found
         if release_after:
-            release(self.device)
+            trim_memory()  # nothing here is held in cycles
         measured = meter.peak
         if measured is not None and self.device.type == "cpu":
             measured += request.held
@@ -296,6 +306,7 @@ class MattingPipeline:
             depth=photo.pixels.dtype.itemsize,
             unknown=unknown,
             max_tokens=max_tokens(retention, photo.size, config),
+            threads=computing_threads(),
         )
         return Request(
             job=job,
@@ -324,7 +335,7 @@ class MattingPipeline:
             try:
                 return self._predict(plan, photo, trimap, decoder, stage), plan
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not ran_out(error, plan.device):
                     raise
                 reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
             # Outside of the except: the error's frames hold what is to be freed.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, MEMatteError, SettingError
 from .memory.backend import HALF, fused_attention, resolve_device
-from .memory.device import Free, budget_from, cpu_count, free_memory
+from .memory.device import Free, budget_from, computing_threads, free_memory
 from .memory.model import UNKNOWN, Job, phases, weights
 from .memory.plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget, smaller_card
 from .memory.units import parse_bytes, show_bytes
@@ -122,7 +122,7 @@ def request_for(
         depth=depth,
         unknown=unknown,
         max_tokens=max_tokens,
-        threads=cpu_count(),
+        threads=computing_threads(),
     )
     return Request(
         job=job,

@@ -4,7 +4,9 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 
@@ -39,6 +41,44 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
 # How long an example takes is the machine's business.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+CARDS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+"""What decides which cards torch sees, in the processes that tests start, too."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the tests compute that take the `device` fixture."""
+    parser.addoption(
+        "--device", default="cpu", help="cpu (default), cuda, cuda:1, mps: where networks compute"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See to it that "auto" is the CPU, on every machine, unless another device is asked for."""
+    wanted: str = config.getoption("--device")
+    kind = wanted.partition(":")[0]
+    if kind == "cpu":
+        os.environ.update(dict.fromkeys(CARDS, "-1"))
+        if sys.platform == "darwin":
+            import torch
+
+            torch.backends.mps.is_available = lambda: False  # type: ignore[assignment]
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=wanted).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).strip().partition("\n")[0]
+        words = f"no {kind.upper()} device here"
+        raise pytest.UsageError(f"--device {wanted}: {words} ({why})") from None
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """The device that `--device` names."""
+    return str(request.config.getoption("--device"))
 
 
 def pytest_collection_finish() -> None:

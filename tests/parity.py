@@ -8,6 +8,13 @@ from PIL import Image
 
 ROOT = Path(__file__).with_name("reference")
 
+_TOLERANCES = {"mps": 1e-4}
+
+
+def tolerance(device: str) -> float:
+    """How far two ways of computing the same may lie apart in float32, by device."""
+    return _TOLERANCES.get(device.partition(":")[0], 1e-5)
+
 
 def read_pair(
     folder: str, name: str, unknown: float = 128 / 255
@@ -24,4 +31,4 @@ def read_pair(
 def difference(a: torch.Tensor, b: np.ndarray) -> float:
     """Largest absolute difference; shapes must agree."""
     assert tuple(a.shape) == b.shape
-    return float(np.abs(a.detach().numpy() - b).max())
+    return float(np.abs(a.detach().cpu().numpy() - b).max())

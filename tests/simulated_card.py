@@ -13,15 +13,19 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
 """Where tensors on the card say they are; torch knows no device that is not there but this."""
+_CPU = torch.device("cpu")
 _WAITING = {"_local_scalar_dense", "equal", "nonzero", "_linalg_check_errors", "masked_select"}
 """What has to wait for a device, since a number or a size is read from it."""
 _INDEXING = {"index", "index_put_", "index_put"}
 
 
 class Generator(torch.Generator):
-    """A generator on the card; numbers come from the global one in its place."""
+    """A generator on the card; its numbers are those of one on the CPU with the same seed."""
 
     device = DEVICE
+
+    def __new__(cls, device: torch.device = DEVICE) -> Generator:
+        return super().__new__(cls, torch.device("cpu"))
 
 
 class OnCard(Tensor):
@@ -44,6 +48,9 @@ class OnCard(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"OnCard({self.held!r})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # in a file there is no telling the two apart
+        return self.held.__reduce_ex__(protocol)
 
     @classmethod
     def __torch_dispatch__(
@@ -85,9 +92,13 @@ class Card(TorchDispatchMode):
         if kwargs.get("device") is not None:
             made_here = torch.device(kwargs["device"]) == DEVICE
             kwargs["device"] = torch.device("cpu")
+        if name == "to":  # in inference mode torch does not take it apart
+            for target in (value for value in args if isinstance(value, torch.device)):
+                made_here = target == DEVICE
+            args = tuple(_CPU if isinstance(value, torch.device) else value for value in args)
         if not (here or made_here):
             return func(*args, **kwargs)
-        if name == "_to_copy":
+        if name in {"_to_copy", "to"}:
             self.waits["cpu"] += here and not made_here
         elif name == "copy_":
             self.waits["cpu"] += not isinstance(args[0], OnCard)
@@ -107,15 +118,12 @@ class Card(TorchDispatchMode):
 
 
 class _Numbers(TorchFunctionMode):
-    """Brings to the card what is made there of Python's numbers, which torch would forget, and
-    draws its random ones."""
+    """Brings to the card what is made there of Python's numbers, which torch would forget."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if isinstance(kwargs.get("generator"), Generator):
-            del kwargs["generator"]
         if func is torch.tensor and kwargs.get("device") is not None:
             return torch.tensor(*args, **{**kwargs, "device": "cpu"}).to(kwargs["device"])
         if func is Tensor.new_tensor and isinstance(args[0], OnCard):

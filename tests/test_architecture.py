@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "display": set(),
     "network": {"errors"},
     "weights": {"errors", "network", "torch_state", "waiting"},
-    "memory": {"display", "errors", "network", "torch_state"},
+    "memory": {"display", "errors", "network", "notes", "torch_state"},
     **{name: PICTURES | {"errors"} for name in PICTURES},
     "photo": PICTURES | {"display", "errors"},
     "images": PICTURES | {"display", "errors"},
@@ -83,8 +83,8 @@ LAYERS: dict[str, set[str]] = {
     | {"edges", "labels"},
     "evaluation": PICTURES
     | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
-    "training": {"errors", "network", "weights", "evaluation", "bands", "writing"}
-    | {"foreground", "images"},  # to import people's pictures
+    "training": {"errors", "memory", "network", "planning", "weights", "evaluation", "bands"}
+    | {"writing", "foreground", "images"},  # to import people's pictures
 }
 
 

@@ -5,24 +5,32 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.card import BUDGETS, measure_items
+from benchmarks.card_parity import WAYS, fixtures_gap
+from benchmarks.card_parts import Item
+from benchmarks.card_report import as_markdown, verdicts
 from benchmarks.compare import compare
 from benchmarks.methods import Context, build, cap_of
 from benchmarks.names import CPU_METHODS, CUDA_METHODS, Method, parse_method
 from benchmarks.retention import retention
 from benchmarks.scenes import make_scene
+from benchmarks.store import open_store
 from benchmarks.worker import attention_bytes
 from mematte_plugin import InputError, SettingError
 
 from .evaluation.photographs import photographs
 from .patience import PATIENCE
+from .simulated_card import DEVICE, Card
 
 ROOT = Path(__file__).parent.parent
 OURS = "ours:tiny:fp32:0.25"
@@ -211,3 +219,72 @@ def test_the_retention_curve_is_written_and_goes_on(tmp_path: Path) -> None:
     assert "| 0.5 | 50.0% |" in table
     retention(folder, **options)
     assert json.loads(out.read_text())["results"] == points
+
+
+# ---- the hour with a card ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_hour_with_a_card_is_rehearsed_on_the_cpu_and_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "card.json"
+
+    def rehearse(parts: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "benchmarks.card", "--device", "cpu", "--quick"]
+        command += ["--parts", parts, "--out", str(out)]
+        environment = {k: v for k, v in os.environ.items() if k != "COMFYUI_PATH"}
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        results = json.loads(out.read_text())["results"]
+        return {f"{one['part']}, {one['name']}": one for one in results}
+
+    first = rehearse("parity,comfyui")
+    assert first["parity, float32 whole"]["values"]["largest"] < 1e-5
+    assert first["comfyui, --novram"]["skipped"] == "not run: COMFYUI_PATH is not set"
+    every = rehearse(",".join(BUDGETS))
+    assert {one["part"] for one in every.values()} == set(BUDGETS)
+    assert not [one for one in every.values() if one["failed"]]
+    parity = {name: one for name, one in first.items() if one["part"] == "parity"}
+    assert parity.items() <= every.items(), "what is there is not measured again"
+    report = out.with_suffix(".md").read_text()
+    assert "| float32 against the official code | pass |" in report
+    assert "not run: COMFYUI_PATH is not set" in report
+
+
+def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "card.json", Item, {}, {})
+    wrong = Item("memory", "wrong", {"variant": "huge", "width": 64, "height": 64})
+    measure_items([wrong, Item("memory", "context")], "cpu", store, time.monotonic() + PATIENCE)
+    assert "TypeError" in store.results["memory", "wrong"].failed
+    assert store.results["memory", "context"].values
+    assert [one.about for one in verdicts(store) if one.wrong] == ["memory, runs to its end"]
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"largest": 5e-6, "mean": 1e-7, "changed": 0, "decisions": 9}, False),
+        ({"largest": 5e-5, "mean": 1e-7, "changed": 0, "decisions": 9}, True),
+        ({"largest": 5e-6, "mean": 1e-7, "changed": 1, "decisions": 9}, True),
+        ({"largest": None, "mean": 1e-7, "changed": 0, "decisions": 9}, True),
+    ],
+)
+def test_an_alpha_that_is_not_the_official_one_is_wrong(
+    values: dict[str, Any], wrong: bool, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path / "card.json", Item, {"device": "a card"}, {})
+    spec = {"precision": "float32", "way": "whole"}
+    store.put(Item("parity", "float32 whole", spec, values, (1.0,)))
+    assert any(one.wrong for one in verdicts(store)) == wrong
+    assert ("**fail**" in as_markdown(store)) == wrong
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_parity_of_a_card_mixes_no_devices(way: str) -> None:
+    with Card():
+        gap = fixtures_gap(DEVICE, "float32", way, quick=True)
+    assert gap.finite
+    assert gap.largest < 1e-5
+    assert gap.decisions > 0
+    assert gap.changed == 0

@@ -18,6 +18,7 @@ from mematte_plugin.images import read_photo
 from mematte_plugin.planning import plan_memory
 
 from .patience import PATIENCE
+from .simulated_card import DEVICE, Card
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,8 +40,8 @@ BAND = (ALPHA > 0) & (ALPHA < 1)
 
 
 @pytest.fixture(scope="module")
-def whole() -> np.ndarray:
-    return estimate_foreground(IMAGE, ALPHA)
+def whole(device: str) -> np.ndarray:
+    return estimate_foreground(IMAGE, ALPHA, device=device)
 
 
 def test_the_old_background_is_gone_from_the_colours(whole: np.ndarray) -> None:
@@ -321,6 +322,34 @@ def test_a_device_that_fails_is_replaced_by_the_cpu(monkeypatch: pytest.MonkeyPa
     image, alpha = IMAGE[::8, ::8], ALPHA[::8, ::8]
     found = estimate_foreground(image, alpha, device="meta")
     np.testing.assert_array_equal(found, estimate_foreground(image, alpha))
+
+
+def test_on_a_card_the_colours_are_those_of_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, alpha = IMAGE[::6, ::6], ALPHA[::6, ::6]
+    tiles = {"whole_pixels": 0, "tile": 128, "overlap": 32}
+    expected = estimate_foreground(image, alpha, **tiles)
+    computed = []
+    estimated = foreground._estimated
+    monkeypatch.setattr(
+        foreground, "_estimated", lambda *given: computed.append(given[2]) or estimated(*given)
+    )
+    with Card() as card:
+        found = estimate_foreground(image, alpha, device=DEVICE, **tiles)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert set(computed) == {"meta"}
+    assert not caplog.records  # nor had the CPU to help
+    # A tile's colours come down once; before, its range and whether there are sure colours.
+    assert card.waits["cpu"] == len(computed)
+    assert card.waits.total() <= 5 * len(computed) + 1  # and one to try the device
+
+
+def test_a_default_device_of_the_host_program_is_not_used() -> None:
+    image, alpha = IMAGE[::8, ::8], ALPHA[::8, ::8]
+    expected = estimate_foreground(image, alpha)
+    with torch.device("meta"):
+        np.testing.assert_array_equal(estimate_foreground(image, alpha), expected)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -25,13 +25,14 @@ from mematte_plugin import (
 )
 from mematte_plugin.weights.save import save_network
 from tests.networks import random_input, random_network
+from tests.parity import tolerance
 
 HEIGHT, WIDTH = 70, 101
 
 
 @pytest.fixture(scope="module")
-def pipe() -> MattingPipeline:
-    return MattingPipeline(random_network(), device="cpu")
+def pipe(device: str) -> MattingPipeline:
+    return MattingPipeline(random_network(), device=device, dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_every_kind_of_input_gives_the_same_matte(
-    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], tmp_path: Path
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], tmp_path: Path, device: str
 ) -> None:
     image, trimap = pair
     Image.fromarray(image).save(tmp_path / "photo.png")
@@ -65,7 +66,7 @@ def test_every_kind_of_input_gives_the_same_matte(
         (unit.permute(2, 0, 1), three),
         ((tmp_path / "photo.png").read_bytes(), trimap),
     ]:
-        assert np.abs(pipe(photo, guide).alpha - expected).max() < 1e-5
+        assert np.abs(pipe(photo, guide).alpha - expected).max() < tolerance(device)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

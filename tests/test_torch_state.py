@@ -188,7 +188,7 @@ from mematte_plugin import cut, cutting
 from mematte_plugin.memory import meter
 held, done = threading.Event(), threading.Event()
 def hold():
-    with cutting._loading, meter._lock:
+    with cutting._lock, meter._lock:
         held.set(); done.wait()
 threading.Thread(target=hold).start()
 held.wait()

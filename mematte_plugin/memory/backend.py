@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
+from ..notes import warn_user
 
 if TYPE_CHECKING:
     import torch
@@ -17,23 +19,69 @@ HALF = {"cuda": "float16", "mps": "float16", "cpu": "bfloat16"}
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device asked for; "auto" is CUDA, else Apple's MPS, else the CPU.
 
+    With "auto" a card that does not compute (too old for this torch, full, lost) is passed over
+    with a warning.
+
     Raises SettingError for one that is unknown, absent, or does not compute.
     """
     import torch
 
     if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        for kind, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
+            if backend.is_available():
+                try:
+                    return _computing(kind)
+                except _REFUSALS as error:
+                    warn_user(f"{kind} does not compute ({_first_line(error)}); the CPU is used")
+        return torch.device("cpu")
     try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen).item()  # computing there is what counts
-    except (RuntimeError, AssertionError, ImportError, TypeError, NotImplementedError) as error:
-        why = str(error).strip().partition("\n")[0]
+        return _computing(device)
+    except _REFUSALS as error:
         raise SettingError(
-            f"device {str(device)!r} is not available here ({why}); use auto or cpu"
+            f"device {str(device)!r} is not available here ({_first_line(error)}); "
+            f"{_instead(str(device))}"
         ) from error
+
+
+_REFUSALS = (RuntimeError, AssertionError, ImportError, TypeError, NotImplementedError)
+"""What torch raises for a device that is not there, or that it was not built for."""
+
+
+def _computing(device: str | torch.device) -> torch.device:
+    import torch
+
+    chosen = torch.device(device)
+    # Computing there is what counts: a torch may be built without kernels for an old card.
+    (torch.zeros(1, device=chosen) + 1).item()
     return chosen
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+ELSEWHERE_CALLED = {
+    **dict.fromkeys(("gpu", "nvidia", "geforce", "rtx"), "torch calls them cuda"),
+    **dict.fromkeys(("rocm", "hip", "amd", "radeon"), "torch calls AMD's cards cuda, too"),
+    **dict.fromkeys(("metal", "apple"), "torch calls Apple's mps"),
+    **dict.fromkeys(("intel", "arc"), "torch calls Intel's xpu"),
+    **dict.fromkeys(("dml", "directml", "opencl", "vulkan", "zluda"), "nothing here runs on them"),
+}
+"""Names of cards that torch does not know, and what to know about them."""
+
+
+def _instead(device: str) -> str:
+    """What to use in the place of a device that is not there."""
+    import torch
+
+    there = ["auto"]
+    if torch.cuda.is_available():
+        there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    kind = "".join(takewhile(str.isalpha, device.strip().lower()))
+    about = f"{ELSEWHERE_CALLED[kind]}; " if kind in ELSEWHERE_CALLED else ""
+    return f"{about}use {', '.join(there)} or cpu"
 
 
 @lru_cache

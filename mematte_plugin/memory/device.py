@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError
-from .exhaustion import is_out_of_memory, release
-from .limits import MIB, Limit, cpu_quota, memory_limits, reserve
+from ..errors import MEMatteError, SettingError
+from .exhaustion import is_lost, is_out_of_memory, may_be_out_of_memory, release
+from .limits import MIB, Limit, cpu_quota, less_headroom, memory_limits, reserve
 from .meter import PeakMeter, run_has_ended
 
 if TYPE_CHECKING:
@@ -22,11 +24,18 @@ __all__ = [
     "PeakMeter",
     "budget_for",
     "budget_from",
+    "computing_threads",
     "cpu_count",
     "free_memory",
     "is_out_of_memory",
+    "lost_card_is_named",
+    "ran_out",
     "release",
 ]
+
+SCARCE, SCARCE_SHARE = 512 * MIB, 0.1
+"""Where less than this, or less than this share of a card, is free, memory is what cuDNN and cuBLAS
+have not found."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +55,12 @@ class Free:
 def free_memory(device: torch.device | str) -> Free:
     """What this process may still allocate on a device now, all limits considered.
 
-    CUDA (and ROCm): free on the card, plus what torch has reserved but does not use, within the
-    share that `torch.cuda.set_per_process_memory_fraction` leaves. MPS: what Metal recommends,
-    less what torch holds, and not more than the RAM that is free. CPU: the RAM that is available
-    (without swapping), within the limits of control groups, `ulimit -v` and `ulimit -d`, and
-    strict overcommit; under the limits on address space less what a run maps without using it.
+    CUDA (and ROCm): free on the card, plus what torch has reserved but does not use, less fragments
+    (the environment variable PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True makes them few),
+    within the share that `torch.cuda.set_per_process_memory_fraction` leaves. MPS: what Metal
+    recommends, less what torch holds, and not more than the RAM that is free. CPU: the RAM that is
+    available (without swapping), within the limits of control groups, `ulimit -v` and `ulimit -d`,
+    and strict overcommit; under the limits on address space less what a run maps without using it.
 
     Raises SettingError for a device that is unknown or does not answer.
     """
@@ -82,8 +92,58 @@ def budget_for(free: int) -> int:
     15% and 256 MiB stay for what cannot be foreseen: other programs, fragmentation, workspaces of
     libraries. Windows pages instead of failing, and slows down long before: 20% and 600 MiB.
     """
-    share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
-    return max(0, int(share * free) - margin)
+    return less_headroom(free)
+
+
+def ran_out(error: BaseException, device: torch.device | str) -> bool:
+    """Whether an error that was raised while computing on a device means that its memory has run
+    out; to be asked while what was computed is still held.
+
+    cuDNN and cuBLAS say the same for a workspace that does not fit and for a card without an
+    engine. That counts only where next to nothing is free.
+    """
+    if is_out_of_memory(error):
+        return True
+    if not str(device).startswith("cuda") or not may_be_out_of_memory(error):
+        return False
+    try:
+        found = free_memory(device)
+    except SettingError:  # it does not answer
+        return False
+    return found.free < max(SCARCE, SCARCE_SHARE * found.total)
+
+
+@contextmanager
+def lost_card_is_named(device: torch.device | str, what: str) -> Iterator[None]:
+    """Within it the error of a card that stops working becomes a MEMatteError with a remedy.
+
+    what: what was computed or moved, with which the message begins.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        why = str(error).strip().partition("\n")[0]
+        raise MEMatteError(
+            f"{what}: device {str(device)!r} has stopped working ({why}), and this process cannot "
+            "use it any more; start the program again, and if it happens again, update the "
+            "card's driver or use device cpu"
+        ) from error
+
+
+def computing_threads() -> int:
+    """Threads that compute on a CPU here: torch's, but no more than there are cores.
+
+    Before torch is loaded, what it will begin with: OMP_NUM_THREADS, else the physical cores.
+    """
+    if "torch" in sys.modules:
+        return min(int(sys.modules["torch"].get_num_threads()), cpu_count())
+    import psutil
+
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    own = int(given) if given.isdecimal() else psutil.cpu_count(logical=False)
+    return min(cpu_count(), own or cpu_count())
 
 
 def cpu_count() -> int:
@@ -114,8 +174,7 @@ def _ram(root: Path = Path("/")) -> Limit:
     import psutil
 
     ram = psutil.virtual_memory()
-    threads = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else cpu_count()
-    reserved = reserve(threads, settled=run_has_ended())
+    reserved = reserve(computing_threads(), settled=run_has_ended())
     limits = [
         Limit(free=ram.available, total=ram.total, name="RAM"),
         *memory_limits(reserved, root),
@@ -138,16 +197,23 @@ def _cuda(device: str) -> Limit:
         total=total,
         reserved=stats.get("reserved_bytes.all.current", 0),
         active=stats.get("active_bytes.all.current", 0),
+        split=stats.get("inactive_split_bytes.all.current", 0),
         share=1.0 if fraction is None else fraction(index),
     )
 
 
-def _cuda_limit(*, free: int, total: int, reserved: int, active: int, share: float) -> Limit:
-    """From what the driver and torch's allocator say; `active` also counts what streams hold."""
+def _cuda_limit(
+    *, free: int, total: int, reserved: int, active: int, share: float, split: int = 0
+) -> Limit:
+    """From what the driver and torch's allocator say; `active` also counts what streams hold.
+
+    split: what is unused beside something used in one segment. It can neither be given back nor be
+    joined, so that a large tensor finds no room there, and does not count as free.
+    """
     allowed = int(share * total)
-    card = Limit(free=max(0, free + reserved - active), total=total, name="CUDA")
+    card = Limit(free=max(0, free + reserved - active - split), total=total, name="CUDA")
     own = Limit(
-        free=max(0, allowed - active),
+        free=max(0, allowed - active - split),
         total=allowed,
         name=f"CUDA memory fraction of this process ({share:.3g})",
     )

@@ -1,4 +1,4 @@
-"""Running out of memory: how libraries say so, and giving back what is held."""
+"""Running out of memory: how libraries say so, and giving back what is held. And losing a card."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _PHRASES = re.compile(
             r"^std::bad_alloc\b",
             r"^Invalid buffer size: [\d.]+ \w?i?B",  # MPS: one array beyond what Metal can hold
             r"\bThere is not enough GPU video memory available\b",  # DirectML
+            r"\bUR_RESULT_ERROR_OUT_OF_(DEVICE|HOST)_MEMORY\b",  # XPU
             r"\bAvailable memory of \S+ is smaller than requested\b",  # ONNX Runtime
         )
     ),
@@ -35,6 +36,28 @@ oneDNN's "could not create a primitive" is not among them: it does not say why, 
 short when a process first used oneDNN, it says so for good (seen with 3.12), so that a second
 attempt with less would be in vain.
 """
+
+_VAGUE = re.compile(
+    r"\b(GET|FIND) was unable to find an engine to execute this computation\b"
+    r"|\bC(UBLAS|UDNN|USOLVER|USPARSE)_STATUS_NOT_INITIALIZED\b"
+    r"|\bCUDNN_STATUS_INTERNAL_ERROR\b"
+)
+"""What cuDNN and cuBLAS say where there was no memory for a workspace or a handle, and also where
+an engine or a library is missing (pytorch#108645)."""
+
+_LOST = re.compile(
+    r"\b(CUDA|CUDA driver|HIP) error: ("
+    r"(an )?illegal (memory access|instruction)|unspecified launch failure|misaligned address"
+    r"|the launch timed out|device-side assert|hardware stack error|invalid program counter"
+    r"|operation not supported on global/shared address space"
+    r"|uncorrectable (ECC|NVLink) error|unknown error|driver shutting down"
+    r"|no (CUDA-capable|ROCm-capable) device is detected"
+    r"|(CUDA|ROCm)-capable device\(s\) is/are busy or unavailable)"
+    r"|\bUR_RESULT_ERROR_(DEVICE_LOST|OUT_OF_RESOURCES)\b"  # XPU; it recovers from neither
+    r"|\bGPU is lost\b"  # NVML
+    r"|\bThe GPU device instance has been suspended\b"  # DirectML
+)
+"""What is said once a card has stopped working for this process."""
 
 _OPENCV_NO_MEMORY = -4
 _WINDOWS_NO_PAGING_FILE = 1455
@@ -59,6 +82,21 @@ def is_out_of_memory(error: BaseException) -> bool:
         seen.append(now)
         now = now.__cause__
     return False
+
+
+def may_be_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is one that cuDNN and cuBLAS raise where memory has run out, but also for
+    other reasons, so that it depends on how much is free."""
+    return isinstance(error, RuntimeError) and bool(_VAGUE.search(str(error)))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that a card has stopped working for this process.
+
+    After such an error whatever else is asked of the card fails, too, and what was on it cannot be
+    read any more.
+    """
+    return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
 def _says_so(error: Exception) -> bool:

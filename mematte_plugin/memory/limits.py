@@ -7,6 +7,7 @@ hides it) sets no limit.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,12 @@ class Reserve:
 
     space: int
     writable: int
+
+
+def less_headroom(free: int) -> int:
+    """What is left of free bytes once some stay for what cannot be foreseen; see `budget_for`."""
+    share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
+    return max(0, int(share * free) - margin)
 
 
 def reserve(threads: int, *, settled: bool) -> Reserve:

@@ -30,6 +30,9 @@ class _Counter:
     reset: Callable[[], None] = lambda: None
     look: Callable[[], int] | None = None
     """A cheaper `now`, for sampling."""
+    ours: bool = True
+    """Whether `high` may be reset. Elsewhere it tells the peak of a run where it has changed
+    meanwhile; a run that stays below an earlier peak has to be sampled."""
 
 
 _lock = threading.RLock()
@@ -59,18 +62,21 @@ class PeakMeter:
     On the CPU that is memory in RAM (resident set) of the whole process, with what the C library
     kept from earlier returned first; Linux keeps the peak, elsewhere it is sampled every 2 ms,
     and shorter peaks are missed. On CUDA it is what torch's allocator hands out on that device,
-    without the context and the libraries' own; on MPS the same, sampled.
+    without the context and the libraries' own. The peak that torch keeps there is the program's
+    and is not reset: a run that stays below it is sampled. After
+    `torch.cuda.reset_peak_memory_stats`, called before the run, nothing is missed. On MPS the same,
+    sampled.
 
     Meters count what the process does, not what a thread does: one inside another, or in another
     thread, measures right, and so counts what the others' runs use while it is open. Programs that
-    reset `torch.cuda.reset_peak_memory_stats` or /proc/self/clear_refs meanwhile take away what
-    was before. Opening one resets both.
+    reset `torch.cuda.reset_peak_memory_stats` or write /proc/self/clear_refs meanwhile take away
+    what was before. Opening one on the CPU writes the latter.
     """
 
     def __init__(self, device: torch.device | str) -> None:
         self.device = str(device)
         self._start: int | None = None
-        self._top = 0
+        self._top = self._before = 0
         self._counter: _Counter | None = None
         self._closed = threading.Event()
 
@@ -88,8 +94,10 @@ class PeakMeter:
                 trim_memory()
             self._counter = _resettable(self._counter)
             self._start = self._top = self._counter.now()
+            if self._counter.high is not None and not self._counter.ours:
+                self._before = self._counter.high()
             _open.append(self)
-        if self._counter.high is None:
+        if self._counter.high is None or not self._counter.ours:
             self._closed = threading.Event()
             threading.Thread(target=self._sample, args=(self._closed,), daemon=True).start()
         return self
@@ -118,8 +126,17 @@ class PeakMeter:
             return None if self._start is None else max(0, self._top - self._start)
 
     def _look(self) -> None:
-        if self._counter is not None:
-            self._top = max(self._top, (self._counter.high or self._counter.now)())
+        counter = self._counter
+        if counter is None:
+            return
+        if counter.high is None:
+            self._top = max(self._top, counter.now())
+            return
+        high = counter.high()
+        if counter.ours or high != self._before:  # lower: somebody has reset it in between
+            self._top = max(self._top, high)
+        if not counter.ours:
+            self._top, self._before = max(self._top, counter.now()), high
 
     def _sample(self, closed: threading.Event) -> None:
         while not closed.wait(SAMPLING_SECONDS):
@@ -140,7 +157,7 @@ def _resettable(counter: _Counter) -> _Counter:
     except OSError:  # a container may not let it be written
         return _Counter(now=counter.look or counter.now)
     # Sandboxes accept the write and do nothing.
-    if counter.high is not None and counter.high() > counter.now() + 16 * MIB:
+    if counter.ours and counter.high is not None and counter.high() > counter.now() + 16 * MIB:
         return _Counter(now=counter.look or counter.now)
     return counter
 
@@ -168,11 +185,11 @@ def _write(path: Path, text: str) -> None:
 def _cuda_counter(device: str) -> _Counter:
     import torch
 
-    torch.cuda.current_device()  # resetting needs torch to be ready
+    torch.cuda.current_device()  # makes torch ready
     return _Counter(
         now=lambda: torch.cuda.memory_allocated(device),
         high=lambda: torch.cuda.max_memory_allocated(device),
-        reset=lambda: torch.cuda.reset_peak_memory_stats(device),
+        ours=False,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..display import as_html
 from ..errors import BudgetError
 from ..network.config import Chunking
+from .limits import less_headroom
 from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
@@ -276,7 +277,7 @@ def smaller_card(
 
 def room_on_card(total: int, weights: int) -> int:
     """Bytes that a run may plan with on an otherwise empty card of `total` bytes."""
-    return max(0, int(0.85 * (total - CONTEXT - weights)) - 256 * 2**20)
+    return less_headroom(total - CONTEXT - weights)
 
 
 def _most(job: Job, chunking: Chunking) -> int:

@@ -237,14 +237,15 @@ class Feed:
 
     def batch(self, step: int, stop: Callable[[], bool] = lambda: False) -> Batch | None:
         """The batch of a step; steps have to be asked for in order. None where `stop`, which is
-        asked while the pool fills, says so."""
+        asked while the pool fills at a beginning (see `begins_at`), says so."""
         number, first = self.recipe.stage_at(step)
-        if number != self._stage:
+        begins = self.begins_at(step)
+        if begins:
             self._open(number, step - first)
         assert self._pool is not None
         assert self._supply is not None
         while self._made < self._begin + step - first + 1:
-            if stop():
+            if begins and stop():
                 return None
             self._add()
         stage = self.recipe.stages[number]
@@ -255,6 +256,10 @@ class Feed:
             return Batch(*repeat(self._pool, count, self._config, generator))
         made = recompose(self._pool, count, stage.crop, generator)
         return Batch(network_input(self.recipe, step, made.image, made.trimap), made.alpha)
+
+    def begins_at(self, step: int) -> bool:
+        """Whether a pool has to be filled first: at the first step asked for, and of each stage."""
+        return self.recipe.stage_at(step)[0] != self._stage
 
     def _open(self, number: int, step: int) -> None:
         """Begin the pool that step `step` of stage `number` draws from."""

@@ -96,10 +96,25 @@ def accelerator(device: str, precision: str) -> Any:
     if device == "cuda" and not torch.cuda.is_available():
         raise SettingError("device cuda: torch sees no CUDA device here; use cpu")
     cuda = device != "cpu" and torch.cuda.is_available()
-    chosen = precision if precision != "auto" else "bf16" if cuda else "no"
-    if chosen == "fp16" and not cuda:
-        raise SettingError("precision fp16: needs a CUDA device; use no, or bf16")
+    chosen = mixed_precision(precision, cuda=cuda)
     try:
-        return Accelerator(mixed_precision=chosen, cpu=device == "cpu")
+        return Accelerator(mixed_precision=chosen, cpu=not cuda)
     except ValueError as error:
         raise SettingError(f"precision {chosen}: {error}; use no") from error
+
+
+def mixed_precision(precision: str, *, cuda: bool) -> str:
+    """accelerate's name of the precision to train in: "auto" is bf16 on CUDA cards that compute in
+    it, "no" elsewhere.
+
+    Raises SettingError for one that the device lacks.
+    """
+    if precision == "fp16" and not cuda:
+        raise SettingError("precision fp16: needs a CUDA device; use no, or bf16")
+    # Older cards only emulate it, slower than float32.
+    able = not cuda or torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and not able:
+        raise SettingError("precision bf16: this card does not compute in it; use fp16, or no")
+    if precision == "auto":
+        return "bf16" if cuda and able else "no"
+    return precision

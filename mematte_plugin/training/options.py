@@ -46,7 +46,10 @@ RUN = {
     ),
     "device": Option(str, "auto", "auto, cpu or cuda."),
     "precision": Option(
-        str, None, "no, bf16 or fp16; auto is bf16 on CUDA. Default: the recipe's."
+        str,
+        None,
+        "no, bf16 or fp16; auto is bf16 on CUDA cards that have it, else no."
+        " Default: the recipe's.",
     ),
     "teacher": Option(
         str,

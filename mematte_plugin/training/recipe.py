@@ -97,7 +97,7 @@ class Recipe:
     init_backbone: str | None = None
     """A plain ViT to start the encoder from: a file, or a Hub id."""
     precision: str = "auto"
-    """"no", "bf16" or "fp16"; "auto" is bf16 on CUDA and "no" elsewhere."""
+    """"no", "bf16" or "fp16"; "auto" is bf16 on CUDA cards that have it, "no" elsewhere."""
     seed: int = 0
     """Seeds the initial weights, every crop and every decision."""
     notes: str = field(default="")

@@ -85,11 +85,13 @@ def repeat(
         planes = torch.where(chosen, turn(planes), planes)
     names = input_channels(config)
     colours = [names.index(name) for name in names if name.endswith("red")]
+    own = torch.arange(3, device=pool.device)
     for number in range(count):
         order = torch.randperm(3, generator=generator, device=pool.device)
-        if torch.rand((), generator=generator, device=pool.device) < _RECOLOURED:
-            for first in colours:
-                planes[number, first : first + 3] = planes[number, first + order]
+        chosen = torch.rand((), generator=generator, device=pool.device) < _RECOLOURED
+        order = torch.where(chosen, order, own)  # an `if` would wait for the device
+        for first in colours:
+            planes[number, first : first + 3] = planes[number, first + order]
     return unpacked(planes, config)
 
 

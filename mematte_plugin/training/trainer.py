@@ -10,7 +10,8 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import MEMatteError, SettingError
+from ..memory.exhaustion import is_out_of_memory
 from ..network import MEMatte, NetworkConfig
 from ..network.inputs import NetworkInput
 from ..network.mematte import TrainingOutput
@@ -100,9 +102,11 @@ class Trainer:
         self.network = MEMatte(NetworkConfig.from_dict(recipe.network)).initialise()
         if state is None:
             self._start()
-        self.network.to(self.device).train()
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.teacher = self._teacher()
+        self.step = 0
+        with self._enough_memory():
+            self.network.to(self.device).train()
+            self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+            self.teacher = self._teacher()
         optimizer = torch.optim.AdamW(
             parameter_groups(self.network, recipe),
             lr=recipe.lr,
@@ -111,7 +115,6 @@ class Trainer:
         )
         self.learner, self.optimizer = self.accelerator.prepare(Learner(self.network), optimizer)
         self.routers, self.others = router_parameters(self.network)
-        self.step = 0
         if state is not None:
             self._resume(state)
         self._saved_step = self.step
@@ -133,7 +136,7 @@ class Trainer:
             should_stop: asked after every step; on true the run saves and returns.
 
         Raises MEMatteError on a loss or gradient that is not finite, naming the step and the
-        batch's seed; the last checkpoint stays as it was.
+        batch's seed, and where memory runs out; the last checkpoint stays as it was.
         """
         end = time.monotonic() + minutes * 60
         last = self.recipe.steps if until is None else min(until, self.recipe.steps)
@@ -147,21 +150,27 @@ class Trainer:
         def due_to_stop() -> bool:
             return should_stop() or time.monotonic() > end
 
-        while self.step < last and not self._agreed(due_to_stop()):
-            batch = feed.batch(self.step, due_to_stop)
-            if self._agreed(batch is None):
-                break
-            assert batch is not None
-            figures = self.train_batch(batch)
+        def due_to_save() -> bool:
+            return time.monotonic() - saved > self.habits.save_minutes * 60
+
+        (stop,) = self._agreed(due_to_stop())
+        while self.step < last and not stop:
+            with self._enough_memory():
+                begins = feed.begins_at(self.step)
+                batch = feed.batch(self.step, due_to_stop)
+                if begins and self._agreed(batch is None)[0]:
+                    break
+                assert batch is not None
+                figures = self.train_batch(batch)
+                stop, save = self._watched(figures, due_to_stop(), due_to_save())
             if self.step == first + 1:  # the first one fills pools and caches
                 pace.start(self.step)
             if self.step % self.habits.log_every == 0 or self.step == last:
-                row = {name: float(value) for name, value in figures.items()}
-                self._record(log, board, {**row, **pace.figures(self.step)})
+                row = {**_numbers(figures), **pace.figures(self.step)}
+                self._record(log, board, row)
             if self.habits.preview_every and self.step % self.habits.preview_every == 0:
                 self._preview(batch)
-            due = time.monotonic() - saved > self.habits.save_minutes * 60
-            if self._agreed(due) or self.step % self.habits.save_every == 0:
+            if save or self.step % self.habits.save_every == 0:
                 self.save()
                 saved = time.monotonic()
             if self.step % self.habits.validate_every == 0:
@@ -169,6 +178,8 @@ class Trainer:
                 validated = self.step
             if progress is not None:
                 progress(self.step, self.recipe.steps, "training")
+            # Several processes agree with their next step.
+            stop = due_to_stop() if self.part.world == 1 else stop
         figures_at_end = pace.figures(self.step)
         if self.step != self._saved_step:
             self.save()
@@ -179,7 +190,8 @@ class Trainer:
         return Outcome(self.step, self.recipe.steps, **figures_at_end)
 
     def train_batch(self, batch: Batch) -> dict[str, Tensor | float]:
-        """One optimiser step; returns the loss terms and other figures by name."""
+        """One optimiser step, without waiting for the device; returns the loss terms and other
+        figures by name."""
         lr = learning_rate(self.recipe, self.step)
         set_learning_rate(self.optimizer, lr)
         # Decisions are sampled: tie the draw to the step, so that a resumed run repeats it.
@@ -191,7 +203,6 @@ class Trainer:
         self.accelerator.unscale_gradients()
         norm = nn.utils.clip_grad_norm_(self.others, self.recipe.clip)
         router_norm = nn.utils.clip_grad_norm_(self.routers, self.recipe.router_clip)
-        self._check_finite(loss, norm + router_norm)
         self.optimizer.step()
         self.step += 1
         averaged(self.average, self.network, min(self.recipe.ema, self.step / (self.step + 9)))
@@ -243,18 +254,45 @@ class Trainer:
             return inputs
         return NetworkInput(inputs.image, inputs.trimap, other, inputs.dtype)
 
-    def _check_finite(self, loss: Tensor, norm: Tensor) -> None:
-        # Under fp16 an infinite gradient only makes the scaler skip the step.
-        watched = loss if self.accelerator.scaler is not None else loss + 0 * norm
-        if self.part.world > 1:
-            watched = self.accelerator.reduce(watched.detach(), reduction="mean")
-        if not torch.isfinite(watched):
+    def _watched(self, figures: Mapping[str, Tensor | float], *wishes: bool) -> list[bool]:
+        """What the processes agree on of some wishes (see `_agreed`), once the step's loss is known
+        to be finite: the one time in a step that the device is waited for.
+
+        Raises MEMatteError where it is not; then the weights are spoilt, and must not be saved.
+        """
+        watched = torch.as_tensor(figures["loss"])
+        if self.accelerator.scaler is None:
+            # Under fp16 an infinite gradient only makes the scaler skip the step.
+            watched = watched + 0 * (figures["gradient_norm"] + figures["router_norm"])
+        failed, *agreed = self._agreed(~torch.isfinite(watched), *wishes)
+        if failed:
+            found = _numbers(figures)
+            step = self.step - 1
             raise MEMatteError(
-                f"training: the loss is {loss.item()} and its gradient's norm {norm.item()} at step"
-                f" {self.step} (batch seed {batch_seed(self.recipe, self.step, self.part.rank)}); "
-                "lower the learning rate, or use another precision, and run again: the last "
-                "checkpoint is as it was"
+                f"training: the loss is {found['loss']} and its gradient's norm "
+                f"{found['gradient_norm'] + found['router_norm']} at step {step} (batch seed "
+                f"{batch_seed(self.recipe, step, self.part.rank)}); lower the learning rate, or use"
+                " another precision, and run again: the last checkpoint is as it was"
             )
+        return agreed
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        """Names what to change where memory runs out within it."""
+        try:
+            yield
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            stage = self.recipe.stages[self.recipe.stage_at(self.step)[0]]
+            full = self.device.type == "cuda" and self.accelerator.mixed_precision == "no"
+            half = "use --precision bf16 (fp16 on cards without it), or " if full else ""
+            raise MEMatteError(
+                f"training: out of memory on {self.device} at step {self.step}, with {stage.batch} "
+                f"crops of {stage.crop} pixels a step and a pool of {self.recipe.pool}; {half}give "
+                "a recipe with a smaller batch, crop or pool, or start more processes, and run "
+                "again: the last checkpoint is as it was"
+            ) from error
 
     def save(self) -> None:
         """Write the checkpoint; a kill or a full disk while writing leaves the former one.
@@ -326,12 +364,12 @@ class Trainer:
             for name, value in row.items():
                 board.add_scalar(name, value, self.step)
 
-    def _agreed(self, wish: bool) -> bool:
-        """Whether any process wishes it: all have to leave the loop at the same step."""
+    def _agreed(self, *wishes: bool | Tensor) -> list[bool]:
+        """Whether any process wishes each: all have to leave the loop at the same step."""
         if self.part.world == 1:
-            return wish
-        votes = torch.tensor(float(wish), device=self.device)
-        return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
+            return [bool(wish) for wish in wishes]
+        votes = torch.stack([torch.as_tensor(w, device=self.device).float() for w in wishes])
+        return [count > 0 for count in self.accelerator.reduce(votes, reduction="sum").tolist()]
 
     def _start(self) -> None:
         if self.recipe.init_backbone is not None:
@@ -391,3 +429,13 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step = state["step"]
         logger.info("continued at step %d of %d", self.step, self.recipe.steps)
+
+
+def _numbers(figures: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """All of them read at once from the device."""
+    there = [value for value in figures.values() if isinstance(value, Tensor)]
+    numbers = iter(torch.stack(there).cpu().tolist() if there else [])
+    return {
+        name: next(numbers) if isinstance(value, Tensor) else float(value)
+        for name, value in figures.items()
+    }

@@ -291,16 +291,19 @@ def running(
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     timeout: float = PATIENCE,
+    cpu: bool = True,
 ) -> Iterator[Server]:
     """A server on a free port, ready to answer; ended afterwards.
 
     base: see `prepare`.
     flags: added to its command line.
     environment: added to ours.
+    cpu: False for the card.
     """
     port = _free_port()
     command = [checkout.python, str(HERE / "launch.py"), str(checkout.path)]
-    command += ["--cpu", "--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
+    command += ["--cpu"] if cpu else []
+    command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
     command += ["--disable-auto-launch", "--port", str(port), *flags]
     if checkout.frontend is not None:
         command += ["--front-end-root", str(checkout.frontend)]

@@ -16,6 +16,7 @@ from mematte_plugin.memory.device import (
     cpu_count,
     free_memory,
 )
+from mematte_plugin.memory.plan import CONTEXT, room_on_card
 
 from .processes import run_python
 
@@ -100,6 +101,19 @@ def test_a_part_of_what_is_free_stays_free(monkeypatch, platform, free, budget):
 def test_on_cuda_what_torch_keeps_for_later_is_free():
     card = _cuda_limit(free=2 * GB, total=8 * GB, reserved=3 * GB, active=1 * GB, share=1.0)
     assert (card.free, card.total, card.name) == (4 * GB, 8 * GB, "CUDA")
+
+
+def test_on_cuda_fragments_are_not_free():
+    card = _cuda_limit(
+        free=2 * GB, total=8 * GB, reserved=3 * GB, active=1 * GB, share=1.0, split=GB // 2
+    )
+    assert card.free == 3 * GB + GB // 2
+
+
+def test_a_card_keeps_as_much_free_in_the_tables_as_in_a_run(monkeypatch):
+    for platform in ("linux", "win32"):
+        monkeypatch.setattr("sys.platform", platform)
+        assert room_on_card(8 * GB, GB) == budget_for(7 * GB - CONTEXT)
 
 
 def test_on_cuda_a_process_may_be_held_to_a_share():

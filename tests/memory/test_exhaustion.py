@@ -46,6 +46,7 @@ PHRASES = [
     "allocate 4294967296 bytes.",
     "std::bad_alloc",
     "Could not allocate tensor with 4915840 bytes. There is not enough GPU video memory available!",
+    "level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)",
     "Available memory of 1048576 is smaller than requested bytes of 4194304",
 ]
 MENTIONED = [

@@ -2,8 +2,11 @@
 
 import json
 import sys
+import threading
+import time
 
 import pytest
+import torch
 
 from mematte_plugin.memory.device import PeakMeter
 
@@ -112,3 +115,62 @@ def test_a_meter_is_opened_once_and_unknown_devices_have_no_peak():
     with PeakMeter("xpu:0") as run:
         assert run.peak is None
     assert run.peak is None
+
+
+class Card:
+    """The counters of torch's allocator on a card, which is not there."""
+
+    def __init__(self, monkeypatch):
+        self.used = self.high = 0
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: self.used)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: self.high)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", self.reset)
+
+    def reset(self, device=None):
+        self.high = self.used
+
+    def use(self, amount):
+        self.used += amount
+        self.high = max(self.high, self.used)
+
+
+def test_on_cuda_the_programs_own_peak_stays(monkeypatch):
+    card = Card(monkeypatch)
+    card.use(500)
+    card.use(-400)
+    with PeakMeter("cuda:0") as run:
+        card.use(50)
+        card.use(-50)
+    assert card.high == 500
+    with PeakMeter("cuda:0") as run:
+        card.use(900)
+        card.use(-900)
+    assert (card.high, run.peak) == (1000, 900)  # a new peak is measured exactly
+
+
+def test_on_cuda_a_run_below_an_earlier_peak_is_sampled(monkeypatch):
+    card = Card(monkeypatch)
+    card.use(500)
+    card.use(-400)
+    before = threading.active_count()
+    with PeakMeter("cuda:0") as run:
+        card.use(50)
+        until = time.monotonic() + 20
+        while run._top < 150 and time.monotonic() < until:
+            time.sleep(0.005)
+        card.use(-50)
+    assert run.peak == 50
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def test_on_cuda_who_resets_the_peak_takes_nothing_from_what_follows(monkeypatch):
+    card = Card(monkeypatch)
+    card.use(500)
+    card.use(-400)
+    with PeakMeter("cuda:0") as run:
+        card.reset()
+        card.use(70)
+        card.use(-70)
+    assert run.peak == 70

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mematte_plugin import load_network
 from mematte_plugin.errors import SettingError
 from mematte_plugin.network import Chunking, MEMatte
+from mematte_plugin.torch_state import own_state
 from tests.networks import random_input, random_network
+from tests.parity import tolerance
 
-TOLERANCE = 1e-5
 KINDS = {
     "mematte": random_network(),
     "guided": random_network(guidance="nearest", abs_pos=False, padding="each"),
@@ -58,11 +59,12 @@ def test_chunked_and_tiled_equals_plain(
     attention: int | None,
     fused: bool,
     seed: int,
+    device: str,
 ) -> None:
-    network = KINDS[kind]
+    network = KINDS[kind].to(device)
     image, trimap = random_input(height, width, seed=seed)
     tile = 16 * math.ceil(max(height, width) / pieces / 16)
-    with torch.inference_mode():
+    with own_state(device):
         plain = network.predict(image, trimap, max_tokens=cap)
         chunking = Chunking(
             tokens=tokens, patches=patches, attention=attention, fused=fused, tile=tile
@@ -76,33 +78,37 @@ def test_chunked_and_tiled_equals_plain(
     for a, b in zip(plain.keep, pieces.keep, strict=True):
         assert torch.equal(a, b)
         assert cap is None or a.sum() <= cap
-    assert (plain.alpha - pieces.alpha).abs().max() < TOLERANCE
+    assert (plain.alpha - pieces.alpha).abs().max() < tolerance(device)
     if cap is None:  # the network as it is trained, in one piece and without a stream
-        assert (network(image, trimap).detach() - plain.alpha).abs().max() < TOLERANCE
+        assert (
+            network(image.to(device), trimap.to(device)).detach().cpu() - plain.alpha
+        ).abs().max() < tolerance(device)
     unknown = (trimap > 0) & (trimap < 1)
     expected = torch.where(unknown, plain.alpha, trimap)
-    assert (expected - skipping.alpha).abs().max() < TOLERANCE
+    assert (expected - skipping.alpha).abs().max() < tolerance(device)
     assert torch.equal(skipping.alpha[~unknown], trimap[~unknown])
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("cap", [None, 9])
-def test_images_of_a_batch_do_not_influence_each_other(kind: str, cap: int | None) -> None:
-    network = KINDS[kind]
+def test_images_of_a_batch_do_not_influence_each_other(
+    kind: str, cap: int | None, device: str
+) -> None:
+    network = KINDS[kind].to(device)
     image, trimap = random_input(100, 130, batch=3, seed=5)
-    with torch.inference_mode():
+    with own_state(device):
         together = network.predict(image, trimap, max_tokens=cap)
         for i in range(3):
             alone = network.predict(image[i : i + 1], trimap[i : i + 1], max_tokens=cap)
-            assert (together.alpha[i] - alone.alpha[0]).abs().max() < TOLERANCE
+            assert (together.alpha[i] - alone.alpha[0]).abs().max() < tolerance(device)
             for a, b in zip(together.keep, alone.keep, strict=True):
                 assert torch.equal(a[i], b[0])
 
 
-def test_a_cap_keeps_the_tokens_with_the_largest_score_difference() -> None:
-    network = KINDS["mematte"]
+def test_a_cap_keeps_the_tokens_with_the_largest_score_difference(device: str) -> None:
+    network = KINDS["mematte"].to(device)
     image, trimap = random_input(160, 160, seed=3)
-    with torch.inference_mode():
+    with own_state(device):
         free = network.predict(image, trimap)
         capped = network.predict(image, trimap, max_tokens=10)
     margin = free.margins[0].flatten()
@@ -111,11 +117,11 @@ def test_a_cap_keeps_the_tokens_with_the_largest_score_difference() -> None:
     assert set(capped.keep[0].flatten().nonzero()[:, 0].tolist()) == expected
 
 
-def test_retention_changes_the_result() -> None:
+def test_retention_changes_the_result(device: str) -> None:
     # Guards the tests above against a network that ignores what was routed.
-    network = KINDS["mematte"]
+    network = KINDS["mematte"].to(device)
     image, trimap = random_input(160, 160, seed=3)
-    with torch.inference_mode():
+    with own_state(device):
         free = network.predict(image, trimap).alpha
         none = network.predict(image, trimap, max_tokens=0).alpha
     assert (free - none).abs().max() > 1e-3

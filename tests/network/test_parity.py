@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from mematte_plugin.network import Chunking, MEMatte, NetworkConfig
+from mematte_plugin.torch_state import own_state
 from mematte_plugin.weights.load import load_network
-from tests.parity import ROOT, difference, read_pair
+from tests.parity import ROOT, difference, read_pair, tolerance
 
-TOLERANCE = 1e-5
 CHUNKED = Chunking(tokens=7, tile=48)
 
 
@@ -27,7 +27,7 @@ CASES = {case["name"]: case for case in manifest("mematte")["cases"]}
 SINGLE = [name for name, case in CASES.items() if len(case["inputs"]) == 1]
 
 
-def mematte(router_bias_delta: float = 0.0) -> MEMatte:
+def mematte(device: str, router_bias_delta: float = 0.0) -> MEMatte:
     network = MEMatte(NetworkConfig(embed_dim=32, num_heads=2)).eval()
     state = load_file(ROOT / "mematte" / "model.safetensors")
     network.load_state_dict(
@@ -36,7 +36,7 @@ def mematte(router_bias_delta: float = 0.0) -> MEMatte:
     with torch.no_grad():
         for router in network.backbone.routers:
             router.out_conv[4].bias[0] += router_bias_delta
-    return network
+    return network.to(device)
 
 
 def inputs(case: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,13 +54,15 @@ def inputs(case: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         for slow in [kind == "chunked" and name not in ("64x64", "100x150_cap20")]
     ],
 )
-def test_alpha_and_keep_masks_are_the_official_ones(name: str, chunking: Chunking) -> None:
+def test_alpha_and_keep_masks_are_the_official_ones(
+    name: str, chunking: Chunking, device: str
+) -> None:
     case = CASES[name]
-    network = mematte(case["router_bias_delta"])
+    network = mematte(device, case["router_bias_delta"])
     image, trimap = inputs(case)
     keep = np.load(ROOT / "mematte" / case["files"]["keep"])
     for decoder, file in (("exact", "alpha_whole"), ("official", "alpha")):
-        with torch.inference_mode():
+        with own_state(device):
             found = network.predict(
                 image,
                 trimap,
@@ -68,14 +70,16 @@ def test_alpha_and_keep_masks_are_the_official_ones(name: str, chunking: Chunkin
                 chunking=chunking,
                 decoder=decoder,
             )
-        assert difference(found.alpha, np.load(ROOT / "mematte" / case["files"][file])) < TOLERANCE
+        assert difference(found.alpha, np.load(ROOT / "mematte" / case["files"][file])) < tolerance(
+            device
+        )
         for i, mask in enumerate(found.keep):
-            assert (mask.numpy() == keep[f"router{i}"].astype(bool).reshape(mask.shape)).all()
+            assert (mask.cpu().numpy() == keep[f"router{i}"].astype(bool).reshape(mask.shape)).all()
 
 
-def test_every_stage_is_the_official_one() -> None:
+def test_every_stage_is_the_official_one(device: str) -> None:
     expected = np.load(ROOT / "mematte" / "64x64.debug.npz")
-    network = mematte()
+    network = mematte(device)
     found: dict[str, torch.Tensor] = {}
 
     def recording(i: int, stream: Callable[..., None]) -> Callable[..., None]:
@@ -90,7 +94,7 @@ def test_every_stage_is_the_official_one() -> None:
     )
     for i, block in enumerate(network.backbone.blocks):
         block.stream = recording(i, block.stream)
-    with torch.inference_mode():
+    with own_state(device):
         prediction = network.predict(*inputs(CASES["64x64"]))
     found["last_feat"] = found["block11"].permute(0, 3, 1, 2)
     for i, margin in enumerate(prediction.margins):
@@ -100,28 +104,29 @@ def test_every_stage_is_the_official_one() -> None:
         assert difference(tensor, expected[name]) < 1e-4, name
 
 
-def test_images_of_a_batch_equal_the_images_alone() -> None:
+def test_images_of_a_batch_equal_the_images_alone(device: str) -> None:
     # The official code lets them attend to each other; the single runs are the truth.
     case = CASES["batch2_64x64"]
-    with torch.inference_mode():
-        found = mematte().predict(*inputs(case))
+    with own_state(device):
+        found = mematte(device).predict(*inputs(case))
     for i, name in enumerate(case["inputs"]):
-        assert (
-            difference(found.alpha[i : i + 1], np.load(ROOT / f"mematte/{name}.alpha_whole.npy"))
-            < TOLERANCE
-        )
+        assert difference(
+            found.alpha[i : i + 1], np.load(ROOT / f"mematte/{name}.alpha_whole.npy")
+        ) < tolerance(device)
         alone = np.load(ROOT / f"mematte/{name}.keep.npz")
         for j, mask in enumerate(found.keep):
             assert (
-                mask[i].numpy() == alone[f"router{j}"].astype(bool).reshape(mask[i].shape)
+                mask[i].cpu().numpy() == alone[f"router{j}"].astype(bool).reshape(mask[i].shape)
             ).all()
 
 
 @pytest.mark.parametrize("chunking", [Chunking(), CHUNKED], ids=["plain", "chunked"])
 @pytest.mark.parametrize("name", [case["name"] for case in manifest("vitmatte")["cases"]])
-def test_vitmatte_is_the_transformers_one(name: str, chunking: Chunking) -> None:
-    network = load_network(str(ROOT / "vitmatte"))
-    with torch.inference_mode():
+def test_vitmatte_is_the_transformers_one(name: str, chunking: Chunking, device: str) -> None:
+    network = load_network(str(ROOT / "vitmatte")).to(device)
+    with own_state(device):
         found = network.predict(*read_pair("vitmatte", name), chunking=chunking)
     assert found.keep == ()
-    assert difference(found.alpha, np.load(ROOT / "vitmatte" / f"{name}.alpha.npy")) < TOLERANCE
+    assert difference(found.alpha, np.load(ROOT / "vitmatte" / f"{name}.alpha.npy")) < tolerance(
+        device
+    )
