@@ -23,35 +23,36 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mematte_plugin import multilevel
+from mematte_plugin.network import encoder, pieces, routing, streaming
+from mematte_plugin.network.decoder import Decoder
+from mematte_plugin.network.inputs import NetworkInput
+
 DEVICE = torch.device("meta")
 BLOCK = 512
 """CUDA's allocator rounds up to a multiple of it, in bytes."""
 MATRIX_STEP = 8
 """Fused kernels copy a mask whose rows are no multiple of it."""
 
-STAGES = {
-    ("inputs", "__init__"): "guidance",
-    ("encoder", "forward"): "embedding",
-    ("encoder", "_positions"): "embedding",
-    ("encoder", "<lambda>"): "embedding",
-    ("streaming", "add_windows"): "windows",
-    ("streaming", "attend_kept"): "attention",
-    ("streaming", "add_dense"): "attention",
-    ("streaming", "add_routed"): "ltrm",
-    ("streaming", "route"): "routing",
-    ("routing", "keep_decision"): "routing",
-    ("streaming", "add_mlp"): "mlp",
-    ("encoder", "narrow"): "residual",
-    ("encoder", "widen"): "residual",
-    ("encoder", "stream"): "residual",
-    ("pieces", "decode"): "decoder",
-    ("decoder", "decode_official"): "decoder",
-    ("multilevel", "foreground_colours"): "foreground",
-    ("recompose", "recompose"): "data",
-    ("_tensor", "backward"): "backward",
-    ("optimizer", "step"): "optimizer",
+STAGES: dict[Any, str] = {
+    NetworkInput.__init__: "guidance",
+    encoder.PatchEmbed.forward: "embedding",
+    encoder.Encoder.stream: "embedding",  # the positions
+    streaming.add_windows: "windows",
+    streaming.attend_kept: "attention",
+    streaming.add_dense: "attention",
+    streaming.add_routed: "refinement",
+    streaming.route: "routing",
+    routing.keep_decision: "routing",
+    streaming.add_mlp: "mlp",
+    encoder.Block.stream: "residual",
+    pieces.decode: "decoder",
+    Decoder.decode_official: "decoder",
+    multilevel.foreground_colours: "foreground",
+    Tensor.backward: "backward",
 }
-"""The stage of an operation: that of the innermost of these functions, (file, function)."""
+"""The stage of an operation: that of the innermost of these functions."""
+_STAGES = {function.__code__: stage for function, stage in STAGES.items()}
 _IDLE = {"empty", "empty_strided", "detach", "alias", "_unsafe_view", "empty_like", "new_empty"}
 
 
@@ -83,15 +84,15 @@ class MetaCard(TorchDispatchMode):
         self.trips: Counter[str] = Counter()
         """What waits for the card or goes between it and the host, by kind."""
         self._held = {tensor.untyped_storage()._cdata: 0 for tensor in loaded}
-        self._attention = _Attention(fused=fused)
+        self._kernels = _Kernels(fused=fused)
 
     def __enter__(self) -> MetaCard:
-        self._attention.__enter__()
+        self._kernels.__enter__()
         return super().__enter__()
 
     def __exit__(self, *about: Any) -> None:
         super().__exit__(*about)
-        self._attention.__exit__(*about)
+        self._kernels.__exit__(*about)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -189,8 +190,8 @@ class MetaCard(TorchDispatchMode):
         return out
 
 
-class _Attention(TorchFunctionMode):
-    """Attention as a card's kernels do it."""
+class _Kernels(TorchFunctionMode):
+    """Attention and Linear layers as a card's kernels do them."""
 
     def __init__(self, *, fused: bool) -> None:
         super().__init__()
@@ -200,6 +201,10 @@ class _Attention(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is F.linear and _on_card(args[0]) and args[0].dim() > 2:
+            # While operations are watched torch adds the bias to a copy, which it does not else.
+            x, *rest = args
+            return func(x.reshape(-1, x.shape[-1]), *rest, **kwargs).view(*x.shape[:-1], -1)
         if func is not F.scaled_dot_product_attention or not _on_card(args[0]):
             return func(*args, **kwargs)
         mask = kwargs.get("attn_mask")
@@ -257,10 +262,4 @@ def _callers() -> set[str]:
 
 
 def _stage() -> str:
-    for frame in _frames():
-        code = frame.f_code
-        file = code.co_filename.rpartition("/")[2].removesuffix(".py")
-        found = STAGES.get((file, code.co_name))
-        if found is not None:
-            return found
-    return "other"
+    return next((_STAGES[f.f_code] for f in _frames() if f.f_code in _STAGES), "other")

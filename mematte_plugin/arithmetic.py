@@ -2,8 +2,9 @@
 
 PyTorch leaves TF32 on in cuDNN's convolutions, and host programs switch on more: TF32 or bfloat16
 in products of float32, sums in float16, algorithms chosen by the clock. Each changes an alpha that
-is called exact. These settings are the process's, not a thread's: they are changed only while we
-compute and put back afterwards, and other threads that compute meanwhile do so exactly, too.
+is called exact. They also switch off fused attention, without which the memory planned for does
+not do. These settings are the process's, not a thread's: they are changed only while we compute
+and put back afterwards, and other threads that compute meanwhile do so exactly, too.
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
     if precision not in (None, "highest"):
         undo.callback(torch.set_float32_matmul_precision, precision)
         torch.set_float32_matmul_precision("highest")
+    # What is planned with a fused kernel would hold the logits without one.
+    for name in ("flash", "mem_efficient"):
+        if not getattr(backends.cuda, f"{name}_sdp_enabled")():
+            allow = getattr(backends.cuda, f"enable_{name}_sdp")
+            undo.callback(allow, False)
+            allow(True)
     if "cuda" in kinds:
         for part in (backends.cudnn, backends.cuda.matmul):
             _set(undo, part, "allow_tf32", False)

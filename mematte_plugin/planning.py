@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,8 @@ def plan_memory(
             "base" stand for official MEMatte networks.
         budget: bytes, or text such as "4GB", that the run may take above the loaded, idle process;
             default: what is free there now, less headroom.
-        device: "auto", or a torch device. With a budget given it need not be there. One that is
+        device: "auto", or a torch device. With a budget given it need not be there; CUDA is then
+            taken to have a fused attention kernel, which is tried where it is. One that is
             neither CPU, CUDA nor MPS is taken for a GPU without a fused attention kernel.
         dtype: "auto", "float32", "float16" or "bfloat16".
         max_tokens: cap on kept tokens a block.
@@ -130,7 +132,7 @@ def request_for(
         dtype=name,
         model=model,
         half=HALF.get(kind) if str(dtype) == "auto" else None,
-        fused=kind in ("cpu", "cuda"),
+        fused=_fused(where, name, config),
     )
 
 
@@ -265,6 +267,17 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
     from .weights.load import load_network
 
     return load_network(name).config, name
+
+
+def _fused(device: str, dtype: str, config: NetworkConfig) -> bool:
+    """What a run would find out where the device is here; else what such devices mostly have."""
+    kind = device.partition(":")[0]
+    if kind == "cuda" and "torch" in sys.modules:
+        import torch
+
+        if (torch.device(device).index or 0) < torch.cuda.device_count():
+            return fused_on(torch.device(device), getattr(torch, dtype), config)
+    return kind in ("cpu", "cuda")
 
 
 def fused_on(device: torch.device, dtype: torch.dtype, config: NetworkConfig) -> bool:

@@ -14,11 +14,18 @@ import pytest
 import torch
 from PIL import Image
 
-from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, SettingError, plan_memory
+from mematte_plugin import (
+    MattingPipeline,
+    MEMatteError,
+    MEMatteWarning,
+    SettingError,
+    plan_memory,
+    planning,
+)
 from mematte_plugin.cli.shell import run
 from mematte_plugin.memory import device as devices
 from mematte_plugin.memory.device import Free, is_out_of_memory, ran_out
-from mematte_plugin.memory.exhaustion import is_lost
+from mematte_plugin.memory.exhaustion import is_lost, release
 from mematte_plugin.network import encoder, pieces
 
 from .networks import random_network
@@ -186,3 +193,42 @@ def test_what_is_planned_is_what_runs_on_any_number_of_threads(
         torch.set_num_threads(before)
     assert planned.chunking == ran.chunking
     assert planned.phases == ran.phases
+
+
+def test_kernels_that_the_host_program_has_forbidden_are_used_as_planned(
+    monkeypatch: pytest.MonkeyPatch, pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    seen = []
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        seen.append(torch.backends.cuda.flash_sdp_enabled())
+        return route(*args, **kwargs)
+
+    route = encoder.route
+    monkeypatch.setattr(encoder, "route", watched)
+    torch.backends.cuda.enable_flash_sdp(False)
+    try:
+        pipe(*pair)
+        assert not torch.backends.cuda.flash_sdp_enabled()  # the host's again
+    finally:
+        torch.backends.cuda.enable_flash_sdp(True)
+    assert seen
+    assert all(seen)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_card_that_is_there_is_asked_for_its_kernels(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(there))
+    monkeypatch.setattr(planning, "fused_attention", lambda *_: False)  # an old card
+    found = plan_memory((512, 512), random_network(), "1GB", "cuda")
+    assert found.chunking.fused is not there
+
+
+def test_a_lost_card_has_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", failing(LOST[0]))
+    release("cuda:0")  # what can go on without the card does so
+    monkeypatch.setattr(torch.cuda, "empty_cache", failing("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        release("cuda:0")

@@ -44,7 +44,16 @@ def test_only_maths_holds_the_logits() -> None:
 def test_a_case_runs_through_every_stage_and_the_table_names_it(tmp_path: Path) -> None:
     stages = set(run(Case("small", 256, 256)).launches)
     assert stages == {
-        *("embedding", "windows", "routing", "attention", "ltrm", "mlp", "residual", "decoder")
+        *(
+            "embedding",
+            "windows",
+            "routing",
+            "attention",
+            "refinement",
+            "mlp",
+            "residual",
+            "decoder",
+        )
     }
     guided = run(Case("tiny", 256, 256))
     assert guided.launches["guidance"] > guided.launches["windows"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from itertools import takewhile
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
@@ -84,6 +86,21 @@ def _instead(device: str) -> str:
     return f"{about}use {', '.join(there)} or cpu"
 
 
+_probing = Lock()
+"""What a probe allows and forbids is the process's: of two at a time, the later one would put back
+what the earlier one had set."""
+
+
+def _forget_the_parents_lock() -> None:
+    """In a forked process: the thread that may hold it is not there to give it back."""
+    global _probing  # noqa: PLW0603
+    _probing = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents_lock)
+
+
 @lru_cache
 def fused_attention(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     """Whether attention runs there in a kernel that never holds the logits, found out by trying.
@@ -104,7 +121,7 @@ def fused_attention(device: torch.device, dtype: torch.dtype, width: int) -> boo
     some = torch.zeros(1, 1, 64, width, device=device, dtype=dtype)
     wanted = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
     try:
-        with own_state(device), sdpa_kernel(wanted):
+        with _probing, own_state(device), sdpa_kernel(wanted):
             F.scaled_dot_product_attention(some, some, some)
     except RuntimeError:  # no kernel of these
         return False

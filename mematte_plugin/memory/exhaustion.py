@@ -124,7 +124,11 @@ def release(device: torch.device | str) -> None:
     if kind != "cpu" and "torch" in sys.modules:
         # torch.cuda, torch.mps, torch.xpu, …; some kinds of device have nothing of the kind.
         backend = getattr(sys.modules["torch"], kind, None)
-        getattr(backend, "empty_cache", lambda: None)()
+        try:
+            getattr(backend, "empty_cache", lambda: None)()
+        except RuntimeError as error:
+            if not is_lost(error):  # a lost card has nothing to give back
+                raise
     trim_memory()
 
 

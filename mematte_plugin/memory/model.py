@@ -17,7 +17,8 @@ MIB = 2**20
 UNKNOWN = 0.25
 """Unknown share of a picture whose trimap is not there yet."""
 WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
-"""What libraries hold besides the tensors."""
+"""What libraries hold besides the tensors: on cards the workspaces of cuBLAS and cuDNN, or what
+stands in for them, which come from the same memory. Not measured but on the CPU."""
 LARGE = 8192
 """Tokens of a picture from which freed memory goes back to the system after each block; in smaller
 ones that would cost time."""
@@ -106,11 +107,14 @@ class Job:
 def phases(job: Job, chunking: Chunking) -> dict[str, int]:
     """Bytes that live at the worst moment of each phase, above the loaded, idle process; on a GPU
     those in its memory."""
-    shared = job.backend == "cpu"  # picture, trimap, alpha and maps count too
+    if job.backend != "cpu":
+        from .card_law import card_phases
+
+        return card_phases(job, chunking)
     photo = 3 * job.depth * job.pixels
-    picture = photo + 4 * job.pixels if shared else 0
-    maps = _maps(job)
-    alpha = 4 * job.pixels if shared else 0
+    picture = photo + 4 * job.pixels  # trimap, alpha and maps count too
+    maps = map_bytes(job)
+    alpha = 4 * job.pixels
     fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
     token = job.config.embed_dim * job.itemsize
     x = job.tokens * token
@@ -121,19 +125,14 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
         "mlp": made + x + 9 * _strip(job, chunking) * token,
         "refinement": made + 2 * x + _refinement(job, chunking),
         "attention": made + 2 * x + attention_bytes(job, chunking),
-        "decoder": made + _decoder(job, chunking),
+        "decoder": made + decoder_bytes(job, chunking),
     }
-    if shared:
-        left = min(int(LEFT_SHARE * _flow(job)), LEFT_MOST)
-        found = {name: size + picture + _heap(job, size, left) for name, size in network.items()}
-        found["decoder"] += alpha
-        found["reading"] = fixed + photo + READING * job.pixels
-        found["guidance"] = picture + fixed + _guidance(job)
-        return found
-    if job.config.guidance == "flow":
-        cells = (job.height // CELL + 3) * (job.width // CELL + 3)
-        network["guidance"] = fixed + 8 * 4 * cells + _flow(job) + BRUTE_BYTES
-    return network
+    left = min(int(LEFT_SHARE * flow_bytes(job)), LEFT_MOST)
+    found = {name: size + picture + _heap(job, size, left) for name, size in network.items()}
+    found["decoder"] += alpha
+    found["reading"] = fixed + photo + READING * job.pixels
+    found["guidance"] = picture + fixed + _guidance(job)
+    return found
 
 
 def peak(job: Job, chunking: Chunking) -> int:
@@ -234,19 +233,20 @@ def _span(axis: Spans, part: str, i: int) -> Span:
 # ---- phases --------------------------------------------------------------------------------------
 
 
-def _rows(job: Job, tokens: int | None) -> int:
+def rows_at_once(job: Job, tokens: int | None) -> int:
+    """Rows of the token grid that are worked on together."""
     h, w = job.grid
     return h if tokens is None else min(h, max(1, tokens // w))
 
 
 def _strip(job: Job, chunking: Chunking) -> int:
     """Tokens of a strip."""
-    return _rows(job, chunking.tokens) * job.grid[1]
+    return rows_at_once(job, chunking.tokens) * job.grid[1]
 
 
 def _embedding(job: Job, chunking: Chunking) -> int:
     patch = job.config.patch_size**2
-    patches = _rows(job, chunking.patches) * job.grid[1]
+    patches = rows_at_once(job, chunking.patches) * job.grid[1]
     floats = 4 * CROP_FLOATS[job.config.guidance]
     halves = 2 * job.config.in_chans if job.itemsize == 2 else 0
     return patches * (patch * (floats + halves) + job.config.embed_dim * job.itemsize)
@@ -260,11 +260,8 @@ def _windows(job: Job, chunking: Chunking) -> int:
     if chunking.tokens is not None:
         wanted = max(1, chunking.tokens // side**2)
         windows = min(windows, wanted // across * across if wanted >= across else wanted)
-    # Tokens, their norm, q, k, v, what they attended to; and the bias of relative position, or on
-    # a GPU wider q, k and v in its place.
+    # Tokens, their norm, q, k, v, what they attended to; and the bias of relative position.
     bias = 6.1 + job.config.num_heads * side**2 / job.config.embed_dim
-    if job.backend != "cpu":
-        bias = 6 + 4 * (1 + 2 * side / job.config.head_dim)
     return int(windows * side**2 * job.config.embed_dim * job.itemsize * bias)
 
 
@@ -276,7 +273,7 @@ def _refinement(job: Job, chunking: Chunking) -> int:
     return (carried + strip + 2 * w) * job.config.embed_dim * job.itemsize
 
 
-def _maps(job: Job) -> int:
+def map_bytes(job: Job) -> int:
     """Guidance maps that stay throughout."""
     if job.config.guidance == "none":
         return 0
@@ -296,7 +293,7 @@ def _guidance(job: Job) -> int:
         return 0
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
-    return nearest + max(CELL_BYTES * cells, POOLING, _flow(job))
+    return nearest + max(CELL_BYTES * cells, POOLING, flow_bytes(job))
 
 
 def _heap(job: Job, size: int, left: int) -> int:
@@ -309,7 +306,7 @@ def _heap(job: Job, size: int, left: int) -> int:
     return max(left, min(HEAP + int(share * size), HEAP_MOST))
 
 
-def _flow(job: Job) -> int:
+def flow_bytes(job: Job) -> int:
     """While the flow's alphas are made."""
     if job.config.guidance != "flow":
         return 0
@@ -331,7 +328,8 @@ def _convolutions(config: NetworkConfig) -> list[int]:
     return counts
 
 
-def _decoder(job: Job, chunking: Chunking) -> int:
+def decoder_bytes(job: Job, chunking: Chunking) -> int:
+    """The features and what decoding a piece holds."""
     counts = _convolutions(job.config)
     folded = sum(counts) * job.itemsize
     tile = job.piece or chunking.tile or LARGEST

@@ -247,6 +247,7 @@ class Encoder(nn.Module):
             positions = self._positions(h, w)
             for top, bottom in strips(h, rows):
                 x[:, top:bottom] += positions(top, bottom).to(x.dtype)
+            del positions  # a wide picture's are large
         keeps: list[Tensor] = []
         margins: list[Tensor] = []
         for i, (block, router) in enumerate(self._steps()):

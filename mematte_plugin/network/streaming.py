@@ -161,6 +161,7 @@ def attend_kept(
                 out.index_copy_(0, index[start:stop], F.linear(heard, columns, attn.proj.bias))
             else:
                 out.index_add_(0, index[start:stop], F.linear(heard, columns))
+        del qkv, q, k, v, heard  # before the next heads' are made
 
 
 def attention_split(
@@ -212,6 +213,7 @@ def _attend_all(
     for top, bottom in strips(h, rows_of(chunking, w), tick):
         part = F.linear(norm(x[top:bottom]), weight[C:], bias[C:])
         kv[:, :, top:bottom] = part.view(-1, w, 2, heads, d).permute(2, 3, 0, 1, 4)
+        del part  # before the next one is made
     keys, values = kv.view(2, 1, heads, h * w, d)
     of_row = heads * w * h * w * x.element_size() * (1 if chunking.fused else 3)
     step = None if chunking.attention is None else max(1, chunking.attention // of_row)
@@ -221,3 +223,4 @@ def _attend_all(
         position = attn.position_bias(q, (h, w), top)
         heard = F.scaled_dot_product_attention(q, keys, values, attn_mask=position)
         out[top:bottom] = attn.proj(heard.transpose(1, 2).reshape(-1, w, C))
+        del position, heard  # before the next rows' are made
