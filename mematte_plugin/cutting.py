@@ -50,7 +50,7 @@ def cut(
     crop: bool = False,
     margin: int = 0,
 ) -> Matte:
-    """Cut the subject out of one photo; pipelines stay warm between calls.
+    """Cut the subject out of one photo; pipelines stay warm until `release_pipelines()`.
 
     Args:
         image: the photo, in any form that `MattingPipeline` takes.

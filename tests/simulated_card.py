@@ -64,11 +64,17 @@ class Card(TorchDispatchMode):
     they are with a real one: but for single numbers, copies and indices.
 
     `waits` counts, by operation, what read something back from the card; "cpu" is copies to there.
+
+    refused: operations, by name, that the card does not have.
+    without: types of numbers that it does not know.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, refused: frozenset[str] = frozenset(), without: tuple[torch.dtype, ...] = ()
+    ) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
+        self.refused, self.without = refused, without
         self._numbers = _Numbers()
 
     def __enter__(self) -> Card:
@@ -106,7 +112,12 @@ class Card(TorchDispatchMode):
             raise RuntimeError(f"{name}: tensors on the card and on the CPU")
         if name in _WAITING:
             self.waits[name] += 1
+        if made_here and name in self.refused:
+            raise NotImplementedError(f"aten::{name} is not implemented for this card")
         out = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+        made = [leaf.dtype for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if made_here and not {*made}.isdisjoint(self.without):
+            raise TypeError(f"{name}: this card does not know {made}")
         written = [
             value
             for value, about in zip(args, func._schema.arguments, strict=False)

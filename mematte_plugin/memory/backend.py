@@ -52,7 +52,10 @@ _REFUSALS = (RuntimeError, AssertionError, ImportError, TypeError, NotImplemente
 def _computing(device: str | torch.device) -> torch.device:
     import torch
 
+    from ..network.abilities import refuse_old
+
     chosen = torch.device(device)
+    refuse_old(chosen)
     # Computing there is what counts: a torch may be built without kernels for an old card.
     (torch.zeros(1, device=chosen) + 1).item()
     return chosen
@@ -79,7 +82,7 @@ def _instead(device: str) -> str:
     there = ["auto"]
     if torch.cuda.is_available():
         there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
+    if torch.backends.mps.is_available() and not device.startswith("mps"):
         there.append("mps")
     kind = "".join(takewhile(str.isalpha, device.strip().lower()))
     about = f"{ELSEWHERE_CALLED[kind]}; " if kind in ELSEWHERE_CALLED else ""

@@ -73,7 +73,8 @@ def free_memory(device: torch.device | str) -> Free:
         )
     try:
         found = _FINDERS[kind](name)
-    except (RuntimeError, AssertionError, ValueError) as error:  # torch's: not there, lost, busy
+    except (RuntimeError, AssertionError, ValueError, AttributeError) as error:
+        # torch's: not there, lost, busy, or too old to be asked
         why = str(error).strip().partition("\n")[0]
         raise SettingError(
             f"device {name!r} does not answer ({why}); use another device, such as cpu"

@@ -287,5 +287,6 @@ def ticking(progress: Progress | None, done: int, total: int) -> Tick:
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:
     """Matrix (size, side) that resizes a line of `side` values bicubically."""
-    unit = torch.eye(side, device=like.device, dtype=like.dtype)[None, None]
-    return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # the same everywhere
+    resized = F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
+    return resized.to(like.device)

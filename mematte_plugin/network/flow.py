@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .abilities import able
 from .guidance import Strip, pool_strips
 from .guided import linear_model, surrounded, upsampled
 from .neighbours import Neighbours, Search, rebuilding_weights, without_itself
@@ -43,9 +44,6 @@ MAX_CELLS = 2**18
 """Most cells of the grid; larger pictures get larger cells."""
 SMALLEST_CELL = 2
 """Side of a cell in pixels where the picture is small: one pixel would cost four times as much."""
-_CAPABLE = ("cpu", "cuda", "meta")
-"""Device types that are sure to solve small systems and to sum bags: MPS and others have not always
-done so since torch 2.4, and the CPU stands in for them."""
 _POSITION_SCALE = 400.0  # cells per unit of position, about the width of a full grid
 _REACH = 8  # cells: known cells that near to unknown ones are neighbours' candidates,
 _LATTICE = 4  # and of the others one in every square of that side
@@ -92,7 +90,7 @@ class FlowAlpha:
         self.cell = cell or cell_size(*size)
         pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
         stays = pooled.device if device is None else device
-        pooled = pooled.to(stays if stays.type in _CAPABLE else "cpu")
+        pooled = pooled.to(stays if able(stays, "flow") else "cpu")
         kind = search or ("tree" if pooled.device.type == "cpu" else "brute")
         colours, start = pooled[:, :3], pooled[:, 3]
         found = [_flows(c, s, kind, tick) for c, s in zip(colours, start, strict=True)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .abilities import carries
 from .config import NetworkConfig, padded_size
 from .flow import FlowAlpha
 from .guidance import NearestColours
@@ -45,7 +46,7 @@ class NetworkInput:
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
         dtype: what `crop` returns; the input itself is prepared in float32 (float64 for an image
-            that is).
+            that is, where the device has it).
         device: where `crop` puts it; by default where the image is.
         light: the image is not display-encoded, and is on the way; None for one that is.
         cell: side of the grid cells of the flow alphas, in pixels; by default what the size
@@ -75,7 +76,8 @@ class NetworkInput:
         self.size: tuple[int, int] = (image.shape[2], image.shape[3])
         self.padded = padded_size(*self.size, config.padding)
         self.grid = (self.padded[0] // config.patch_size, self.padded[1] // config.patch_size)
-        unit = image.dtype if image.dtype == torch.float64 else torch.float32
+        wide = image.dtype == torch.float64 and carries(self.device, torch.float64)
+        unit = torch.float64 if wide else torch.float32
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(config.pixel_mean, dtype=unit, device=self.device).view(shape)
         self._std = torch.tensor(config.pixel_std, dtype=unit, device=self.device).view(shape)
@@ -96,7 +98,7 @@ class NetworkInput:
         if not pixels.is_floating_point():
             pixels = pixels.float() / (255 if pixels.dtype == torch.uint8 else 65535)
             return pixels if self.light is None else _display(pixels, self.light)
-        if pixels.dtype != torch.float64:
+        if pixels.dtype != torch.float64 or not carries(self.device, torch.float64):
             pixels = pixels.float()  # what follows needs more than half precision
         # HDR colours stay in the picture; the networks know none.
         return pixels.clamp(0, 1) if self.light is None else _display(pixels, self.light)
@@ -109,8 +111,14 @@ class NetworkInput:
             shape = (len(self.image), self.config.in_chans, bottom - top, right - left)
             return torch.zeros(shape, dtype=self.dtype, device=self.device)
         box = (..., slice(top, inner_bottom), slice(left, inner_right))
-        rgb = self._unit(self.image[box].to(self.device))
-        channels = [(rgb - self._mean) / self._std, self.trimap[box].to(self.device)]
+        pixels, trimap = self.image[box], self.trimap[box]
+        if carries(self.device, pixels.dtype):
+            rgb = self._unit(pixels.to(self.device))
+        else:
+            rgb = self._unit(pixels).to(self.device)
+        if not carries(self.device, trimap.dtype):
+            trimap = trimap.float()
+        channels = [(rgb - self._mean) / self._std, trimap.to(self.device)]
         if self._nearest is not None:
             fore, back, line, distances = self._nearest.crop(rgb, top, left)
             channels += [

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from .abilities import able
+
 Tick = Callable[[], None]
 """Called often during long work, so that whatever it raises (an interrupt) ends that soon."""
 
@@ -65,7 +67,6 @@ def sliding(
 def sum_dtype(x: Tensor) -> torch.dtype:
     """What sums over all tokens are taken in: the mean must not depend on the strips' order.
 
-    float64, or float32 on other backends than those that are sure to have it: Apple's MPS, DirectML
-    and some of Intel's GPUs have none.
+    float64, or float32 where the device may have none.
     """
-    return torch.float64 if x.device.type in ("cpu", "cuda", "meta") else torch.float32
+    return torch.float64 if able(x.device, "float64") else torch.float32

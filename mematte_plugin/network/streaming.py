@@ -158,7 +158,7 @@ def attend_kept(
         for start, stop in strips(K, step, tick):
             heard = q[0, :, start:stop].transpose(0, 1).reshape(-1, n * d)
             if first == 0:
-                out.index_copy_(0, index[start:stop], F.linear(heard, columns, attn.proj.bias))
+                out[index[start:stop]] = F.linear(heard, columns, attn.proj.bias)
             else:
                 out.index_add_(0, index[start:stop], F.linear(heard, columns))
         del qkv, q, k, v, heard  # before the next heads' are made

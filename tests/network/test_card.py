@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mematte_plugin.memory.model import BRUTE_BYTES, Job, phases
 from mematte_plugin.network import Chunking, flow, neighbours
+from mematte_plugin.network.abilities import ABILITIES
 from mematte_plugin.network.flow import FlowAlpha
 from mematte_plugin.network.guidance import strips_of
 from mematte_plugin.training import losses
@@ -73,7 +74,7 @@ def test_flow_alphas_are_made_on_the_card(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_device_that_lacks_something_has_its_flow_alphas_made_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flow, "_CAPABLE", ("cpu", "cuda"))
+    monkeypatch.setitem(ABILITIES, "flow", ("cpu", "cuda"))
     image, trimap = random_input(80, 100)
     expected = FlowAlpha(strips_of(image, trimap), (80, 100)).crop(image, 0, 0)
     with Card():

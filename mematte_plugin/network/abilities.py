@@ -1,0 +1,58 @@
+"""What kinds of device can do, and since which torch: the one place where the network asks.
+
+CPU and CUDA (ROCm's cards among it) can do all that the network needs. Apple's MPS lacks some of
+it, and of every other kind (XPU, NPU, DirectML, …) as little is taken for granted. There the way
+round is taken, which costs little, so that PYTORCH_ENABLE_MPS_FALLBACK is never needed. Kinds other
+than CPU, CUDA and MPS are tried by nobody: they need a memory budget, since what is free on them is
+not known here, and count as GPUs without a fused attention kernel.
+
+What torch 2.6 can do on MPS was read from its native_functions.yaml, operation by operation: of
+all that a prediction or the estimation of colours sends to a device it lacks `index_copy`,
+`linalg.solve_ex` and `embedding_bag`.
+"""
+
+from __future__ import annotations
+
+import torch
+
+ABILITIES: dict[str, tuple[str, ...]] = {
+    # Metal has no float64, nor do DirectML and some of Intel's GPUs. Sums go in float32 there.
+    "float64": ("cpu", "cuda", "meta"),
+    # MPS: a TypeError at the copy (pytorch#159076, closed after 2.9). Scaled on the host.
+    "uint16": ("cpu", "cuda", "meta"),
+    # linalg.solve_ex and embedding_bag (pytorch#162270): not on MPS in 2.6, there in 2.13, and
+    # tried by nobody. The CPU makes the flow alphas.
+    "flow": ("cpu", "cuda", "meta"),
+}
+"""The kinds of device that are sure to have each ability.
+
+What we do without everywhere, since MPS lacks it or has got it wrong, and another way costs the
+same: `index_copy_` (not in 2.6; wrong values while 2.10 was made, pytorch#166237), bicubic resizing
+(not before 2.6, pytorch#136123), `index_add_` into transposed tensors (pytorch#176159), copies
+between equally strided views with gaps (wrong in 2.13, pytorch#189961), copies into float64 on the
+CPU (nothing is written in 2.14, pytorch#197715).
+"""
+
+LEAST_MPS = (2, 6)
+"""The oldest torch whose MPS has all the rest."""
+
+
+def able(device: torch.device, ability: str) -> bool:
+    """Whether this kind of device is sure to have one of ABILITIES."""
+    return device.type in ABILITIES[ability]
+
+
+def carries(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether numbers of this type are sure to get there."""
+    name = str(dtype).removeprefix("torch.")
+    return name not in ABILITIES or able(device, name)
+
+
+def refuse_old(device: torch.device, version: str = torch.__version__) -> None:
+    """Raises NotImplementedError for a kind of device for which this torch is too old."""
+    found = tuple(int(part) for part in version.split(".")[:2])
+    if device.type == "mps" and found < LEAST_MPS:
+        wanted = ".".join(map(str, LEAST_MPS))
+        raise NotImplementedError(
+            f"torch {version} lacks operations on Apple's GPUs; install torch {wanted} or newer"
+        )
