@@ -178,6 +178,7 @@ def launches(
 
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
 
     from .device_meter import DeviceMeter
 
@@ -191,7 +192,8 @@ def launches(
             view = any(
                 one.alias_info and not one.alias_info.is_write for one in func._schema.returns
             )
-            if not view and getattr(out, "device", None) == meter.device:
+            there = any(getattr(leaf, "device", None) == meter.device for leaf in tree_leaves(out))
+            if there and not view:
                 counts[func._schema.name] += 1
             return out
 

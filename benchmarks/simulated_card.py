@@ -214,6 +214,9 @@ def cases(sizes: tuple[tuple[int, int], ...] = SIZES) -> Iterator[Case]:
 def simulated_card(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Only up to 2.5 megapixels.")] = False,
+    free: Annotated[
+        bool, typer.Option("--free", help="Only float16 on a card with room for all.")
+    ] = False,
     network: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
     out: Annotated[
@@ -225,13 +228,15 @@ def simulated_card(
     sizes = tuple(size for size in SIZES if not quick or size[0] * size[1] <= 2_500_000)
     end = None if minutes is None else time.monotonic() + 60 * minutes
     found = []
-    for case in cases(sizes):
+    chosen = [one for one in cases(sizes) if network in (None, one.network)]
+    if free:
+        chosen = [one for one in chosen if _plan(one) == "free" and one.dtype == "float16"]
+    for case in chosen:
         if end is not None and time.monotonic() > end:
             logger.info("the time is over; larger pictures are missing")
             break
-        if network in (None, case.network):
-            found.append(run(case))
-            logger.info("%s", " ".join(_cells(found[-1])))
+        found.append(run(case))
+        logger.info("%s", " ".join(_cells(found[-1])))
     path = out or RESULTS / "simulated-card.json"
     rows = [asdict(one) | {"ratio": round(one.ratio, 3)} for one in found]
     write_text(path, json.dumps(rows, indent=1) + "\n", overwrite=True)

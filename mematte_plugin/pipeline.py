@@ -27,7 +27,7 @@ from .memory.device import (
     release,
 )
 from .memory.exhaustion import trim_memory
-from .memory.model import Job, weights
+from .memory.model import LARGE, Job, weights
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import Light, MEMatte, Prediction, Progress
@@ -42,8 +42,6 @@ from .weights.load import load_network
 DEFAULT_MODEL = "mematte-tiny"
 STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
-LARGE = 8192
-"""Tokens of a picture from which giving memory back after each block costs next to nothing."""
 TELL_SECONDS = 0.1
 """Between two reports of the same progress."""
 CAP_ROWS = 256

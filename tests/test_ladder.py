@@ -47,7 +47,8 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def _no_workspace(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     # It would be most of what such small networks need, and there would be little to step down to.
     monkeypatch.setitem(model.WORKSPACE, device.partition(":")[0], 0)
-    monkeypatch.setattr(model, "HEAP", 0)
+    for name in ("SMALL_HEAP", "SMALL_HEAP_CHANNEL"):
+        monkeypatch.setattr(model, name, 0)
 
 
 @pytest.fixture(scope="module")
