@@ -2,9 +2,10 @@
 
     python -m benchmarks.ladder
 
-mematte-tiny, budgets log-uniform from 150 MB to 8 GB, areas log-uniform up to 8K, any aspect. A
-budget that is refused must name the least possible one, and that one is then tried. The same
-command goes on where it was stopped.
+mematte-tiny, areas up to 8K, small ones mostly, any aspect. A third of the budgets lie within a
+fifth of the least possible one, a third around it, a third between it and 8 GB. A budget that is
+refused must name the least possible one, and that one is then tried. The same command goes on
+where it was stopped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import typer
 
 from mematte_plugin.memory.device import cpu_count
 from mematte_plugin.memory.units import show_bytes
+from mematte_plugin.planning import request_for
 from mematte_plugin.writing import write_text
 
 from .command import main
@@ -33,7 +35,9 @@ from .store import Store, kind, machine, open_store
 from .turns import ROOT, OutOfTime
 
 RESULTS = ROOT / "benchmarks" / "results"
-BUDGETS = (150e6, 8e9)
+MODEL = "mematte-tiny"
+TIGHT, AROUND, LARGEST = (1.0, 1.2), (0.5, 2.0), 8e9
+"""Two thirds of the budgets, over the least possible one; and the most of the others, in bytes."""
 PIXELS = (200 * 200, 7680 * 4320)
 ASPECTS = (1 / 3, 3.0)
 UNKNOWN = (0.05, 0.4)
@@ -148,13 +152,20 @@ def drawn(cases: int, seed: int) -> list[Fall]:
     def between(low: float, high: float) -> float:
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
+    def budget(number: int, least: int) -> float:
+        if number % 3 == 0:
+            return least * rng.uniform(*TIGHT)
+        return least * between(*AROUND) if number % 3 == 1 else between(least, LARGEST)
+
     found = []
     for number in range(cases):
-        pixels, aspect = between(*PIXELS), between(*ASPECTS)
+        pixels, aspect = min(between(*PIXELS), between(*PIXELS)), between(*ASPECTS)
         height, width = round((pixels * aspect) ** 0.5), round((pixels / aspect) ** 0.5)
         least = 0.35 if min(height, width) < 400 else UNKNOWN[0]  # the scenes' own hair
         unknown = round(rng.uniform(least, max(least, UNKNOWN[1])), 2)
-        found.append(Fall(number, width, height, unknown, int(between(*BUDGETS))))
+        request = request_for((height, width), MODEL, "cpu", "float32", unknown=unknown)
+        granted = int(budget(number, request.least()))
+        found.append(Fall(number, width, height, unknown, granted))
     return sorted(found, key=lambda case: case.width * case.height)
 
 
@@ -198,7 +209,7 @@ def _load(device: str, threads: int) -> None:
     from .scenes import make_scene
 
     torch.set_num_threads(threads)
-    _Loaded.pipe = MattingPipeline.from_pretrained("mematte-tiny", device=device, dtype="float32")
+    _Loaded.pipe = MattingPipeline.from_pretrained(MODEL, device=device, dtype="float32")
     scene = make_scene(256, 256, 0.4)
     _Loaded.pipe(scene.image, scene.trimap)
 

@@ -342,7 +342,7 @@ class Matte:
         yield "unknown", f"{unknown:.1%}" if unknown else "nothing: the trimap is the matte"
         if self.plan is not None:
             yield "plan", self.plan.short()
-            yield "lost", "; ".join(self.plan.lost) or "nothing: the result is exact"
+            yield "lost", self.plan.lost_in_words
         yield "save", '.save("cutout.png"), or .save("hair_alpha.png") for the alpha alone'
 
     def _colours(self, colors: Colors | None, decontaminate: bool | None) -> np.ndarray:

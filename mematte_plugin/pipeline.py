@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import InputError, MEMatteError, SettingError
 from .images import Photo, read_photo, split_batch, to_unit
 from .matte import Matte
-from .memory.backend import HALF, resolve_device
+from .memory.backend import refuses_half, resolve_device
 from .memory.device import (
     PeakMeter,
     computing_threads,
@@ -27,7 +27,7 @@ from .memory.device import (
     release,
 )
 from .memory.exhaustion import trim_memory
-from .memory.model import Job
+from .memory.model import LARGE, Job, weights
 from .memory.plan import RAN_OUT, Plan
 from .memory.units import parse_bytes
 from .network import Light, MEMatte, Prediction, Progress
@@ -42,8 +42,6 @@ from .weights.load import load_network
 DEFAULT_MODEL = "mematte-tiny"
 STEP_DOWNS = 4
 """How often a run is tried again with less after running out of memory."""
-LARGE = 8192
-"""Tokens of a picture from which giving memory back after each block costs next to nothing."""
 TELL_SECONDS = 0.1
 """Between two reports of the same progress."""
 CAP_ROWS = 256
@@ -61,9 +59,12 @@ class MattingPipeline:
     """Cuts photographs with one network, kept ready on one device.
 
     Args:
-        network: as `load_network` returns it; moved to the device and its precision.
+        network: as `load_network` returns it. Where it is on the device in the precision already,
+            it is used itself, in evaluation mode; otherwise a copy, and it stays as it is.
         device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device.
-        dtype: "auto" (float16 on CUDA, else float32), "float32", "float16" or "bfloat16".
+        dtype: "auto", "float32", "float16" or "bfloat16". "auto" is float16 on CUDA cards with
+            tensor cores and else float32, takes half precision where memory is short, and goes
+            over to float32, with a warning, where a result in half precision is not finite.
         model: the name that mattes carry.
 
     On a CPU, torch's threads are reduced to the cores that this process may use (affinity mask and
@@ -82,11 +83,15 @@ class MattingPipeline:
         model: str = "",
     ) -> None:
         self.device = resolve_device(device)
-        self.dtype = resolve_dtype(dtype, str(self.device))
+        self.dtype, self._half = resolve_dtype(dtype, str(self.device))
         self.model = model
         self._auto_device = str(device) == "auto"
         self._auto_dtype = str(dtype) == "auto"
-        self.network = self._placed(network)
+        self.network = self._placed(network, self.dtype)
+        # What was rounded already is no origin for float32.
+        rounded = self._auto_dtype and self.dtype != "float32"
+        self._origin = network if rounded else self.network
+        self._copy: tuple[str, str, MEMatte] | None = None  # device, precision
         if self.device.type == "cpu":
             _prepare_cpu()
             self._warm_up()
@@ -104,6 +109,10 @@ class MattingPipeline:
                 trimap[..., :24], trimap[..., -24:] = 0, 1
                 self.network.predict(pixels, trimap)
         except Exception as error:
+            if self.dtype != "float32" and refuses_half(error):
+                raise SettingError(
+                    f"{_refused(self.device, self.dtype)}; use dtype float32"
+                ) from error
             if not is_out_of_memory(error):
                 raise
             raise MEMatteError(
@@ -111,12 +120,14 @@ class MattingPipeline:
                 "use a smaller model"
             ) from error
 
-    def _placed(self, network: MEMatte) -> MEMatte:
+    def _placed(self, network: MEMatte, dtype: str) -> MEMatte:
+        """The network on the device, or on the CPU where there is no room and that is allowed."""
         try:
-            named = lost_card_is_named(self.device, "the weights")
-            with named, own_state(self.device, inference=False):
-                return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
+            with lost_card_is_named(self.device, "the weights"):
+                return _in_place(network, self.device, dtype)
         except Exception as error:
+            if dtype != "float32" and refuses_half(error):
+                raise SettingError(f"{_refused(self.device, dtype)}; use dtype float32") from error
             if not ran_out(error, self.device):
                 raise
         # Outside of the except, so that what was moved already is free again.
@@ -128,9 +139,10 @@ class MattingPipeline:
             )
         warn_user(f"{self.device} has no room for the weights; the CPU is used, which is slower")
         self.device = torch.device("cpu")
-        self.dtype = "float32" if self._auto_dtype else self.dtype
-        with own_state(inference=False):
-            return network.to(self.device).cast(getattr(torch, self.dtype)).eval()
+        if self._auto_dtype:
+            self.dtype, self._half = resolve_dtype("auto", "cpu")
+            dtype = self.dtype
+        return _in_place(network, self.device, dtype)
 
     @classmethod
     def from_pretrained(
@@ -265,16 +277,20 @@ class MattingPipeline:
         named = lost_card_is_named(self.device, photo.name)
         with named, own_state(self.device), PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown)
-            found, plan = self._run(
-                request, budget, photo, trimap, decoder=decoder, progress=progress
-            )
+            kept = self._copy
+            run = partial(self._run, photo=photo, trimap=trimap, decoder=decoder, progress=progress)
+            failed = ""
+            try:
+                found, plan = run(request, budget)
+            except _HalfError as error:
+                if not self._auto_dtype:
+                    raise MEMatteError(f"{error}; use dtype float32") from error
+                failed = str(error)
+            if failed:  # outside of the except: the error's frames hold what is to be freed
+                request = self._in_float32(request, budget, failed)
+                found, plan = run(request, budget)
             routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         alpha = found.alpha[0, 0].numpy()
-        if not np.isfinite(alpha.min()):  # NaN if one is: no copy of the picture's size
-            raise MEMatteError(
-                f"{photo.name}: the network's result is not finite in {plan.dtype}; "
-                "use dtype float32"
-            )
         if own_alpha:
             cap_by_own_alpha(alpha, photo, trimap)
         del found
@@ -283,6 +299,8 @@ class MattingPipeline:
         measured = meter.peak
         if measured is not None and self.device.type == "cpu":
             measured += request.held
+        if measured is not None and kept is not None and kept is self._copy:
+            measured += request.copied  # which was there already
         for loss in plan.lost:
             warn_user(f"{photo.name}: memory is short: {loss}")
         return Matte(
@@ -315,18 +333,48 @@ class MattingPipeline:
             device=str(self.device),
             dtype=self.dtype,
             model=self.model,
-            half=HALF.get(self.device.type) if self._auto_dtype else None,
+            half=self._half,
             fused=fused_on(self.device, self.network.dtype, config),
             held=photo.pixels.nbytes + trimap.nbytes,
+            copied=self._copied(),
         )
+
+    def _copied(self) -> int:
+        """Bytes of the copy of the weights that lies beside them on the device."""
+        copy = self._copy
+        if copy is None or copy[0] != str(self.device):
+            return 0
+        return weights(self.network.config, copy[2].dtype.itemsize)
+
+    def _in_float32(self, request: Request, budget: int | None, failed: str) -> Request:
+        """The same in float32, in which this pipeline computes from now on.
+
+        Raises MEMatteError where there is no room for it.
+        """
+        job = replace(request.job, itemsize=4)
+        fused = fused_on(self.device, torch.float32, job.config)
+        request = replace(request, job=job, dtype="float32", half=None, fused=fused)
+        try:
+            request.plan(budget)
+            if self.dtype != "float32":
+                self.network = _in_place(self._origin, self.device, "float32")
+        except Exception as error:
+            if not isinstance(error, MEMatteError) and not ran_out(error, self.device):
+                raise
+            why = f": {error}" if isinstance(error, MEMatteError) else ""
+            raise MEMatteError(f"{failed}, and there is no memory for float32{why}") from error
+        self.dtype, self._half = "float32", None
+        self._origin = self.network
+        warn_user(f"{failed}: it is computed in float32, as is what comes next")
+        return request
 
     def _run(
         self,
         request: Request,
         budget: int | None,
+        *,
         photo: Photo,
         trimap: NDArray[np.float32],
-        *,
         decoder: DecoderMode,
         progress: Progress | None,
     ) -> tuple[Prediction, Plan]:
@@ -376,21 +424,62 @@ class MattingPipeline:
         decoder: DecoderMode,
         progress: Progress,
     ) -> Prediction:
-        network = self.network
-        dtype = getattr(torch, plan.dtype)
-        if dtype != network.dtype or plan.device != str(self.device):
-            network = network.copied(torch.device(plan.device), dtype)
+        network = self._network_for(plan)
         pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
-        return network.predict(
-            pixels.permute(2, 0, 1)[None],
-            torch.from_numpy(trimap)[None, None],
-            max_tokens=plan.max_tokens,
-            chunking=plan.chunking,
-            decoder=decoder,
-            only_unknown=decoder == "exact",
-            light=_light(photo),
-            progress=progress,
-        )
+        try:
+            found = network.predict(
+                pixels.permute(2, 0, 1)[None],
+                torch.from_numpy(trimap)[None, None],
+                max_tokens=plan.max_tokens,
+                chunking=plan.chunking,
+                decoder=decoder,
+                only_unknown=decoder == "exact",
+                light=_light(photo),
+                progress=progress,
+            )
+        except (RuntimeError, TypeError) as error:
+            if plan.dtype == "float32" or not refuses_half(error):
+                raise
+            raise _HalfError(f"{photo.name}: {_refused(plan.device, plan.dtype)}") from error
+        if not found.alpha.min().isfinite():  # NaN if one is: no copy of the picture's size
+            if plan.dtype == "float32":
+                raise MEMatteError(
+                    f"{photo.name}: the network's result is not finite; its weights are damaged, "
+                    "choose others"
+                )
+            raise _HalfError(f"{photo.name}: the network's result is not finite in {plan.dtype}")
+        return found
+
+    def _network_for(self, plan: Plan) -> MEMatte:
+        """The network where and in the precision in which a plan has it."""
+        if (plan.device, plan.dtype) == (str(self.device), self.dtype):
+            self._copy = None
+            return self.network
+        copy = self._copy
+        if copy is None or copy[:2] != (plan.device, plan.dtype):
+            copy = self._copy = None  # before there is another one
+            dtype = getattr(torch, plan.dtype)
+            network = self._origin.copied(torch.device(plan.device), dtype)
+            copy = self._copy = plan.device, plan.dtype, network
+        return copy[2]
+
+
+class _HalfError(MEMatteError):
+    """Half precision does not do: the device refuses it, or the result is not finite."""
+
+
+def _refused(device: torch.device | str, dtype: str) -> str:
+    return f"device {str(device)!r} does not compute in {dtype}"
+
+
+def _in_place(network: MEMatte, device: torch.device, dtype: str) -> MEMatte:
+    """The network itself where it is there in this precision, else a copy."""
+    precision = getattr(torch, dtype)
+    with own_state(device, inference=False):
+        where = torch.empty(0, device=device).device  # with its index
+        if not network.is_in(where, precision):
+            network = network.copied(where, precision)
+        return network.eval()
 
 
 class Stage:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, MEMatteError, SettingError
-from .memory.backend import HALF, fused_attention, resolve_device
+from .memory.backend import HALF, fused_attention, halves, resolve_device
 from .memory.device import Free, budget_from, computing_threads, free_memory
 from .memory.model import UNKNOWN, Job, phases, weights
 from .memory.plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget, smaller_card
@@ -25,26 +26,31 @@ if TYPE_CHECKING:
     from .network import MEMatte
 
 DTYPES = ("float32", "float16", "bfloat16")
-AUTO_DTYPE = {"cuda": "float16"}
-"""What "auto" is, by device type; float32 elsewhere: on the CPUs and with the weights measured so
-far, half precision was slower and not the same."""
+UNSEEN = {"cuda": "float16"}
+"""What "auto" is on a device that is not there, by its type; float32 elsewhere. See `halves`."""
 NAMED = re.compile(rf"({'|'.join(HALF)})(:\d+)?")
 """Devices whose law is known, so that they need not be there."""
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of a number in each precision."""
 
 
-def resolve_dtype(dtype: str | torch.dtype, device: str) -> str:
-    """Name of the precision asked for; "auto" goes by the device type.
+def resolve_dtype(
+    dtype: str | torch.dtype, device: str, *, there: bool = True
+) -> tuple[str, str | None]:
+    """The precision asked for, and the half precision that may be resorted to (None for none).
+
+    "auto" goes by what the device can do (see `halves`), or by its type where it is not there.
 
     Raises SettingError for any but auto, float32, float16 and bfloat16.
     """
     name = str(dtype).removeprefix("torch.")
     if name == "auto":
-        return AUTO_DTYPE.get(device.partition(":")[0], "float32")
+        kind = device.partition(":")[0]
+        first, half = halves(device) if there else (UNSEEN.get(kind), HALF.get(kind))
+        return first or "float32", half
     if name not in DTYPES:
         raise SettingError(f"dtype {name!r}: choose auto, {', '.join(DTYPES)}")
-    return name
+    return name, None
 
 
 def plan_memory(
@@ -69,7 +75,8 @@ def plan_memory(
         device: "auto", or a torch device. With a budget given it need not be there; CUDA is then
             taken to have a fused attention kernel, which is tried where it is. One that is
             neither CPU, CUDA nor MPS is taken for a GPU without a fused attention kernel.
-        dtype: "auto", "float32", "float16" or "bfloat16".
+        dtype: "auto" (float16 on CUDA cards with tensor cores, else float32; a card that is not
+            there is taken for one that has them), "float32", "float16" or "bfloat16".
         max_tokens: cap on kept tokens a block.
         unknown: share of unknown pixels to expect, 0 to 1.
         depth: bytes of one colour value of the photograph: 1, 2 or 4.
@@ -87,7 +94,7 @@ def plan_memory(
         max_tokens=max_tokens,
         unknown=unknown,
         depth=depth,
-        present=given is None,
+        present=given is None or (str(dtype) == "auto" and _is_there(str(device))),
     )
     return request.plan(given)
 
@@ -103,7 +110,10 @@ def request_for(
     depth: int = 1,
     present: bool = False,
 ) -> Request:
-    """What plans are made for; see `plan_memory`. The device need not be there unless `present`."""
+    """What plans are made for; see `plan_memory`.
+
+    present: the device has to be there, and is asked what it can do.
+    """
     height, width = size
     if height < 1 or width < 1:
         raise SettingError(f"size {height}×{width}: give height and width of at least 1 pixel")
@@ -111,10 +121,11 @@ def request_for(
         raise SettingError(f"unknown {unknown}: give a share of the pixels from 0 to 1")
     config, model = config_of(network)
     where = str(device)
+    present = present or where == "auto"
     if present or not _plannable(where):
         where = str(resolve_device(device))
     kind = where.partition(":")[0]
-    name = resolve_dtype(dtype, where)
+    name, half = resolve_dtype(dtype, where, there=present)
     job = Job(
         height,
         width,
@@ -131,9 +142,21 @@ def request_for(
         device=where,
         dtype=name,
         model=model,
-        half=HALF.get(kind) if str(dtype) == "auto" else None,
+        half=half,
         fused=_fused(where, name, config),
     )
+
+
+def _is_there(device: str) -> bool:
+    """Whether a CUDA card of this name is in the machine, and not only planned for."""
+    if not device.startswith("cuda") or not NAMED.fullmatch(device):
+        return False  # others of a kind are all alike
+    if "torch" not in sys.modules and shutil.which("nvidia-smi") is None:
+        return False  # no driver; loading torch takes a second
+    import torch
+
+    index = torch.device(device).index or 0
+    return torch.cuda.is_available() and index < torch.cuda.device_count()
 
 
 def _plannable(device: str) -> bool:
@@ -166,6 +189,8 @@ class Request:
     """Whether the device has a fused attention kernel for this precision."""
     held: int = 0
     """Bytes of the picture that are in main memory already, and so not free any more."""
+    copied: int = 0
+    """Bytes of a copy of the weights that is on the device already, and counts in the job."""
 
     def plan(self, budget: int | None, *, steps: tuple[str, ...] = ()) -> Plan:
         """The best plan within a budget, by default within what is free on the device now.
@@ -177,7 +202,8 @@ class Request:
         source = "given"
         if budget is None:
             free = free_memory(self.device)
-            budget = budget_from(free) + (self.held if self.job.backend == "cpu" else 0)
+            budget = budget_from(free) + self.copied
+            budget += self.held if self.job.backend == "cpu" else 0
             source = f"{free.limit}: {show_bytes(free.free)} free"
         try:
             job, chunking, taken, lost = self._choose(self.job, budget)

@@ -57,7 +57,7 @@ def test_plan_as_a_table(scene):
     assert (done.code, done.err) == (0, "")
     lines = dict(line.split("  ", 1) for line in done.text.splitlines())
     assert lines["budget"].strip() == "2.00 GB (given)"
-    assert lines["lost"].strip() == "nothing: the result is exact"
+    assert lines["lost"].strip() == "nothing beyond float16"
     assert {"picture", "model", "device", "predicted peak", "chunks"} <= lines.keys()
     assert done.out == scene.run("plan", "8k", *GIVEN).out
 

@@ -47,7 +47,8 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 def _no_workspace(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     # It would be most of what such small networks need, and there would be little to step down to.
     monkeypatch.setitem(model.WORKSPACE, device.partition(":")[0], 0)
-    monkeypatch.setattr(model, "HEAP", 0)
+    for name in ("SMALL_HEAP", "SMALL_HEAP_CHANNEL"):
+        monkeypatch.setattr(model, name, 0)
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +213,9 @@ def test_a_device_without_room_for_the_weights_is_named(monkeypatch: pytest.Monk
     def refuse(*_: Any) -> MEMatte:
         raise RuntimeError(NO_MEMORY)
 
-    monkeypatch.setattr(MEMatte, "to", refuse)
+    monkeypatch.setattr(MEMatte, "copied", refuse)
     with pytest.raises(SettingError, match="'cpu' has no room for the weights"):
-        MattingPipeline(random_network(), device="cpu")
+        MattingPipeline(random_network(), device="cpu", dtype="bfloat16")
 
 
 def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -459,7 +459,7 @@ def _kept_in_words(matte: Matte) -> str:
 def _memory(matte: Matte) -> list[str]:
     """What it took, where that was not simply enough."""
     plan = matte.plan
-    if plan is None or (plan.exact and not plan.ran_out):
+    if plan is None or not (plan.lost or plan.ran_out):
         return []
     peak = plan.predicted_peak if plan.measured_peak is None else plan.measured_peak
     fallen = f" after running out {plan.ran_out} times" if plan.ran_out else ""

@@ -222,7 +222,7 @@ def _word(one: Outlook) -> str:
 
 
 MEANINGS = {
-    "exact": "the alpha is that of unlimited memory",
+    "exact": "the alpha is that of float32 and unlimited memory",
     "fp16": "computed in float16: alpha may differ slightly from float32",
     "bf16": "computed in bfloat16: alpha may differ slightly from float32",
     "capped": "fewer tokens go through attention: details may be softer",

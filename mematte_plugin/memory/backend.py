@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from itertools import takewhile
 from threading import Lock
@@ -16,6 +17,50 @@ if TYPE_CHECKING:
 
 HALF = {"cuda": "float16", "mps": "float16", "cpu": "bfloat16"}
 """The half precision of each kind of device."""
+TENSOR_CORES = (7, 0)
+"""Compute capability from which float16 is fast and sums in float32. Below it is as slow as float32
+or, at 6.1, far slower."""
+WITH_TENSOR_CORES = re.compile(r"RTX|\b(Tesla )?T(4|4G|10|40)\b")
+"""Names of cards of capability 7.5 that have them. The others (GTX 16xx, T500 to T2000, MX450 and
+MX550) have been seen to give NaN in convolutions of float16 (pytorch#58123, #77955)."""
+_REFUSED = re.compile(
+    r"not (implemented|supported|available)\b.*(Half|BFloat16|bfloat16|float16)"
+    r"|(Half|BFloat16|bfloat16|float16).*not (implemented|supported|available)\b",
+    re.IGNORECASE,
+)
+
+
+def halves(device: str) -> tuple[str | None, str | None]:
+    """What "auto" makes of half precision on a device that is there.
+
+    Returns: the half precision that it computes in by itself, and the one that may be resorted to
+    where memory is short; None for none.
+
+    CUDA cards with tensor cores compute in float16. It is ten times as near to float32 as bfloat16
+    is (mematte-tiny on a CPU: 0.0006 and 0.004 at most), and what overflows it is computed again.
+    ROCm's cards all do. CPUs were slower in bfloat16 than in float32, and Apple's GPUs were not
+    measured.
+    """
+    kind = device.partition(":")[0]
+    half = HALF.get(kind)
+    if kind != "cuda":
+        return None, half
+    import torch
+
+    if torch.version.hip is not None:
+        return half, half
+    capability = torch.cuda.get_device_capability(device)
+    if capability < TENSOR_CORES:
+        return None, half
+    name = torch.cuda.get_device_name(device)
+    if capability == (7, 5) and not WITH_TENSOR_CORES.search(name):
+        return None, None
+    return half, half
+
+
+def refuses_half(error: BaseException) -> bool:
+    """Whether a device says by this that it does not compute in half precision."""
+    return isinstance(error, (RuntimeError, TypeError)) and bool(_REFUSED.search(str(error)))
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -1,8 +1,8 @@
 """The memory law for cards: what a run holds in a device's own memory, phase by phase.
 
-Picture, trimap and alpha are there too, unless they wait on the host. What cuBLAS, cuDNN and their like take besides the tensors is the
-constant `WORKSPACE`, which nobody has measured on all cards: the tensors alone are checked on a
-simulated one (`benchmarks.simulated_card`).
+Picture, trimap and alpha are there too, unless they wait on the host. What cuBLAS, cuDNN and their
+like take besides the tensors is the constant `WORKSPACE`, which nobody has measured on all cards:
+the tensors alone are checked on a simulated one (`benchmarks.simulated_card`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ tensors counted in real runs. Besides the tensors there is what libraries need f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ..network.config import Chunking, NetworkConfig, padded_size
@@ -18,12 +19,17 @@ UNKNOWN = 0.25
 WORKSPACE = {"cpu": 4 * MIB, "cuda": 72 * MIB, "mps": 96 * MIB}
 """What libraries hold besides the tensors: on cards the workspaces of cuBLAS and cuDNN, or what
 stands in for them, which come from the same memory. Not measured but on the CPU."""
-HEAP, HEAP_SHARE, HEAP_MOST = 16 * MIB, 0.65, 112 * MIB
+LARGE = 8192
+"""Tokens of a picture from which freed memory goes back to the system after each block; in smaller
+ones that would cost time."""
+HEAP, HEAP_SHARE, HEAP_UNKNOWN_SHARE, HEAP_MOST = 18 * MIB, 0.5, 0.9, 94 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
-network runs: a constant, and a share of them up to a most, since large ones are mapped apart."""
-HEAP_SMALL, HEAP_PIXEL = 20 * MIB, 38
-"""Small pictures do not make it grow so far: a constant, and bytes a pixel. All these measured with
-glibc and one or two threads."""
+network runs: a constant, a share of them, and what comes to that share where all is unknown, since
+pieces of more shapes are decoded then. It grows no further than to the most, since large tensors
+are mapped apart. Measured with glibc; it varies by a quarter from run to run."""
+SMALL_HEAP, SMALL_HEAP_SHARE, SMALL_HEAP_CHANNEL = 14 * MIB, 0.6, 44 * 2**10
+"""The same of pictures below `LARGE`: a constant, a share, and bytes a channel of the tokens. Its
+bound is loose: of two runs alike one may take twice as much."""
 CROP_FLOATS = {"none": 10, "nearest": 36, "flow": 51}
 """Float32 numbers a pixel while network input is prepared, by guidance."""
 CELL = 4
@@ -34,13 +40,14 @@ POOLING = 2**16 * POOLING_BYTES
 """The same for the strips of a CPU."""
 CELL_BYTES = 80
 """While nearest colours are searched, besides the maps that stay."""
-GRID_CELLS = 2**18
-"""Most cells of `network.flow`, which needs torch."""
+GRID_CELLS, LEAST_CELL = 2**18, 2
+"""Most cells of `network.flow`, which needs torch, and the least side of one in pixels."""
 GRID_LEAST, GRID_BYTES, GRID_UNKNOWN_BYTES = 420, 170, 1090
 """A cell of the flow's grid while the alphas are brought up; or while they are solved for, and what
 an unknown one takes besides, a kd-tree among it."""
-LEFT_SHARE, LEFT_MOST = 0.8, 32 * MIB
-"""What the C library's heap keeps of that, and the network finds in pieces too small for it."""
+LEFT_SHARE, LEFT_MOST, LEFT_BESIDE = 0.8, 32 * MIB, 60 * MIB
+"""What the C library's heap keeps of that, which the network finds in pieces too small for it; in
+pictures below `LARGE`, the most of that and of the network's own heap together."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
 READING = 10
@@ -122,13 +129,8 @@ def phases(job: Job, chunking: Chunking) -> dict[str, int]:
         "attention": made + 2 * x + attention_bytes(job, chunking),
         "decoder": made + decoder_bytes(job, chunking),
     }
-    grown = HEAP_SMALL + HEAP_PIXEL * job.pixels
     left = min(int(LEFT_SHARE * flow_bytes(job)), LEFT_MOST)
-    heap = {
-        name: min(grown, HEAP + min(int(HEAP_SHARE * size), HEAP_MOST))
-        for name, size in network.items()
-    }
-    found = {name: size + picture + max(heap[name], left) for name, size in network.items()}
+    found = {name: size + picture + _heap(job, size, left) for name, size in network.items()}
     found["decoder"] += alpha
     found["reading"] = fixed + photo + READING * job.pixels
     found["guidance"] = picture + fixed + _guidance(job)
@@ -285,7 +287,8 @@ def map_bytes(job: Job) -> int:
 
 def grid_cells(job: Job) -> int:
     """Cells of the flow's grid."""
-    return min(job.pixels // 4, GRID_CELLS)
+    side = max(LEAST_CELL, math.ceil(math.sqrt(job.pixels / GRID_CELLS)))
+    return -(-job.height // side) * -(-job.width // side)
 
 
 def _guidance(job: Job) -> int:
@@ -295,6 +298,16 @@ def _guidance(job: Job) -> int:
     cells = job.pixels // CELL**2
     nearest = 8 * 4 * cells
     return nearest + max(CELL_BYTES * cells, POOLING, flow_bytes(job))
+
+
+def _heap(job: Job, size: int, left: int) -> int:
+    """What a CPU's heap takes besides `size` bytes of tensors, where guidance left it so large."""
+    if job.tokens < LARGE:
+        of_channels = SMALL_HEAP_CHANNEL * job.config.embed_dim
+        heap = SMALL_HEAP + of_channels + int(SMALL_HEAP_SHARE * size)
+        return max(heap, min(heap + left, LEFT_BESIDE))
+    share = HEAP_SHARE + HEAP_UNKNOWN_SHARE * job.unknown
+    return max(left, min(HEAP + int(share * size), HEAP_MOST))
 
 
 def flow_bytes(job: Job) -> int:

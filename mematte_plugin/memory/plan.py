@@ -89,7 +89,7 @@ class Plan:
     steps: tuple[str, ...] = ()
     """What was made smaller to fit, and every step down after running out of memory, in order."""
     lost: tuple[str, ...] = ()
-    """What the result loses; empty where it is exact."""
+    """What the result loses for want of memory, against the same precision without limit."""
     smaller: str = ""
     """What the next smaller card, or machine, would need."""
     measured_peak: int | None = None
@@ -97,8 +97,15 @@ class Plan:
 
     @property
     def exact(self) -> bool:
-        """Whether the result is the same as with unlimited memory."""
-        return not self.lost
+        """Whether the result is that of float32 and unlimited memory, within 1e-5."""
+        return not self.lost and self.dtype == "float32"
+
+    @property
+    def lost_in_words(self) -> str:
+        """What the result loses, or that it loses nothing."""
+        if self.exact:
+            return "nothing: the result is exact"
+        return "; ".join(self.lost) or f"nothing beyond {self.dtype}"
 
     @property
     def ran_out(self) -> int:
@@ -123,7 +130,7 @@ class Plan:
         if self.max_tokens is not None:
             yield "retention", f"at most {self.max_tokens} of {self.tokens} tokens a block"
         yield "made smaller", "; ".join(self.steps) or "nothing"
-        yield "lost", "; ".join(self.lost) or "nothing: the result is exact"
+        yield "lost", self.lost_in_words
         if self.smaller:
             yield "less memory" if self.device == "cpu" else "smaller card", self.smaller
 
@@ -296,7 +303,7 @@ def smaller_card(
             except BudgetError:
                 return f"{card} GB: does not fit"
             peak = show_bytes(_most(chosen, chunking))
-            return f"{card} GB: {peak}, {'exact' if not lost else 'not exact: ' + '; '.join(lost)}"
+            return f"{card} GB: {peak}, {'; '.join(lost) or 'nothing lost'}"
     return ""
 
 

@@ -281,7 +281,8 @@ class Encoder(nn.Module):
         side = self.config.pos_grid
         grid = self.pos_embed[0, 1:].view(side, side, -1).float()
         # Bicubic resizing is linear and goes along rows and columns apart: two small matrices.
-        to_h, to_w = (_resizing(side, n, grid) for n in (h, w))
+        resizing = torch.cat([_resizing(side, n, grid) for n in (h, w)])  # to the device at once
+        to_h, to_w = resizing.to(grid.device).split((h, w))
         wide = torch.einsum("wx,yxc->ywc", to_w, grid)
         return lambda top, bottom: torch.einsum("hy,ywc->hwc", to_h[top:bottom], wide)[None]
 
@@ -292,7 +293,6 @@ def ticking(progress: Progress | None, done: int, total: int) -> Tick:
 
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:
-    """Matrix (size, side) that resizes a line of `side` values bicubically."""
+    """Matrix (size, side) on the CPU that resizes a line of `side` values bicubically."""
     unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # the same everywhere
-    resized = F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]
-    return resized.to(like.device)
+    return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]

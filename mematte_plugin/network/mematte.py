@@ -86,12 +86,20 @@ class MEMatte(nn.Module):
     def copied(self, device: torch.device, dtype: torch.dtype) -> MEMatte:
         """A copy on a device in a precision, made weight by weight, for inference."""
         made = {
-            id(tensor): tensor.detach().to(device, kind, copy=True)
+            # Cast before it moves: a card may have no room for what is twice as large.
+            id(tensor): tensor.detach().to(kind).to(device, copy=tensor.dtype == kind)
             for tensor, kind in self._precisions(dtype)
         }
         for parameter in self.parameters():
             made[id(parameter)] = nn.Parameter(made[id(parameter)], requires_grad=False)
         return copy.deepcopy(self, made)
+
+    def is_in(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether all weights are on a device, named with its index, and in a precision."""
+        return all(
+            tensor.device == device and tensor.dtype == kind
+            for tensor, kind in self._precisions(dtype)
+        )
 
     def _precisions(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, torch.dtype]]:
         """Every weight, and the precision that it has in a network of this precision."""
@@ -101,14 +109,17 @@ class MEMatte(nn.Module):
                 yield tensor, tensor.dtype if fixed else dtype
 
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
-        """Alpha (B, 1, H, W) float32 in [0, 1], in one piece; with gradient where that is recorded.
+        """Alpha (B, 1, H, W) float32 in [0, 1], in one piece.
+
+        Without gradient, however torch records them; `train` makes it `training_step`'s alpha, with
+        gradient and sampled decisions.
 
         Args:
             image: (B, 3, H, W) float in [0, 1].
             trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. The known regions
                 of the result are the network's own: nothing is forced here.
         """
-        if torch.is_grad_enabled():
+        if self.training:
             return self.training_step(image, trimap).alpha
         return self.predict(image, trimap).alpha
 

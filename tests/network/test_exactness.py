@@ -153,14 +153,37 @@ def test_the_built_in_network_takes_pictures_in_half_precision(
     image, trimap = random_input(96, 128, seed=1)
     full = load_network("mematte-tiny")
     network = load_network("mematte-tiny").cast(dtype) if weights == "half" else full
-    with torch.no_grad():
-        expected = full(image, trimap)
-        found = network(image.to(dtype), trimap.to(dtype))
+    expected = full(image, trimap)
+    found = network(image.to(dtype), trimap.to(dtype))
     assert found.dtype == torch.float32
     assert (found - expected).abs().mean() < 0.02
-    # And where gradients are recorded, as they are by default.
-    learning = network(image.to(dtype), trimap.to(dtype))
+    # And where gradients are recorded.
+    learning = network.training_step(image.to(dtype), trimap.to(dtype)).alpha
+    assert learning.requires_grad
     assert (learning.detach() - found).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("guidance", ["none", "nearest", "flow"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_every_guidance_takes_pictures_in_half_precision(dtype: torch.dtype, guidance: str) -> None:
+    image, trimap = random_input(96, 128, seed=1)
+    network = random_network(guidance=guidance, abs_pos=False, padding="each")
+    rounded = image.to(dtype)
+    expected = network(rounded.float(), trimap)
+    assert torch.equal(network(rounded, trimap.to(dtype)), expected)
+    half = network.cast(dtype)(rounded, trimap.to(dtype))
+    assert half.dtype == torch.float32
+    assert half.isfinite().all()
+
+
+def test_calling_a_network_streams_whatever_torch_records_and_trains_in_training() -> None:
+    image, trimap = random_input(96, 128, seed=1)
+    network = random_network()
+    expected = network.predict(image, trimap).alpha
+    found = network(image, trimap)
+    assert not found.requires_grad
+    assert torch.equal(found, expected)
+    assert network.train()(image, trimap).requires_grad
 
 
 def test_training_pass_carries_gradients_to_every_part() -> None:
