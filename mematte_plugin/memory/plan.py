@@ -21,6 +21,8 @@ from .units import show_bytes
 ELSEWHERE = Chunking(tile=2048)
 """On a GPU all at once: a small picture, or a fast card, takes as long as starting the operations
 does, and these are fewest so."""
+BALANCE = 1.25
+"""How much more than the tokens' phases the input and the decoder may take to begin with."""
 AMPLE_PATCHES, AMPLE_TILE = 4096, 512
 AMPLE = Chunking(tokens=16384, patches=AMPLE_PATCHES, attention=2**27, tile=AMPLE_TILE)
 """On a GPU: rather than in smaller chunks than these, the picture waits in the host's memory."""
@@ -271,7 +273,9 @@ def _balanced(job: Job) -> Chunking:
     """All tokens at once, and as much of the input and of the decoder as takes no more than they:
     larger pieces of these would save few operations and take most of the memory."""
     found = phases(job, ELSEWHERE)
-    rest = max(size for name, size in found.items() if name not in ("embedding", "decoder"))
+    rest = int(
+        BALANCE * max(size for name, size in found.items() if name not in ("embedding", "decoder"))
+    )
     chunking = ELSEWHERE
     for patches in (None, *(job.tokens // n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48))):
         if patches is not None and patches < AMPLE_PATCHES:

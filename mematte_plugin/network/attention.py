@@ -84,7 +84,8 @@ class Attention(nn.Module):
         # With every offset first, and then those of the rows and columns that there are: one
         # product and one lookup instead of a small product for every row and column.
         table = torch.cat([_resized(self.rel_pos_h, h), _resized(self.rel_pos_w, w)])
-        position = (q @ table.t()).gather(3, offsets.expand(B, heads, -1, -1))
+        position = (q.reshape(-1, d) @ table.t()).view(B, heads, q.shape[2], -1)
+        position = position.gather(3, offsets.expand(B, heads, -1, -1))
         q = torch.cat([q, position], dim=3)
         del position
         k = torch.cat([k, onehot.expand(B, heads, -1, -1)], dim=3)

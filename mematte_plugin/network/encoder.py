@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from .attention import Attention, windowed
 from .config import Chunking, NetworkConfig
 from .inputs import NetworkInput, Progress
-from .routing import LTRM, Router, keep_decision
+from .routing import LTRM, Router, keep_decision, keep_largest, margin_of
 from .rows import Tick, idle, rows_in, sliding, strips
 from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of
 
@@ -221,7 +221,7 @@ class Encoder(nn.Module):
                 else:
                     keep = keep_decision(logits)[..., None].to(x.dtype)
                 keeps.append(keep.view(-1, h, w))
-                margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
+                margins.append(margin_of(logits).view(-1, h, w))
                 if not decisions_learn:
                     keep = keep.detach()
             x = block(x, keep)
@@ -260,9 +260,11 @@ class Encoder(nn.Module):
             keep: Tensor | None = None
             if router is not None:
                 logits = route(router, x, rows, tick)
-                keep = keep_decision(logits, max_tokens)
+                margin = margin_of(logits)
+                del logits
+                keep = keep_largest(margin, max_tokens)
                 keeps.append(keep.view(-1, h, w))
-                margins.append((logits[..., 0] - logits[..., 1]).view(-1, h, w))
+                margins.append(margin.view(-1, h, w))
             block.stream(x, keep, chunking, tick)
             tick = ticking(progress, i + 1, depth)
             tick()
@@ -282,7 +284,8 @@ class Encoder(nn.Module):
         grid = self.pos_embed[0, 1:].view(side, side, -1).float()
         # Bicubic resizing is linear and goes along rows and columns apart: two small matrices.
         resizing = torch.cat([_resizing(side, n, grid) for n in (h, w)])  # to the device at once
-        to_h, to_w = resizing.to(grid.device).split((h, w))
+        resizing = resizing.to(grid.device)
+        to_h, to_w = resizing[:h], resizing[h:]
         wide = torch.einsum("wx,yxc->ywc", to_w, grid)
         return lambda top, bottom: torch.einsum("hy,ywc->hwc", to_h[top:bottom], wide)[None]
 

@@ -185,20 +185,26 @@ def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str)
 def _folded(convs: list[nn.Conv2d], norms: list[nn.BatchNorm2d]) -> list[Folded]:
     """Convolutions that do what these and the batch norm after each do. The norms are worked out
     together: one by one they are a lot of small operations."""
-    weight, bias, mean, variance = (
+    weight, bias, variance = (
         torch.cat([getattr(norm, name) for norm in norms]).float()
-        for name in ("weight", "bias", "running_mean", "running_var")
+        for name in ("weight", "bias", "running_var")
     )
     scale = weight / (variance + norms[0].eps).sqrt()
+    means = [cast(Tensor, norm.running_mean).float() for norm in norms]
+    mean = torch.cat(
+        [
+            value if conv.bias is None else value - conv.bias.float()
+            for conv, value in zip(convs, means, strict=True)
+        ]
+    )
+    shift = (bias - mean * scale).to(convs[0].weight.dtype)
     counts = [conv.out_channels for conv in convs]
-    shifts = torch.split(bias - mean * scale, counts)
-    found = []
-    for conv, factor, shift in zip(convs, torch.split(scale, counts), shifts, strict=True):
-        if conv.bias is not None:
-            shift = shift + conv.bias.float() * factor  # noqa: PLW2901
-        folded = (conv.weight.float() * factor.view(-1, 1, 1, 1)).to(conv.weight.dtype)
-        found.append((_channels_last(folded), shift.to(conv.weight.dtype)))
-    return found
+    return [
+        (_channels_last((conv.weight.float() * factor.view(-1, 1, 1, 1)).to(own.dtype)), own)
+        for conv, factor, own in zip(
+            convs, torch.split(scale, counts), torch.split(shift, counts), strict=True
+        )
+    ]
 
 
 def _together(parts: list[Tensor]) -> Tensor:
@@ -213,6 +219,8 @@ def _channels_last(x: Tensor) -> Tensor:
 def _cut(x: Tensor, start: tuple[int, int], to: tuple[Span, Span]) -> Tensor:
     """The part `to` of a map whose upper left corner lies at `start`."""
     (top, bottom), (left, right) = to
+    if (bottom - top, right - left) == x.shape[2:]:
+        return x
     return x[:, :, top - start[0] : bottom - start[0], left - start[1] : right - start[1]]
 
 
@@ -232,9 +240,9 @@ def _beside(fine: Tensor, coarse: Tensor, pad: tuple[int, int, int, int]) -> Ten
     out = torch.empty(shape, dtype=fine.dtype, device=fine.device, memory_format=last)
     if any(pad):
         out.zero_()
-    inner = out[:, :, top : top + height, left : left + width]
-    inner[:, :first] = fine
-    inner[:, first:] = coarse
+    inner = out[:, :, top : top + height, left : left + width] if any(pad) else out
+    inner.narrow(1, 0, first).copy_(fine)
+    inner.narrow(1, first, coarse.shape[1]).copy_(coarse)
     return out
 
 

@@ -76,7 +76,16 @@ def keep_decision(logits: Tensor, max_tokens: int | None = None) -> Tensor:
 
     Returns: bool (B, N).
     """
-    margin = logits[..., 0] - logits[..., 1]
+    return keep_largest(margin_of(logits), max_tokens)
+
+
+def margin_of(logits: Tensor) -> Tensor:
+    """score(keep) - score(skip) (B, N) float32 of logits (B, N, 2)."""
+    return logits[..., 0] - logits[..., 1]
+
+
+def keep_largest(margin: Tensor, max_tokens: int | None = None) -> Tensor:
+    """`keep_decision` of the margins (B, N)."""
     keep = margin > 0
     if max_tokens is None or max_tokens >= margin.shape[1]:
         return keep
