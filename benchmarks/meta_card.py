@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mematte_plugin import multilevel
-from mematte_plugin.network import encoder, pieces, routing, streaming
+from mematte_plugin.network import MEMatte, encoder, pieces, routing, streaming
 from mematte_plugin.network.decoder import Decoder
 from mematte_plugin.network.inputs import NetworkInput
 
@@ -35,6 +35,7 @@ MATRIX_STEP = 8
 """Fused kernels copy a mask whose rows are no multiple of it."""
 
 STAGES: dict[Any, str] = {
+    MEMatte.predict: "picture",
     NetworkInput.__init__: "guidance",
     encoder.PatchEmbed.forward: "embedding",
     encoder.Encoder.stream: "embedding",  # the positions
@@ -43,7 +44,8 @@ STAGES: dict[Any, str] = {
     streaming.add_dense: "attention",
     streaming.add_routed: "refinement",
     streaming.route: "routing",
-    routing.keep_decision: "routing",
+    routing.margin_of: "routing",
+    routing.keep_largest: "routing",
     streaming.add_mlp: "mlp",
     encoder.Block.stream: "residual",
     pieces.decode: "decoder",

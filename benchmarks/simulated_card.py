@@ -59,6 +59,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "attention": {"attention": 2**22},
     "tile": {"tile": 128},
     "host features": {"host_features": True},
+    "host picture": {"host_picture": True},
     "no kernel": {"fused": False, "attention": 2**26},
     "all at once": {"tokens": None, "patches": None, "attention": None},
 }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .edges import Edge
     from .errors import (
         BudgetError,
+        DeviceLostError,
         InputError,
         MEMatteError,
         MEMatteWarning,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchOptions": ".batch",
     "BudgetError": ".errors",
+    "DeviceLostError": ".errors",
     "Crop": ".crops",
     "Edge": ".edges",
     "InputError": ".errors",
@@ -104,6 +106,7 @@ __all__ = [
     "BatchOptions",
     "BudgetError",
     "Crop",
+    "DeviceLostError",
     "Edge",
     "InputError",
     "Layer",

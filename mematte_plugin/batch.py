@@ -19,7 +19,7 @@ from .claims import claimed
 from .colour_spaces import check_input_space
 from .crops import Crop
 from .edges import Edge
-from .errors import BudgetError, MEMatteError, SettingError
+from .errors import BudgetError, DeviceLostError, MEMatteError, SettingError
 from .images import Layer, read_photo
 from .labels import Objects, parse_objects
 from .memory.units import parse_bytes
@@ -239,7 +239,7 @@ class _Work:
             self.crop = _cut_one(pipeline, job, self.options)
         except BudgetError as error:  # the next photo may be smaller
             return str(error)
-        except (SettingError, FolderError):
+        except (SettingError, FolderError, DeviceLostError):  # so would all the others
             raise
         except MEMatteError as error:
             return str(error).removeprefix(f"{job.photo}: ")

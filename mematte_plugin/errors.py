@@ -28,6 +28,10 @@ class BudgetError(SettingError):
         self.least = least
 
 
+class DeviceLostError(MEMatteError):
+    """A device that has stopped working in this process: nothing more can be computed there."""
+
+
 class WeightsError(MEMatteError):
     """A checkpoint that cannot be found, read, trusted or matched to a network."""
 

@@ -231,7 +231,7 @@ def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyP
     "error",
     [
         RuntimeError("cannot pin 'torch.FloatTensor' only dense CPU tensors can be pinned memory"),
-        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: no kernel image is available for execution on the device"),
         RuntimeError("Unsupported memory format. Supports only ChannelsLast"),
         ValueError("out of memory"),
         OSError(errno.ENOSPC, "No space left on device"),

@@ -45,6 +45,7 @@ def test_a_case_runs_through_every_stage_and_the_table_names_it(tmp_path: Path) 
     stages = set(run(Case("small", 256, 256)).launches)
     assert stages == {
         *(
+            "picture",
             "embedding",
             "windows",
             "routing",

@@ -27,6 +27,9 @@ WIDTH_STEP = 8
 """Fused kernels want rows of a multiple of it; see `network.attention`, which needs torch."""
 SMALL_TENSORS = 2**18
 """Bytes for gates, means, tables of offsets and borders, each of them rounded up to 512."""
+BLOCKS = 1.06
+"""What the allocator's blocks take for the tensors in them: they are rounded up, and cut from
+larger ones whose rest may suit nothing. Assumed; `python -m benchmarks.card` measures it."""
 POOLED_AT_ONCE = 2**20
 """Pixels of the picture that are pooled to cells together; see `network.guidance`."""
 SOUGHT_BYTES, SOUGHT_UNKNOWN_BYTES = 60, 160
@@ -39,7 +42,8 @@ FEWEST_QUERIES = 16
 
 def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
     """Bytes that live on the device at the worst moment of each phase, above the loaded network."""
-    fixed = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied + SMALL_TENSORS
+    workspace = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
+    fixed = SMALL_TENSORS
     fixed += 0 if chunking.host_picture else (3 * job.depth + 4) * job.pixels
     alpha = 0 if chunking.host_picture else 4 * job.pixels
     made = fixed + map_bytes(job) + _routing_maps(job)
@@ -57,7 +61,7 @@ def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
     }
     if job.config.guidance != "none":
         found["guidance"] = fixed + _guidance(job)
-    return found
+    return {name: workspace + int(BLOCKS * size) for name, size in found.items()}
 
 
 def _guidance(job: Job) -> int:

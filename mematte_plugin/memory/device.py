@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MEMatteError, SettingError
+from ..errors import DeviceLostError, SettingError
 from .exhaustion import is_lost, is_out_of_memory, may_be_out_of_memory, release
 from .limits import MIB, Limit, cpu_quota, less_headroom, memory_limits, reserve
 from .meter import PeakMeter, run_has_ended
@@ -116,7 +116,7 @@ def ran_out(error: BaseException, device: torch.device | str) -> bool:
 
 @contextmanager
 def lost_card_is_named(device: torch.device | str, what: str) -> Iterator[None]:
-    """Within it the error of a card that stops working becomes a MEMatteError with a remedy.
+    """Within it the error of a card that stops working becomes a DeviceLostError with a remedy.
 
     what: what was computed or moved, with which the message begins.
     """
@@ -126,7 +126,7 @@ def lost_card_is_named(device: torch.device | str, what: str) -> Iterator[None]:
         if not is_lost(error):
             raise
         why = str(error).strip().partition("\n")[0]
-        raise MEMatteError(
+        raise DeviceLostError(
             f"{what}: device {str(device)!r} has stopped working ({why}), and this process cannot "
             "use it any more; start the program again, and if it happens again, update the "
             "card's driver or use device cpu"

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .abilities import carries
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
 from .encoder import Encoder, Residual, ticking
@@ -154,7 +155,8 @@ class MEMatte(nn.Module):
         if only_unknown and decoder == "exact":  # before the trimap goes to a device
             wanted = unknown_tokens(trimap, self.config)
         origin = trimap.device
-        if not chunking.host_picture:
+        carried = all(carries(self.device, tensor.dtype) for tensor in (image, trimap))
+        if carried and not chunking.host_picture:
             image, trimap = image.to(self.device), trimap.to(self.device)
         inputs = NetworkInput(
             image,

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from benchmarks.simulated_card import KNOBS, Case, Found, run
+from benchmarks.meta_card import MetaCard
+from benchmarks.simulated_card import KNOBS, NETWORKS, Case, Found, network_on_card, run
+from mematte_plugin import plan_memory
 
 
 def assert_holds(found: Found) -> None:
     """Phase by phase. What is decoded at once hangs on the trimap, and the law takes the most."""
     for phase in set(found.law) & set(found.peaks):
         share = found.peaks[phase] / found.law[phase]
-        assert (0.5 if phase == "decoder" else 0.8) <= share <= 1, (phase, found)
+        assert (0.45 if phase == "decoder" else 0.8) <= share <= 1, (phase, found)
 
 
 @pytest.mark.parametrize("knob", [*KNOBS, ""])
 @pytest.mark.parametrize("network", ["base", "vitmatte-small"])
 def test_every_knob_changes_what_lives_on_a_card_as_the_law_says(network: str, knob: str) -> None:
-    if knob == "host features":
-        pytest.skip("the encoder's output is still on the card while its copy is decoded")
     assert_holds(run(Case(network, 768, 640, knob=knob)))
 
 
@@ -31,6 +32,31 @@ def test_tight_budgets_hold_on_a_card(dtype: str) -> None:
 def test_no_phase_of_a_wide_picture_takes_more_than_the_law_says(knob: str) -> None:
     # Positions of the whole width were once kept throughout, and former heads beside the next ones.
     assert_holds(run(Case("base", 7680, 512, knob=knob)))
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [((2160, 3840), 1500), ((4320, 7680), 4000)], ids=["4K", "8K"]
+)
+def test_a_card_with_room_is_started_few_times_and_waited_for_less(
+    size: tuple[int, int], most: int
+) -> None:
+    config = NETWORKS["small"]
+    tokens = size[0] * size[1] // 1024  # a quarter of them
+    plan = plan_memory(size, config, "24GB", "cuda", max_tokens=tokens, unknown=1 / 3)
+    network = network_on_card("small", plan.dtype)
+    trimap = torch.zeros(1, 1, *size)
+    trimap[:, :, size[0] // 3 : 2 * size[0] // 3] = 0.5
+    trimap[:, :, 2 * size[0] // 3 :] = 1
+    picture = torch.zeros(1, 3, *size, dtype=torch.uint8)
+    loaded = [*network.parameters(), *network.buffers()]
+    with torch.no_grad(), MetaCard(loaded, tokens, 1 / 3) as card:
+        found = network.predict(
+            picture, trimap, max_tokens=tokens, chunking=plan.chunking, only_unknown=True
+        )
+    assert found.alpha.device == picture.device
+    assert card.operations <= most
+    assert card.trips["to the host"] == 1  # alpha
+    assert card.trips.total() <= len(config.global_blocks) + 4
 
 
 @pytest.mark.slow

@@ -210,4 +210,4 @@ def test_the_flows_grid_is_the_one_that_is_computed() -> None:
         side = cell_size(height, width)
         job = Job(height, width, CONFIGS["flow"])
         cells = math.ceil(height / side) * math.ceil(width / side)
-        assert model._grid_cells(job) == cells
+        assert model.grid_cells(job) == cells

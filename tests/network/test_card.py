@@ -27,7 +27,7 @@ GUIDED: dict[str, Any] = {"guidance": "flow", "abs_pos": False, "padding": "each
 CHUNKS = {
     "whole": Chunking(),
     "pieces": Chunking(tokens=128, patches=16, attention=2**16, tile=64),
-    "host": Chunking(tile=64, host_features=True),
+    "host": Chunking(tile=64, host_features=True, host_picture=True),
 }
 
 
