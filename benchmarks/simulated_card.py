@@ -145,6 +145,7 @@ def run(case: Case) -> Found:
     tokens = request_for(size, config, "cuda", case.dtype).job.tokens
     kept = int(KEPT * tokens) if config.routed else None
     request = request_for(size, config, "cuda", case.dtype, max_tokens=kept, unknown=UNKNOWN)
+    request = replace(request, job=replace(request.job, official=case.decoder == "official"))
     if case.card is not None:
         budget = room_on_card(case.card * 2**30, 0)
     elif case.budget is not None:

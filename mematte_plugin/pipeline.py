@@ -276,7 +276,7 @@ class MattingPipeline:
         release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
         named = lost_card_is_named(self.device, photo.name)
         with named, own_state(self.device), PeakMeter(self.device) as meter:
-            request = self._request(photo, trimap, retention, unknown)
+            request = self._request(photo, trimap, retention, unknown, decoder)
             kept = self._copy
             run = partial(self._run, photo=photo, trimap=trimap, decoder=decoder, progress=progress)
             failed = ""
@@ -313,7 +313,12 @@ class MattingPipeline:
         )
 
     def _request(
-        self, photo: Photo, trimap: NDArray[np.float32], retention: Retention, unknown: float
+        self,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        retention: Retention,
+        unknown: float,
+        decoder: DecoderMode,
     ) -> Request:
         config = self.network.config
         height, width = photo.size
@@ -327,6 +332,7 @@ class MattingPipeline:
             unknown=unknown,
             max_tokens=max_tokens(retention, photo.size, config),
             threads=computing_threads(),
+            official=decoder == "official",
         )
         return Request(
             job=job,

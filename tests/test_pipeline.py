@@ -148,6 +148,17 @@ def test_retention_caps_tokens_and_reaches_zero(
         assert max(mask.sum() for mask in matte.routing) <= most
 
 
+def test_the_official_patches_are_planned_for(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    # However small the photo, they have 512 pixels a side.
+    plans = [pipe(*pair, decoder=name).plan for name in ("exact", "official")]
+    exact, official = (plan.phases["decoder"] for plan in plans if plan is not None)
+    assert official > 2 * exact
+    with pytest.raises(SettingError, match="at least"):
+        pipe(*pair, decoder="official", memory_budget=exact)
+
+
 @pytest.mark.parametrize("retention", [-1, 2, 1.5, -0.1, float("nan"), float("inf"), "half", 17.5])
 def test_impossible_retention_is_refused(
     pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray], retention: object

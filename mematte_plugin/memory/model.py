@@ -11,7 +11,15 @@ import math
 from dataclasses import dataclass, replace
 
 from ..network.config import Chunking, NetworkConfig, padded_size
-from ..network.tiling import HEAD_CHANS, LARGEST, Span, Spans, spans
+from ..network.tiling import (
+    HEAD_CHANS,
+    LARGEST,
+    OFFICIAL_OVERLAP,
+    OFFICIAL_TILE,
+    Span,
+    Spans,
+    spans,
+)
 
 MIB = 2**20
 UNKNOWN = 0.25
@@ -50,6 +58,8 @@ LEFT_SHARE, LEFT_MOST, LEFT_BESIDE = 0.8, 32 * MIB, 60 * MIB
 pictures below `LARGE`, the most of that and of the network's own heap together."""
 BRUTE_BYTES = 2**23 * 12
 """Elsewhere than on a CPU, the distances that are computed at a time, and the nearest of them."""
+CORRECTION_FLOATS = 16
+"""Float32 numbers a pixel while logits become alpha."""
 READING = 10
 """Bytes a pixel while a trimap is read, 4 of which stay."""
 
@@ -80,6 +90,8 @@ class Job:
     """Bytes of a second copy of the weights, in another precision."""
     piece: int | None = None
     """Longest side of what is decoded at once, where the trimap has told; else the tile's."""
+    official: bool = False
+    """Whether the official code's patches are decoded, whatever the tile."""
 
     @property
     def pixels(self) -> int:
@@ -334,6 +346,8 @@ def _convolutions(config: NetworkConfig) -> list[int]:
 
 def decoder_bytes(job: Job, chunking: Chunking) -> int:
     """The features and what decoding a piece holds."""
+    if job.official:
+        return _official_bytes(job, chunking)
     counts = _convolutions(job.config)
     folded = sum(counts) * job.itemsize
     tile = job.piece or chunking.tile or LARGEST
@@ -346,6 +360,45 @@ def decoder_bytes(job: Job, chunking: Chunking) -> int:
     # While weights are folded the largest exist three times, in float32.
     folding = 3 * max(counts) * 4
     return features + max(folding, folded + piece_bytes(job.config, side, job.itemsize, padded))
+
+
+def _official_bytes(job: Job, chunking: Chunking) -> int:
+    """The same for the official code's patches: see `Decoder.decode_official`."""
+    config, s = job.config, job.itemsize
+    patch = config.patch_size
+    padded = [-(-side * patch // OFFICIAL_TILE) * OFFICIAL_TILE for side in job.grid]
+    whole = padded[0] * padded[1]
+    # A patch in the middle overlaps on both sides.
+    height, width = (
+        OFFICIAL_TILE + OFFICIAL_OVERLAP * min(2, side // OFFICIAL_TILE - 1) for side in padded
+    )
+    pixels = height * width
+    token = config.embed_dim * s
+    of_patch = pixels // patch**2 * token
+    # Besides the features their padded copy; alpha is as large as that.
+    held = 0 if chunking.host_features else (job.tokens + whole // patch**2) * token
+    held += of_patch if chunking.host_features else 0
+    held += 0 if chunking.host_picture else 4 * (whole - job.pixels)
+    held += 4 * pixels  # the former patch's alpha
+    made = config.in_chans * s
+    crop = pixels * (4 * CROP_FLOATS[config.guidance] + (made if s == 2 else 0))
+    details = [chans * s * pixels // 4 ** (i + 1) for i, chans in enumerate(config.detail_chans)]
+    fine = (0, *config.detail_chans)  # the input itself is held throughout
+    stages = len(config.fusion_chans)
+    coarse = (config.embed_dim, *config.fusion_chans)
+    # The input as it came and channels last, as the features are; norms make copies.
+    both = 2 * pixels * made
+    most = max(both + of_patch + sum(details[: i + 1]) + one for i, one in enumerate(details))
+    for stage in reversed(range(stages)):
+        i = stages - 1 - stage
+        area = pixels // 4**stage
+        low = coarse[i] * (pixels // patch**2 if i == 0 else area // 4)
+        channels = 2 * coarse[i] + 2 * fine[stage] + 2 * coarse[i + 1]
+        channels += config.in_chans if stage == 0 else 0
+        most = max(most, both + sum(details[: max(0, stage - 1)]) + s * (low + channels * area))
+    head = (coarse[-1] + 2 * HEAD_CHANS) * s
+    corrected = coarse[-1] * s + 4 * CORRECTION_FLOATS
+    return held + max(crop, most, both + pixels * max(head, corrected))
 
 
 def halved(job: Job) -> Job:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from .config import NetworkConfig
 from .flow import CHANNELS, first_alpha
 from .inputs import NetworkInput
+from .tiling import OFFICIAL_OVERLAP, OFFICIAL_TILE
 
 SUREST = 0.02
 """How near to 0 and 1 a first alpha is believed before the network corrects it."""
@@ -20,8 +21,6 @@ DISCORD = 0.15
 CALM = 0.9
 """Share of the network's correction that is taken away where they agree and are confident, so that
 it takes much to contradict them."""
-OFFICIAL_TILE = 512
-OFFICIAL_OVERLAP = 64
 
 
 class ConvNormRelu(nn.Module):

@@ -25,6 +25,8 @@ Span = tuple[int, int]
 
 LARGEST = 512
 """Side in pixels up to which pieces are decoded together where no tile is given."""
+OFFICIAL_TILE, OFFICIAL_OVERLAP = 512, 64
+"""Side of the official code's patches in pixels, and how far they reach into the next."""
 SMALLEST = 3
 """Tokens along the longer side of a piece at which it is not cut further."""
 LAUNCH = {"cpu": 1e8}

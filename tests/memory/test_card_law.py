@@ -24,6 +24,16 @@ def test_every_knob_changes_what_lives_on_a_card_as_the_law_says(network: str, k
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("network", ["small", "base", "vitmatte-base"])
+def test_the_official_patches_hold_what_the_law_says(network: str, dtype: str) -> None:
+    for size in ((500, 400), (768, 1100), (1600, 1600)):
+        for budget in (None, 1.1):
+            found = run(Case(network, *size, dtype, budget, decoder="official"))
+            assert 0.8 <= found.peaks["decoder"] / found.law["decoder"] <= 1, (size, budget)
+            assert_holds(found)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_tight_budgets_hold_on_a_card(dtype: str) -> None:
     assert_holds(run(Case("small", 700, 500, dtype, 1.3)))
 

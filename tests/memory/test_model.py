@@ -74,6 +74,7 @@ def counted(
     dtype: torch.dtype = torch.float32,
     *,
     only_unknown: bool = False,
+    official: bool = False,
 ) -> tuple[int, dict[str, int]]:
     """Most bytes of tensors that lived at once in a real run, and what the law says by phase."""
     network = MEMatte(config).eval().initialise().cast(dtype)
@@ -91,6 +92,7 @@ def counted(
         itemsize=dtype.itemsize,
         unknown=float((trimap == 0.5).float().mean()),
         piece=_piece(config, trimap, chunking, only_unknown=only_unknown),
+        official=official,
     )
     if config.routed:
         job = replace(job, max_tokens=math.ceil(KEPT * job.tokens))
@@ -101,6 +103,7 @@ def counted(
             trimap,
             max_tokens=job.max_tokens,
             chunking=chunking,
+            decoder="official" if official else "exact",
             only_unknown=only_unknown,
         )
     before = 7 * job.pixels  # the picture was there, and nothing was read
@@ -146,6 +149,16 @@ def test_decoding_only_what_is_unknown_stays_below_the_law(dtype: torch.dtype) -
     for chunks in ("a CPU's", "smaller", "everything"):
         count, law = counted(CONFIGS["tiny"], (384, 500), CHUNKS[chunks], dtype, only_unknown=True)
         assert count <= max(law.values()) + SCALARS, chunks
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tensors_only")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["routed", "tiny", "small"])
+def test_the_official_patches_hold_what_the_law_says(name: str, dtype: torch.dtype) -> None:
+    for size in ((200, 300), (520, 700)):
+        count, law = counted(CONFIGS[name], size, CHUNKS["a CPU's"], dtype, official=True)
+        assert TIGHT * law["decoder"] <= count <= law["decoder"] + SCALARS, size
 
 
 @pytest.mark.parametrize(
