@@ -56,8 +56,7 @@ def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
         "mlp": made + x + 9 * strip,  # the norm, the hidden ones, their GELU
         "refinement": made + 2 * x + _refinement(job, chunking),
         "attention": made + 2 * x + _attention(job, chunking),
-        # The former piece's alpha is still there.
-        "decoder": made + alpha + decoder_bytes(job, chunking) + 4 * (chunking.tile or 0) ** 2,
+        "decoder": made + alpha + decoder_bytes(job, chunking),
     }
     if job.config.guidance != "none":
         found["guidance"] = fixed + _guidance(job)
