@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..display import as_html
 from ..errors import BudgetError
 from ..network.config import Chunking
 from .limits import less_headroom
@@ -152,6 +151,8 @@ class Plan:
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the same table."""
+        from ..display import as_html  # needs Pillow, which training on bare machines does without
+
         return as_html(self.rows)
 
     def __str__(self) -> str:
