@@ -176,8 +176,8 @@ def test_validation_keeps_to_the_memory_that_is_free(
     folder = photograph(tmp_path / "photos", 768)
     network = random_network(**GUIDED)
     (expected,) = validate(network, folder, torch.device("cpu"))
-    free(monkeypatch, 130 * MIB)
-    with SmallCard(8 * MIB) as card:
+    free(monkeypatch, 400 * MIB)
+    with SmallCard(12 * MIB) as card:
         (found,) = validate(moved(network), folder, DEVICE)
         assert card.turned_away == 1
         free(monkeypatch, 0)
