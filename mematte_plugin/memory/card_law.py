@@ -47,8 +47,6 @@ def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
     fixed += 0 if chunking.host_picture else (3 * job.depth + 4) * job.pixels
     alpha = 0 if chunking.host_picture else 4 * job.pixels
     made = fixed + map_bytes(job) + _routing_maps(job)
-    # The former piece's alpha is still there.
-    former = 0 if job.official else 4 * (chunking.tile or 0) ** 2
     token = job.config.embed_dim * job.itemsize
     x = job.tokens * token
     strip = rows_at_once(job, chunking.tokens) * job.grid[1] * token
@@ -58,7 +56,7 @@ def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
         "mlp": made + x + 9 * strip,  # the norm, the hidden ones, their GELU
         "refinement": made + 2 * x + _refinement(job, chunking),
         "attention": made + 2 * x + _attention(job, chunking),
-        "decoder": made + alpha + decoder_bytes(job, chunking) + former,
+        "decoder": made + alpha + decoder_bytes(job, chunking),
     }
     if job.config.guidance != "none":
         found["guidance"] = fixed + _guidance(job)

@@ -30,7 +30,7 @@ stands in for them, which come from the same memory. Not measured but on the CPU
 LARGE = 8192
 """Tokens of a picture from which freed memory goes back to the system after each block; in smaller
 ones that would cost time."""
-HEAP, HEAP_SHARE, HEAP_UNKNOWN_SHARE, HEAP_MOST = 18 * MIB, 0.5, 0.9, 94 * MIB
+HEAP, HEAP_SHARE, HEAP_UNKNOWN_SHARE, HEAP_MOST = 22 * MIB, 0.55, 0.9, 100 * MIB
 """On a CPU, what the C library's heap and the kernels' buffers take besides live tensors while the
 network runs: a constant, a share of them, and what comes to that share where all is unknown, since
 pieces of more shapes are decoded then. It grows no further than to the most, since large tensors
@@ -217,9 +217,9 @@ def piece_bytes(
     if size is not None and side >= max(size):
         rows, columns = (spans(0, whole, whole, stages) for whole in size)
 
-    def area(part: str, i: int = 0) -> int:
+    def area(part: str, i: int = 0, around: int = 0) -> int:
         (top, bottom), (left, right) = (_span(axis, part, i) for axis in (rows, columns))
-        return (bottom - top) * (right - left)
+        return (bottom - top + around) * (right - left + around)
 
     whole = area("inputs")
     pixels = config.in_chans * whole * itemsize
@@ -232,8 +232,7 @@ def piece_bytes(
         held = pixels + sum(details[:stage])
         last = stage == stages - 1
         low = chans * (area("features") if last else area("fused", stage + 1))
-        seen = area("seen", stage)
-        both = (chans + fine[stage]) * seen
+        both = (chans + fine[stage]) * area("fused", stage, around=2)  # zeros at borders, too
         doubled = 4 * low + max(low, both)
         convolved = both + out * area("fused", stage)
         most = max(most, held + itemsize * max(doubled, convolved))

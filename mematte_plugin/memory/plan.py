@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ..display import as_html
 from ..errors import BudgetError
 from ..network.config import Chunking
 from .limits import less_headroom
@@ -21,7 +20,7 @@ from .units import show_bytes
 ELSEWHERE = Chunking(tile=2048)
 """On a GPU all at once: a small picture, or a fast card, takes as long as starting the operations
 does, and these are fewest so."""
-BALANCE = 1.25
+BALANCE = 1.2
 """How much more than the tokens' phases the input and the decoder may take to begin with."""
 AMPLE_PATCHES, AMPLE_TILE = 4096, 512
 AMPLE = Chunking(tokens=16384, patches=AMPLE_PATCHES, attention=2**27, tile=AMPLE_TILE)
@@ -152,6 +151,8 @@ class Plan:
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the same table."""
+        from ..display import as_html  # needs Pillow, which training on bare machines does without
+
         return as_html(self.rows)
 
     def __str__(self) -> str:
@@ -277,17 +278,33 @@ def _balanced(job: Job) -> Chunking:
         BALANCE * max(size for name, size in found.items() if name not in ("embedding", "decoder"))
     )
     chunking = ELSEWHERE
-    for patches in (None, *(job.tokens // n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48))):
+    for tile in _tiles(job):
+        chunking = replace(chunking, tile=tile)
+        if phases(job, chunking)["decoder"] <= rest:
+            break
+    rest = max(rest, phases(job, chunking)["decoder"])
+    for share in _SHARES:
+        patches = None if share == 1 else int(job.tokens * share)
         if patches is not None and patches < AMPLE_PATCHES:
             break
         chunking = replace(chunking, patches=patches)
         if phases(job, chunking)["embedding"] <= rest:
             break
-    for tile in range(LARGEST_TILE, AMPLE_TILE - 1, -64):
-        chunking = replace(chunking, tile=tile)
-        if phases(job, chunking)["decoder"] <= rest:
-            break
     return chunking
+
+
+def _tiles(job: Job) -> Iterator[int]:
+    """Sides of decoder tiles, largest first: pieces come from halving, so that those in between
+    would make no fewer."""
+    side = job.config.patch_size * max(job.grid)
+    while side > AMPLE_TILE:
+        if side <= LARGEST_TILE:
+            yield side
+        side = -(-side // 32) * 16
+    yield AMPLE_TILE
+
+
+_SHARES = (1, 3 / 4, 2 / 3, *(1 / n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)))
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:

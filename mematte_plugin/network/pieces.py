@@ -140,6 +140,7 @@ def decode(
             if wanted is not None:
                 found = torch.where((place > 0) & (place < 1), found, place)
             place.copy_(found)
+            del part, found  # before the next ones are made
             done += (bottom - top) * (right - left)
         if progress is not None:
             progress(done, total, "decoder")
