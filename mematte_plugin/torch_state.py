@@ -36,7 +36,8 @@ def own_state(device: torch.device | str = "cpu", *, inference: bool = True) -> 
         for kind in kinds:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        # Not get_default_device: torch 2.6 fails there after set_default_device(None).
+        if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
 

@@ -17,6 +17,7 @@ from .patience import PATIENCE
 
 BACKENDS: Any = torch.backends
 NEWER = hasattr(BACKENDS, "fp32_precision")
+SUMS = hasattr(BACKENDS.cuda.matmul, "allow_fp16_accumulation")  # not in torch 2.6
 
 HOSTS: dict[str, Callable[[], object]] = {
     "nothing": lambda: None,
@@ -24,8 +25,9 @@ HOSTS: dict[str, Callable[[], object]] = {
     "high": lambda: torch.set_float32_matmul_precision("high"),
     "products": lambda: setattr(BACKENDS.cuda.matmul, "allow_tf32", True),
     "benchmark": lambda: setattr(BACKENDS.cudnn, "benchmark", True),
-    "float16 sums": lambda: setattr(BACKENDS.cuda.matmul, "allow_fp16_accumulation", True),
 }
+if SUMS:
+    HOSTS["float16 sums"] = lambda: setattr(BACKENDS.cuda.matmul, "allow_fp16_accumulation", True)
 NEW_HOSTS: dict[str, Callable[[], object]] = {
     "all tf32": lambda: setattr(BACKENDS, "fp32_precision", "tf32"),
     "all bf16": lambda: setattr(BACKENDS, "fp32_precision", "bf16"),
@@ -53,7 +55,8 @@ def as_before() -> Iterator[None]:
             one.fp32_precision = "none"
     BACKENDS.cudnn.allow_tf32 = True
     BACKENDS.cudnn.benchmark = False
-    BACKENDS.cuda.matmul.allow_fp16_accumulation = False
+    if SUMS:
+        BACKENDS.cuda.matmul.allow_fp16_accumulation = False
 
 
 def read(get: Callable[[], Any]) -> Any:

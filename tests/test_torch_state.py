@@ -41,7 +41,7 @@ def right() -> tuple[np.ndarray, np.ndarray]:
 
 def state() -> tuple[Any, ...]:
     return (
-        *(torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()),
+        *(torch.get_default_dtype(), torch.empty(0).device, torch.get_num_threads()),
         *(torch.is_autocast_enabled("cpu"), torch.is_grad_enabled()),
         torch.get_float32_matmul_precision(),
         *(torch.is_inference_mode_enabled(), torch.are_deterministic_algorithms_enabled()),

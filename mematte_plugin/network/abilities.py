@@ -27,10 +27,13 @@ ABILITIES: dict[str, tuple[str, ...]] = {
 """The kinds of device that are sure to have each ability.
 
 What we do without everywhere, since MPS lacks it or has got it wrong, and another way costs the
-same: `index_copy_` (not in 2.6; wrong values while 2.10 was made, pytorch#166237), bicubic resizing
-(not before 2.6, pytorch#136123), `index_add_` into transposed tensors (pytorch#176159), copies
-between equally strided views with gaps (wrong in 2.13, pytorch#189961), copies into float64 on the
-CPU (nothing is written in 2.14, pytorch#197715).
+same: `index_copy_` (not in 2.6; wrong values while 2.10 was made, pytorch#166237) and bicubic
+resizing (not before 2.6, pytorch#136123).
+
+Other faults of MPS are known, and it is not proven that a run never meets them: `index_add_` leaves
+transposed tensors unchanged on macOS 14 (pytorch#176159); copies to the CPU between views with the
+same strides and gaps write wrong values (in 2.13, pytorch#189961); copies into float64 on the CPU
+write nothing (in 2.14, pytorch#197715).
 """
 
 LEAST_MPS = (2, 6)
