@@ -19,8 +19,6 @@ UNKNOWN = 0.15
 RETENTION = 0.25
 LAUNCHES = 2000
 """Small operations that are timed for what one launch costs."""
-HEADROOM = 256 * 2**20, 0.85
-"""What `budget_for` leaves: bytes, share. The ladder's limits are drawn from the least budget."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +235,7 @@ def ladder(device: str, *, width: int, height: int, unknown: float, times: float
     import numpy as np
 
     from mematte_plugin.errors import BudgetError
+    from mematte_plugin.memory.limits import headroom
 
     from .device_meter import DeviceMeter
     from .scenes import make_scene
@@ -251,7 +250,8 @@ def ladder(device: str, *, width: int, height: int, unknown: float, times: float
         least = error.least
     room = int(times * least)
     meter.reset()
-    limited = meter.limit(int((room + HEADROOM[0]) / HEADROOM[1]))
+    share, margin = headroom()
+    limited = meter.limit(int((room + margin) / share))  # so that the budget is that room
     try:
         matte = pipe(scene.image, scene.trimap, **({} if limited else {"memory_budget": room}))
     finally:

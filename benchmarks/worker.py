@@ -83,9 +83,8 @@ class _Worker:
         if self.device.startswith("cuda"):
             import torch
 
-            torch.cuda.reset_peak_memory_stats(
-                self.device
-            )  # the process is ours: nothing is missed
+            # The process is ours: nobody misses the former peak.
+            torch.cuda.reset_peak_memory_stats(self.device)
         with PeakMeter(self.device) as meter:
             begin = time.perf_counter()
             outcome, seconds = self._timed()

@@ -83,6 +83,13 @@ def settings() -> dict[str, Any]:
     }
 
 
+def compute_until(entered: threading.Event, leave: threading.Event) -> None:
+    """What another thread does that computes meanwhile."""
+    with full_precision({"cuda"}):
+        entered.set()
+        leave.wait(PATIENCE)
+
+
 def is_full(found: dict[str, Any]) -> bool:
     by_operation = ("products", "convolutions", "cpu products", "cpu convolutions")
     return (
@@ -120,13 +127,7 @@ def test_the_last_thread_to_leave_puts_the_settings_back() -> None:
     BACKENDS.cudnn.benchmark = True
     before = settings()
     entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with full_precision({"cuda"}):
-            entered.set()
-            leave.wait(PATIENCE)
-
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=compute_until, args=(entered, leave))
     with full_precision({"cuda"}):
         thread.start()
         assert entered.wait(PATIENCE)
@@ -151,13 +152,7 @@ def test_a_fork_has_the_hosts_settings_though_another_thread_computed() -> None:
     BACKENDS.cudnn.benchmark = True
     before = settings()
     entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with full_precision({"cuda"}):
-            entered.set()
-            leave.wait(PATIENCE)
-
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=compute_until, args=(entered, leave))
     thread.start()
     assert entered.wait(PATIENCE)
     pid = os.fork()

@@ -42,9 +42,15 @@ class Reserve:
     writable: int
 
 
+def headroom() -> tuple[float, int]:
+    """Share of what is free that may be used, and bytes of that which stay free all the same; see
+    `budget_for`."""
+    return (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
+
+
 def less_headroom(free: int) -> int:
-    """What is left of free bytes once some stay for what cannot be foreseen; see `budget_for`."""
-    share, margin = (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
+    """What is left of free bytes once some stay for what cannot be foreseen."""
+    share, margin = headroom()
     return max(0, int(share * free) - margin)
 
 

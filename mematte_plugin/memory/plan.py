@@ -22,6 +22,8 @@ ELSEWHERE = Chunking(tile=2048)
 does, and these are fewest so."""
 BALANCE = 1.2
 """How much more than the tokens' phases the input and the decoder may take to begin with."""
+SHARES = (1, 3 / 4, 2 / 3, *(1 / n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)))
+"""Shares of the patches that are tried for the input to begin with, largest first."""
 AMPLE_PATCHES, AMPLE_TILE = 4096, 512
 AMPLE = Chunking(tokens=16384, patches=AMPLE_PATCHES, attention=2**27, tile=AMPLE_TILE)
 """On a GPU: rather than in smaller chunks than these, the picture waits in the host's memory."""
@@ -283,7 +285,7 @@ def _balanced(job: Job) -> Chunking:
         if phases(job, chunking)["decoder"] <= rest:
             break
     rest = max(rest, phases(job, chunking)["decoder"])
-    for share in _SHARES:
+    for share in SHARES:
         patches = None if share == 1 else int(job.tokens * share)
         if patches is not None and patches < AMPLE_PATCHES:
             break
@@ -302,9 +304,6 @@ def _tiles(job: Job) -> Iterator[int]:
             yield side
         side = -(-side // 32) * 16
     yield AMPLE_TILE
-
-
-_SHARES = (1, 3 / 4, 2 / 3, *(1 / n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)))
 
 
 def fits(job: Job, chunking: Chunking, budget: int) -> bool:

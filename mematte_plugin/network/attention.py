@@ -39,6 +39,7 @@ class Attention(nn.Module):
             shape = (2 * rel_pos_grid - 1, dim // num_heads)
             self.rel_pos_h = nn.Parameter(torch.zeros(shape))
             self.rel_pos_w = nn.Parameter(torch.zeros(shape))
+        # What `_places_of` has made; an encoder gives all its blocks the same.
         self.places: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     def forward(
