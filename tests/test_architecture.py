@@ -59,7 +59,6 @@ LAYERS: dict[str, set[str]] = {
     "views": PICTURES | {"compositing", "errors"},
     "retention": {"errors", "network"},
     "planning": {"errors", "memory", "network", "weights"},
-    "cards": {"errors", "memory", "network", "planning", "retention"},
     "pipeline": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"}
     | {"torch_state"},
