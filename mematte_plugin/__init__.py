@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from .foreground import estimate_foreground
     from .images import Layer, Photo, read_photo, scaled_down
+    from .jobs import Job, Stopped
     from .matte import Matte
     from .memory.device import budget_for
     from .memory.exhaustion import trim_memory
@@ -62,6 +63,7 @@ _HOMES = {
     "Crop": ".crops",
     "Edge": ".edges",
     "InputError": ".errors",
+    "Job": ".jobs",
     "Layer": ".images",
     "MEMatte": ".network",
     "MEMatteError": ".errors",
@@ -73,6 +75,7 @@ _HOMES = {
     "Photo": ".images",
     "Plan": ".memory.plan",
     "SettingError": ".errors",
+    "Stopped": ".jobs",
     "Stroke": ".trimap",
     "WeightsError": ".errors",
     "budget_for": ".memory.device",
@@ -109,6 +112,7 @@ __all__ = [
     "DeviceLostError",
     "Edge",
     "InputError",
+    "Job",
     "Layer",
     "MEMatte",
     "MEMatteError",
@@ -120,6 +124,7 @@ __all__ = [
     "Photo",
     "Plan",
     "SettingError",
+    "Stopped",
     "Stroke",
     "WeightsError",
     "__version__",

@@ -65,9 +65,10 @@ LAYERS: dict[str, set[str]] = {
     "cutting": PICTURES
     | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
     | {"edges", "labels", "spill"},
+    "jobs": set(),
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "edges", "memory", "waiting", "masks"},
+    | {"compositing", "display", "edges", "memory", "jobs", "masks"},
     "folder_scan": {"decoding", "errors"},
     "name_words": {"folder_scan"},
     **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
