@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,27 +71,14 @@ class Matting(io.ComfyNode):
         trimap: torch.Tensor,
         retention: float = 0.0,
         memory_budget_gb: float = 0.0,
-        levels_black: float = 0.0,
-        levels_white: float = 1.0,
-        choke: float = 0.0,
-        feather: float = 0.0,
-        despill: str = "off",
-        colors: str = "foreground",
-        crop: bool = False,
-        crop_margin: int = 0,
+        **edge: Any,
     ) -> io.NodeOutput:
-        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
-        edge = edge_of(
-            levels_black=levels_black,
-            levels_white=levels_white,
-            choke=choke,
-            feather=feather,
-            despill=despill,
-            colors=colors,
-            crop=crop,
-            crop_margin=crop_margin,
-        )
-        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut(edge)
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
+
+        edge: the inputs of `schema.edges`.
+        """
+        shape = edge_of(**edge)
+        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut(shape)
 
 
 class MaskToAlpha(io.ComfyNode):
@@ -137,26 +124,13 @@ class MaskToAlpha(io.ComfyNode):
         mask: torch.Tensor,
         model: host.Model | None = None,
         edge_width: float = 4.0,
-        levels_black: float = 0.0,
-        levels_white: float = 1.0,
-        choke: float = 0.0,
-        feather: float = 0.0,
-        despill: str = "off",
-        colors: str = "foreground",
-        crop: bool = False,
-        crop_margin: int = 0,
+        **edge: Any,
     ) -> io.NodeOutput:
-        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
-        edge = edge_of(
-            levels_black=levels_black,
-            levels_white=levels_white,
-            choke=choke,
-            feather=feather,
-            despill=despill,
-            colors=colors,
-            crop=crop,
-            crop_margin=crop_margin,
-        )
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
+
+        edge: the inputs of `schema.edges`.
+        """
+        shape = edge_of(**edge)
         pictures = frames.images(image)
         masks = frames.masks(mask, len(pictures), "mask")
         check_painted(masks)
@@ -171,7 +145,7 @@ class MaskToAlpha(io.ComfyNode):
                 outside=edge_width,
             )
 
-        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(edge)
+        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(shape)
 
 
 class RoutingMap(io.ComfyNode):
@@ -308,43 +282,42 @@ class Run:
             self.progress.frame = i
             self.progress(0, 1, "encoder")
             colours = frames.pixels(self.pictures, i, "image", self.notes)
-            with self.notes.catching(i), self._naming_the_budget():
+            with self.notes.catching(i):
                 trimap = self.trimap(i)
                 unknown = self._unknown(trimap, i)
                 computed += unknown > 0
-                device = host.loaded(self.model, self.size, unknown, self.budget)
-                pipe = pipe or core.MattingPipeline(
-                    self.model.network,
-                    device=device,
-                    dtype=self.model.network.dtype,
-                    model=self.model.name,
-                )
-                matte = pipe.cut_normalised(
-                    core.Photo(colours),
-                    trimap,
-                    retention=self.retention or "auto",
-                    budget=host.budget(device, self.budget),
-                    progress=self.progress,
-                )
+                try:
+                    device = host.loaded(self.model, self.size, unknown, self.budget)
+                    pipe = pipe or core.MattingPipeline(
+                        self.model.network,
+                        device=device,
+                        dtype=self.model.network.dtype,
+                        model=self.model.name,
+                    )
+                    matte = pipe.cut_normalised(
+                        core.Photo(colours),
+                        trimap,
+                        retention=self.retention or "auto",
+                        budget=host.budget(device, self.budget),
+                        progress=self.progress,
+                    )
+                except core.BudgetError as error:
+                    if self.budget is None:
+                        raise
+                    raise self._too_small(self.budget, error.least) from error
             yield i, matte
         if not computed:
             raise core.InputError(NOTHING_UNKNOWN)
 
-    @contextmanager
-    def _naming_the_budget(self) -> Iterator[None]:
-        """The core's error on a budget that is too small, in the terms of the node."""
-        try:
-            yield
-        except core.BudgetError as error:
-            if self.budget is None:
-                raise
-            enough = math.ceil(error.least / 1e8) / 10
-            raise core.BudgetError(
-                f"memory_budget_gb: {self.budget / 1e9:g} is too small for {self.size[1]}×"
-                f"{self.size[0]} with this model; set it to {enough:g} or more, or to 0 for what "
-                "is free",
-                error.least,
-            ) from error
+    def _too_small(self, budget: int, least: int) -> core.BudgetError:
+        """The core's error, in the terms of the node."""
+        enough = math.ceil(least / 1e8) / 10
+        height, width = self.size
+        return core.BudgetError(
+            f"memory_budget_gb: {budget / 1e9:g} is too small for {width}×{height} with this "
+            f"model; set it to {enough:g} or more, or to 0 for what is free",
+            least,
+        )
 
     def _unknown(self, trimap: NDArray[np.float32], frame: int) -> float:
         """The share of unknown pixels; raises where there is nothing to compute from."""

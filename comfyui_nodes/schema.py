@@ -126,25 +126,22 @@ def linear_light() -> Any:
 
 def edge_of(
     *,
-    levels_black: float,
-    levels_white: float,
-    choke: float,
-    feather: float,
-    despill: str,
-    colors: Any,
-    crop: bool,
-    crop_margin: int,
+    levels_black: float = 0.0,
+    levels_white: float = 1.0,
+    crop: bool = False,
+    crop_margin: int = 0,
+    **others: Any,
 ) -> core.Edge:
-    """What those inputs stand for. Raises core.SettingError where they contradict each other."""
+    """The inputs of `edges` as the core takes them.
+
+    Raises core.SettingError if they contradict each other.
+    """
     levels = (levels_black, levels_white)
     return core.Edge(
         levels=None if levels == (0, 1) else levels,
-        choke=choke,
-        feather=feather,
-        despill=despill,
-        colors=colors,
         crop=crop,
         margin=crop_margin if crop else 0,
+        **others,
     )
 
 
