@@ -69,7 +69,7 @@ LAYERS: dict[str, set[str]] = {
     "jobs": set(),
     "widget": PICTURES
     | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "edges", "memory", "jobs", "masks"},
+    | {"compositing", "display", "edges", "memory", "jobs", "masks", "network"},
     "folder_scan": {"decoding", "errors"},
     "name_words": {"folder_scan"},
     **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
