@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, SettingError
-from .memory.device import Free, budget_from
-from .memory.model import UNKNOWN, weights
+from .memory.free import Free, budget_from
+from .memory.law import UNKNOWN, weights
 from .memory.plan import Plan, room_on_card
-from .planning import Request, config_of, request_for
-from .retention import Retention, check_retention, max_tokens
+from .memory.request import Request, config_of, request_for
+from .memory.retention import Retention, check_retention, max_tokens
 
 if TYPE_CHECKING:
     from .network import MEMatte, NetworkConfig

@@ -6,8 +6,8 @@ import pytest
 
 from mematte_plugin.cards import MEMORIES, SIZES, outlooks
 from mematte_plugin.errors import SettingError
+from mematte_plugin.memory.request import plan_memory
 from mematte_plugin.network.config import VARIANTS
-from mematte_plugin.planning import plan_memory
 
 
 def test_every_size_with_every_memory():

@@ -27,8 +27,8 @@ from .signals import import_torch
 
 if TYPE_CHECKING:
     from ..cards import Outlook
-    from ..headers import Header
-    from ..retention import Retention
+    from ..images.decoded import Header
+    from ..memory.retention import Retention
 
 _WRITTEN = re.compile(r"([0-9]{1,9})\s*[x×X*]\s*([0-9]{1,9})")
 
@@ -100,8 +100,8 @@ def plan(
         import_torch()
     if budget is None:
         _check_present(device)
-    from ..planning import config_of, plan_memory
-    from ..retention import check_retention, max_tokens
+    from ..memory.request import config_of, plan_memory
+    from ..memory.retention import check_retention, max_tokens
 
     config, name = config_of(model)
     check_retention(kept, config)
@@ -139,8 +139,8 @@ def _check_present(device: str) -> None:
 def _picture(text: str) -> Header:
     """What the argument stands for."""
     from ..cards import SIZES
-    from ..decoded import MAX_PIXELS, check_size
-    from ..headers import Header, read_header
+    from ..images.decoded import MAX_PIXELS, Header, check_size
+    from ..images.headers import read_header
 
     written = _WRITTEN.fullmatch(text.strip())
     if written is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from ..edges import MOST_CHOKE, MOST_FEATHER, Edge
+from ..foreground.edges import MOST_CHOKE, MOST_FEATHER, Edge
 from ..matte import Matte
 from .options import Options
 

@@ -11,7 +11,7 @@ from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import Any
 
-from ..waiting import TICK
+from ..progress import TICK
 
 THREAD = "mematte-widget"
 SETTLE = 5.0

@@ -8,9 +8,9 @@ from typing import Any
 import traitlets
 
 from ..errors import SettingError
+from ..memory.retention import MIN_TOKEN_COUNT
 from ..memory.units import parse_bytes
 from ..pipeline import DEFAULT_MODEL
-from ..retention import MIN_TOKEN_COUNT
 from ..weights.load import list_models
 from .sketch import Sketch
 from .traits import Checked

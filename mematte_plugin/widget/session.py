@@ -15,14 +15,12 @@ from typing import Any
 
 import traitlets
 
-from ..cutting import ready_pipeline
-from ..errors import InputError, MEMatteError, OutputError, SettingError
-from ..images import Photo
+from ..errors import InputError, MEMatteError, OutputError, SettingError, collect_notes, warn_user
+from ..images.photo import Photo
 from ..matte import Matte
-from ..notes import collect_notes, warn_user
-from ..pipeline import DEFAULT_MODEL, MattingPipeline
-from ..retention import Retention
-from ..trimap import INSIDE, OUTSIDE
+from ..memory.retention import Retention
+from ..pipeline import DEFAULT_MODEL, MattingPipeline, ready_pipeline
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
 from .edges import EDGES, Edges
 from .jobs import Job, Stopped, in_computing_thread
 from .sketch import NOTHING_YET
@@ -100,8 +98,8 @@ class MattingSession(Edges):
         pipeline: MattingPipeline | str | None = None,
         *,
         retention: Retention = "auto",
-        inside: float = INSIDE,
-        outside: float = OUTSIDE,
+        inside: float = BAND_INSIDE,
+        outside: float = BAND_OUTSIDE,
         memory_budget: int | float | str | None = None,
         live: bool = False,
         **traits: Any,

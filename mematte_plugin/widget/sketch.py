@@ -12,11 +12,12 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from ..errors import InputError, MEMatteError, SettingError
-from ..images import Photo, read_photo, to_unit
-from ..masks import read_mask
-from ..notes import collect_notes
-from ..trimap import INSIDE, OUTSIDE, Stroke, normalise_trimap, trimap_for
+from ..errors import InputError, MEMatteError, SettingError, collect_notes
+from ..images.decoded import to_unit
+from ..images.photo import Photo
+from ..images.read import read_photo
+from ..trimap.masks import read_mask
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, Stroke, normalise_trimap, trimap_for
 from . import guide
 from .traits import Array, Checked, HandedIn
 
@@ -51,8 +52,8 @@ class Sketch(traitlets.HasTraits):
     photo = Array(None, allow_none=True, read_only=True, help="the `Photo`")
     small_trimap = Array(None, allow_none=True, read_only=True, help="`trimap`, at proxy size")
     # Plain values are tagged for front ends, which share them with the page.
-    inside = Checked(INSIDE, help="band inward, % of the subject").tag(sync=True)
-    outside = Checked(OUTSIDE, help="band outward, % of the subject").tag(sync=True)
+    inside = Checked(BAND_INSIDE, help="band inward, % of the subject").tag(sync=True)
+    outside = Checked(BAND_OUTSIDE, help="band outward, % of the subject").tag(sync=True)
     unpainted = traitlets.Enum(
         ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
     ).tag(sync=True)

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from mematte_plugin.errors import SettingError
-from mematte_plugin.memory.device import (
+from mematte_plugin.memory.free import (
     Free,
     _cores,
     _cuda_limit,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.memory.device import is_out_of_memory
+from mematte_plugin.memory.exhaustion import is_out_of_memory
 
 from .processes import run_python
 

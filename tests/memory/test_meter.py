@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from mematte_plugin.memory.device import PeakMeter
+from mematte_plugin.memory.meter import PeakMeter
 
 from .processes import run_python
 
