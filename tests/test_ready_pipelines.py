@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin import MattingPipeline, release_pipelines
-from mematte_plugin import pipeline as cutting
+from mematte_plugin import MattingPipeline, pipeline as cutting, release_pipelines
 from mematte_plugin.pipeline import ready_pipeline
 
 from .networks import random_network

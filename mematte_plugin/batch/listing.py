@@ -24,7 +24,7 @@ from .report import listed
 from .shared_folder import named_like_guides, split_by_pattern, split_shared
 
 if TYPE_CHECKING:
-    from .run import BatchOptions
+    from .options import BatchOptions
 
 Stamp: TypeAlias = tuple[int, int, int]
 """What changes when a file is written anew."""

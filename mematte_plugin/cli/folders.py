@@ -156,8 +156,9 @@ def batch(
     budget = budget_of(memory_budget)
     # Names are looked at before torch is imported, which takes seconds.
     from ..batch.listing import plan_batch
+    from ..batch.options import BatchOptions
     from ..batch.report import BatchReport, listed
-    from ..batch.run import BatchOptions, cut_all
+    from ..batch.run import cut_all
 
     edge = edge_of(
         levels=levels,

@@ -270,8 +270,13 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, WIDENED, from_mask
-    from ..trimap.trimap import from_alpha as trimap_from_alpha
+    from ..trimap.trimap import (
+        BAND_INSIDE,
+        BAND_OUTSIDE,
+        WIDENED,
+        from_alpha as trimap_from_alpha,
+        from_mask,
+    )
 
     source = _source(mask, layer)
     if from_alpha:

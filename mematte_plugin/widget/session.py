@@ -17,12 +17,12 @@ import traitlets
 
 from ..errors import InputError, MEMatteError, OutputError, SettingError, collect_notes, warn_user
 from ..images.photo import Photo
+from ..jobs import Job, in_computing_thread, is_idle
 from ..matte import Matte
 from ..memory.retention import Retention
 from ..pipeline import DEFAULT_MODEL, MattingPipeline, ready_pipeline
 from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
 from .edges import EDGES, Edges
-from .jobs import Job, Stopped, in_computing_thread
 from .sketch import NOTHING_YET
 from .traits import Array
 
@@ -30,6 +30,8 @@ IDLE = {"job": "", "stage": "", "progress": 0.0}
 """What these traits are while nothing is computed."""
 DEBOUNCE = 0.3
 """Seconds without a change after which a live preview begins."""
+SETTLE = 5.0
+"""Seconds that an interrupted cell waits at most for the computing thread to let go."""
 SPANS = {
     "reading": (0.0, 0.02),
     "model": (0.02, 0.06),
@@ -166,10 +168,10 @@ class MattingSession(Edges):
             raise InputError(self._why_not())
         self.set_trait("blocking", True)
         try:
-            job.watch()
+            job.wait()
         except BaseException:
             job.cancel()
-            job.settle()
+            job.wait(SETTLE)  # let go of what the run holds
             raise
         finally:
             self.set_trait("blocking", False)
@@ -198,8 +200,6 @@ class MattingSession(Edges):
         job = self._running
         if job is not None:
             job.cancel()
-            if self.status == "waiting":
-                self._end(job, "stopped", "Stopped before it began.")
 
     def wait(self, timeout: float | None = None) -> None:
         """Until nothing is being computed any more. Raises TimeoutError after so many seconds, and
@@ -207,8 +207,8 @@ class MattingSession(Edges):
         if in_computing_thread():
             raise MEMatteError(WAITS_FOR_ITSELF)
         job = self._running
-        if job is not None:
-            job.watch(timeout)
+        if job is not None and not job.wait(timeout):
+            raise TimeoutError(f"still computing after {timeout} seconds")
 
     def save(self, path: Any, *, crop: bool = False, margin: int = 0, **options: Any) -> None:
         """Write the last matte of full size to a file; see `Matte.save`, also for the options.
@@ -236,25 +236,30 @@ class MattingSession(Edges):
         with self._state:
             if self._running is not None:
                 self._running.cancel()
-            job = self._running = Job(kind, self._compute)
+            job = self._running = Job(partial(self._compute, kind))
         for name, value in IDLE.items():
             self.set_trait(name, value)
-        free = job.worker_is_idle()
+        free = is_idle()
         self.set_trait("job", kind)
         self.set_trait("status", "running" if free else "waiting")
         self.set_trait("message", _DOING[kind] if free else OTHERS)
+        job.when_done(self._on_done)
         job.begin()
         return job
 
-    def _compute(self, job: Job) -> None:
+    def _on_done(self, job: Job) -> None:
+        if job.stopped:
+            self._end(job, "stopped", "Stopped. The trimap is kept.")
+
+    def _compute(self, kind: str, job: Job) -> Matte | None:
         """In the computing thread: from start to end, whatever happens."""
         began = perf_counter()
         try:
             with collect_notes() as notes:
                 job.check()
                 with self._calm():
-                    self._show(job, status="running", message=_DOING[job.kind])
-                version, unshaped = self._matte(job)
+                    self._show(job, status="running", message=_DOING[kind])
+                version, unshaped = self._matte(kind, job)
                 edge = self._edge()
                 matte = self._shaped(unshaped, edge)
                 prepared = self._prepare(matte, self._report(job, 0.0))
@@ -262,8 +267,7 @@ class MattingSession(Edges):
             self._deliver(job, prepared, version, notes, perf_counter() - began, unshaped)
             if self._edge() != edge:  # changed meanwhile
                 self._reshape()
-        except Stopped:
-            self._end(job, "stopped", "Stopped. The trimap is kept.")
+            return matte
         except MEMatteError as error:
             job.fault = error
             self._end(job, "failed", str(error))
@@ -271,8 +275,9 @@ class MattingSession(Edges):
             job.fault = error
             logger.exception("a widget's run failed")
             self._end(job, "failed", f"Unexpected: {type(error).__name__}: {error}")
+        return None
 
-    def _matte(self, job: Job) -> tuple[int, Matte]:
+    def _matte(self, kind: str, job: Job) -> tuple[int, Matte]:
         """The version of the trimap, and its matte."""
         with self._state:
             version, photo = self._version, self.photo
@@ -280,7 +285,7 @@ class MattingSession(Edges):
             model, retention, budget = self.model, self.retention, self.memory_budget
         if trimap is None:
             raise InputError(NOTHING_YET)
-        if job.kind == "preview" and small.shape != photo.size:
+        if kind == "preview" and small.shape != photo.size:
             name = f"{photo.name} (preview)"
             photo, trimap = Photo(pixels=self.proxy, name=name), small
         report = self._report(job, 0.0)

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.batch.listing import plan_batch
+from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.report import BatchItem, BatchReport
-from mematte_plugin.batch.run import BatchOptions, run_batch
+from mematte_plugin.batch.run import run_batch
 from mematte_plugin.errors import (
     InputError,
     MEMatteWarning,

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from mematte_plugin.batch.folder_scan import Named
 from mematte_plugin.batch.listing import BatchPlan, plan_batch

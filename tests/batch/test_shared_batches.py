@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.batch.claims import claim_file, claimed
+from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.report import BatchReport
-from mematte_plugin.batch.run import BatchOptions, run_batch
+from mematte_plugin.batch.run import run_batch
 from mematte_plugin.pipeline import MattingPipeline
 from mematte_plugin.weights.save import save_network
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mematte_plugin.cli import console
-from mematte_plugin.cli import demo as demo_command
+from mematte_plugin.cli import console, demo as demo_command
 from mematte_plugin.cli.shell import run
 
 from ..gradio_app.processes import free_port, serving

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mematte_plugin import MattingPipeline, cut
-from mematte_plugin.batch.run import BatchOptions, run_batch
+from mematte_plugin.batch.options import BatchOptions
+from mematte_plugin.batch.run import run_batch
 from mematte_plugin.foreground.edges import Edge
 
 from ..cli_cases import USAGE, Scene, saved_models

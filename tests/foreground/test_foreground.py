@@ -13,8 +13,7 @@ from PIL import Image
 
 from mematte_plugin import Matte
 from mematte_plugin.errors import InputError, MEMatteError, MEMatteWarning, SettingError
-from mematte_plugin.foreground import estimate as foreground
-from mematte_plugin.foreground import multilevel
+from mematte_plugin.foreground import estimate as foreground, multilevel
 from mematte_plugin.foreground.estimate import BLEED, estimate_foreground
 from mematte_plugin.images.read import read_photo
 from mematte_plugin.memory.request import plan_memory

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 import torch
 
-from mematte_plugin.batch.run import BatchOptions, run_batch
+from mematte_plugin.batch.options import BatchOptions
+from mematte_plugin.batch.run import run_batch
 from mematte_plugin.errors import InputError, MEMatteWarning, OutputError, SettingError
 from mematte_plugin.images.photo import Photo, linear_to_srgb
 from mematte_plugin.images.read import read_gray, read_photo
