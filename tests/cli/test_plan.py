@@ -97,6 +97,12 @@ def test_the_table_fits_a_terminal(scene):
     rows = {line.split("  ")[0] for line in done.text.splitlines()}
     assert {"cuda 2 GB", "cuda 24 GB", "cpu 2 GB", "cpu 16 GB"} <= rows
     assert "8K 7680×4320" in done.text
+    done = scene.run("plan", "1000x1500", "--table", "--json")
+    for row in json.loads(done.text)["rows"]:
+        assert row["fits"] == (row["least"] <= row["budget"])
+        alone = plan_memory((1500, 1000), "mematte-tiny", row["budget"], row["device"])
+        assert row["predicted_peak"] == alone.predicted_peak
+        assert row["exact"] == (row["device"] == "cpu")
 
 
 def test_the_table_says_what_is_too_small(scene):
@@ -110,6 +116,7 @@ def test_the_table_says_what_is_too_small(scene):
     assert len(rows) == 7
     assert rows[0]["fits"] is False
     assert rows[0]["least"] > rows[0]["budget"]
+    plan_memory((17000, 17000), "base", rows[0]["least"], "cuda")
 
 
 def test_planning_for_a_budget_needs_no_torch():
