@@ -11,13 +11,14 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from ..errors import InputError, MEMatteError
-from ..images import Photo, read_photo, to_unit
-from ..masks import read_mask
-from ..notes import collect_notes
-from ..trimap import INSIDE, OUTSIDE, Stroke, from_mask, normalise_trimap
+from ..errors import InputError, MEMatteError, collect_notes
+from ..images.decoded import to_unit
+from ..images.photo import Photo
+from ..images.read import read_photo
+from ..trimap.masks import read_mask
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, Stroke, from_mask, normalise_trimap
 from . import guide
-from .traits import Array, AssignedArray
+from .traits import Array, AssignedArray, Checked
 
 PROXY = 1024
 """Longer side, in pixels, of the small picture that is painted on."""
@@ -50,8 +51,8 @@ class GuidedPhoto(traitlets.HasTraits):
     photo = Array(read_only=True, help="the `Photo`, or None")
     small_trimap = Array(read_only=True, help="`trimap` at the proxy's size")
     # Those with sync are shared with the page.
-    inside = traitlets.TraitType(INSIDE, help="band inward, % of the subject's size").tag(sync=True)
-    outside = traitlets.TraitType(OUTSIDE, help="band outward, %").tag(sync=True)
+    inside = Checked(BAND_INSIDE, help="band inward, % of the subject's size").tag(sync=True)
+    outside = Checked(BAND_OUTSIDE, help="band outward, %").tag(sync=True)
     unpainted = traitlets.Enum(
         ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
     ).tag(sync=True)
@@ -82,7 +83,7 @@ class GuidedPhoto(traitlets.HasTraits):
         image, trimap, mask: as for the constructor, which raises the same errors.
         """
         with self._reporting():
-            self._read(image, trimap, mask, self.inside, self.outside)
+            self._read(image, trimap, mask, **self._band())
         self._on_opened()
         self._refresh()
 
@@ -95,18 +96,14 @@ class GuidedPhoto(traitlets.HasTraits):
         if trimap is not None and mask is not None:
             raise InputError("both a trimap and a mask are given; leave one of them out")
         with collect_notes() as notes:
-            photo = read_photo(image) if not isinstance(image, Photo | None) else image
+            photo: Any = read_photo(image) if not isinstance(image, Photo | None) else image
             if photo is not None and trimap is None and mask is None and _shows_subject(photo):
                 mask = to_unit(photo.alpha)
                 photo = replace(photo, alpha=None)  # a rough mask must not cap the matte
-            given = None if mask is None else _read_mask(photo, mask)
-            if given is not None:
-                base = from_mask(given, size=photo.size, inside=inside, outside=outside)
-            else:
-                base = None if trimap is None else _read_trimap(photo, trimap)
+            base, read = _read_guide(photo, trimap, mask, inside, outside)
         self.set_trait("notes", notes)
         self.proxy = np.zeros((0, 0, 3), np.uint8) if photo is None else photo.proxy(PROXY)
-        self._set_base(base, given)
+        self._set_base(base, read)
         self.set_trait("photo", photo)
         self.set_trait("labels", _sealed(np.zeros(self.proxy.shape[:2], np.uint8)))
 
@@ -116,13 +113,9 @@ class GuidedPhoto(traitlets.HasTraits):
             if name == "labels":
                 labels = self._checked_labels(value)
             else:
+                given = {"trimap": None, "mask": None, name: value}
                 with collect_notes() as notes:
-                    mask = base = None
-                    if name == "mask" and value is not None:
-                        mask = _read_mask(self.photo, value)
-                        base = self._banded(mask)
-                    elif value is not None:
-                        base = _read_trimap(self.photo, value)
+                    base, mask = _read_guide(self.photo, **given, **self._band())
                 self.set_trait("notes", notes)
                 self._set_base(base, mask)
                 labels = np.zeros(self.proxy.shape[:2], np.uint8)
@@ -152,13 +145,13 @@ class GuidedPhoto(traitlets.HasTraits):
             )
         return labels.astype(np.uint8)  # a copy, which the caller cannot change
 
-    def _banded(self, mask: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return from_mask(mask, size=self.photo.size, inside=self.inside, outside=self.outside)
+    def _band(self) -> dict[str, float]:
+        return {"inside": self.inside, "outside": self.outside}
 
     def _on_band(self, _change: Any) -> None:
         if self.mask is not None:
             with self._reporting():
-                self._set_base(self._banded(self.mask), self.mask)
+                self._set_base(*_read_guide(self.photo, None, self.mask, **self._band()))
         self._refresh()
 
     def _refresh(self) -> None:
@@ -223,17 +216,20 @@ def _sealed(array: Any) -> Any:
     return array
 
 
-def _read_trimap(photo: Photo | None, trimap: Any) -> NDArray[np.uint8]:
-    if photo is None:
-        raise InputError(f"trimap: {NO_PHOTO}")
-    three = normalise_trimap(trimap, photo.size)
-    return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
-
-
-def _read_mask(photo: Photo | None, mask: Any) -> NDArray[np.float32]:
-    if photo is None:
-        raise InputError(f"mask: {NO_PHOTO}")
-    return _sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
+def _read_guide(
+    photo: Photo | None, trimap: Any, mask: Any, inside: float, outside: float
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
+    """The trimap at the photo's size, and the mask it was made from; None for those not given."""
+    for name, value in (("trimap", trimap), ("mask", mask)):
+        if value is not None and photo is None:
+            raise InputError(f"{name}: {NO_PHOTO}")
+    if photo is None or (trimap is None and mask is None):
+        return None, None
+    if mask is None:
+        three = normalise_trimap(trimap, photo.size)
+        return np.rint(three * 255).astype(np.uint8), None  # 0.5 becomes 128
+    soft = _sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
+    return from_mask(soft, size=photo.size, inside=inside, outside=outside), soft
 
 
 def _shows_subject(photo: Photo) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..edges import Edge
 from ..errors import SettingError
+from ..foreground.edges import Edge
+from ..memory.retention import check_retention
 from ..memory.units import parse_bytes
 from ..network import NetworkConfig
-from ..retention import check_retention
 from ..weights.load import list_models
 
 EDGES = ("levels_black", "levels_white", "choke", "feather", "despill", "colors")

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ..errors import InputError, MEMatteError
 from ..matte import Matte
+from ..progress import Progress
 from .comms import answer_beside_cells
 from .guided import PROXY
 from .session import MattingSession
@@ -215,7 +216,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         else:
             self._current = self.status == "done"
 
-    def _draw(self, matte: Matte, progress: Any) -> dict[str, Any]:
+    def _draw(self, matte: Matte, progress: Progress) -> dict[str, Any]:
         return _pictures(matte, full=matte.photo is self.photo)
 
     def _show_pictures(self, matte: Matte, pictures: dict[str, Any]) -> None:

@@ -17,12 +17,11 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from ..compositing import composite
-from ..errors import MEMatteError
-from ..images import read_photo
+from ..errors import MEMatteError, collect_notes
+from ..images.read import read_photo
 from ..matte import Matte
-from ..notes import collect_notes
-from ..retention import MIN_TOKEN_COUNT
+from ..memory.retention import MIN_TOKEN_COUNT
+from ..show.composite import composite
 from . import panel_views
 from .comms import answer_beside_cells
 from .panel_parts import Parts, link, message_box, stage_line

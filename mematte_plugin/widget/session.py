@@ -14,19 +14,18 @@ from typing import Any
 
 import traitlets
 
-from ..cutting import ready_pipeline
-from ..edges import Edge
-from ..errors import InputError, MEMatteError, OutputError, SettingError
-from ..images import Photo
+from ..errors import InputError, MEMatteError, OutputError, SettingError, collect_notes, warn_user
+from ..foreground.edges import Edge
+from ..images.photo import Photo
 from ..jobs import Job, in_computing_thread, is_idle
 from ..matte import Matte
-from ..notes import collect_notes, warn_user
-from ..pipeline import DEFAULT_MODEL, MattingPipeline
-from ..retention import Retention
-from ..trimap import INSIDE, OUTSIDE
+from ..memory.retention import Retention
+from ..pipeline import DEFAULT_MODEL, MattingPipeline, ready_pipeline
+from ..progress import Progress, no_progress, overall_progress
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
 from .guided import NO_TRIMAP, GuidedPhoto
 from .options import EDGES, check_option, edge_of, model_offers
-from .traits import Array
+from .traits import Array, Checked
 
 IDLE = {"job": "", "stage": "", "progress": 0.0}
 """What these traits are while nothing is computed."""
@@ -34,14 +33,6 @@ DEBOUNCE = 0.3
 """Seconds without a change after which a live preview begins."""
 SETTLE = 5.0
 """Seconds that an interrupted cell waits at most for the computing thread to let go."""
-SPANS = {
-    "reading": (0.0, 0.02),
-    "model": (0.02, 0.06),
-    "encoder": (0.06, 0.8),
-    "decoder": (0.8, 0.96),
-    "foreground": (0.96, 1.0),
-}
-"""Which part of the progress bar a stage has."""
 UNNAMED = "own"
 """What a pipeline without a name is called."""
 
@@ -107,9 +98,7 @@ class MattingSession(GuidedPhoto):
     stage = traitlets.Unicode("", read_only=True, help="stage of the job").tag(sync=True)
     blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
 
-    retention = traitlets.TraitType("auto", help='"auto", a share, or a number of tokens').tag(
-        sync=True
-    )
+    retention = Checked("auto", help='"auto", a share, or a number of tokens').tag(sync=True)
     model = traitlets.Unicode(DEFAULT_MODEL, help="name, Hub id or path").tag(sync=True)
     models: traitlets.List[dict[str, str]] = traitlets.List(
         read_only=True, help="name, title and note of each model on offer"
@@ -132,8 +121,8 @@ class MattingSession(GuidedPhoto):
         pipeline: MattingPipeline | str | None = None,
         *,
         retention: Retention = "auto",
-        inside: float = INSIDE,
-        outside: float = OUTSIDE,
+        inside: float = BAND_INSIDE,
+        outside: float = BAND_OUTSIDE,
         memory_budget: int | float | str | None = None,
         live: bool = False,
         **traits: Any,
@@ -319,14 +308,13 @@ class MattingSession(GuidedPhoto):
         seconds = perf_counter() - began
         return _Result(version, unshaped, matte, edge, pictures, notes, seconds)
 
-    def _reporter(self, job: Job) -> Any:
+    def _reporter(self, job: Job) -> Progress:
         reached = 0.0
 
         def report(done: int, total: int, stage: str) -> None:
             nonlocal reached
             job.check()
-            low, high = SPANS.get(stage, (reached, reached))
-            reached = max(reached, low + (high - low) * (done / total if total else 0.0))
+            reached = max(reached, overall_progress(done, total, stage))
             with self._exclusive(patience=0) as alone:  # else skip this one: more will come
                 if alone and self._running is job:
                     self._set(progress=reached, stage=stage)
@@ -437,7 +425,7 @@ class MattingSession(GuidedPhoto):
             matte = None
             if full is not None:
                 matte = shown if full is newest else self._shaped(full, edge)
-            pictures = self._draw(shown, lambda *_: None)
+            pictures = self._draw(shown, no_progress)
         if newest is not self._newest:  # a newer one is there
             return
         self._show_pictures(shown, pictures)
@@ -453,7 +441,7 @@ class MattingSession(GuidedPhoto):
             replace(edge, choke=edge.choke * scale, feather=edge.feather * scale)
         )
 
-    def _draw(self, matte: Matte, progress: Any) -> Any:
+    def _draw(self, matte: Matte, progress: Progress) -> Any:
         """For subclasses: make the pictures of a result, in the computing thread.
 
         progress: to pass on to what takes long; raises when the job is cancelled.

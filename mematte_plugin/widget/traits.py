@@ -1,4 +1,4 @@
-"""Traits that hold arrays."""
+"""Traits that hold arrays, and values that their owner validates."""
 
 from __future__ import annotations
 
@@ -30,3 +30,7 @@ class AssignedArray(Array):
 
     def __set__(self, obj: Any, value: Any) -> None:
         obj._assign(self.name, value)
+
+
+class Checked(traitlets.TraitType[Any, Any]):
+    """A plain value that the owner validates; unlike with Any, None as well."""
