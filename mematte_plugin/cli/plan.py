@@ -26,10 +26,10 @@ from .options import (
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..headers import Header
+    from ..images.decoded import Header
     from ..memory.plan import Plan
-    from ..planning import Request
-    from ..retention import Retention
+    from ..memory.request import Request
+    from ..memory.retention import Retention
 
 _WRITTEN = re.compile(r"([0-9]{1,9})\s*[x×X*]\s*([0-9]{1,9})")
 
@@ -115,8 +115,8 @@ def plan(
         import_torch()
     if budget is None:
         _check_present(device)
-    from ..planning import config_of, plan_memory
-    from ..retention import check_retention, max_tokens
+    from ..memory.request import config_of, plan_memory
+    from ..memory.retention import check_retention, max_tokens
 
     config, name = config_of(model)
     check_retention(kept, config)
@@ -154,8 +154,8 @@ def _check_present(device: str) -> None:
 
 def _picture(text: str) -> Header:
     """The picture that the argument stands for."""
-    from ..decoded import MAX_PIXELS, check_size
-    from ..headers import Header, read_header
+    from ..images.decoded import MAX_PIXELS, Header, check_size
+    from ..images.headers import read_header
 
     written = _WRITTEN.fullmatch(text.strip())
     if written is not None:
@@ -187,8 +187,8 @@ def _show_table(
     as_json: bool,
 ) -> None:
     """A row for each memory, a column for each size. None of the devices need be here."""
-    from ..planning import config_of, request_for
-    from ..retention import check_retention, max_tokens
+    from ..memory.request import config_of, request_for
+    from ..memory.retention import check_retention, max_tokens
 
     kinds = list(MEMORIES) if device == "auto" else [device.partition(":")[0]]
     if kinds[0] not in MEMORIES:
@@ -234,8 +234,8 @@ def _show_table(
 
 def _outlook(request: Request, memory: int) -> tuple[dict[str, Any], str]:
     """The JSON facts of a cell, and its word from MEANINGS."""
-    from ..memory.device import Free, budget_from
-    from ..memory.model import weights
+    from ..memory.free import Free, budget_from
+    from ..memory.law import weights
     from ..memory.plan import room_on_card
 
     job = request.job

@@ -42,7 +42,7 @@ def export(args: dict[str, Any]) -> int:
 
 def build(args: dict[str, Any]) -> int:
     """Collect backgrounds and render foregrounds; goes on where it was stopped."""
-    from .data import build_bank
+    from .data.bank import build_bank
 
     counts = build_bank(args.pop("directory"), **args)
     logging.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))
@@ -51,7 +51,7 @@ def build(args: dict[str, Any]) -> int:
 
 def import_(args: dict[str, Any]) -> int:
     """Bring pictures of one's own into a folder of training pictures."""
-    from .data import import_pictures
+    from .data.importing import import_pictures
 
     counts = import_pictures(args.pop("folder"), args.pop("directory"), **args)
     logging.info("%s", ", ".join(f"{count} {name}" for name, count in counts.items()))

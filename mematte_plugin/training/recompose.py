@@ -13,8 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from . import filters
-from . import recompose_light as light
+from . import filters, recompose_light as light
 from .data.compose import (
     ALIKE,
     DIRECTED,

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError, OutputError
-from mematte_plugin.training.data import build_bank
+from mematte_plugin.training.data.bank import build_bank
 from mematte_plugin.training.data.licences import (
     credit_of,
     debian_credits,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mematte_plugin.errors import SettingError
-from mematte_plugin.training.data import blender_jobs, build_bank
+from mematte_plugin.training.data import blender_jobs
+from mematte_plugin.training.data.bank import build_bank
 from mematte_plugin.training.data.blender.forms import (
     Strands,
     Subject,

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin.training import recompose_light as light
-from mematte_plugin.training import recompose_trimaps as trimaps
+from mematte_plugin.training import recompose_light as light, recompose_trimaps as trimaps
 from mematte_plugin.training.data.trimaps import ASTRAY
 from mematte_plugin.training.recompose_camera import out_of_focus, partly_sharp, toned
 from mematte_plugin.training.recompose_subjects import over

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...progress import Progress
 from . import blender_jobs, sources
 from .blender import subjects
 from .foregrounds import generate, generate_figure, kind_of
@@ -45,7 +46,6 @@ LONG_SIDE = 1280
 CLOSE_FROM = 2400
 """Photographs of that many pixels also give a closer view: few photographs must go far."""
 PANORAMA_VIEWS = 5
-Progress = Callable[[int, int, str], None]
 
 
 def build_bank(

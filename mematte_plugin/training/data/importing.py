@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, MEMatteError
+from ...progress import Progress
 from .bank import views_of
 from .licences import Credit, Credits, canonical, sha256
 from .pack import trimmed
@@ -50,7 +51,6 @@ LAYOUTS = (
     "fg/ with alpha/ (Composition-1k), FG/ with GT/ (Distinctions-646), original/ with mask/"
     " (AIM-500, AM-2k), or transparent PNG, WebP or TIFF; backgrounds in bg/ or backgrounds/"
 )
-Progress = Callable[[int, int, str], None]
 Array = NDArray[Any]
 
 
@@ -337,7 +337,7 @@ def _subject(picture: Found) -> Foreground:
     if alpha.min() >= 1 - 0.5 / 255:
         raise _UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
     if picture.role == "photo":
-        from ...foreground import estimate_foreground
+        from ...foreground.estimate import estimate_foreground
 
         image = estimate_foreground(image, alpha)
     premultiplied = np.dstack([image * alpha[..., None], alpha]).astype(np.float32) * 255
@@ -356,7 +356,8 @@ def _fitted(premultiplied: Array) -> Array:
 
 def _read(path: Path) -> tuple[Array, Array | None]:
     """Display-encoded colours (H, W, 3) and transparency (H, W), float32 in [0, 1]."""
-    from ...images import read_photo, to_unit
+    from ...images.decoded import to_unit
+    from ...images.read import read_photo
 
     try:
         photo = read_photo(path)
@@ -366,7 +367,7 @@ def _read(path: Path) -> tuple[Array, Array | None]:
 
 
 def _read_alpha(path: Path) -> Array:
-    from ...images import read_gray
+    from ...images.read import read_gray
 
     try:
         alpha = read_gray(path, name="alpha", use_alpha=True)
