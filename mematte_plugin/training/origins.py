@@ -38,7 +38,6 @@ _OFFICIAL = re.compile(r"mematte|vitmatte", re.IGNORECASE)
 _OFFICIAL_TERMS = (FORBIDDEN, "unknown", "the official checkpoints' data are non-commercial")
 _ROLES = {
     "init": "started from",
-    "init_backbone": "encoder started from",
     "teacher": "learned from the teacher",
 }
 
@@ -73,7 +72,7 @@ class Terms:
 
 def parts_of_run(recipe: Recipe, entries: Iterable[Mapping[str, Any]]) -> list[Part]:
     """What a run with these pictures and the recipe's weights uses."""
-    named = {"init": recipe.init, "init_backbone": recipe.init_backbone}
+    named = {"init": recipe.init}
     if recipe.distillation:
         named["teacher"] = recipe.teacher
     weights = [_part_of_weights(name, role) for role, name in named.items() if name]

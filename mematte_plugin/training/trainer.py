@@ -40,7 +40,7 @@ from .records import (
     tensorboard,
     write_preview,
 )
-from .start import start_backbone, start_from, trained_network
+from .start import start_from, trained_network
 from .validate import validate
 
 logger = logging.getLogger(__name__)
@@ -372,8 +372,6 @@ class Trainer:
         return [count > 0 for count in self.accelerator.reduce(votes, reduction="sum").tolist()]
 
     def _start(self) -> None:
-        if self.recipe.init_backbone is not None:
-            start_backbone(self.network, self.recipe.init_backbone)
         if self.recipe.init is not None:
             start_from(self.network, self.recipe.init)
 

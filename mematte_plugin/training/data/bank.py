@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import blender_jobs, sources
-from .blender import subjects
+from . import sources
+from .figures import subjects
 from .foregrounds import generate, generate_figure, kind_of
 from .licences import sha256
 from .panoramas import read_panorama, views
@@ -61,8 +61,6 @@ def build_bank(
     emoji_archive: Path | None = None,
     emoji_count: int = 120,
     figures: int = 0,
-    blender: int = 0,
-    blender_python: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, int]:
     """Fill `directory` with `backgrounds/`, `foregrounds/` and `manifest.json`; resumes.
@@ -79,8 +77,6 @@ def build_bank(
             file by file (see `sources.given`).
         installed: take the photographs of installed packages; default: if no `photos` are named.
         emoji_archive: archive of @lobehub/fluent-emoji-3d, of which `emoji_count` are taken.
-        blender: how many foregrounds Blender path-traces, of the same subjects; minutes each.
-        blender_python: a Python that can import bpy; default: this one.
         progress: called as progress(done, total, stage).
 
     What exists is never made again. Pictures that may not be used or cannot be read are left out,
@@ -96,8 +92,6 @@ def build_bank(
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     if count is None:
         count = 600 if minutes is None else 1_000_000
-    if blender:  # hours may pass before it is needed
-        blender_jobs.check(blender_python)
     skipped: list[Skipped] = []
 
     if installed is None:
@@ -121,11 +115,6 @@ def build_bank(
         for kind, wanted in (("rendered", count), ("figure", figures)):
             plan = _Plan(directory, kind, seed, size)
             _collect(directory, entries, _drawn(plan, entries, wanted, workers, until), progress)
-        if blender:
-            jobs = blender_jobs.rendered(
-                directory, entries, blender, seed=seed, python=blender_python, until=until
-            )
-            _collect(directory, entries, jobs, progress)
     finally:  # also after an interrupt: what is there must be known
         write_manifest(directory, entries)
     retried = [str(place) for place in photos or ()]

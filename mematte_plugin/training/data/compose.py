@@ -20,7 +20,7 @@ from .trimaps import random_trimap
 
 Array = NDArray[Any]
 
-SHARES: dict[str, float] = {"figure": 0.42, "blender": 0.12, "fluent-emoji": 0.05}
+SHARES: dict[str, float] = {"figure": 0.48, "fluent-emoji": 0.06}
 """How often foregrounds of that file name are drawn, however many a bank holds; the others share
 the rest. Emoji are few because their edges are all alike."""
 MOST_OF_ONE = 0.005
@@ -145,12 +145,6 @@ class Composer:
         colour, alpha, unmarked = self._subject(rng)
         trimap = self._trimap(rng, alpha, unmarked)
         return self._setting(rng, colour, alpha, trimap)[0], trimap
-
-    def ingredients(self, rng: np.random.Generator) -> Layers:
-        """A foreground and a background that have yet to be lit, blurred and combined: for
-        `recompose`, which does so on the device."""
-        colour, alpha = self._view(rng)
-        return Layers(colour, self._ground(rng).astype(np.float32), alpha)
 
     def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
         # As wide as people draw in photographs.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .blender.subjects import draw
+from .figures.drawing import draw_subject
+from .figures.subjects import draw
 from .hairs import down, fringe, fur, hair_head
-from .raster import draw_subject
 from .strokes import Foreground
 from .textures import PhotoPool
 from .things import flower, foliage, glass, grass, net, solid, twigs, veil
