@@ -81,15 +81,6 @@ def test_samples_have_the_promised_form_and_hardly_contradict_themselves(bank: P
     assert both >= 13
 
 
-def test_alpha_explains_the_composite(bank: Path) -> None:
-    layers, _ = Composer(bank, size=96).layers(np.random.default_rng(5))
-    picture = layers.composite()
-    gap = layers.foreground - layers.background
-    clear = np.abs(gap).max(2) > 8
-    solved = (gap * (picture - layers.background)).sum(2)[clear] / (gap**2).sum(2)[clear]
-    np.testing.assert_allclose(solved, layers.alpha[clear], atol=1e-3)
-
-
 @pytest.mark.parametrize("exponent", [1.0, 2.2])
 def test_the_truth_is_as_blurred_as_the_picture(
     bank: Path, monkeypatch: pytest.MonkeyPatch, exponent: float

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
-from mematte_plugin.network import MEMatte, NetworkConfig
 from mematte_plugin.training import checkpoint
 from mematte_plugin.training.batches import Feed, Part, network_input
 from mematte_plugin.training.checkpoint import CHECKPOINT, FORMER, save_state
@@ -361,20 +360,3 @@ def test_real_photographs_are_measured_at_full_size(bank: Path, tmp_path: Path) 
     assert {row["pictures"] for row in found} == {"1.0"}
     # 800 unknown pixels (900 less the 100 of the core) of error at most 1: SAD below 0.8 thousand.
     assert all(0 < float(row["sad"]) < 0.8 for row in found)
-
-
-def test_weights_of_the_first_version_can_be_started_from(bank: Path, tmp_path: Path) -> None:
-    network = MEMatte(NetworkConfig.from_dict(NETWORK)).initialise()
-    old = {"network": NETWORK, "crop": 64, "batch": 2, "steps": 9, "decisions_learn": False}
-    state = {"step": 9, "recipe": old, "average": network.state_dict()}
-    (tmp_path / "old").mkdir()
-    torch.save(state, tmp_path / "old" / CHECKPOINT)
-    with pytest.raises(SettingError, match="--init"):
-        trainer(recipe(), bank, tmp_path / "old")
-    started = trainer(recipe(init=str(tmp_path / "old")), bank, tmp_path / "new")
-    assert torch.equal(
-        started.network.backbone.patch_embed.proj.weight, network.backbone.patch_embed.proj.weight
-    )
-    modern = Recipe.from_dict(old)
-    assert modern.stages == (Stage(64, 2, 9),)
-    assert modern.decisions_learn_from is None
