@@ -25,8 +25,8 @@ from typing import Annotated, Any
 import typer
 
 from mematte_plugin import MEMatteError, SettingError
-from mematte_plugin.memory.device import cpu_count
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
 
 from .card_parts import Item
 from .card_report import as_markdown, verdicts

@@ -23,8 +23,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from mematte_plugin.memory.device import cpu_count
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
 
 from .cases import CLOSED_FORM_PIXELS, QUICK_SIZES, SHARES, SIZES, Case, make_cases
 from .command import main

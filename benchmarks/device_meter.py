@@ -28,7 +28,7 @@ class DeviceMeter:
 
     def reset(self) -> None:
         """From here on peaks are counted; what torch keeps for later is given back before."""
-        from mematte_plugin.memory.device import release
+        from mematte_plugin.memory.exhaustion import release
 
         self.synchronise()
         release(str(self.device))

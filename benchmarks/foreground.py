@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mematte_plugin import estimate_foreground
-from mematte_plugin.images import read_gray, read_photo
+from mematte_plugin.images.read import read_gray, read_photo
 
 Array = NDArray[Any]
 

@@ -25,10 +25,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from mematte_plugin.memory.device import cpu_count
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
+from mematte_plugin.memory.request import request_for
 from mematte_plugin.memory.units import show_bytes
-from mematte_plugin.planning import request_for
-from mematte_plugin.writing import write_text
 
 from .command import main
 from .store import Store, kind, machine, open_store

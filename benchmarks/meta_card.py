@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mematte_plugin import multilevel
+from mematte_plugin.foreground import multilevel
 from mematte_plugin.network import MEMatte, encoder, pieces, routing, streaming
 from mematte_plugin.network.decoder import Decoder
 from mematte_plugin.network.inputs import NetworkInput

@@ -107,7 +107,8 @@ def _measured(case: Peak, pipe: Any) -> Peak:
     from dataclasses import replace
 
     from mematte_plugin import MEMatteError
-    from mematte_plugin.memory.device import PeakMeter, is_out_of_memory
+    from mematte_plugin.memory.exhaustion import is_out_of_memory
+    from mematte_plugin.memory.meter import PeakMeter
 
     with tempfile.TemporaryDirectory() as folder:
         image, trimap = _files(case, Path(folder))
@@ -148,7 +149,7 @@ def _files(case: Peak, folder: Path) -> tuple[Path, Path]:
 
 def budget_of(case: Peak, pipe: Any) -> int | None:
     """What a combination may take, in bytes; None: what is free."""
-    from mematte_plugin.memory.model import Job
+    from mematte_plugin.memory.law import Job
     from mematte_plugin.memory.plan import least_budget
 
     from .methods import cap_of

@@ -24,11 +24,11 @@ from typing import Annotated
 import typer
 
 from mematte_plugin import SettingError
-from mematte_plugin.memory.device import cpu_count
-from mematte_plugin.memory.model import LARGE, Job
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
+from mematte_plugin.memory.law import LARGE, Job
+from mematte_plugin.memory.request import config_of
 from mematte_plugin.memory.units import show_bytes
-from mematte_plugin.planning import config_of
-from mematte_plugin.writing import write_text
 
 from .command import main
 from .peaks import Peak

@@ -25,8 +25,8 @@ from mematte_plugin import SettingError
 from mematte_plugin.evaluation.cases import Case, Inputs, cases_of, read
 from mematte_plugin.evaluation.layouts import scan
 from mematte_plugin.evaluation.metrics import errors
-from mematte_plugin.memory.device import cpu_count
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
 
 from .command import main
 from .names import Method

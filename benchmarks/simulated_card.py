@@ -22,11 +22,11 @@ import torch
 import typer
 from torch import Tensor
 
-from mematte_plugin.memory.model import WORKSPACE, phases
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.law import WORKSPACE, phases
 from mematte_plugin.memory.plan import room_on_card
+from mematte_plugin.memory.request import request_for
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
-from mematte_plugin.planning import request_for
-from mematte_plugin.writing import write_text
 
 from .command import main
 from .meta_card import MetaCard

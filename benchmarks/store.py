@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import psutil
 
 from mematte_plugin import InputError, SettingError, __version__
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
 
 PACKAGES = ("torch", "transformers", "pymatting", "numpy")
 

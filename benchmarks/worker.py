@@ -67,7 +67,7 @@ class _Worker:
         """One run of one case; see `turns.Turn` for the answer."""
         import numpy as np
 
-        from mematte_plugin.memory.device import PeakMeter
+        from mematte_plugin.memory.meter import PeakMeter
 
         wanted = (command["image"], command["trimap"])
         if wanted != self.held:
@@ -123,7 +123,7 @@ class _Worker:
 
     def make_room(self) -> None:
         """Others take turns: hold nothing back that they need."""
-        from mematte_plugin.memory.device import release
+        from mematte_plugin.memory.exhaustion import release
 
         if self.device.startswith("cuda"):
             import torch
@@ -137,7 +137,7 @@ class _Worker:
         """Why the run would only wake the kernel's out-of-memory killer; cards just say so."""
         if self.device != "cpu":
             return None
-        from mematte_plugin.memory.device import free_memory
+        from mematte_plugin.memory.free import free_memory
 
         need = attention_bytes(self.method, *self.trimap.shape)
         free = free_memory(self.device).free
@@ -184,7 +184,7 @@ def _answer(answers: TextIO, reply: dict[str, Any]) -> None:
 
 def _fault(error: Exception) -> dict[str, str]:
     from mematte_plugin import SettingError
-    from mematte_plugin.memory.device import is_out_of_memory
+    from mematte_plugin.memory.exhaustion import is_out_of_memory
 
     text = " ".join(str(error).split())[:300]
     if isinstance(error, SettingError):

@@ -64,7 +64,7 @@ def build(
       mematte train data build bank --count 1400 --workers 4
       mematte train data build bank --photos ~/my-photos
     """
-    from ..training.data import build_bank
+    from ..training.data.bank import build_bank
 
     with console.progress() as report:
         counts = build_bank(
@@ -125,7 +125,7 @@ def import_(
       mematte train data import Composition-1k/Training_set bank --licence non-commercial
       mematte train data import cutouts bank --licence CC-BY-4.0 --author "Ann Other"
     """
-    from ..training.data import import_pictures
+    from ..training.data.importing import import_pictures
 
     with console.progress() as report:
         counts = import_pictures(folder, directory, licence=licence, author=author, progress=report)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from ..errors import InputError
+from ..progress import Progress
 from .checkpoint import CHECKPOINT
 from .data.storing import bank_entries
 from .export import export
@@ -20,8 +20,6 @@ from .origins import note, parts_of_run, terms_of
 from .recipe import Recipe
 from .stopping import asked_to_stop
 from .trainer import Trainer
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

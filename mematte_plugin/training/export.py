@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..weights.card import Card
 from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
-from .data import data_section
+from .data.credits import data_section
 from .data.storing import bank_entries
 from .origins import TERMS, noted, parts_of_pictures, parts_of_run, terms_of
 from .recipe import Recipe

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trimap import Stroke, from_mask
+from ..trimap.trimap import Stroke, from_mask
 
 Unpainted = Literal["auto", "background", "unknown"]
 """What unpainted pixels are where neither trimap nor mask is given."""

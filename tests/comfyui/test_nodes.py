@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import mematte_plugin
-from mematte_plugin.edges import shape_alpha
+from mematte_plugin.foreground.edges import shape_alpha
 from tests.comfyui.pictures import mask, photo, trimap
 from tests.comfyui.server import REPOSITORY
 

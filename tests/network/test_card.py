@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mematte_plugin.memory.model import BRUTE_BYTES, Job, phases
+from mematte_plugin.memory.law import BRUTE_BYTES, Job, phases
 from mematte_plugin.network import Chunking, flow, neighbours
 from mematte_plugin.network.abilities import ABILITIES
 from mematte_plugin.network.flow import FlowAlpha

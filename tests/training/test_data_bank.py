@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mematte_plugin.errors import InputError, OutputError
-from mematte_plugin.training.data import build_bank
+from mematte_plugin.training.data.bank import build_bank
 from mematte_plugin.training.data.licences import (
     known_pictures,
     permitted,

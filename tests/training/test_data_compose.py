@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.training.data import Composer, compose, light, preview
-from mematte_plugin.training.data.compose import Layers
+from mematte_plugin.training.data import compose, light, preview
+from mematte_plugin.training.data.compose import Composer, Layers
 from mematte_plugin.training.data.foregrounds import GENERATORS, WEIGHTS
 from mematte_plugin.training.data.strokes import straighten
 from mematte_plugin.training.data.textures import PATTERN_WEIGHTS, PATTERNS, PhotoPool

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mematte_plugin.training.data import Composer, camera, compose, light, vapour
-from mematte_plugin.training.data.compose import Layers
+from mematte_plugin.training.data import camera, compose, light, vapour
+from mematte_plugin.training.data.compose import Composer, Layers
 from mematte_plugin.training.data.cutouts import Cutout, view
 from mematte_plugin.training.data.trimaps import ASTRAY, astray, random_trimap
 

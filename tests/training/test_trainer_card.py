@@ -13,7 +13,7 @@ import torch
 from accelerate.state import AcceleratorState, PartialState
 
 from mematte_plugin.errors import MEMatteError, SettingError
-from mematte_plugin.memory import device as devices
+from mematte_plugin.memory import free as devices
 from mematte_plugin.memory.limits import MIB, Limit
 from mematte_plugin.training.checkpoint import CHECKPOINT
 from mematte_plugin.training.habits import Habits, accelerator, mixed_precision

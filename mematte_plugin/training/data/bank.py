@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...progress import Progress
 from . import sources
 from .figures import subjects
 from .foregrounds import generate, generate_figure, kind_of
@@ -41,7 +42,6 @@ log = logging.getLogger(__name__)
 LONG_SIDE = 1280
 CLOSE_FROM = 2400
 """Photographs of this many pixels also give a closer view, to make the most of few photographs."""
-Progress = Callable[[int, int, str], None]
 
 
 def build_bank(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...progress import Progress
 from .bank import views_of
 from .licences import Credit, Rules, canonical, sha256
 from .pack import trimmed
@@ -50,7 +51,6 @@ LAYOUTS = (
     "fg/ with alpha/ (Composition-1k), FG/ with GT/ (Distinctions-646), original/ with mask/"
     " (AIM-500, AM-2k), or transparent PNG, WebP or TIFF; backgrounds in bg/ or backgrounds/"
 )
-Progress = Callable[[int, int, str], None]
 Array = NDArray[Any]
 
 
@@ -331,7 +331,7 @@ def _subject(picture: Found) -> Foreground:
     if alpha.min() >= 1 - 0.5 / 255:
         raise UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
     if picture.role == "photo":
-        from ...foreground import estimate_foreground
+        from ...foreground.estimate import estimate_foreground
 
         image = estimate_foreground(image, alpha)
     premultiplied = np.dstack([image * alpha[..., None], alpha]).astype(np.float32) * 255

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import OutputError, SettingError
+from ...progress import Progress
 from .compose import SHARES
 from .licences import sha256
 from .storing import (
@@ -38,7 +39,6 @@ SMALLEST = 2000
 """Bytes; no picture is smaller, so the search for one that fits ends there."""
 MARGIN = 12
 """Empty pixels kept around a subject."""
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MEMatteError
-from ...images import read_gray, read_photo, to_unit
+from ...images.decoded import to_unit
+from ...images.read import read_gray, read_photo
 
 Array = NDArray[Any]
 
