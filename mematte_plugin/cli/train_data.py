@@ -148,8 +148,6 @@ def preview(
 ) -> None:
     """Write a sheet of training crops: image, trimap overlay, true alpha.
 
-    Green is known foreground, red known background.
-
     \b
     Example:
       mematte train data preview bank sheet.png

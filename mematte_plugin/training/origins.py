@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MEMatteError
+from ..images.files import atomic_write
 from ..weights.card import UNKNOWN_TERMS
 from ..weights.catalog import BUNDLE_ROOT, CATALOG, Entry, find
 from ..weights.load import CONFIG, WEIGHT_NAMES
 from ..weights.save import README
-from .checkpoint import CHECKPOINT, load_state, write_atomically
+from .checkpoint import CHECKPOINT, load_state
 from .data.licences import canonical, non_commercial
 from .recipe import Recipe
 
@@ -129,7 +130,8 @@ def note(run: Path, parts: Sequence[Part], *, anew: bool) -> None:
     before = [] if anew else noted(run) or []
     stored = [asdict(part) for part in dict.fromkeys([*before, *parts])]
     text = json.dumps({"version": 1, "parts": stored}, indent=1, ensure_ascii=False)
-    write_atomically(run / ORIGIN, text.encode())
+    with atomic_write(run / ORIGIN) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def noted(run: Path) -> list[Part] | None:

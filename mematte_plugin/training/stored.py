@@ -7,7 +7,6 @@ so there are none.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..images.files import atomic_write
 from ..network import NetworkConfig
 from ..network.config import input_channels
 from ..network.guidance import FARTHEST_LOG
 from ..network.inputs import NetworkInput
-from .checkpoint import write_atomically
+from .data.storing import make_folder
 
 _TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda x: x.flip(3),
@@ -129,14 +129,14 @@ def repeat(
 
 
 def write_crops(path: Path, crops: Tensor) -> None:
-    """Keep packed crops in a file, whole or not at all. Raises OutputError."""
-    buffer = io.BytesIO()
-    np.save(buffer, crops.numpy(), allow_pickle=False)
-    write_atomically(path, buffer.getvalue())
+    """Keep packed crops in a file. Raises OutputError."""
+    make_folder(path.parent)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.save(file, crops.numpy(), allow_pickle=False)
 
 
 def read_crops(path: Path, shape: tuple[int, ...]) -> Tensor | None:
-    """What `write_crops` kept; None where it is not there, not whole or not of that shape."""
+    """What `write_crops` kept; None if it is missing, damaged or of another shape."""
     try:
         kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -26,6 +26,7 @@ from ..network.mematte import TrainingOutput
 from . import losses
 from .batches import Batch, Feed, Part, batch_seed
 from .checkpoint import CHECKPOINT, VERSION, load_state, save_state
+from .data.storing import make_folder
 from .habits import Habits, Outcome, Pace, accelerator
 from .optimizer import averaged, parameter_groups, router_parameters, set_learning_rate
 from .recipe import Recipe, decisions_learn, hint_weight, learning_rate
@@ -118,6 +119,7 @@ class Trainer:
         if state is not None:
             self._resume(state)
         self._saved_step = self.step
+        make_folder(self.directory)
 
     def run(
         self,

@@ -123,7 +123,7 @@ def test_missing_bank_says_what_to_do(tmp_path: Path) -> None:
 def test_preview_writes_a_sheet(bank: Path, tmp_path: Path) -> None:
     preview(bank, tmp_path / "sheet.png", rows=2, cols=1, size=64)
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == (3 * 64, 2 * 64 + 6)
+        assert image.size == (3 * 64 + 4 * 6, 2 * 64 + 3 * 6)
 
 
 def test_unreadable_pictures_are_skipped_and_named(bank: Path, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
-from mematte_plugin.training import checkpoint
 from mematte_plugin.training.batches import Feed, Part, network_input
 from mematte_plugin.training.checkpoint import CHECKPOINT, FORMER, save_state
 from mematte_plugin.training.habits import Habits
@@ -84,7 +83,8 @@ def test_the_loss_falls_and_the_run_can_be_watched(bank: Path, tmp_path: Path) -
     assert float(log[-1]["crops_per_second"]) > 0
     assert float(log[-1]["generator_per_second"]) > 0
     picture = cv2.imread(str(tmp_path / PREVIEWS / "step-0000050.png"))
-    assert picture.shape == (2 * 64, 8 * 64, 3)  # 4 samples, two side by side, of 4 pictures each
+    # 4 crops, two side by side, of 4 pictures each, with 4 pixels between and around them.
+    assert picture.shape == (2 * 68 + 4, 8 * 68 + 4, 3)
 
 
 def test_a_run_that_was_cut_ends_like_one_that_was_not(bank: Path, tmp_path: Path) -> None:
@@ -164,11 +164,11 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
     save_state(path, {"step": 1})
     before = path.read_bytes()
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)  # a full disk cannot be had in a test
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="disk is full"):
         save_state(path, {"step": 2})
     assert path.read_bytes() == before
     assert {p.name for p in tmp_path.iterdir()} <= {CHECKPOINT, FORMER}
