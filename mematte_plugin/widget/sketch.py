@@ -17,7 +17,8 @@ from ..images.decoded import to_unit
 from ..images.photo import Photo
 from ..images.read import read_photo
 from ..trimap.masks import read_mask
-from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, Stroke, normalise_trimap, trimap_for
+from ..trimap.painting import Stroke
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, normalise_trimap, trimap_for
 from . import guide
 from .traits import Array, Checked, HandedIn
 
