@@ -10,8 +10,7 @@ from threading import Event, Lock, Thread, current_thread
 from time import monotonic
 from typing import Any
 
-SLICE = 0.2
-"""Seconds of one wait: on Windows a longer one would not notice Ctrl-C."""
+from .progress import TICK
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +79,8 @@ class Job:
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the job is over, for at most `timeout` seconds; whether it is over."""
         end = None if timeout is None else monotonic() + timeout
-        while True:
-            left = SLICE if end is None else min(SLICE, end - monotonic())
+        while True:  # in short waits: on Windows a long one would not notice Ctrl-C
+            left = TICK if end is None else min(TICK, end - monotonic())
             if self._ended.wait(max(0.0, left)):
                 return True
             if end is not None and monotonic() >= end:
