@@ -156,9 +156,7 @@ def _comfyui(device: str, _: Path | None, quick: bool) -> Groups:
 
 
 def _training(device: str, _: Path | None, quick: bool) -> Groups:
-    from mematte_plugin.training.recipe import DATA
-
-    return _own("training", device, [{"data": data} for data in DATA], quick=quick)
+    return _own("training", device, [{}], quick=quick)
 
 
 _PARTS = {

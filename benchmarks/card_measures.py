@@ -149,9 +149,9 @@ def comfyui(device: str, flags: Sequence[str], side: int) -> dict[str, Any]:
     return {"seconds": ran.seconds, "difference": float(np.abs(alpha - expected).max())}
 
 
-def training(device: str, data: str, *, quick: bool) -> dict[str, Any]:
-    """Steps of one data mode: seconds a step, peak, and whether an interrupted run goes on."""
-    from mematte_plugin.memory.device import PeakMeter
+def training(device: str, *, quick: bool) -> dict[str, Any]:
+    """Training: seconds a step, peak, and whether an interrupted run goes on."""
+    from mematte_plugin.memory.meter import PeakMeter
     from mematte_plugin.training.habits import Habits
     from mematte_plugin.training.recipe import Recipe, Stage
     from mematte_plugin.training.trainer import Trainer
@@ -163,7 +163,7 @@ def training(device: str, data: str, *, quick: bool) -> dict[str, Any]:
     network |= {"guidance": "flow", "abs_pos": False, "padding": "each"}
     crop, batch, count = (64, 2, 2) if quick else (448, 8, 5)
     stage = Stage(crop, batch, 2 * count + 2)
-    recipe = Recipe(network=network, stages=(stage,), data=data, pool=8, warmup=2)
+    recipe = Recipe(network=network, stages=(stage,), pool=8, warmup=2)
     with tempfile.TemporaryDirectory() as folder:
         bank = small_bank(Path(folder, "bank"), count=4, side=160)
 

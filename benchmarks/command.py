@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from mematte_plugin import MEMatteError, SettingError
-from mematte_plugin.memory.device import cpu_count
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
+from mematte_plugin.memory.free import cpu_count
 
 from .results import Store
 from .runner import Limits, logger

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mematte_plugin import estimate_foreground
 from mematte_plugin.evaluation.layouts import Dataset, scan
-from mematte_plugin.images import read_gray, read_photo
+from mematte_plugin.images.read import read_gray, read_photo
 
 from .command import main
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mematte_plugin import MattingPipeline, MEMatte, SettingError, load_network
-from mematte_plugin.memory.device import PeakMeter
+from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
 
 from .scenes import make_scene

@@ -26,12 +26,12 @@ import typer
 from mematte_plugin import MattingPipeline, load_network
 from mematte_plugin.errors import BudgetError
 from mematte_plugin.evaluation.report import markdown_table
-from mematte_plugin.memory.device import PeakMeter
-from mematte_plugin.memory.model import LARGE
+from mematte_plugin.memory.law import LARGE
+from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.memory.plan import least_budget
+from mematte_plugin.memory.request import request_for
 from mematte_plugin.memory.units import show_bytes
 from mematte_plugin.network import VARIANTS
-from mematte_plugin.planning import request_for
 
 from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
 from .methods import cap_of, random_network, want_all

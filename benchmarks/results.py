@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from mematte_plugin import InputError, SettingError, __version__
-from mematte_plugin.writing import write_text
+from mematte_plugin.images.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "pymatting", "numpy")

@@ -33,7 +33,7 @@ def serve() -> None:
 
 def _answer(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from mematte_plugin import SettingError
-    from mematte_plugin.memory.device import is_out_of_memory
+    from mematte_plugin.memory.exhaustion import is_out_of_memory
 
     module, _, name = function.partition(":")
     try:
@@ -48,7 +48,7 @@ def _answer(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _make_room(device: str) -> None:
     """Give back what others need in their turns."""
-    from mematte_plugin.memory.device import release
+    from mematte_plugin.memory.exhaustion import release
 
     gc.collect()
     if device.startswith("cuda"):

@@ -20,7 +20,7 @@ from mematte_plugin import (
     routing_overlay,
     trimap_overlay,
 )
-from mematte_plugin.views import checkerboard
+from mematte_plugin.show.overlays import checkerboard
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = Path(mematte_plugin.examples.__path__[0])

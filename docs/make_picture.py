@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 import mematte_plugin.examples
-from mematte_plugin.views import contact_sheet
-from mematte_plugin.writing import write_image
+from mematte_plugin.images.write import write_image
+from mematte_plugin.show.overlays import contact_sheet
 
 EXAMPLES = Path(mematte_plugin.examples.__path__[0])
 PICTURE = Path(__file__).parent / "astronaut.jpg"

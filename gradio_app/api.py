@@ -10,14 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from mematte_plugin import (
-    Plan,
-    SettingError,
-    collect_notes,
-    from_mask,
-    plan_memory,
-    write_image,
-)
+from mematte_plugin import Plan, SettingError, collect_notes, from_mask, plan_memory, write_image
 
 from .arguments import may_be_missing
 from .edges import COLORS, edge_of

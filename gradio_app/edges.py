@@ -10,14 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mematte_plugin import (
-    Edge,
-    InputError,
-    Matte,
-    collect_notes,
-    normalise_trimap,
-    trim_memory,
-)
+from mematte_plugin import Edge, InputError, Matte, collect_notes, normalise_trimap, trim_memory
 
 from .engine import Result, read_upload, save_matte
 from .settings import Settings

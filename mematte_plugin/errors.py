@@ -1,8 +1,29 @@
-"""The exceptions of the package.
+"""The exceptions and warnings of the package, and the notes that front ends collect.
 
-Every message names the input, what is wrong with it and what to do about it, so that a front end
-can show it as it is.
+Every message names the input, the fault and the remedy, so that a front end can show it as it is:
+
+    MEMatteError            any error that this package raises on purpose
+    ├── InputError          a photo, trimap, mask or background that cannot be used
+    ├── SettingError        an option that is out of range or unknown
+    │   └── BudgetError     a memory budget that is too small
+    ├── DeviceLostError     a device that stopped working in this process
+    ├── WeightsError        a checkpoint that cannot be found, read, trusted or matched
+    └── OutputError         a result that cannot be written
+    MEMatteWarning          the result is usable, but the user should know something about it
 """
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_collected: ContextVar[list[str] | None] = ContextVar("mematte_notes", default=None)
 
 
 class MEMatteError(Exception):
@@ -46,3 +67,40 @@ class MEMatteWarning(UserWarning):
     The result is usable. Front ends show the message as one line; `warnings.filterwarnings` can
     turn it off or into an error.
     """
+
+
+def warn_user(message: str) -> None:
+    """A note for whoever collects them here, else a MEMatteWarning.
+
+    The warning points at the line outside this package that led here.
+    """
+    found = _collected.get()
+    if found is not None:
+        if message not in found:
+            found.append(message)
+        return
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, MEMatteWarning, stacklevel=level)
+
+
+@contextmanager
+def collect_notes() -> Iterator[list[str]]:
+    """Have what would be MEMatteWarnings as a list of sentences, each of them once.
+
+    For front ends: unlike `warnings.catch_warnings` it is about this thread (or task) alone, so
+    that jobs that run beside one another do not get each other's.
+
+    Example:
+        >>> with collect_notes() as notes:  # doctest: +SKIP
+        ...     matte = pipe("photo.jpg", "small_trimap.png")
+        >>> notes  # doctest: +SKIP
+        ["trimap small_trimap.png: is 100×100 and is resized to the photo's 400×400"]
+    """
+    found: list[str] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)

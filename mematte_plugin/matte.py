@@ -10,25 +10,20 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
-from .compositing import Background, composite
-from .crops import Crop
-from .display import LONGEST, as_html, file_name, one_line
-from .edges import Colors, Edge
-from .encoding import STRIP, to_steps
 from .errors import OutputError, SettingError
-from .foreground import Progress
-from .images import (
-    Photo,
-    check_writable,
-    scaled_down,
-    to_unit,
-    write_image,
-)
-from .photo_colour import warn_if_clipped
-from .shaping import compute_colours, crop_matte, shape_matte, small_colours
-from .spill import Despill
-from .views import on_checkerboard
-from .writing import FORMATS, check_quality
+from .foreground.edges import Colors, Edge
+from .foreground.shaping import compute_colours, crop_matte, shape_matte, small_colours
+from .foreground.spill import Despill
+from .images.crops import Crop
+from .images.decoded import to_unit
+from .images.encode import STRIP, to_steps
+from .images.photo import Photo, scaled_down
+from .images.photo_colour import warn_if_clipped
+from .images.write import FORMATS, check_quality, check_writable, write_image
+from .notebook import LONGEST, as_html, file_name, one_line
+from .progress import Progress
+from .show.composite import Background, composite
+from .show.overlays import on_checkerboard
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 

@@ -1,22 +1,38 @@
-"""Computing as if alone in the process: whatever the host program has set in torch, or forked.
+"""Computing as if alone in the process, whatever the host program has set in torch, or forked.
 
-What a program sets in torch (autocast, default device, gradients) holds for the code that it calls,
-too, and would change an alpha without a word. It is set aside here for as long as we compute, in
-this thread only, but for how float32 is multiplied: that is one setting for all threads, see
-`arithmetic`. The default dtype is one for all threads, too, but is not touched: everything here
-names its dtype.
+What a program sets in torch (autocast, default device, gradients) also holds for the code that it
+calls, and would change an alpha without a word. It is set aside while we compute, in this thread
+only. The default dtype is shared by all threads but is not touched: everything here names its
+dtype.
+
+How torch multiplies and sums is the process's too: PyTorch leaves TF32 on in cuDNN's convolutions,
+and host programs switch on more: TF32 or bfloat16 in products of float32, sums in float16,
+algorithms chosen by the clock. Each changes an alpha that is called exact. Programs also switch off
+fused attention, without which the planned memory is not enough. These settings are changed only
+while we compute and put back afterwards; other threads that compute meanwhile do so exactly, too.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
-from .arithmetic import full_precision
 from .errors import SettingError
+
+HALF_SUMS = (
+    "allow_fp16_accumulation",
+    "allow_fp16_reduced_precision_reduction",
+    "allow_bf16_reduced_precision_reduction",
+)
+"""cuBLAS's leave to sum products in half precision, by their names in torch.backends.cuda.matmul;
+not every torch has all."""
+REDUCED = ("tf32", "bf16")
+"""What newer torch calls less than float32 in float32's place."""
 
 
 @contextmanager
@@ -81,3 +97,123 @@ class _Fork:
 _fork = _Fork()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_fork.before, after_in_child=_fork.in_child)
+
+
+# ---- the precision of float32 --------------------------------------------------------------------
+
+
+@contextmanager
+def full_precision(kinds: Collection[str]) -> Iterator[None]:
+    """Within it these kinds of device ("cpu", "cuda") take no short cuts.
+
+    May be nested, and entered by several threads: the last to leave puts the settings back.
+    """
+    holder = threading.get_ident(), object()
+    try:
+        with _shared.lock:
+            _shared.holders.append(holder)
+            _switch(_shared.undo, kinds)
+        yield
+    finally:
+        with _shared.lock:
+            _shared.leave(holder)
+
+
+class _Shared:
+    """Who computes now, and what puts the host's settings back after the last of them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.holders: list[tuple[int, object]] = []
+        self.undo = ExitStack()
+
+    def leave(self, *holders: tuple[int, object]) -> None:
+        self.holders = [one for one in self.holders if one not in holders]
+        if not self.holders:
+            self.undo.close()
+
+    def in_child(self) -> None:
+        """After a fork only the thread that forked goes on."""
+        here = threading.get_ident()
+        self.leave(*(one for one in self.holders if one[0] != here))
+        self.lock.release()
+
+
+_shared = _Shared()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_shared.lock.acquire,
+        after_in_parent=_shared.lock.release,
+        after_in_child=_shared.in_child,
+    )
+
+
+def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
+    """Switch off what is on; `undo` switches it on again, in the reverse order.
+
+    torch has an older and a newer set of names for the same, and raises where somebody reads by
+    the older what was set by the newer. So it is set by the older wherever that can be read.
+    """
+    backends = torch.backends
+    operations: list[Any] = [
+        getattr(backend, name, None)
+        for backend in (backends.mkldnn, backends.cudnn)
+        for name in ("conv", "matmul", "rnn")
+    ]
+    operations.append(backends.cuda.matmul)
+    # The older names set several of these at once. They are put back last.
+    for operation in operations:
+        undo.callback(_restore_newer, operation, _newer(operation))
+    precision = _read(torch.get_float32_matmul_precision)
+    if precision not in (None, "highest"):
+        undo.callback(torch.set_float32_matmul_precision, precision)
+        torch.set_float32_matmul_precision("highest")
+    # What is planned with a fused kernel would hold the logits without one.
+    for name in ("flash", "mem_efficient"):
+        if not getattr(backends.cuda, f"{name}_sdp_enabled")():
+            allow = getattr(backends.cuda, f"enable_{name}_sdp")
+            undo.callback(allow, False)
+            allow(True)
+    if "cuda" in kinds:
+        for part in (backends.cudnn, backends.cuda.matmul):
+            _set(undo, part, "allow_tf32", False)
+        for name in HALF_SUMS:
+            _set(undo, backends.cuda.matmul, name, False)
+        # It tries algorithms with any workspace, beyond what was planned, and takes another each
+        # time.
+        _set(undo, backends.cudnn, "benchmark", False)
+    for operation in operations if "cuda" in kinds else operations[:3]:
+        old = _newer(operation)
+        if old in REDUCED:
+            undo.callback(_restore_newer, operation, old)
+            operation.fp32_precision = "ieee"
+
+
+def _set(undo: ExitStack, holder: Any, name: str, value: bool) -> None:
+    old = _read(lambda: getattr(holder, name))
+    if old is None or old == value:
+        return
+    undo.callback(setattr, holder, name, old)
+    setattr(holder, name, value)
+
+
+def _newer(operation: Any) -> str | None:
+    """An operation's precision by the newer names."""
+    found: str | None = _read(lambda: operation.fp32_precision)
+    return found
+
+
+def _restore_newer(operation: Any, old: str | None) -> None:
+    if _newer(operation) == old:
+        return
+    operation.fp32_precision = "none"  # what is set for all operations holds
+    if operation.fp32_precision != old:
+        operation.fp32_precision = old
+
+
+def _read(get: Any) -> Any:
+    """What a setting is; None where this torch has none, or cannot tell as names were mixed."""
+    try:
+        return get()
+    except (AttributeError, RuntimeError):
+        return None

@@ -47,6 +47,18 @@ CARDS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """What decides which cards torch sees, in the processes that tests start, too."""
 
 
+MARKED = {"training": "train", "browser": "browser", "comfyui": "comfyui"}
+"""Folders of tests and the marker of all that is in them; see pyproject.toml."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of a folder."""
+    for item in items:
+        if name := MARKED.get(item.path.parent.name):
+            item.add_marker(name)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where the tests compute that take the `device` fixture."""
     parser.addoption(

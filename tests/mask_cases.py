@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mematte_plugin.errors import MEMatteWarning
-from mematte_plugin.trimap import from_mask
+from mematte_plugin.trimap.trimap import from_mask
 
 SIZE = HEIGHT, WIDTH = 120, 160
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

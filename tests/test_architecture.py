@@ -6,7 +6,10 @@ import ast
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import mematte_plugin
 
@@ -15,107 +18,80 @@ from .patience import PATIENCE
 PACKAGE = Path(mematte_plugin.__file__).parent
 NODES = Path(__file__).parents[1] / "comfyui_nodes"
 DEMO = Path(__file__).parents[1] / "gradio_app"
-# What each layer may use of the package, besides itself.
-MASKS = {"masks", "mask_values", "mask_shapes", "mask_colours", "grey_levels", "labels"}
-MASKS |= {"trimap_remarks"}
-PICTURES = {"images", "decoding", "decoded", "exr", "headers", "notes", "png", "sniffing", "tiff"}
-PICTURES |= {"tiff_layout", "tiff_samples", "encoding"}
-PICTURES |= {"writing", "heif", "jpegxl", "raw", "radiance", "bmff", "inks", "exr_layers", "crops"}
-PICTURES |= {"colour_names", "colour_spaces", "colour_tags", "photo", "photo_colour", "profiles"}
-NAMES = {"folder_scan", "frame_numbers", "name_words", "pair_pattern", "pairing", "sequences"}
-NAMES |= {"shared_folder"}
-LAYERS: dict[str, set[str]] = {
-    "errors": set(),
-    "examples": set(),
-    "waiting": set(),
-    "display": set(),
-    "network": {"errors"},
-    "weights": {"errors", "network", "torch_state", "waiting"},
-    "memory": {"display", "errors", "network", "notes", "torch_state"},
-    **{name: PICTURES | {"errors"} for name in PICTURES},
-    "photo": PICTURES | {"display", "errors"},
-    "images": PICTURES | {"display", "errors"},
-    "thickness": set(),
-    "bands": {"thickness"},
-    "labels": {"errors"},
-    "grey_levels": {"notes"},
-    "trimap_remarks": {"notes", "grey_levels"},
-    "mask_shapes": {"errors", "images"},
-    "mask_colours": {"decoded", "labels"},
-    "mask_values": {"errors", "notes", "grey_levels", "labels", "mask_shapes"},
-    "masks": PICTURES | MASKS | {"errors"},
-    "trimap": PICTURES | MASKS | {"bands", "errors"},
-    "arithmetic": set(),
-    "torch_state": {"arithmetic", "errors"},
-    "multilevel": set(),
-    "foreground": PICTURES | {"errors", "memory", "multilevel", "torch_state", "waiting"},
-    "compositing": PICTURES | {"errors"},
-    "bleed": set(),
-    "spill": PICTURES | {"display", "errors"},
-    "edges": {"errors", "spill"},
-    "shaping": PICTURES | {"bleed", "edges", "errors", "foreground", "matte", "spill"},
-    "matte": PICTURES
-    | {"compositing", "display", "edges", "errors", "foreground", "shaping", "spill", "views"},
-    "views": PICTURES | {"compositing", "errors"},
-    "retention": {"errors", "network"},
-    "planning": {"errors", "memory", "network", "weights"},
-    "cards": {"errors", "memory", "network", "planning", "retention"},
-    "pipeline": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "planning", "retention", "trimap"}
-    | {"torch_state"},
-    "cutting": PICTURES
-    | {"errors", "memory", "network", "weights", "matte", "pipeline", "retention", "trimap"}
-    | {"edges", "labels", "spill"},
-    "widget": PICTURES
-    | {"errors", "weights", "matte", "pipeline", "cutting", "retention", "trimap", "views"}
-    | {"compositing", "display", "edges", "memory", "waiting", "masks"},
-    "folder_scan": {"decoding", "errors"},
-    "name_words": {"folder_scan"},
-    **{name: NAMES | {"batch_report", "errors"} for name in NAMES - {"folder_scan", "name_words"}},
-    "pair_pattern": NAMES | {"decoding", "errors"},
-    "claims": set(),
-    "batch_report": {"crops"},
-    "batch_plan": NAMES | {"sniffing", "errors", "writing", "batch", "batch_report"},
-    "batch_places": {"batch_plan", "claims"},
-    "batch": PICTURES
-    | {"batch_places", "batch_plan", "batch_report", "claims"}
-    | {"errors", "memory", "pipeline", "matte", "trimap", "network", "retention"}
-    | {"edges", "labels"},
-    "evaluation": PICTURES
-    | {"errors", "network", "weights", "pipeline", "retention", "trimap", "waiting"},
-    "training": {"errors", "memory", "network", "planning", "weights", "evaluation", "bands"}
-    | {"writing", "foreground", "images"},  # to import people's pictures
-}
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+# Each layer may use only those before it. A layer is a loose file or a folder of the package.
+LAYERS = (
+    *("errors", "progress", "notebook", "torch_state", "examples"),
+    *("images", "network", "trimap", "weights", "memory"),
+    *("foreground", "show", "matte", "engine", "pipeline", "jobs"),
+    *("batch", "evaluation", "training", "widget", "cli"),
+)
 
 
-def uses(path: Path) -> set[str]:
-    """Top-level names of the package that a file imports relatively."""
-    depth = len(path.relative_to(PACKAGE).parts)
+def internal_imports(path: Path) -> set[str]:
+    """The package's modules that a file imports, as dotted names below the package."""
+    package = path.relative_to(PACKAGE).parts[:-1]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            found |= {name.split(".")[0] for name in names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mematte_plugin"):
-            raise AssertionError(f"{path}: imports inside the package are relative")
-    return found
-
-
-def test_dependencies_point_one_way() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        layer = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        if layer in {"__init__", "__main__", "cli"}:
+        if not isinstance(node, ast.ImportFrom):
             continue
-        assert layer in LAYERS, f"{path.name}: say in this test what the new layer may use"
-        excess = uses(path) - LAYERS[layer] - {layer, "__version__"}
-        assert not excess, f"{path.relative_to(PACKAGE)} uses {', '.join(sorted(excess))}"
+        assert not (node.module or "").startswith("mematte_plugin"), (
+            f"{path}: imports inside the package are relative"
+        )
+        if node.level:
+            start = package[: len(package) - node.level + 1]
+            for alias in node.names:
+                parts = [*start, *(node.module or "").split("."), alias.name]
+                name = ".".join(part for part in parts if part)
+                found.add(name if name in MODULES else name.rpartition(".")[0])
+    return found - {""}
 
 
-def test_nobody_imports_training_or_evaluation_but_the_command_line() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if layer not in {"training", "evaluation", "cli"}:
-            assert not uses(path) & {"training", "evaluation"}, path
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.xfail(strict=True, reason="the move is not finished")
+def test_no_import_runs_up_the_layers() -> None:
+    for module, path in MODULES.items():
+        if module in {"", "__main__"}:
+            continue
+        assert layer(module) in LAYERS, f"{module}: say in LAYERS where the new layer belongs"
+        own = LAYERS.index(layer(module))
+        up = {used for used in internal_imports(path) if LAYERS.index(layer(used)) > own}
+        assert not up, f"{module} imports {', '.join(sorted(up))}, of a later layer"
+
+
+@pytest.mark.xfail(strict=True, reason="the move is not finished")
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    graph = {module: internal_imports(path) for module, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_few_files_lie_loose_in_the_package() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 14
+
+
+@pytest.mark.xfail(strict=True, reason="the move is not finished")
+def test_no_file_is_too_long_to_read() -> None:
+    for folder in (PACKAGE, NODES, DEMO, BENCHMARKS):
+        for path in folder.rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_only_the_command_line_imports_training_and_evaluation() -> None:
+    for module, path in MODULES.items():
+        if layer(module) not in {"training", "evaluation", "cli"}:
+            used = {layer(one) for one in internal_imports(path)}
+            assert not used & {"training", "evaluation"}, path
 
 
 def test_importing_is_light_and_silent() -> None:
@@ -138,7 +114,7 @@ def test_importing_is_light_and_silent() -> None:
 def test_every_public_name_is_there() -> None:
     for name in mematte_plugin.__all__:
         assert getattr(mematte_plugin, name) is not None
-    assert set(mematte_plugin.__all__) <= set(dir(mematte_plugin))
+    assert set(mematte_plugin.__all__) <= {*dir(mematte_plugin), "__version__"}
 
 
 def test_the_comfyui_nodes_use_public_names_and_meet_comfyui_in_one_file() -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mematte_plugin.arithmetic import full_precision
-from mematte_plugin.torch_state import own_state
+from mematte_plugin.torch_state import full_precision, own_state
 
 from .patience import PATIENCE
 

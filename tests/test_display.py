@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from mematte_plugin import Matte, MEMatteWarning, Photo, Plan, cut, plan_memory, read_photo
-from mematte_plugin.display import LONGEST, as_html
-from mematte_plugin.images import srgb_to_linear
-from mematte_plugin.views import checkerboard, on_checkerboard
+from mematte_plugin.images.photo import srgb_to_linear
+from mematte_plugin.notebook import LONGEST, as_html
+from mematte_plugin.show.overlays import checkerboard, on_checkerboard
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RED, GREEN = (0.8, 0.2, 0.1), (0.1, 0.7, 0.1)

@@ -14,18 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mematte_plugin import (
-    MattingPipeline,
-    MEMatteError,
-    MEMatteWarning,
-    SettingError,
-    plan_memory,
-    planning,
-)
+from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, SettingError, plan_memory
 from mematte_plugin.cli.shell import run
-from mematte_plugin.memory import device as devices
-from mematte_plugin.memory.device import Free, is_out_of_memory, ran_out
-from mematte_plugin.memory.exhaustion import is_lost, release
+from mematte_plugin.memory import free as devices, request as planning
+from mematte_plugin.memory.exhaustion import is_lost, is_out_of_memory, release
+from mematte_plugin.memory.free import Free, ran_out
 from mematte_plugin.network import encoder, pieces
 
 from .networks import random_network

@@ -20,7 +20,7 @@ from mematte_plugin import (
     SettingError,
     collect_notes,
     cut,
-    pipeline,
+    engine,
     plan_memory,
 )
 from mematte_plugin.weights.save import save_network
@@ -212,7 +212,7 @@ def test_progress_reports_both_stages_and_an_interrupt_passes_through(
 
 def test_an_interrupt_can_land_between_any_two_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a large picture is worked on for seconds without one block being done."""
-    monkeypatch.setattr(pipeline, "TELL_SECONDS", 0)
+    monkeypatch.setattr(engine, "REPORT_SECONDS", 0)
     pipe = MattingPipeline(random_network(guidance="nearest"), device="cpu")
     image, trimap = random_input(900, 1000)
     given = image[0], trimap[0, 0]
@@ -244,7 +244,7 @@ def test_an_interrupt_can_land_between_any_two_strips(monkeypatch: pytest.Monkey
 def test_unchanged_progress_is_told_only_now_and_then(pair: tuple[np.ndarray, np.ndarray]) -> None:
     plan = plan_memory((HEIGHT, WIDTH), "tiny", "1GB", "cpu")
     told: list[tuple[int, int, str]] = []
-    stage = pipeline.Stage(lambda *one: told.append(one), plan)
+    stage = engine.Stage(lambda *one: told.append(one), plan)
     for done in (0, 1):
         for _ in range(1000):
             stage(done, 2, "encoder")

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, plan_memory, planning
+from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, plan_memory
+from mematte_plugin.memory import request as planning
 from mematte_plugin.memory.backend import halves
+from mematte_plugin.memory.request import Request
 from mematte_plugin.network import MEMatte
-from mematte_plugin.planning import Request
 
 from .networks import random_input, random_network
 

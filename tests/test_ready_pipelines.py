@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin import MattingPipeline, cutting, release_pipelines
-from mematte_plugin.cutting import ready_pipeline
+from mematte_plugin import MattingPipeline, pipeline, release_pipelines
+from mematte_plugin.pipeline import ready_pipeline
 
 from .networks import random_network
 
@@ -33,7 +33,7 @@ def test_a_slow_download_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPat
             assert go_on.wait(60)
         return random_network()
 
-    monkeypatch.setattr(cutting, "load_network", loading)
+    monkeypatch.setattr(pipeline, "load_network", loading)
     found: list[MattingPipeline] = []
     threads = [
         threading.Thread(target=lambda: found.append(ready_pipeline("slow", device="cpu")))
@@ -52,7 +52,7 @@ def test_a_slow_download_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_kept_ready_can_be_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutting, "load_network", lambda *_, **__: random_network())
+    monkeypatch.setattr(pipeline, "load_network", lambda *_, **__: random_network())
     kept = weakref.ref(ready_pipeline("one", device="cpu").network)
     assert kept() is not None
     release_pipelines()

@@ -184,11 +184,11 @@ os._exit(0)
 def test_a_fork_during_a_run_holds_no_lock() -> None:
     code = """
 import os, threading
-from mematte_plugin import cut, cutting
+from mematte_plugin import cut, pipeline
 from mematte_plugin.memory import meter
 held, done = threading.Event(), threading.Event()
 def hold():
-    with cutting._lock, meter._lock:
+    with pipeline._lock, meter._lock:
         held.set(); done.wait()
 threading.Thread(target=hold).start()
 held.wait()

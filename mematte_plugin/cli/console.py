@@ -12,12 +12,13 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputError, SettingError
+from ..progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 NARROW = 20
 """Columns that are too few to wrap text into."""
 
-Progress: TypeAlias = Callable[[int, int, str], None]
-"""progress(done, total, stage), as the library calls it."""
 
 PIPE = "-"
 """The file name that stands for stdin or stdout."""

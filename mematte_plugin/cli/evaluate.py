@@ -181,7 +181,7 @@ def _numbers(text: str | None) -> list[float]:
 
 
 def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
-    from ..writing import check_file
+    from ..images.files import check_file
 
     for path in outputs:
         if path.suffix.lower() not in REPORTS:
@@ -191,7 +191,7 @@ def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
 
 def _write(done: Report, outputs: list[Path], overwrite: bool) -> None:
     from ..evaluation.report import as_json, as_markdown
-    from ..writing import write_text
+    from ..images.files import write_text
 
     for path in outputs:
         text = as_json(done) if path.suffix.lower() == ".json" else as_markdown(done)

@@ -45,8 +45,8 @@ from .options import (
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..batch_plan import BatchJob
-    from ..batch_report import BatchItem, BatchReport, Status
+    from ..batch.listing import BatchJob
+    from ..batch.report import BatchItem, BatchReport, Status
     from ..pipeline import MattingPipeline
 
 _WORDS: dict[Status, str] = {
@@ -155,9 +155,10 @@ def batch(
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     # Names are looked at before torch is imported, which takes seconds.
-    from ..batch import BatchOptions, cut_all
-    from ..batch_plan import plan_batch
-    from ..batch_report import BatchReport, listed
+    from ..batch.listing import plan_batch
+    from ..batch.options import BatchOptions
+    from ..batch.report import BatchReport, listed
+    from ..batch.run import cut_all
 
     edge = edge_of(
         levels=levels,

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import MEMatteError
-from ..memory.device import cpu_count, free_memory
+from ..memory.free import cpu_count, free_memory
 from ..memory.units import show_bytes
 from . import console
 from .options import AsJson

@@ -10,8 +10,8 @@ import typer
 from ..errors import SettingError
 
 if TYPE_CHECKING:
-    from ..edges import Edge
-    from ..retention import Retention
+    from ..foreground.edges import Edge
+    from ..memory.retention import Retention
 
 DEFAULT_MODEL = "mematte-tiny"
 
@@ -159,7 +159,7 @@ def edge_of(
 
     Raises SettingError for what is out of its range, and for colours where there are none.
     """
-    from ..edges import Edge
+    from ..foreground.edges import Edge
 
     pair: Any = None
     if levels is not None:

@@ -29,7 +29,7 @@ def check_output(
             raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
         console.check_stdout()
         return
-    from ..writing import FORMATS, check_writable
+    from ..images.write import FORMATS, check_writable
 
     if os.path.isdir(target):
         raise OutputError(f"{target}: is a folder; name a file in it")
@@ -69,9 +69,9 @@ def rehearse(
     """
     import numpy as np
 
-    from ..images import Photo
+    from ..errors import collect_notes
+    from ..images.photo import Photo
     from ..matte import Matte
-    from ..notes import collect_notes
 
     one = np.ones((1, 1), np.float32)
     matte = Matte(alpha=one, photo=Photo(pixel), trimap=one)
@@ -153,9 +153,9 @@ def _write_composite(
     premultiplied: bool | None,
 ) -> None:
     """In the photo's own depth, where the format has it and nothing else is asked for."""
-    from ..compositing import over_white
-    from ..photo_colour import warn_if_clipped
-    from ..writing import FORMATS, write_image
+    from ..images.photo_colour import warn_if_clipped
+    from ..images.write import FORMATS, write_image
+    from ..show.composite import over_white
 
     photo, fmt = matte.photo, FORMATS[Path(target).suffix.lower()]
     if fmt == "jpeg":
@@ -191,8 +191,9 @@ def write_array(
             lambda path: write_array(array, path, overwrite=False, icc_profile=icc_profile)
         )
         return
-    from ..images import srgb_to_linear, to_unit
-    from ..writing import write_image
+    from ..images.decoded import to_unit
+    from ..images.photo import srgb_to_linear
+    from ..images.write import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))

@@ -50,7 +50,7 @@ from .outputs import Kind, check_output, rehearse, write_array, write_matte
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..images import Photo
+    from ..images.photo import Photo
     from ..matte import Matte
 
 Image = Annotated[
@@ -153,8 +153,8 @@ def cut(
         refuse_band(inside, outside, unit, objects)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
-    from ..cutting import cut as library_cut
-    from ..images import read_photo
+    from ..images.read import read_photo
+    from ..pipeline import cut as library_cut
     from ..weights.load import resolve
 
     edge = edge_of(
@@ -270,8 +270,13 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap import INSIDE, OUTSIDE, WIDENED, from_mask
-    from ..trimap import from_alpha as trimap_from_alpha
+    from ..trimap.trimap import (
+        BAND_INSIDE,
+        BAND_OUTSIDE,
+        WIDENED,
+        from_alpha as trimap_from_alpha,
+        from_mask,
+    )
 
     source = _source(mask, layer)
     if from_alpha:
@@ -280,8 +285,8 @@ def trimap(
         made = from_mask(
             source,
             objects=objects,
-            inside=INSIDE if inside is None else inside,
-            outside=OUTSIDE if outside is None else outside,
+            inside=BAND_INSIDE if inside is None else inside,
+            outside=BAND_OUTSIDE if outside is None else outside,
             unit=unit_of(unit),
         )
     write_array(made, output, overwrite=overwrite)
@@ -341,8 +346,8 @@ def routing(
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..pipeline import MattingPipeline
-    from ..trimap import trimap_for
-    from ..views import routing_sheet
+    from ..show.overlays import routing_sheet
+    from ..trimap.trimap import trimap_for
     from ..weights.load import resolve
 
     with console.progress() as report:
@@ -393,13 +398,13 @@ def _source(name: str | None, layer: str | None = None) -> Any:
     source = console.read_stdin() if name == PIPE else name
     if layer is None or source is None:
         return source
-    from ..images import Layer as OneLayer
+    from ..images.read import Layer as OneLayer
 
     return OneLayer(source, layer)
 
 
 def _photo(name: str, input_space: str | None = None, layer: str | None = None) -> Photo:
-    from ..images import read_photo
+    from ..images.read import read_photo
 
     return read_photo(
         _source(name, layer), name="stdin" if name == PIPE else None, input_space=input_space

@@ -1,16 +1,16 @@
-"""`mematte plan`: what a picture would take, before it is computed."""
+"""`mematte plan`: how much memory a picture would take, before it is computed."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, SettingError
+from ..errors import BudgetError, InputError, SettingError
+from ..memory.units import show_bytes
 from . import console
 from .options import (
     DEFAULT_MODEL,
@@ -26,14 +26,29 @@ from .options import (
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..cards import Outlook
-    from ..headers import Header
-    from ..retention import Retention
+    from ..images.decoded import Header
+    from ..memory.plan import Plan
+    from ..memory.request import Request
+    from ..memory.retention import Retention
 
 _WRITTEN = re.compile(r"([0-9]{1,9})\s*[x×X*]\s*([0-9]{1,9})")
 
-HALF_NAMES = {"float16": "fp16", "bfloat16": "bf16"}
-"""Short, so that the table is narrow."""
+SIZES = {"1K": (1024, 1024), "2K": (2048, 2048), "4K": (2160, 3840), "8K": (4320, 7680)}
+"""(H, W) of the sizes that have names."""
+MEMORIES = {"cuda": (2, 4, 6, 8, 12, 16, 24), "cpu": (2, 4, 8, 16)}
+"""Memory sizes of the table's rows by device type, in GiB."""
+KINDS = {
+    "cuda": "an otherwise empty card of this size",
+    "cpu": "free main memory before the weights are loaded",
+}
+MEANINGS = {
+    "exact": "the alpha is that of float32 and unlimited memory",
+    "fp16": "computed in float16: alpha may differ slightly from float32",
+    "bf16": "computed in bfloat16: alpha may differ slightly from float32",
+    "capped": "fewer tokens go through attention: details may be softer",
+    "needs": "too small; a run needs at least this much besides program and weights",
+}
+"""The words in the table's cells."""
 
 
 def plan(
@@ -42,15 +57,15 @@ def plan(
         str | None,
         typer.Argument(
             metavar="WIDTHxHEIGHT|IMAGE",
-            help="The picture's size in pixels, one of 1K, 2K, 4K, 8K, or a photograph, of which"
-            " only the header is read.",
+            help="The picture's size in pixels; 1K, 2K, 4K or 8K; or a photograph, of which only"
+            " the header is read.",
             show_default=False,
         ),
     ] = None,
     table: Annotated[
         bool,
         typer.Option(
-            "--table", help="Show what common cards and machines make of it, or of common sizes."
+            "--table", help="Show a table of common cards and machines, for this size or all sizes."
         ),
     ] = False,
     model: Model = DEFAULT_MODEL,
@@ -66,7 +81,7 @@ def plan(
     ] = 0.25,
     as_json: AsJson = False,
 ) -> None:
-    """Predict how much memory a picture takes and how it is kept within it.
+    """Predict how much memory a picture takes and how the run is fitted into it.
 
     Nothing is computed. With --memory-budget the device need not be in this machine.
 
@@ -76,17 +91,17 @@ def plan(
       mematte plan photo.jpg --device cuda --memory-budget 2GB
       mematte plan --table --model base
 
-    Besides any --model, `small` and `base` stand for MEMatte networks of the paper's sizes.
+    --model also takes `small` and `base`, MEMatte networks of the paper's sizes.
     """
     kept = retention_of(retention)
     budget = budget_of(memory_budget)
     header = None if size is None else _picture(size)
     if table:
         if budget is not None:
-            raise SettingError("--memory-budget, and --table, which goes by cards: choose one")
-        _table(
+            raise SettingError("--memory-budget with --table: leave it out, each row has its own")
+        _show_table(
             header,
-            model,
+            model=model,
             device=device,
             dtype=dtype,
             retention=kept,
@@ -100,18 +115,19 @@ def plan(
         import_torch()
     if budget is None:
         _check_present(device)
-    from ..planning import config_of, plan_memory
-    from ..retention import check_retention, max_tokens
+    from ..memory.request import config_of, plan_memory
+    from ..memory.retention import check_retention, max_tokens
 
     config, name = config_of(model)
     check_retention(kept, config)
+    size_pixels = (header.height, header.width)
     found = plan_memory(
-        (header.height, header.width),
+        size_pixels,
         config,
         budget,
         device,
         dtype,
-        max_tokens=max_tokens(kept, (header.height, header.width), config),
+        max_tokens=max_tokens(kept, size_pixels, config),
         unknown=unknown,
         depth=header.depth,
     )
@@ -125,7 +141,7 @@ def plan(
 
 
 def _check_present(device: str) -> None:
-    """Raises SettingError for a device that is not here, where its free memory is asked for."""
+    """Raises SettingError for a device that is not here, if its free memory is needed."""
     from ..memory.backend import resolve_device
 
     try:
@@ -137,10 +153,9 @@ def _check_present(device: str) -> None:
 
 
 def _picture(text: str) -> Header:
-    """What the argument stands for."""
-    from ..cards import SIZES
-    from ..decoded import MAX_PIXELS, check_size
-    from ..headers import Header, read_header
+    """The picture that the argument stands for."""
+    from ..images.decoded import MAX_PIXELS, Header, check_size
+    from ..images.headers import read_header
 
     written = _WRITTEN.fullmatch(text.strip())
     if written is not None:
@@ -161,76 +176,96 @@ def _picture(text: str) -> Header:
 # ---- the table -----------------------------------------------------------------------------------
 
 
-def _table(
+def _show_table(
     header: Header | None,
-    model: str,
     *,
+    model: str,
     device: str,
     dtype: str,
     retention: Retention,
     unknown: float,
     as_json: bool,
 ) -> None:
-    from ..cards import MEMORIES, SIZES, outlooks
+    """A row for each memory, a column for each size. None of the devices need be here."""
+    from ..memory.request import config_of, request_for
+    from ..memory.retention import check_retention, max_tokens
 
-    kind = device.partition(":")[0]
-    memories: Mapping[str, Sequence[int]] = MEMORIES
-    if kind != "auto":
-        memories = {kind: MEMORIES.get(kind, ())}
-    names = SIZES if header is None else {"": (header.height, header.width)}
-    found = outlooks(
-        model,
-        sizes=list(names.values()),
-        memories=memories,
-        dtype=dtype,
-        retention=retention,
-        unknown=unknown,
-        depth=1 if header is None else header.depth,
-    )
+    kinds = list(MEMORIES) if device == "auto" else [device.partition(":")[0]]
+    if kinds[0] not in MEMORIES:
+        raise SettingError(f"device {device!r}: the table covers {' and '.join(MEMORIES)}")
+    sizes = SIZES if header is None else {"": (header.height, header.width)}
+    config, _ = config_of(model)
+    check_retention(retention, config)
+    facts, cells, words = [], [], set()
+    for kind in kinds:
+        requests = [
+            request_for(
+                size,
+                config,
+                kind,
+                dtype,
+                max_tokens=max_tokens(retention, size, config),
+                unknown=unknown,
+                depth=1 if header is None else header.depth,
+            )
+            for size in sizes.values()
+        ]
+        for gibibytes in MEMORIES[kind]:
+            row = [f"{kind} {gibibytes} GB"]
+            for request in requests:
+                fact, word = _outlook(request, gibibytes * 2**30)
+                facts.append(fact)
+                words.add(word)
+                amount = show_bytes(fact["predicted_peak"] or fact["least"])
+                row.append(f"{amount}, {word}" if fact["fits"] else f"needs {amount}")
+            cells.append(row)
     if as_json:
-        rows = [one.to_dict() for one in found]
-        console.say_json({"model": model, "unknown": unknown, "rows": rows})
+        console.say_json({"model": model, "unknown": unknown, "rows": facts})
         return
     console.say(f"{model}, {unknown:.0%} unknown: predicted peak besides program and weights")
-    heads = [f"{name} {width}×{height}".strip() for name, (height, width) in names.items()]
-    lines = [found[i : i + len(heads)] for i in range(0, len(found), len(heads))]
-    console.say_table(
-        ("memory", *heads),
-        [
-            (f"{row[0].device} {row[0].memory // 2**30} GB", *(_cell(one) for one in row))
-            for row in lines
-        ],
-    )
-    words = {_word(one) for one in found}
+    heads = [f"{name} {width}×{height}".strip() for name, (height, width) in sizes.items()]
+    console.say_table(("memory", *heads), cells)
     for word, meaning in MEANINGS.items():
         if word in words:
             console.say(f"{word}: {meaning}")
-    for kind in memories:
+    for kind in kinds:
         console.say(f"{kind}: {KINDS[kind]}")
 
 
-def _cell(one: Outlook) -> str:
-    from ..memory.units import show_bytes
+def _outlook(request: Request, memory: int) -> tuple[dict[str, Any], str]:
+    """The JSON facts of a cell, and its word from MEANINGS."""
+    from ..memory.free import Free, budget_from
+    from ..memory.law import weights
+    from ..memory.plan import room_on_card
 
-    if one.plan is None:
-        return f"needs {show_bytes(one.least)}"
-    return f"{show_bytes(one.plan.predicted_peak)}, {_word(one)}"
-
-
-def _word(one: Outlook) -> str:
-    return "needs" if one.plan is None else HALF_NAMES.get(one.short, one.short)
-
-
-MEANINGS = {
-    "exact": "the alpha is that of float32 and unlimited memory",
-    "fp16": "computed in float16: alpha may differ slightly from float32",
-    "bf16": "computed in bfloat16: alpha may differ slightly from float32",
-    "capped": "fewer tokens go through attention: details may be softer",
-    "needs": "too small; a run needs at least this much besides program and weights",
-}
-"""Of the words in the table."""
-KINDS = {
-    "cuda": "an otherwise empty card of this size",
-    "cpu": "free main memory before the weights are loaded",
-}
-"""What the memory of a row is."""
+    job = request.job
+    held = weights(job.config, job.itemsize)
+    if job.backend == "cpu":
+        budget = budget_from(Free("cpu", max(0, memory - held), memory, "RAM"))
+    else:
+        budget = room_on_card(memory, held)
+    plan: Plan | None = None
+    word = "needs"
+    try:
+        plan = request.plan(budget)
+        if plan.exact:
+            word = "exact"
+        elif plan.max_tokens != job.max_tokens:
+            word = "capped"
+        else:
+            word = {"float16": "fp16", "bfloat16": "bf16"}[plan.dtype]
+    except BudgetError:
+        pass
+    facts = {
+        "device": job.backend,
+        "memory": memory,
+        "height": job.height,
+        "width": job.width,
+        "budget": budget,
+        "fits": plan is not None,
+        "exact": plan is not None and plan.exact,
+        "lost": [] if plan is None else list(plan.lost),
+        "predicted_peak": None if plan is None else plan.predicted_peak,
+        "least": request.least(),
+    }
+    return facts, word

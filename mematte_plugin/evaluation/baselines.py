@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SettingError
 from ..network.flow import FlowAlpha, first_alpha
 from ..network.guidance import strips_of
-from ..waiting import in_thread
+from ..progress import in_thread
 
 PIP = 'pip install "mematte-plugin[bench]"'
 

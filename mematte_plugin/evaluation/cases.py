@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..images import Photo, read_gray, read_photo
-from ..trimap import from_alpha, normalise_trimap
+from ..images.photo import Photo
+from ..images.read import read_gray, read_photo
+from ..trimap.trimap import from_alpha, normalise_trimap
 from .layouts import Dataset
 
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import SettingError
-from ..images import Photo
+from ..images.photo import Photo
+from ..memory.retention import Retention
 from ..pipeline import MattingPipeline
-from ..retention import Retention
+from ..progress import Progress
 from ..weights.load import resolve
 from .baselines import closed_form, distance_ratio, flow, knn, load_pymatting
 
 Trimap: TypeAlias = NDArray[np.float32]
-Progress: TypeAlias = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

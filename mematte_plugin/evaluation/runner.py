@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
-from ..images import write_image
+from ..images.write import write_image
+from ..progress import Progress
 from .cases import Case, checksum, read
-from .methods import Estimate, Method, Progress
+from .methods import Estimate, Method
 from .metrics import Errors, errors
 
 logger = logging.getLogger(__name__)

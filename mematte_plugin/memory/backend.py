@@ -9,8 +9,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ..errors import SettingError
-from ..notes import warn_user
+from ..errors import SettingError, warn_user
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ the tensors alone are checked on a simulated one (`benchmarks.simulated_card`).
 from __future__ import annotations
 
 from ..network.config import Chunking
-from .model import (
+from .law import (
     BRUTE_BYTES,
     CELL,
     CELL_BYTES,

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import BudgetError
 from ..network.config import Chunking
+from .law import Job, attention_bytes, halved, phases
 from .limits import less_headroom
-from .model import Job, attention_bytes, halved, phases
 from .units import show_bytes
 
 ELSEWHERE = Chunking(tile=2048)
@@ -153,7 +153,7 @@ class Plan:
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the same table."""
-        from ..display import as_html  # needs Pillow, which training on bare machines does without
+        from ..notebook import as_html  # needs Pillow, which training on bare machines does without
 
         return as_html(self.rows)
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..progress import Progress
 from .attention import Attention, windowed
 from .config import Chunking, NetworkConfig
-from .inputs import NetworkInput, Progress
+from .inputs import NetworkInput
 from .routing import LTRM, Router, keep_decision, keep_largest, margin_of
 from .rows import Tick, idle, rows_in, sliding, strips
 from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +13,6 @@ from .config import NetworkConfig, padded_size
 from .flow import FlowAlpha
 from .guidance import NearestColours
 from .rows import Tick, idle
-
-Progress = Callable[[int, int, str], None]
-"""Called with (done, total, stage)."""
-
 
 _AT_ONCE = 1 << 17
 """Pixels that are display-encoded at a time."""

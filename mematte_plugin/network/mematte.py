@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..progress import Progress
 from .abilities import carries
 from .config import Chunking, NetworkConfig
 from .decoder import Decoder
 from .encoder import Encoder, Residual, ticking
-from .inputs import Light, NetworkInput, Progress
+from .inputs import Light, NetworkInput
 from .pieces import decode, unknown_tokens
 
 WHOLE = Chunking()

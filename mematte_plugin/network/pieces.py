@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..progress import Progress
 from .config import NetworkConfig, padded_size
 from .decoder import ConvNormRelu, Decoder, Fusion
-from .inputs import NetworkInput, Progress
+from .inputs import NetworkInput
 from .tiling import CONTEXT, LARGEST, Box, Span, boxes, groups, spans
 
 STRIP_PIXELS = 2**21

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..weights.card import Card
 from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
-from .data import data_section
+from .data.credits import data_section
 from .data.storing import bank_entries
 from .origins import TERMS, noted, parts_of_pictures, parts_of_run, terms_of
 from .recipe import Recipe
@@ -96,11 +96,11 @@ def _source(recipe: Recipe, step: int) -> str:
         steps = min(left, stage.steps)
         left -= steps
         if steps:
-            stages.append(f"{steps} steps of {stage.batch} {recipe.data} crops of {stage.crop} px")
+            stages.append(f"{steps} steps of {stage.batch} stored crops of {stage.crop} px")
     different = ""
-    if recipe.data == "stored" and recipe.reuse > 1:
+    if recipe.reuse > 1:
         different = f", about {recipe.crops_until(step) // recipe.reuse} of them different"
-    start = recipe.init or recipe.init_backbone
+    start = recipe.init
     terms = ["unknown L1", "known L1", "Laplacian", "gradient penalty"]
     if recipe.squared:
         terms.append(f"{recipe.squared:g} × unknown squared error")

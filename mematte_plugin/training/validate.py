@@ -15,8 +15,8 @@ from ..errors import InputError, MEMatteError
 from ..evaluation.layouts import find
 from ..evaluation.metrics import errors, mean_errors
 from ..memory.exhaustion import is_out_of_memory, release
+from ..memory.request import request_for
 from ..network import MEMatte, Prediction
-from ..planning import request_for
 
 logger = logging.getLogger(__name__)
 

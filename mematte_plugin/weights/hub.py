@@ -9,21 +9,18 @@ import atexit
 import errno
 import inspect
 import logging
-from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, WeightsError
-from ..waiting import in_thread, watched
+from ..progress import Progress, in_thread, watched
 from .catalog import Entry
 from .json_file import read_json
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
-"""progress(bytes done, bytes in all or 0 while unknown, what is downloaded)"""
 
 _CONFIG = "config.json"
 _PREPROCESSOR = "preprocessor_config.json"

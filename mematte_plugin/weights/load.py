@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from ..network import MEMatte, NetworkConfig
+from ..progress import Progress
 from ..torch_state import own_state
 from . import hub
 from .catalog import BUNDLE_ROOT, CATALOG, Entry, closest, find
@@ -77,7 +78,7 @@ def load_network(
     name_or_path: str | Path,
     *,
     revision: str | None = None,
-    progress: hub.Progress | None = None,
+    progress: Progress | None = None,
     folder: Path | None = None,
 ) -> MEMatte:
     """A network in eval mode, float32, on the CPU.
@@ -102,7 +103,7 @@ def resolve(
     name_or_path: str | Path,
     *,
     revision: str | None = None,
-    progress: hub.Progress | None = None,
+    progress: Progress | None = None,
     folder: Path | None = None,
 ) -> ResolvedWeights:
     """Find the files of a model, downloading them where they are not on this machine yet.
@@ -174,7 +175,7 @@ def _resolve_entry(
     entry: Entry,
     name: str,
     revision: str | None,
-    progress: hub.Progress | None,
+    progress: Progress | None,
     folder: Path | None,
 ) -> ResolvedWeights:
     if entry.where == "bundled":

@@ -19,9 +19,10 @@ from PIL import Image
 
 from ..errors import InputError, MEMatteError
 from ..matte import Matte
+from ..progress import Progress
 from .comms import answer_beside_cells
+from .guided import PROXY
 from .session import MattingSession
-from .sketch import PROXY
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
@@ -140,11 +141,10 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         trait = self.traits()[name]
         if trait.read_only or trait.metadata.get("ours"):
             return
-        before = getattr(self, name)
         try:
-            super().set_state({name: value})
+            # Before traitlets stores it: an error of ours would leave it there.
+            super().set_state({name: self._checked(name, value)})
         except (traitlets.TraitError, MEMatteError) as error:
-            self._trait_values[name] = before
             self.set_trait("message", f"{name.strip('_')}: {error}")
             self.send_state(name)  # so that the page shows what counts
 
@@ -216,16 +216,16 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         else:
             self._current = self.status == "done"
 
-    def _prepare(self, matte: Matte, progress: Any) -> dict[str, Any]:
+    def _draw(self, matte: Matte, progress: Progress) -> dict[str, Any]:
         return _pictures(matte, full=matte.photo is self.photo)
 
-    def _present(self, matte: Matte, prepared: dict[str, Any]) -> None:
-        preview = prepared["kind"] == "preview"
-        with self._calm():
+    def _show_pictures(self, matte: Matte, pictures: dict[str, Any]) -> None:
+        preview = pictures["kind"] == "preview"
+        with self._exclusive():
             self._previewed = np.rint(matte.trimap * 255).astype(np.uint8) if preview else None
             first = not self._result
             self._current = False
-            self._result = prepared
+            self._result = pictures
             self._tell_current()
             if first and self.view in ("photo", "trimap"):  # later the view is the user's alone
                 self.compare = "trimap" if self.compare == "off" else self.compare

@@ -17,12 +17,11 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from ..compositing import composite
-from ..errors import MEMatteError
-from ..images import read_photo
+from ..errors import MEMatteError, collect_notes
+from ..images.read import read_photo
 from ..matte import Matte
-from ..notes import collect_notes
-from ..retention import MIN_TOKEN_COUNT
+from ..memory.retention import MIN_TOKEN_COUNT
+from ..show.composite import composite
 from . import panel_views
 from .comms import answer_beside_cells
 from .panel_parts import Parts, link, message_box, stage_line
@@ -58,7 +57,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         super().__init__(image, *args, **options)
         self._parts = parts = Parts()
         self._filling = local()  # results come from another thread, which must not deafen this one
-        self._drawing = RLock()
+        self._redrawing = RLock()
         self._tie("inside", parts.inside)
         self._tie("outside", parts.outside)
         for name in ("levels_black", "levels_white", "choke", "feather", "despill"):
@@ -84,7 +83,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         self.observe(self._show_photo, "photo")
         self.observe(self._show_trimap, "small_trimap")
         self.observe(self._show_result, "shown")
-        self.observe(self._draw, ["view", "block", "backdrop"])
+        self.observe(self._redraw, ["view", "block", "backdrop"])
         self.observe(self._caption, "status")
         self._show_settings()
         self._show_status()
@@ -243,13 +242,13 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         if self.photo is not None:
             self._parts.path.value = f"{Path(self.photo.name).stem}_cutout.png"
             self.view = "photo"
-        self._draw()
+        self._redraw()
 
     def _show_trimap(self, change: Any) -> None:
         if self.view == "photo" and change.old is None:
             self.view = "trimap"
         elif self.view == "trimap":
-            self._draw()
+            self._redraw()
 
     def _show_result(self, change: Any) -> None:
         matte = self.shown
@@ -260,22 +259,22 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         if self.view in ("photo", "trimap") and (full or change.old is None):
             self.view = "cutout"
         else:
-            self._draw()
+            self._redraw()
 
-    def _prepare(self, matte: Matte, progress: Any) -> np.ndarray:
+    def _draw(self, matte: Matte, progress: Any) -> np.ndarray:
         return matte.cutout_proxy(panel_views.LONGEST)
 
-    def _present(self, matte: Matte, prepared: np.ndarray) -> None:
-        self._cutout = prepared
+    def _show_pictures(self, matte: Matte, pictures: np.ndarray) -> None:
+        self._cutout = pictures
 
-    def _draw(self, _change: Any = None) -> None:
+    def _redraw(self, _change: Any = None) -> None:
         """The picture of the view, as things are now."""
         parts = self._parts
         parts.only("picture", self.photo is not None)
         if self.photo is None:
             return
         # Results come from another thread: who draws last has to see what is newest.
-        with self._drawing, self._telling("The picture cannot be drawn: "):
+        with self._redrawing, self._telling("The picture cannot be drawn: "):
             fmt, data = panel_views.picture(
                 self, self.view, self._cutout, block=self.block, backdrop=self.backdrop
             )

@@ -8,8 +8,8 @@ from html import escape
 import ipywidgets
 from ipywidgets import Layout
 
-from ..decoding import READABLE
-from ..retention import MIN_TOKEN_COUNT
+from ..images.decode import READABLE
+from ..memory.retention import MIN_TOKEN_COUNT
 from .panel_views import VIEWS
 
 MARKS = {"failed": "#d33", "stopped": "#c80", "running": "#28c", "waiting": "#28c", "done": "#2a5"}

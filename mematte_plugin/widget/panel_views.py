@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..compositing import composite
-from ..images import scaled_down
-from ..views import on_checkerboard, routing_overlay, trimap_overlay
+from ..images.photo import scaled_down
+from ..show.composite import composite
+from ..show.overlays import on_checkerboard, routing_overlay, trimap_overlay
 
 if TYPE_CHECKING:
     from ..matte import Matte

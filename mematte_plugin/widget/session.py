@@ -1,84 +1,90 @@
-"""A widget's jobs and results: what the notebook's front ends have in common.
-
-`painter.MatteWidget` and `panel.MattePanel` add what is seen.
-"""
+"""A widget's options, computations and results: what `MatteWidget` and `MattePanel` share."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
-from threading import Timer
+from threading import Lock, RLock, Timer
 from time import perf_counter
 from typing import Any
 
 import traitlets
 
-from ..cutting import ready_pipeline
-from ..errors import InputError, MEMatteError, OutputError, SettingError
-from ..images import Photo
+from ..errors import InputError, MEMatteError, OutputError, SettingError, collect_notes, warn_user
+from ..foreground.edges import Edge
+from ..images.photo import Photo
+from ..jobs import Job, in_computing_thread, is_idle
 from ..matte import Matte
-from ..notes import collect_notes, warn_user
-from ..pipeline import DEFAULT_MODEL, MattingPipeline
-from ..retention import Retention
-from ..trimap import INSIDE, OUTSIDE
-from .edges import EDGES, Edges
-from .jobs import Job, Stopped, in_computing_thread
-from .sketch import NOTHING_YET
-from .traits import Array
+from ..memory.retention import Retention
+from ..pipeline import DEFAULT_MODEL, MattingPipeline, ready_pipeline
+from ..progress import Progress, no_progress, overall_progress
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
+from .guided import NO_TRIMAP, GuidedPhoto
+from .options import EDGES, check_option, edge_of, model_offers
+from .traits import Array, Checked
 
 IDLE = {"job": "", "stage": "", "progress": 0.0}
 """What these traits are while nothing is computed."""
 DEBOUNCE = 0.3
 """Seconds without a change after which a live preview begins."""
-SPANS = {
-    "reading": (0.0, 0.02),
-    "model": (0.02, 0.06),
-    "encoder": (0.06, 0.8),
-    "decoder": (0.8, 0.96),
-    "foreground": (0.96, 1.0),
-}
-"""Which part of the progress bar a stage has."""
-WAITS_FOR_ITSELF = (
-    "this is called by the computation itself, which it would wait for: use start() in an observer"
-)
-OTHERS = "Waiting for another computation to end; this one is next."
+SETTLE = 5.0
+"""Seconds that an interrupted cell waits at most for the computing thread to let go."""
 UNNAMED = "own"
 """What a pipeline without a name is called."""
+
+COMPUTING = {"full": "Computing the matte …", "preview": "Computing the preview …"}
+WAITING = "Waiting for another computation to end; this one is next."
+STOPPED = "Stopped. The trimap is kept."
 CAN_RUN = "Run computes the matte."
 CHANGED = "Changed since the last run; run again."
-
-OLDER = "The trimap or an option was changed after it was computed."
+OLDER = "The trimap or an option has changed since it was computed."
+WAITS_FOR_ITSELF = "called from the computation it would wait for: use start() in an observer"
 
 logger = logging.getLogger(__name__)
 
 
-class MattingSession(Edges):
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What a job has computed. unshaped: the matte as the network left it, before the edge."""
+
+    version: object
+    unshaped: Matte
+    matte: Matte
+    edge: Edge
+    pictures: Any
+    notes: list[str]
+    seconds: float
+
+
+class MattingSession(GuidedPhoto):
     """A photo whose trimap is painted, and the mattes that are computed from it.
 
     Args:
         image: the photo, in any form that `MattingPipeline` takes; None for none yet, see
             `change_photo`.
-        trimap: (H, W), as `trimap.normalise_trimap` takes it. Strokes are painted over it.
-        mask: instead of a trimap, a rough mask, as `trimap.from_mask` takes it; a band of unknown
-            is laid around it. The photo's own transparency, if it has some, is the default.
+        trimap: (H, W), as `normalise_trimap` takes it. Strokes are painted over it.
+        mask: instead of a trimap, a rough mask, as `from_mask` takes it; a band of unknown is laid
+            around it. Default: the photo's own transparency, if it has any.
         pipeline: a `MattingPipeline`, or the name, Hub id or path of a model.
         retention: "auto", a share of tokens from 0 to 1, or a number of tokens.
         inside, outside: the band, in % of the subject's size.
         memory_budget: as for `MattingPipeline`.
         live: compute a preview after each change.
-        levels_black, levels_white, choke, feather, despill, colors: what is done to the finished
-            matte's edge, as for `Matte.shaped`; set later, it changes the matte at once.
+        levels_black, levels_white, choke, feather, despill, colors: the finished matte's edge, as
+            for `Matte.shaped`; changing one changes the matte at once, without another run.
 
-    What is computed runs in a thread of its own, one job at a time for all widgets of the process;
-    observers of results are called there. Raises InputError for a photo, trimap or mask that cannot
-    be used, SettingError for an option.
+    Computations run in one thread for all widgets of the process, one after the other; observers of
+    results are called there. Raises InputError for a photo, trimap or mask that cannot be used,
+    SettingError for an option.
     """
 
-    matte = Array(None, allow_none=True, read_only=True, help="the last `Matte` of full size")
-    alpha = Array(None, allow_none=True, read_only=True, help="(H, W) float32: its alpha")
-    shown = Array(None, allow_none=True, read_only=True, help="the newest Matte or preview")
+    matte = Array(read_only=True, help="the last `Matte` of full size, or None")
+    alpha = Array(read_only=True, help="its alpha, (H, W) float32, or None")
+    shown = Array(read_only=True, help="the newest `Matte`, also of a preview, or None")
     status = traitlets.Enum(
         ("empty", "ready", "waiting", "running", "done", "stopped", "failed"),
         "empty",
@@ -89,8 +95,23 @@ class MattingSession(Edges):
         ("", "preview", "full"), "", read_only=True, help="what is being computed"
     ).tag(sync=True)
     progress = traitlets.Float(0.0, read_only=True, help="0 to 1").tag(sync=True)
-    stage = traitlets.Unicode("", read_only=True, help="what the job does").tag(sync=True)
+    stage = traitlets.Unicode("", read_only=True, help="stage of the job").tag(sync=True)
     blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
+
+    retention = Checked("auto", help='"auto", a share, or a number of tokens').tag(sync=True)
+    model = traitlets.Unicode(DEFAULT_MODEL, help="name, Hub id or path").tag(sync=True)
+    models: traitlets.List[dict[str, str]] = traitlets.List(
+        read_only=True, help="name, title and note of each model on offer"
+    ).tag(sync=True)
+    memory_budget = traitlets.Any(None, help='bytes, "4GB", or None')
+    live = traitlets.Bool(False, help="a preview after each change").tag(sync=True)
+
+    levels_black = traitlets.Float(0.0, help="alpha up to this becomes 0").tag(sync=True)
+    levels_white = traitlets.Float(1.0, help="alpha from this on becomes 1").tag(sync=True)
+    choke = traitlets.Float(0.0, help="pixels of the photo, inward").tag(sync=True)
+    feather = traitlets.Float(0.0, help="pixels of the photo").tag(sync=True)
+    despill = traitlets.Unicode("off", help='"auto", "off", or a screen\'s colour').tag(sync=True)
+    colors = traitlets.Enum(("foreground", "photo"), "foreground", help="colours under the alpha")
 
     def __init__(
         self,
@@ -100,66 +121,62 @@ class MattingSession(Edges):
         pipeline: MattingPipeline | str | None = None,
         *,
         retention: Retention = "auto",
-        inside: float = INSIDE,
-        outside: float = OUTSIDE,
+        inside: float = BAND_INSIDE,
+        outside: float = BAND_OUTSIDE,
         memory_budget: int | float | str | None = None,
         live: bool = False,
         **traits: Any,
     ) -> None:
-        self._running: Job | None = None
+        for unknown in [n for n in traits if not (self.has_trait(n) or n == "model_id")]:
+            close = get_close_matches(unknown, [*self.traits(), "pipeline"], 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise SettingError(f"{unknown}: is not an option of {type(self).__name__}{hint}")
+        model = _name_of(pipeline)
+        self._own_pipeline = pipeline if isinstance(pipeline, MattingPipeline) else None
         self._timer: Timer | None = None
-        self._unshaped: dict[str, Matte] = {}  # the network's own: "full", and the one "shown"
-        self._own = pipeline if isinstance(pipeline, MattingPipeline) else None
+        self._running: Job | None = None
+        self._swapping = Lock()  # held for moments, around `_running`
+        # Held while a message of the page is handled, and while the computing thread sets traits:
+        # ipywidgets does not take both at once. Observers of either run with it.
+        self._lock = RLock()
+        self._version = object()  # of the trimap and options; every change makes another
+        self._newest: Matte | None = None  # the one shown, as the network left it
+        self._full: Matte | None = None  # the last one of full size, likewise
+        self.set_trait("models", model_offers(model))
         super().__init__(
             image,
             trimap,
             mask,
-            model=_name_of(pipeline),
-            inside=inside,
-            outside=outside,
+            inside,
+            outside,
+            model=model,
             retention=retention,
             memory_budget=memory_budget,
             live=live,
             **traits,
         )
+        self.observe(lambda _: self.set_trait("models", model_offers(self.model)), "model")
         options = ["retention", "model", "memory_budget", "live"]
         self.observe(lambda _: self._refresh(), options)
         self.observe(lambda _: self._reshape(), list(EDGES))
         self._refresh()
 
-    def _opened(self) -> None:
-        self._drop()
-        self._unshaped = {}
-        for name in ("matte", "alpha", "shown"):
-            self.set_trait(name, None)
+    @traitlets.validate("inside", "outside", "retention", "memory_budget", *EDGES)
+    def _valid_option(self, proposal: Any) -> Any:
+        return self._checked(proposal["trait"].name, proposal["value"])
 
-    def _changed(self, fault: str) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self.job != "full":
-            self._drop()  # a preview of what is not any more
-            self.set_trait("status", "empty" if fault else "ready")
-            self.set_trait("message", fault or (CAN_RUN if self.matte is None else CHANGED))
-        if self.live and not fault:
-            self._timer = Timer(DEBOUNCE, self.preview)
-            self._timer.daemon = True
-            self._timer.start()
+    def _checked(self, name: str, value: Any) -> Any:
+        with self._reporting():
+            return check_option(self, name, value)
 
-    def _drop(self) -> None:
-        """Give up the job without a word about it."""
-        with self._state:
-            job, self._running = self._running, None
-        if job is not None:
-            job.cancel()
-            for name, value in IDLE.items():
-                self.set_trait(name, value)
+    # ---- computing -------------------------------------------------------------------------------
 
     def run(self) -> Matte:
         """Compute the matte at the photo's full size and wait for it.
 
-        What else is being computed for this widget is given up. KeyboardInterrupt ends the
-        computation. Raises MEMatteError where there is no trimap yet, where the run fails or is
-        cancelled, and in an observer of a result, which would wait for itself: use `start` there.
+        Cancels any other computation of this widget. KeyboardInterrupt ends this one. Raises
+        MEMatteError if there is no trimap yet, if the run fails or is cancelled, and in an observer
+        of a result, which would wait for itself: use `start` there.
         """
         if in_computing_thread():
             raise MEMatteError(WAITS_FOR_ITSELF)
@@ -168,57 +185,58 @@ class MattingSession(Edges):
             raise InputError(self._why_not())
         self.set_trait("blocking", True)
         try:
-            job.watch()
+            job.wait()
         except BaseException:
             job.cancel()
-            job.settle()
+            job.wait(SETTLE)
             raise
         finally:
             self.set_trait("blocking", False)
         if job.fault is not None:
             raise job.fault
-        if job.result is None:
+        if job.stopped:
             raise MEMatteError("stopped before the matte was done: by Cancel, or by another run")
-        return job.result
+        return job.result.matte
 
     def start(self) -> None:
-        """Compute the matte at the photo's full size, beside the notebook; see `status`."""
+        """Compute the matte at the photo's full size in the background; see `status`."""
         if self.job == "full":
             self.set_trait("message", "Already computing; cancel it first to begin again.")
             return
         self._begin("full")
 
     def preview(self) -> None:
-        """Compute a small matte, of the proxy's size, beside the notebook; see `shown`."""
+        """Compute a small matte, of the proxy's size, in the background; see `shown`."""
         if self.job != "full":
             self._begin("preview")
 
     def cancel(self) -> None:
-        """Give up what is being computed, or was about to be."""
+        """Cancel what is being computed or about to be."""
         if self._timer is not None:
             self._timer.cancel()
         job = self._running
         if job is not None:
             job.cancel()
-            if self.status == "waiting":
-                self._end(job, "stopped", "Stopped before it began.")
 
     def wait(self, timeout: float | None = None) -> None:
-        """Until nothing is being computed any more. Raises TimeoutError after so many seconds, and
-        MEMatteError in an observer of a result, which would wait for itself."""
+        """Block until nothing is being computed.
+
+        Raises TimeoutError after `timeout` seconds, and MEMatteError in an observer of a result,
+        which would wait for itself.
+        """
         if in_computing_thread():
             raise MEMatteError(WAITS_FOR_ITSELF)
         job = self._running
-        if job is not None:
-            job.watch(timeout)
+        if job is not None and not job.wait(timeout):
+            raise TimeoutError(f"still computing after {timeout} seconds")
 
     def save(self, path: Any, *, crop: bool = False, margin: int = 0, **options: Any) -> None:
         """Write the last matte of full size to a file; see `Matte.save`, also for the options.
 
         crop, margin: only the box around the subject, see `Matte.cropped`.
 
-        Warns (MEMatteWarning) where the trimap was changed since. Raises OutputError before the
-        first run, and as `Matte.save` does.
+        Warns (MEMatteWarning) if the trimap has changed since. Raises OutputError before the first
+        run, and as `Matte.save` does.
         """
         with self._reporting():
             if self.matte is None:
@@ -235,195 +253,204 @@ class MattingSession(Edges):
         if fault:
             self.set_trait("message", fault)
             return None
-        with self._state:
-            if self._running is not None:
-                self._running.cancel()
-            job = self._running = Job(kind, self._compute)
-        for name, value in IDLE.items():
-            self.set_trait(name, value)
-        free = job.worker_is_idle()
-        self.set_trait("job", kind)
-        self.set_trait("status", "running" if free else "waiting")
-        self.set_trait("message", _DOING[kind] if free else OTHERS)
+        job = Job(partial(self._compute, kind))
+        job.when_done(self._finish)
+        self._replace_job(job)
+        idle = is_idle()
+        self._set(
+            **{**IDLE, "job": kind},
+            status="running" if idle else "waiting",
+            message=COMPUTING[kind] if idle else WAITING,
+        )
         job.begin()
         return job
 
-    def _compute(self, job: Job) -> None:
-        """In the computing thread: from start to end, whatever happens."""
+    def _replace_job(self, job: Job | None) -> None:
+        """Cancel the current job; no traits are set for it any more."""
+        with self._swapping:
+            old, self._running = self._running, job
+        if old is not None:
+            old.cancel()
+
+    def _compute(self, kind: str, job: Job) -> _Result:
+        """In the computing thread."""
         began = perf_counter()
-        try:
-            with collect_notes() as notes:
-                job.check()
-                with self._calm():
-                    self._show(job, status="running", message=_DOING[job.kind])
-                version, unshaped = self._matte(job)
-                edge = self._edge()
-                matte = self._shaped(unshaped, edge)
-                prepared = self._prepare(matte, self._report(job, 0.0))
-            job.result = matte
-            self._deliver(job, prepared, version, notes, perf_counter() - began, unshaped)
-            if self._edge() != edge:  # changed meanwhile
-                self._reshape()
-        except Stopped:
-            self._end(job, "stopped", "Stopped. The trimap is kept.")
-        except MEMatteError as error:
-            job.fault = error
-            self._end(job, "failed", str(error))
-        except Exception as error:
-            job.fault = error
-            logger.exception("a widget's run failed")
-            self._end(job, "failed", f"Unexpected: {type(error).__name__}: {error}")
-
-    def _matte(self, job: Job) -> tuple[int, Matte]:
-        """The version of the trimap, and its matte."""
-        with self._state:
-            version, photo = self._version, self.photo
-            trimap, small = self.trimap, self.small_trimap
-            model, retention, budget = self.model, self.retention, self.memory_budget
-        if trimap is None:
-            raise InputError(NOTHING_YET)
-        if job.kind == "preview" and small.shape != photo.size:
-            name = f"{photo.name} (preview)"
-            photo, trimap = Photo(pixels=self.proxy, name=name), small
-        report = self._report(job, 0.0)
-        if self._own is not None and model == (self._own.model or UNNAMED):
-            pipeline = self._own
-        else:
-            pipeline = ready_pipeline(
-                model, progress=lambda done, total, _what: report(done, total, "model")
-            )
-        job.check()
-        return version, pipeline(
-            photo, trimap, retention=retention, memory_budget=budget, progress=report
-        )
-
-    def _report(self, job: Job, told: float) -> Any:
-        def report(done: int, total: int, stage: str) -> None:
-            nonlocal told
+        report = self._reporter(job)
+        with collect_notes() as notes:
             job.check()
-            low, high = SPANS.get(stage, (told, told))
-            told = max(told, low + (high - low) * (done / total if total else 0.0))
-            # A tick that finds the page busy is left out; there will be another.
-            if self._lock.acquire(blocking=False):
-                try:
-                    self._show(job, progress=told, stage=stage)
-                finally:
-                    self._lock.release()
+            with self._exclusive():
+                if self._running is job:
+                    self._set(status="running", message=COMPUTING[kind])
+            version, photo, trimap = self._version, self.photo, self.trimap
+            if trimap is None:
+                raise InputError(NO_TRIMAP)
+            if kind == "preview" and self.proxy.shape[:2] != photo.size:
+                photo = Photo(pixels=self.proxy, name=f"{photo.name} (preview)")
+                trimap = self.small_trimap
+            own = self._own_pipeline
+            if own is not None and self.model == _name_of(own):
+                pipeline = own
+            else:
+                pipeline = ready_pipeline(
+                    self.model, progress=lambda done, total, _what: report(done, total, "model")
+                )
+            job.check()
+            unshaped = pipeline(
+                photo,
+                trimap,
+                retention=self.retention,
+                memory_budget=self.memory_budget,
+                progress=report,
+            )
+            edge = edge_of(self)
+            matte = self._shaped(unshaped, edge)
+            pictures = self._draw(matte, report)
+        seconds = perf_counter() - began
+        return _Result(version, unshaped, matte, edge, pictures, notes, seconds)
+
+    def _reporter(self, job: Job) -> Progress:
+        reached = 0.0
+
+        def report(done: int, total: int, stage: str) -> None:
+            nonlocal reached
+            job.check()
+            reached = max(reached, overall_progress(done, total, stage))
+            with self._exclusive(patience=0) as alone:  # else skip this one: more will come
+                if alone and self._running is job:
+                    self._set(progress=reached, stage=stage)
 
         return report
 
-    def _prepare(self, matte: Matte, progress: Any) -> Any:
-        """For front ends: make pictures of a result, in the computing thread.
-
-        progress: to be handed on to what takes long; raises where the job has been given up.
-
-        What is returned comes to `_present` when the result is shown.
-        """
-        del matte, progress
-
-    def _present(self, matte: Matte, prepared: Any) -> None:
-        """For front ends: show the pictures, before `shown` changes."""
-
-    def _reshape(self) -> None:
-        """Give the mattes that are there the edge as it is now."""
-        unshaped = self._unshaped
-        if not unshaped:
-            return
-        edge = self._edge()
-        with self._reporting(), collect_notes() as notes:
-            shown = self._shaped(unshaped["shown"], edge)
-            full = shown
-            if unshaped.get("full", unshaped["shown"]) is not unshaped["shown"]:
-                full = self._shaped(unshaped["full"], edge)
-            prepared = self._prepare(shown, lambda *_: None)
-        if unshaped is not self._unshaped:  # a newer one has come
-            return
-        self._present(shown, prepared)
-        self.set_trait("notes", notes)
-        if "full" in unshaped:
-            self.set_trait("matte", full)
-            self.set_trait("alpha", full.alpha)
-        self.set_trait("shown", shown)
-
-    def _deliver(  # noqa: PLR0917  # all that there is of a result
-        self,
-        job: Job,
-        prepared: Any,
-        version: int,
-        notes: list[str],
-        seconds: float,
-        unshaped: Matte,
-    ) -> None:
-        if self._running is not job:
-            return
-        matte: Matte = job.result
-        height, width = matte.photo.size
-        full = matte.photo is self.photo
-        kept = {} if full else {n: m for n, m in self._unshaped.items() if n == "full"}
-        self._unshaped = {**kept, "shown": unshaped, **({"full": unshaped} if full else {})}
-        self._present(matte, prepared)
-        found = {"notes": notes, "shown": matte}
-        if full:
-            found |= {"matte": matte, "alpha": matte.alpha}
-        what = f"{width}×{height} in {seconds:.1f} s"
-        if full:
-            self._end(job, "done", f"Done: {what}.", version, **found)
-        else:
-            high, wide = self.photo.size
-            message = f"Preview: {what}. Run computes all {wide}×{high}."
-            self._end(job, "ready", message, **found)
-        if self.live and full and version != self._version:
-            self.preview()
-
-    def _end(
-        self, job: Job, status: str, message: str, version: int | None = None, /, **found: Any
-    ) -> None:
-        """The job is over. Observers are told when all of it is there, so that they can start the
-        next one, or save.
-
-        version: the trimap's, where the status holds for no other.
-        """
-        with self._state:
-            if self._running is not job:  # another one has taken its place, and tells for itself
+    def _finish(self, job: Job) -> None:
+        """Set the traits of a job that is over, however it ended."""
+        with self._swapping:
+            if self._running is not job:
                 return
             self._running = None
-            if version not in (None, self._version):
-                status, message = "ready", f"{message} {OLDER}"
-            values = {**found, "status": status, "message": message, **IDLE}
-            before = {name: getattr(self, name) for name in values}
-            self._trait_values.update(values)
-        with self._calm():
-            for name, value in values.items():
-                # An observer before may have changed it again, and has told so.
-                if value is not before[name] and self._trait_values[name] is value:
-                    self._tell(partial(self._notify_trait, name, before[name], value))
+        if job.stopped:
+            self._end("stopped", STOPPED)
+        elif isinstance(job.fault, MEMatteError):
+            self._end("failed", str(job.fault))
+        elif job.fault is not None:
+            logger.error("a widget's run failed", exc_info=job.fault)
+            self._end("failed", f"Unexpected: {type(job.fault).__name__}: {job.fault}")
+        else:
+            self._deliver(job.result)
+
+    def _deliver(self, result: _Result) -> None:
+        matte, current = result.matte, result.version is self._version
+        full = matte.photo is self.photo
+        self._newest = result.unshaped
+        self._full = result.unshaped if full else self._full
+        self._show_pictures(matte, result.pictures)
+        height, width = matte.photo.size
+        message = f"{width}×{height} in {result.seconds:.1f} s."
+        if full:
+            status, message = "done" if current else "ready", f"Done: {message}"
+            message = message if current else f"{message} {OLDER}"
+            found = {"matte": matte, "alpha": matte.alpha}
+        else:
+            high, wide = self.photo.size
+            status, message = "ready", f"Preview: {message} Run computes all {wide}×{high}."
+            found = {}
+        self._end(status, message, notes=result.notes, **found, shown=matte)
+        if edge_of(self) != result.edge:  # changed meanwhile
+            self._reshape()
+        if self.live and full and not current:
+            self.preview()
+
+    def _end(self, status: str, message: str, **found: Any) -> None:
+        """Observers are called once all of it is set, so that they can save or start again."""
+        with self._exclusive(), self.hold_trait_notifications():
+            self._set(**IDLE, status=status, message=message, **found)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            self.set_trait(name, value)
+
+    def notify_change(self, change: Any) -> None:
+        """Call observers. Those that fail in the computing thread do not end the job."""
+        try:
+            super().notify_change(change)
+        except Exception:
+            if not in_computing_thread():
+                raise
+            logger.exception("an observer of %s failed", change["name"])
 
     @contextmanager
-    def _calm(self) -> Iterator[None]:
-        """For the computing thread: while no message of the page is being handled.
+    def _exclusive(self, patience: float = 1.0) -> Iterator[bool]:
+        """For the computing thread: keep messages of the page out. Yields whether it succeeded.
 
-        That thread may be waiting for this one, in somebody's observer: so not for ever.
+        patience: seconds to try. Not for ever, since the thread that handles a message may be
+            waiting for this one, in an observer.
         """
-        held = self._lock.acquire(timeout=1.0)
+        held = self._lock.acquire(timeout=patience)
         try:
-            yield
+            yield held
         finally:
             if held:
                 self._lock.release()
 
-    def _show(self, job: Job, /, **values: Any) -> None:
-        """Set traits from the computing thread, unless the job has been given up."""
-        for name, value in values.items():
-            if self._running is job:
-                self._tell(partial(self.set_trait, name, value))
+    # ---- what follows from changes ---------------------------------------------------------------
 
-    @staticmethod
-    def _tell(call: Callable[[], None]) -> None:
-        """What calls observers; the job is not to die of theirs."""
-        try:
-            call()
-        except Exception:
-            logger.exception("an observer failed")
+    def _on_opened(self) -> None:
+        self._replace_job(None)
+        self._newest = self._full = None
+        self._set(**IDLE, matte=None, alpha=None, shown=None)
+
+    def _on_changed(self, fault: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._version = object()
+        if self.job != "full":
+            self._replace_job(None)  # a stale preview
+            self._set(
+                **IDLE,
+                status="empty" if fault else "ready",
+                message=fault or (CAN_RUN if self.matte is None else CHANGED),
+            )
+        if self.live and not fault:
+            self._timer = Timer(DEBOUNCE, self.preview)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _reshape(self) -> None:
+        """Give the mattes that are there the edge as it is now."""
+        newest, full = self._newest, self._full
+        if newest is None:
+            return
+        edge = edge_of(self)
+        with self._reporting(), collect_notes() as notes:
+            shown = self._shaped(newest, edge)
+            matte = None
+            if full is not None:
+                matte = shown if full is newest else self._shaped(full, edge)
+            pictures = self._draw(shown, no_progress)
+        if newest is not self._newest:  # a newer one is there
+            return
+        self._show_pictures(shown, pictures)
+        self.set_trait("notes", notes)
+        if matte is not None:
+            self._set(matte=matte, alpha=matte.alpha)
+        self.set_trait("shown", shown)
+
+    def _shaped(self, matte: Matte, edge: Edge) -> Matte:
+        """The edge on a matte of the photo, or of its proxy."""
+        scale = matte.photo.size[1] / self.photo.size[1]
+        return matte.with_edge(
+            replace(edge, choke=edge.choke * scale, feather=edge.feather * scale)
+        )
+
+    def _draw(self, matte: Matte, progress: Progress) -> Any:
+        """For subclasses: make the pictures of a result, in the computing thread.
+
+        progress: to pass on to what takes long; raises when the job is cancelled.
+
+        What it returns comes to `_show_pictures`.
+        """
+
+    def _show_pictures(self, matte: Matte, pictures: Any) -> None:
+        """For subclasses: show what `_draw` made; `shown` changes after it."""
 
 
 def _name_of(pipeline: Any) -> str:
@@ -434,6 +461,3 @@ def _name_of(pipeline: Any) -> str:
     raise SettingError(
         f"pipeline {type(pipeline).__name__}: give a MattingPipeline or a model's name"
     )
-
-
-_DOING = {"full": "Computing the matte …", "preview": "Computing the preview …"}

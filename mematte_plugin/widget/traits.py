@@ -1,4 +1,4 @@
-"""Traits that hold arrays, and values that their owner checks."""
+"""Traits that hold arrays, and values that their owner validates."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ import traitlets
 
 
 class Array(traitlets.TraitType[Any, Any]):
-    """An array or another object that is compared by identity: equality has no one answer here."""
+    """An array, a Matte or a Photo; None at first. A change is another object: arrays that are
+    compared for equality give an array.
+
+    The owner keeps the values in a dictionary, `arrays`.
+    """
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        return obj.arrays.get(self.name)
 
     def set(self, obj: Any, value: Any) -> None:
-        """Hold the value and tell observers, unless it is the very same."""
-        old = obj._trait_values.get(self.name)
-        obj._trait_values[self.name] = value
+        old = obj.arrays.get(self.name)
+        obj.arrays[self.name] = value
         if value is not old:
-            obj._notify_trait(self.name, old, value)
+            change = {"name": self.name, "old": old, "new": value, "owner": obj, "type": "change"}
+            obj.notify_change(traitlets.Bunch(change))
+
+
+class AssignedArray(Array):
+    """An array whose assignment goes to the owner's `_assign`: other traits follow from it."""
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        obj._assign(self.name, value)
 
 
 class Checked(traitlets.TraitType[Any, Any]):
-    """A plain value that the owner's validator looks at, None included, which Any lets pass."""
-
-
-class HandedIn(Array):
-    """An array whose assignment the owner's `_hand_in` takes, since other things follow from it."""
-
-    default_value = None
-    allow_none = True
-
-    def __set__(self, obj: Any, value: Any) -> None:
-        obj._hand_in(self.name, value)
+    """A plain value that the owner validates; unlike with Any, None as well."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mematte_plugin import MattingPipeline, Photo, cut
-from mematte_plugin.trimap import from_mask
+from mematte_plugin.trimap.trimap import from_mask
 
 
 def answer(pipe: MattingPipeline, case: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mematte_plugin.trimap import from_alpha
+from mematte_plugin.trimap.trimap import from_alpha
 
 HEIGHT, WIDTH = 48, 64
 

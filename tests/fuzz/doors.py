@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mematte_plugin.errors import MEMatteError, MEMatteWarning
-from mematte_plugin.headers import read_header
-from mematte_plugin.images import read_gray, read_photo
-from mematte_plugin.trimap import from_alpha, from_mask, normalise_trimap
+from mematte_plugin.images.headers import read_header
+from mematte_plugin.images.read import read_gray, read_photo
+from mematte_plugin.trimap.trimap import from_alpha, from_mask, normalise_trimap
 
 LIMIT = 1 << 16
 """Pixels beyond which a file is refused: a fuzzer's pictures are small."""

@@ -14,8 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
-from ..colours import chrm, gama, with_chunk
-from ..colours import exif as exif_of
+from ..colours import chrm, exif as exif_of, gama, with_chunk
 
 SIZE = (11, 7)
 

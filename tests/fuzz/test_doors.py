@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.images import read_gray, read_photo
+from mematte_plugin.images.read import read_gray, read_photo
 
 from .doors import DOORS, photo
 from .seeds import pixels, seeds, tiff_bytes

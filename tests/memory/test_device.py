@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from mematte_plugin.errors import SettingError
-from mematte_plugin.memory.device import (
+from mematte_plugin.memory.free import (
     Free,
     _cores,
     _cuda_limit,
@@ -28,7 +28,7 @@ def test_free_memory_is_some_of_the_machine_and_costs_no_torch():
     found = json.loads(
         run_python(
             "import dataclasses, json, sys\n"
-            "from mematte_plugin.memory.device import cpu_count, free_memory\n"
+            "from mematte_plugin.memory.free import cpu_count, free_memory\n"
             "assert cpu_count() >= 1\n"
             "found = free_memory('cpu')\n"
             "assert 'torch' not in sys.modules\n"
@@ -46,7 +46,7 @@ def test_a_limit_on_address_space_is_seen_and_holds():
         run_python(
             "import json, os, resource\n"
             "import numpy as np\n"
-            "from mematte_plugin.memory.device import PeakMeter, free_memory\n"
+            "from mematte_plugin.memory.free import PeakMeter, free_memory\n"
             "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"  # threads take room
             "top = 3_000_000 * 1024\n"
             "resource.setrlimit(resource.RLIMIT_AS, (top, top))\n"
@@ -67,7 +67,7 @@ def test_cores_are_those_of_the_affinity_mask():
     count = run_python(
         "import os\n"
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from mematte_plugin.memory.device import cpu_count\n"
+        "from mematte_plugin.memory.free import cpu_count\n"
         "print(cpu_count())"
     )
     assert int(count) == 1

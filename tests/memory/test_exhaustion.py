@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.memory.device import is_out_of_memory
+from mematte_plugin.memory.exhaustion import is_out_of_memory
 
 from .processes import run_python
 
@@ -118,7 +118,7 @@ def test_only_what_an_error_was_raised_from_counts():
 def test_release_gives_freed_memory_back():
     dropped = run_python(
         "import numpy as np, psutil\n"
-        "from mematte_plugin.memory.device import release\n"
+        "from mematte_plugin.memory.free import release\n"
         "pieces = [np.ones(60_000, np.uint8) for _ in range(4000)]\n"
         "last = np.ones(60_000, np.uint8)\n"  # lies above, so that freeing alone returns nothing
         "del pieces\n"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from mematte_plugin.memory import model
-from mematte_plugin.memory.model import Job, peak, phases, weights
+from mematte_plugin.memory import law as model
+from mematte_plugin.memory.law import Job, peak, phases, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
 from mematte_plugin.network.config import padded_size
 from mematte_plugin.network.flow import MAX_CELLS, SMALLEST_CELL, cell_size

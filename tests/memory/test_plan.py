@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mematte_plugin import BudgetError, SettingError
-from mematte_plugin.memory.model import Job, peak, phases
+from mematte_plugin.memory.law import Job, peak, phases
 from mematte_plugin.memory.plan import (
     KNOBS,
     Plan,
@@ -19,8 +19,8 @@ from mematte_plugin.memory.plan import (
     room_on_card,
     smaller_card,
 )
+from mematte_plugin.memory.request import plan_memory, request_for
 from mematte_plugin.network.config import VARIANTS
-from mematte_plugin.planning import plan_memory, request_for
 
 from .processes import run_python
 
@@ -196,7 +196,7 @@ def test_plans_are_json_ready() -> None:
 def test_planning_needs_no_torch() -> None:
     found = run_python(
         "import sys\n"
-        "from mematte_plugin.planning import plan_memory\n"
+        "from mematte_plugin.memory.request import plan_memory\n"
         "plan = plan_memory((4320, 7680), 'mematte-tiny', '2GB', 'cuda')\n"
         "assert not plan.lost, plan\n"
         "print('torch' in sys.modules)\n"

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from mematte_plugin.errors import SettingError
 from mematte_plugin.memory.units import parse_bytes, show_bytes

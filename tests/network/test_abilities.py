@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mematte_plugin.errors import SettingError
-from mematte_plugin.memory import device as memory_device
-from mematte_plugin.memory.device import free_memory
-from mematte_plugin.multilevel import foreground_colours
+from mematte_plugin.foreground.multilevel import foreground_colours
+from mematte_plugin.memory import free as memory_device
+from mematte_plugin.memory.free import free_memory
 from mematte_plugin.network import Chunking
 from mematte_plugin.network.abilities import ABILITIES, refuse_old
 from mematte_plugin.network.mematte import DecoderMode

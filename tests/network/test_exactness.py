@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from mematte_plugin import load_network
 from mematte_plugin.errors import SettingError

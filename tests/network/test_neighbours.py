@@ -6,12 +6,7 @@ import pytest
 import torch
 
 from mematte_plugin.network import neighbours
-from mematte_plugin.network.neighbours import (
-    Neighbours,
-    Search,
-    rebuilding_weights,
-    without_itself,
-)
+from mematte_plugin.network.neighbours import Neighbours, Search, rebuilding_weights, without_itself
 
 KINDS: tuple[Search, ...] = ("tree", "brute")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mematte_plugin.training.data import build_bank
+from mematte_plugin.training.data.bank import build_bank
 from mematte_plugin.training.data.textures import pattern
 
 

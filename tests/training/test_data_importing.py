@@ -14,8 +14,9 @@ from PIL import Image
 
 from mematte_plugin.cli.shell import run
 from mematte_plugin.errors import InputError
-from mematte_plugin.training.data import Composer, build_bank, import_pictures
-from mematte_plugin.training.data.importing import LONGEST
+from mematte_plugin.training.data.bank import build_bank
+from mematte_plugin.training.data.compose import Composer
+from mematte_plugin.training.data.importing import LONGEST, import_pictures
 
 from .banks import photo, pictures_of
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from mematte_plugin.errors import InputError, OutputError, SettingError
-from mematte_plugin.training.data import Composer, data_section, pack
+from mematte_plugin.training.data import pack
+from mematte_plugin.training.data.compose import Composer
+from mematte_plugin.training.data.credits import data_section
 from mematte_plugin.training.data.pack import MARGIN, trimmed
 
 from .banks import make_bank, pictures_of

@@ -19,8 +19,8 @@ pytest.importorskip("anywidget")
 
 import mematte_plugin
 from mematte_plugin import InputError, MattingPipeline, Stroke, from_strokes
-from mematte_plugin.widget import MatteWidget
 from mematte_plugin.widget import painter as module
+from mematte_plugin.widget.painter import MatteWidget
 from tests.networks import random_input, random_network
 from tests.patience import PATIENCE, until
 

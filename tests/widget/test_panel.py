@@ -18,7 +18,7 @@ pytest.importorskip("ipywidgets")
 
 import mematte_plugin.widget
 from mematte_plugin import InputError, MattingPipeline, SettingError, Stroke, from_mask, write_image
-from mematte_plugin.widget import MattePanel
+from mematte_plugin.widget.panel import MattePanel
 from tests.networks import random_network
 from tests.patience import PATIENCE, until
 

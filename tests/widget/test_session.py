@@ -15,6 +15,7 @@ pytest.importorskip("traitlets")
 
 from mematte_plugin import (
     InputError,
+    Job,
     MattingPipeline,
     MEMatteError,
     MEMatteWarning,
@@ -24,7 +25,6 @@ from mematte_plugin import (
     from_mask,
     from_strokes,
 )
-from mematte_plugin.widget import jobs
 from mematte_plugin.widget.session import MattingSession
 from tests.networks import random_input, random_network
 from tests.patience import PATIENCE
@@ -333,16 +333,16 @@ def test_an_interrupted_cell_stops_the_run(
 ) -> None:
     session.labels = painted(session.proxy.shape)
     gate = Gate(session)
-    watch = jobs.Job.watch
+    wait = Job.wait
 
-    def interrupted(job: jobs.Job, timeout: float | None = None) -> None:
-        monkeypatch.setattr(jobs.Job, "watch", watch)
+    def interrupted(job: Job, timeout: float | None = None) -> bool:
+        monkeypatch.setattr(Job, "wait", wait)
         assert gate.reached.wait(PATIENCE)
         job.cancel()
         gate.open.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs.Job, "watch", interrupted)
+    monkeypatch.setattr(Job, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         session.run()
     assert (session.status, session.blocking) == ("stopped", False)

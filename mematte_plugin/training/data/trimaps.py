@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bands import banded
+from ...trimap.bands import banded
 from .textures import log_uniform, noise
 
 Array = NDArray[Any]

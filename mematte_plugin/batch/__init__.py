@@ -1,0 +1,1 @@
+"""Folders of photographs: finding pairs, resuming, sharing the work."""

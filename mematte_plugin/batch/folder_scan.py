@@ -1,0 +1,116 @@
+"""The pictures of a folder, and of the folders inside it, by their names alone."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import InputError
+from ..images.decode import CAMERA_RAW, READABLE
+
+
+class Named(NamedTuple):
+    """A picture's name in its parts."""
+
+    path: Path
+    """Where it is."""
+    place: tuple[str, ...]
+    """The folders from the one that was given down to it."""
+    stem: str
+    """Its name without the suffix."""
+    suffix: str
+    """The suffix as it is written, with its dot."""
+
+    @property
+    def name(self) -> str:
+        """The file's name from the folder that was given."""
+        return "/".join((*self.place, self.path.name))
+
+
+def scan(
+    folder: Path, what: str, *, recursive: bool = False, without: Collection[Path] = ()
+) -> list[Named]:
+    """The pictures of a folder, sorted; hidden ones, unfinished outputs too, do not count.
+
+    recursive: also those in folders inside it. Every folder is looked into once, so that links in
+        a circle end; a link to a folder that is there anyway is left out.
+    without: folders inside it that are not looked into.
+
+    Raises InputError, which calls the pictures `what`, for a folder that cannot be read.
+    """
+    try:
+        left_out = {_identity(path) for path in without if path.is_dir()}
+        found = list(_walk(folder, recursive, left_out))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: there is no such folder; check the path") from None
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is a file; give the folder of the {what}") from None
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}); check the path and"
+            " rights"
+        ) from error
+    return sorted(found, key=lambda named: (named.place, named.path.name))
+
+
+def developed(photos: list[Named]) -> tuple[list[Named], list[Named]]:
+    """The photos, and the camera raw files that lie beside the same one in another format."""
+    there = {(photo.place, photo.stem) for photo in photos if not _is_raw(photo)}
+    kept: list[Named] = []
+    beside: list[Named] = []
+    for photo in photos:
+        twin = _is_raw(photo) and (photo.place, photo.stem) in there
+        (beside if twin else kept).append(photo)
+    return kept, beside
+
+
+def _is_raw(photo: Named) -> bool:
+    return photo.suffix.lower() in CAMERA_RAW
+
+
+def has_folders(folder: Path) -> bool:
+    """There are folders inside it that are not hidden."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+    return False
+
+
+def same_folder(one: Path, other: Path) -> bool:
+    """Both are there and the same."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _walk(root: Path, recursive: bool, left_out: set[tuple[int, int]]) -> Iterator[Named]:
+    seen = {*left_out} - {_identity(root)}
+    folders: deque[tuple[tuple[str, ...], Path]] = deque([((), root)])
+    links: deque[tuple[tuple[str, ...], Path]] = deque()  # last: real folders have precedence
+    while folders or links:
+        place, folder = folders.popleft() if folders else links.popleft()
+        identity = _identity(folder)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
+            if entry.name.startswith("."):
+                continue
+            stem, suffix = os.path.splitext(entry.name)
+            with suppress(OSError):  # a link to itself is neither file nor folder
+                if suffix.lower() in READABLE and entry.is_file():
+                    yield Named(folder / entry.name, place, stem, suffix)
+                elif recursive and entry.is_dir():
+                    queue = links if entry.is_symlink() else folders
+                    queue.append(((*place, entry.name), folder / entry.name))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,72 @@
+"""How every photo of a batch is cut and saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import SettingError
+from ..foreground.edges import Edge
+from ..images.colour_spaces import check_input_space
+from ..images.write import FORMATS
+from ..memory.units import parse_bytes
+from ..trimap.labels import Objects, parse_objects
+
+if TYPE_CHECKING:
+    from ..memory.retention import Retention
+    from ..pipeline import Budget
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How every photo of a batch is cut and saved."""
+
+    masks: bool = False
+    """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    objects: Objects = None
+    """For masks that are label maps: the ids that are the subject; None for the only one."""
+    inside: float | None = None
+    """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
+    outside: float | None = None
+    """For masks: reach of the unknown band out of the subject."""
+    unit: Literal["%", "px"] = "%"
+    """For masks: of inside and outside."""
+    layer: str | None = None
+    """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
+    guide_layer: str | None = None
+    """Of EXR trimaps or masks of several layers, the layer or channel to take."""
+    input_space: str | None = None
+    """What the photos' colours are, whatever their files say; as for `images.read_photo`."""
+    premultiplied: bool | None = None
+    """How cut-outs in EXR and TIFF store their colours; as for `Matte.save`."""
+    kind: Literal["cutout", "alpha"] = "cutout"
+    """What is saved."""
+    suffix: str = ".png"
+    """Of the output files; decides their format."""
+    bits: int | None = None
+    """Depth of the output, as for `Matte.save`."""
+    quality: int | None = None
+    """Of JPEG and WebP, as for `Matte.save`."""
+    edge: Edge = field(default_factory=Edge)
+    """How every matte is shaped and cropped, as by `Matte.with_edge`."""
+    retention: Retention = "auto"
+    """As for `MattingPipeline`."""
+    memory_budget: Budget = None
+    """As for `MattingPipeline`; a photo for which it is too small fails."""
+    overwrite: bool = False
+    """Do photos again whose output is there already."""
+    pair: str | None = None
+    """How the names of photos and guides belong together, as "{name}_plate.{n}:{name}_matte.{n}";
+    None finds out."""
+    recursive: bool = False
+    """Also the photos in folders inside the folder; the results are laid out in the same way."""
+
+    def __post_init__(self) -> None:
+        parse_objects(self.objects)
+        if self.memory_budget is not None:
+            parse_bytes(self.memory_budget)
+        check_input_space(self.input_space)
+        formats = {s: f for s, f in FORMATS.items() if self.kind == "alpha" or f != "jpeg"}
+        if self.suffix not in formats:
+            what = "cut-outs" if self.kind == "cutout" else "alphas"
+            raise SettingError(f"suffix {self.suffix!r}: {what} are saved as {', '.join(formats)}")

@@ -1,0 +1,104 @@
+"""What became of the photos of a batch, one by one and summed up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..images.crops import Crop
+
+Status = Literal["done", "skipped", "elsewhere", "failed"]
+"""What became of a photo; "elsewhere": done by another run that worked on the folder meanwhile."""
+
+NAMED = 3
+"""Names that a line about many of them gives."""
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """What became of one photo."""
+
+    photo: Path
+    """The photograph."""
+    output: Path
+    """The result; written by this run only where the status is "done"."""
+    status: Status
+    """"done", "skipped" where the output was there already, "elsewhere" where another run made it
+    meanwhile, or "failed"."""
+    reason: str
+    """Why it failed, in one line that goes after the photo's name; empty otherwise."""
+    seconds: float
+    """Time spent on it."""
+    guide: Path | None = None
+    """The trimap or mask that it was cut with; None where there is none."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the result, in one sentence each."""
+    crop: Crop | None = None
+    """Where the result lay in the photo; None where it was not cropped."""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of all photos, in the order in which they were finished."""
+
+    items: tuple[BatchItem, ...]
+    """One per photo."""
+    notes: tuple[str, ...] = ()
+    """What was to be said of the folders before the work, as of guides that no photo uses."""
+
+    def count(self, status: Status) -> int:
+        """How many have that status."""
+        return sum(item.status == status for item in self.items)
+
+    @property
+    def failed(self) -> tuple[BatchItem, ...]:
+        """Those that failed."""
+        return tuple(item for item in self.items if item.status == "failed")
+
+    def note_lines(self) -> list[str]:
+        """The notes of all photos; those that say the same of several are one line."""
+        told = [
+            (item, note if item.photo.name in note else f"{item.photo.name}: {note}")
+            for item in self.items
+            for note in item.notes
+        ]
+        return _lines(told, at_most=1)
+
+    def failure_lines(self) -> list[str]:
+        """Why photos failed, each with its name; those that say the same of many are one line."""
+        told = [(item, f"{item.photo.name}: {item.reason}") for item in self.failed]
+        return _lines(told, at_most=NAMED)
+
+
+def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
+    """One line for each sentence, or one together where more than so many say the same."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for item, text in told:
+        # 40×30 of one photo and 41×30 of the next are the same news.
+        kind = re.sub(r"\d+(\.\d+)?", "0", _without_names(text, item))
+        groups.setdefault(kind, []).append((item.photo.name, text))
+    lines = []
+    for found in groups.values():
+        if len(found) > at_most:
+            names, text = listed(name for name, _ in found), found[0][1]
+            lines.append(f"{len(found)} photos ({names}), the first: {text}")
+        else:
+            lines += [text for _, text in found]
+    return lines
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and that there are more."""
+    names = list(names)
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def _without_names(note: str, item: BatchItem) -> str:
+    for path in (item.guide, item.photo, item.output):
+        if path is not None:
+            for name in (str(path), path.name, path.stem):
+                note = note.replace(name, "")
+    return note

@@ -1,0 +1,435 @@
+"""One photo through one plan: runs the network, and steps down where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import lru_cache, partial
+from time import monotonic
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .errors import MEMatteError, SettingError, warn_user
+from .images.decoded import to_unit
+from .images.photo import Photo
+from .matte import Matte
+from .memory.backend import refuses_half, resolve_device
+from .memory.exhaustion import is_out_of_memory, release, trim_memory
+from .memory.free import computing_threads, cpu_count, lost_card_is_named, ran_out
+from .memory.law import LARGE, Job, weights
+from .memory.meter import PeakMeter
+from .memory.plan import RAN_OUT, Plan
+from .memory.request import Request, fused_on, resolve_dtype
+from .memory.retention import Retention, max_tokens
+from .network import Light, MEMatte, Prediction
+from .progress import Progress
+from .torch_state import own_state
+
+STEP_DOWNS = 4
+"""How often a run is tried again with less after running out of memory."""
+REPORT_SECONDS = 0.1
+"""Least time between two reports of the same progress."""
+CAP_ROWS = 256
+"""Rows that the photo's own alpha is applied to at a time."""
+WARM_UP = 64
+"""Side in pixels of the empty picture that a new engine computes on the CPU."""
+
+DecoderMode = Literal["exact", "official"]
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """A network on a device, and the runs through it.
+
+    Args:
+        network: used itself where it is on the device in this precision already; else a copy.
+        device, dtype: as for `MattingPipeline`.
+        model: the name that mattes carry.
+
+    Raises SettingError as `MattingPipeline` does.
+    """
+
+    def __init__(
+        self, network: MEMatte, *, device: str | torch.device, dtype: str | torch.dtype, model: str
+    ) -> None:
+        self.device = resolve_device(device)
+        self.dtype, self._half = resolve_dtype(dtype, str(self.device))
+        self.model = model
+        self._auto_device = str(device) == "auto"
+        self._auto_dtype = str(dtype) == "auto"
+        self.network = self._placed(network, self.dtype)
+        # What was rounded already is no origin for float32.
+        rounded = self._auto_dtype and self.dtype != "float32"
+        self._origin = network if rounded else self.network
+        self._copy: tuple[str, str, MEMatte] | None = None  # device, precision
+        if self.device.type == "cpu":
+            _prepare_cpu()
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """A first small run: what libraries load and keep belongs to the idle pipeline, and oneDNN
+        never recovers from a first convolution that finds no memory.
+
+        Raises MEMatteError where there is not even memory for that.
+        """
+        try:
+            with own_state():
+                pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
+                trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5, dtype=torch.float32)
+                trimap[..., :24], trimap[..., -24:] = 0, 1
+                self.network.predict(pixels, trimap)
+        except Exception as error:
+            if self.dtype != "float32" and refuses_half(error):
+                raise SettingError(
+                    f"{_refused(self.device, self.dtype)}; use dtype float32"
+                ) from error
+            if not is_out_of_memory(error):
+                raise
+            raise MEMatteError(
+                f"out of memory already for {WARM_UP}×{WARM_UP} pixels; close other programs, or "
+                "use a smaller model"
+            ) from error
+
+    def _placed(self, network: MEMatte, dtype: str) -> MEMatte:
+        """The network on the device, or on the CPU where there is no room and that is allowed."""
+        try:
+            with lost_card_is_named(self.device, "the weights"):
+                return _in_place(network, self.device, dtype)
+        except Exception as error:
+            if dtype != "float32" and refuses_half(error):
+                raise SettingError(f"{_refused(self.device, dtype)}; use dtype float32") from error
+            if not ran_out(error, self.device):
+                raise
+        # Outside of the except, so that what was moved already is free again.
+        release(self.device)
+        if not self._auto_device or self.device.type == "cpu":
+            raise SettingError(
+                f"device {str(self.device)!r} has no room for the weights; close other programs or "
+                "use device cpu"
+            )
+        warn_user(f"{self.device} has no room for the weights; the CPU is used, which is slower")
+        self.device = torch.device("cpu")
+        if self._auto_dtype:
+            self.dtype, self._half = resolve_dtype("auto", "cpu")
+            dtype = self.dtype
+        return _in_place(network, self.device, dtype)
+
+    def run(
+        self,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        *,
+        retention: Retention = "auto",
+        budget: int | None = None,
+        decoder: DecoderMode = "exact",
+        progress: Progress | None = None,
+        own_alpha: bool = True,
+    ) -> Matte:
+        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already.
+
+        own_alpha: the photo's own transparency caps the matte; False where it served as the mask.
+        """
+        unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
+        if unknown == 0:
+            return already_known(photo, trimap, own_alpha=own_alpha)
+        if progress is not None:
+            progress(0, self.network.config.depth, "encoder")
+        release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
+        named = lost_card_is_named(self.device, photo.name)
+        with named, own_state(self.device), PeakMeter(self.device) as meter:
+            request = self._request(photo, trimap, retention, unknown, decoder)
+            kept = self._copy
+            run = partial(
+                self._predicted, photo=photo, trimap=trimap, decoder=decoder, progress=progress
+            )
+            failed = ""
+            try:
+                found, plan = run(request, budget)
+            except _HalfError as error:
+                if not self._auto_dtype:
+                    raise MEMatteError(f"{error}; use dtype float32") from error
+                failed = str(error)
+            if failed:  # outside of the except: the error's frames hold what is to be freed
+                request = self._in_float32(request, budget, failed)
+                found, plan = run(request, budget)
+            routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
+        alpha = found.alpha[0, 0].numpy()
+        if own_alpha:
+            cap_by_own_alpha(alpha, photo, trimap)
+        del found
+        if release_after:
+            trim_memory()  # nothing here is held in cycles
+        measured = meter.peak
+        if measured is not None and self.device.type == "cpu":
+            measured += request.held
+        if measured is not None and kept is not None and kept is self._copy:
+            measured += request.copied  # which was there already
+        for loss in plan.lost:
+            warn_user(f"{photo.name}: memory is short: {loss}")
+        return Matte(
+            alpha=alpha,
+            photo=photo,
+            trimap=trimap,
+            routing=routing,
+            plan=replace(plan, measured_peak=measured),
+            model=self.model,
+        )
+
+    def _request(
+        self,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        retention: Retention,
+        unknown: float,
+        decoder: DecoderMode,
+    ) -> Request:
+        config = self.network.config
+        height, width = photo.size
+        job = Job(
+            height,
+            width,
+            config,
+            itemsize=self.network.dtype.itemsize,
+            backend=self.device.type,
+            depth=photo.pixels.dtype.itemsize,
+            unknown=unknown,
+            max_tokens=max_tokens(retention, photo.size, config),
+            threads=computing_threads(),
+            official=decoder == "official",
+        )
+        return Request(
+            job=job,
+            device=str(self.device),
+            dtype=self.dtype,
+            model=self.model,
+            half=self._half,
+            fused=fused_on(self.device, self.network.dtype, config),
+            held=photo.pixels.nbytes + trimap.nbytes,
+            copied=self._copied(),
+        )
+
+    def _copied(self) -> int:
+        """Bytes of the copy of the weights that lies beside them on the device."""
+        copy = self._copy
+        if copy is None or copy[0] != str(self.device):
+            return 0
+        return weights(self.network.config, copy[2].dtype.itemsize)
+
+    def _in_float32(self, request: Request, budget: int | None, failed: str) -> Request:
+        """The same in float32, in which this pipeline computes from now on.
+
+        Raises MEMatteError where there is no room for it.
+        """
+        job = replace(request.job, itemsize=4)
+        fused = fused_on(self.device, torch.float32, job.config)
+        request = replace(request, job=job, dtype="float32", half=None, fused=fused)
+        try:
+            request.plan(budget)
+            if self.dtype != "float32":
+                self.network = _in_place(self._origin, self.device, "float32")
+        except Exception as error:
+            if not isinstance(error, MEMatteError) and not ran_out(error, self.device):
+                raise
+            why = f": {error}" if isinstance(error, MEMatteError) else ""
+            raise MEMatteError(f"{failed}, and there is no memory for float32{why}") from error
+        self.dtype, self._half = "float32", None
+        self._origin = self.network
+        warn_user(f"{failed}: it is computed in float32, as is what comes next")
+        return request
+
+    def _predicted(
+        self,
+        request: Request,
+        budget: int | None,
+        *,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        decoder: DecoderMode,
+        progress: Progress | None,
+    ) -> tuple[Prediction, Plan]:
+        """The prediction, stepping down when memory runs out, and the plan that led to it."""
+        plan = request.plan(budget)
+        for attempt in range(STEP_DOWNS + 1):
+            stage = Stage(progress, plan)
+            try:
+                return self._predict(plan, photo, trimap, decoder, stage), plan
+            except Exception as error:
+                if not ran_out(error, plan.device):
+                    raise
+                reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
+            # Outside of the except: the error's frames hold what is to be freed.
+            release(self.device)
+            if attempt == STEP_DOWNS:
+                break
+            logger.warning("%s: out of memory (%s); trying with less", photo.name, reason)
+            request, plan = self._smaller(request, plan, reason)
+        raise MEMatteError(
+            f"{photo.name}: out of memory {STEP_DOWNS + 1} times ({reason}); close other programs, "
+            f"use another device or a smaller picture. The last plan was:\n{plan}"
+        )
+
+    def _smaller(self, request: Request, plan: Plan, reason: str) -> tuple[Request, Plan]:
+        try:
+            return request, request.step_down(plan, reason)
+        except MEMatteError:
+            if not self._auto_device or plan.device == "cpu":
+                raise
+        on_cpu = replace(
+            request,
+            job=replace(request.job, backend="cpu", itemsize=4),
+            device="cpu",
+            dtype="float32",
+            half=None,
+            fused=True,
+        )
+        steps = (*plan.steps, f"{RAN_OUT} ({reason})", "runs on the CPU")
+        return on_cpu, on_cpu.plan(None, steps=steps)
+
+    def _predict(
+        self,
+        plan: Plan,
+        photo: Photo,
+        trimap: NDArray[np.float32],
+        decoder: DecoderMode,
+        progress: Progress,
+    ) -> Prediction:
+        network = self._network_for(plan)
+        pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
+        try:
+            found = network.predict(
+                pixels.permute(2, 0, 1)[None],
+                torch.from_numpy(trimap)[None, None],
+                max_tokens=plan.max_tokens,
+                chunking=plan.chunking,
+                decoder=decoder,
+                only_unknown=decoder == "exact",
+                light=_light(photo),
+                progress=progress,
+            )
+        except (RuntimeError, TypeError) as error:
+            if plan.dtype == "float32" or not refuses_half(error):
+                raise
+            raise _HalfError(f"{photo.name}: {_refused(plan.device, plan.dtype)}") from error
+        if not found.alpha.min().isfinite():  # NaN if one is: no copy of the picture's size
+            if plan.dtype == "float32":
+                raise MEMatteError(
+                    f"{photo.name}: the network's result is not finite; its weights are damaged, "
+                    "choose others"
+                )
+            raise _HalfError(f"{photo.name}: the network's result is not finite in {plan.dtype}")
+        return found
+
+    def _network_for(self, plan: Plan) -> MEMatte:
+        """The network where and in the precision in which a plan has it."""
+        if (plan.device, plan.dtype) == (str(self.device), self.dtype):
+            self._copy = None
+            return self.network
+        copy = self._copy
+        if copy is None or copy[:2] != (plan.device, plan.dtype):
+            copy = self._copy = None  # before there is another one
+            dtype = getattr(torch, plan.dtype)
+            network = self._origin.copied(torch.device(plan.device), dtype)
+            copy = self._copy = plan.device, plan.dtype, network
+        return copy[2]
+
+
+class _HalfError(MEMatteError):
+    """Half precision does not do: the device refuses it, or the result is not finite."""
+
+
+def _refused(device: torch.device | str, dtype: str) -> str:
+    return f"device {str(device)!r} does not compute in {dtype}"
+
+
+def _in_place(network: MEMatte, device: torch.device, dtype: str) -> MEMatte:
+    """The network itself where it is there in this precision, else a copy."""
+    precision = getattr(torch, dtype)
+    with own_state(device, inference=False):
+        where = torch.empty(0, device=device).device  # with its index
+        if not network.is_in(where, precision):
+            network = network.copied(where, precision)
+        return network.eval()
+
+
+class Stage:
+    """Hands progress on and remembers which stage it was.
+
+    The network reports before every strip, some thousand times for a large picture; what is nothing
+    new is handed on ten times a second, enough for an interrupt.
+
+    Args:
+        report: called with (done, total, stage), or None.
+        plan: on the CPU, freed memory goes back to the system after each step of a large picture's
+            encoder, and after a small one's. Otherwise the C library's heap would grow to the sum
+            of what the steps need in their turn, and no prediction would hold.
+    """
+
+    def __init__(self, report: Progress | None, plan: Plan) -> None:
+        self.report = report
+        self.name = "start"
+        self._on_cpu = plan.device == "cpu"
+        self._large = plan.tokens >= LARGE
+        self._last: tuple[int, int, str] | None = None
+        self._told = 0.0
+
+    def __call__(self, done: int, total: int, stage: str) -> None:
+        """Progress: (done, total, stage)."""
+        self.name = stage
+        now, new = monotonic(), self._last != (done, total, stage)
+        if not new and now < self._told + REPORT_SECONDS:
+            return
+        if new and done and self._on_cpu and stage == "encoder" and (self._large or done == total):
+            trim_memory()
+        self._last = done, total, stage
+        self._told = now
+        if self.report is not None:
+            self.report(done, total, stage)
+
+
+def already_known(photo: Photo, trimap: NDArray[np.float32], *, own_alpha: bool = True) -> Matte:
+    """Nothing to find out: the trimap is the matte, `own_alpha` as for `cut_normalised`."""
+    alpha = trimap.copy()
+    if own_alpha:
+        cap_by_own_alpha(alpha, photo, trimap)
+    return Matte(alpha=alpha, photo=photo, trimap=trimap)
+
+
+def cap_by_own_alpha(alpha: NDArray[np.float32], photo: Photo, trimap: NDArray[np.float32]) -> None:
+    """Make nothing more opaque than it is in the photo, in place.
+
+    What was cut away before does not come back, and soft edges are not thinned twice. Warns where
+    that contradicts the trimap.
+    """
+    if photo.alpha is None:
+        return
+    lost = 0
+    for top in range(0, len(alpha), CAP_ROWS):
+        rows = slice(top, top + CAP_ROWS)
+        own = to_unit(photo.alpha[rows])
+        lost += int(((trimap[rows] == 1) & (own < 0.98)).sum())
+        np.minimum(alpha[rows], own, out=alpha[rows])
+    if lost:
+        warn_user(
+            f"{photo.name}: its own transparency caps the matte, also on {lost} pixels that the"
+            " trimap or mask calls subject; remove its alpha channel if it is not meant"
+        )
+
+
+def _light(photo: Photo) -> Light | None:
+    """What the photo's values are, where they are not display-encoded."""
+    way = photo.to_display
+    if way is None:
+        return None
+    gamma, matrix = way
+    return Light(gamma, None if matrix is None else tuple(map(tuple, matrix.tolist())))
+
+
+@lru_cache(maxsize=1)
+def _prepare_cpu() -> None:
+    """Once a process: no more threads than cores."""
+    if torch.get_num_threads() > cpu_count():
+        torch.set_num_threads(cpu_count())

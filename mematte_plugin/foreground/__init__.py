@@ -1,0 +1,1 @@
+"""The colours of the foreground, and the shape of its edge."""

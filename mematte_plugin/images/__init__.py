@@ -1,0 +1,1 @@
+"""Photographs and pictures: reading what people hand in, and writing results whole."""

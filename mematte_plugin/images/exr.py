@@ -1,0 +1,172 @@
+"""OpenEXR pictures: colours, mattes and ids, over the display window."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError, warn_user
+from .colour_tags import told_by_exr
+from .decoded import STRAIGHT_ALPHA, Decoded, Header, Role, check_size, finite, unpremultiply
+from .exr_layers import Address, choose, groups_of
+
+EXR_PIP = 'pip install "mematte-plugin[exr]"'
+
+_DAMAGED = "the EXR is damaged or cut off; copy it or write it again"
+_LUMA = (0.2126, 0.7152, 0.0722)
+_OVERSHOOT = 2.0
+"""A filter's ringing or mattes that were added up stay below this."""
+
+Window = tuple[int, int, int, int]
+"""left, top, right, bottom, both ends included"""
+
+
+def read_exr_header(file: BinaryIO, name: str) -> Header:
+    """Size and depth of an EXR; its pixels are not read."""
+    with _on_disk(file.read()) as path:
+        left, top, right, bottom = _window(_headers(path, name)[0]["displayWindow"])
+    return Header(bottom - top + 1, right - left + 1, 4)
+
+
+def decode_exr(
+    data: bytes, name: str, max_pixels: int, *, role: Role = "photo", layer: str | None = None
+) -> Decoded:
+    """The part or layer of an EXR that the role means or the caller names.
+
+    A photo is (H, W), (H, W, 3) or (H, W, 4) float32, alpha straight. A mask or trimap may also be
+    unsigned integers, and keeps its colours as they are stored.
+
+    Raises InputError, listing the layers, where several or none fit.
+    """
+    OpenEXR = _openexr(name)
+    with _on_disk(data) as path:
+        headers = _headers(path, name)
+        names = [[channel.name for channel in header["channels"]] for header in headers]
+        parts = [str(header.get("name", "")) for header in headers]
+        wanted = choose(groups_of(zip(parts, names, strict=True)), role, layer, name)
+        header = headers[wanted[0][0]]
+        if "deep" in str(header.get("type", "")):
+            raise InputError(f"{name}: is a deep EXR; flatten it in your compositor first")
+        shown, stored = _window(header["displayWindow"]), _window(header["dataWindow"])
+        for left, top, right, bottom in (shown, stored):
+            check_size(bottom - top + 1, right - left + 1, name, max_pixels)
+        with OpenEXR.File(path, separate_channels=True) as file:
+            whole = {int(part.part_index): part.channels for part in file.parts}
+            if any(channel not in whole.get(part, ()) for part, channel in wanted):
+                # OpenEXR leaves out the parts that it cannot decode.
+                raise InputError(f"{name}: {_DAMAGED}")
+            planes = [np.asarray(whole[part][channel].pixels) for part, channel in wanted]
+    planes = [_finite_float(plane, name) if plane.dtype.kind == "f" else plane for plane in planes]
+    pixels = _framed(_together(planes, wanted), shown, stored)
+    if role in ("mask", "trimap"):
+        return Decoded(_mask_values(pixels, name), linear=True)
+    if pixels.dtype.kind != "f":
+        raise InputError(f"{name}: holds integers, which are ids and no colours; is it the mask?")
+    # EXR colours are premultiplied by convention
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and not header.get(STRAIGHT_ALPHA):
+        pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
+    return Decoded(pixels, linear=True, told=told_by_exr(header))
+
+
+def _headers(path: str, name: str) -> list[dict[str, Any]]:
+    """The header of every part."""
+    OpenEXR = _openexr(name)
+    try:
+        with OpenEXR.File(path, header_only=True) as file:
+            return [dict(part.header) for part in file.parts]  # emptied when it is closed
+    except RuntimeError as error:  # which only says that it cannot be opened
+        raise InputError(f"{name}: {_DAMAGED}") from error
+
+
+def _openexr(name: str) -> Any:
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise InputError(f"{name}: reading EXR needs OpenEXR: {EXR_PIP}") from error
+    return OpenEXR
+
+
+@contextmanager
+def _on_disk(data: bytes) -> Iterator[str]:
+    """The path of a file with this content: OpenEXR opens files by name only."""
+    handle, path = tempfile.mkstemp(suffix=".exr")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        yield path
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def _window(stored: Any) -> Window:
+    left, top, right, bottom = (int(v) for v in np.ravel(stored))
+    return left, top, right, bottom
+
+
+def _finite_float(plane: np.ndarray, name: str) -> np.ndarray:
+    return finite(plane.astype(np.float32), plane.dtype, name)
+
+
+def _together(planes: list[np.ndarray], wanted: tuple[Address, ...]) -> np.ndarray:
+    """(H, W) or (H, W, C) from the single channels; luminance with chroma as RGB."""
+    ends = [channel.rpartition(".")[2].lower() for _, channel in wanted]
+    if ends[1:3] == ["ry", "by"]:
+        planes = [*rgb_from_chroma(*planes[:3]), *planes[3:]]
+    elif ends[0] == "y" and len(planes) == 2:
+        planes = [planes[0]] * 3 + planes[1:]
+    return planes[0].copy() if len(planes) == 1 else np.stack(planes, axis=2)
+
+
+def rgb_from_chroma(y: np.ndarray, ry: np.ndarray, by: np.ndarray) -> list[np.ndarray]:
+    """R, G and B from luminance and the colour differences, which are stored smaller."""
+    import cv2
+
+    size = (y.shape[1], y.shape[0])
+    ry, by = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (ry, by))
+    red, blue = (ry + 1) * y, (by + 1) * y
+    return [red, (y - _LUMA[0] * red - _LUMA[2] * blue) / _LUMA[1], blue]
+
+
+def _framed(pixels: np.ndarray, shown: Window, stored: Window) -> np.ndarray:
+    """Over the display window: compositors crop the data window, and renderers overscan."""
+    if shown == stored:
+        return pixels
+    x0, y0, x1, y1 = shown
+    left, top, right, bottom = stored
+    frame = np.zeros((y1 - y0 + 1, x1 - x0 + 1, *pixels.shape[2:]), pixels.dtype)
+    ys, xs = slice(max(y0, top), min(y1, bottom) + 1), slice(max(x0, left), min(x1, right) + 1)
+    if ys.start < ys.stop and xs.start < xs.stop:
+        frame[ys.start - y0 : ys.stop - y0, xs.start - x0 : xs.stop - x0] = pixels[
+            ys.start - top : ys.stop - top, xs.start - left : xs.stop - left
+        ]
+    return frame
+
+
+def _mask_values(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Floats within [0, 1]; whole numbers beyond, which are ids or levels, as integers."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if pixels.dtype.kind != "f":
+        return _narrowed(pixels, high)
+    if low >= 0 and high <= 1:
+        return pixels
+    if low >= 0 and (pixels == np.rint(pixels)).all():
+        return _narrowed(pixels, high)
+    if low < 1 - _OVERSHOOT or high > _OVERSHOOT:
+        raise InputError(
+            f"{name}: its values run from {low:.4g} to {high:.4g}, not 0 to 1; is it depth or an"
+            " HDR picture? Write the matte alone"
+        )
+    if high > 1.02 or low < -0.02:
+        warn_user(f"{name}: values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
+    return pixels.clip(0.0, 1.0)
+
+
+def _narrowed(pixels: np.ndarray, high: float) -> np.ndarray:
+    fitting = np.uint8 if high <= 255 else np.uint16 if high <= 65535 else np.uint32
+    return pixels.astype(fitting)

@@ -1,0 +1,102 @@
+"""Whole files or none: the one atomic writer, and the checks before expensive work."""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import OutputError
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
+    """A temporary path beside `path`, which replaces it at the end, or is removed if that failed.
+
+    path: the file to write; where it exists, it stays until then, and its mode is kept.
+    name: what messages call it; default: the path.
+
+    Raises OutputError where the disk is full or the file cannot be written.
+    """
+    start = os.fsencode(path.name)[:100].decode(errors="ignore")  # file systems count bytes
+    temporary = path.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise os_error(name or str(path), error) from error
+    finally:  # also after KeyboardInterrupt
+        with contextlib.suppress(OSError):  # it must not hide what went wrong
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
+    """Write a text file (UTF-8), all of it or nothing. Errors as of `check_file`, and a full disk.
+
+    overwrite: replace an existing file; until the new one is complete the old one stays.
+    """
+    name = path_name(target)
+    check_file(name, overwrite=overwrite)
+    path = Path(os.path.realpath(name))
+    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
+        with open_device(path, name) as file:
+            file.write(text.encode())
+        return
+    with atomic_write(path, name) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def check_file(target: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Fail before the work where a file of whatever kind cannot be written.
+
+    Raises OutputError: it exists and is not to be replaced, or its folder is missing or read-only.
+    """
+    name = path_name(target)
+    path = Path(os.path.realpath(name))
+    try:
+        if path.is_dir():
+            raise OutputError(f"{name}: is a folder; name a file in it")
+        if not path.parent.exists():
+            raise OutputError(f"{name}: the folder {path.parent} does not exist; create it first")
+        if not path.parent.is_dir():
+            raise OutputError(f"{name}: {path.parent} is a file, not a folder; choose another path")
+        regular = path.is_file()
+        new = not path.exists()
+    except OSError as error:
+        raise os_error(name, error) from error
+    if regular and not overwrite:
+        raise OutputError(f"{name}: exists; pass --overwrite (overwrite=True) or another name")
+    if (regular or new) and not os.access(path.parent, os.W_OK):
+        raise OutputError(f"{name}: the folder {path.parent} is read-only; choose another one")
+
+
+def path_name(target: Any) -> str:
+    """The path as text; OutputError for what names no file at all."""
+    name = os.fspath(target) if isinstance(target, str | os.PathLike) else None
+    if not isinstance(name, str):
+        kind = "bytes" if isinstance(name, bytes) else type(target).__name__
+        raise OutputError(f"the output: cannot be written to {kind}; give a path, as hair.png")
+    if not name:
+        raise OutputError("the output: no output name given; give a path, as hair.png")
+    if "\0" in name:
+        raise OutputError(f"{name!r}: holds a NUL character; choose another name")
+    return name
+
+
+def open_device(path: Path, name: str) -> BinaryIO:
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise os_error(name, error) from error
+
+
+def os_error(name: str, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutputError(f"{name}: the disk is full; free some space or choose another folder")
+    reason = error.strerror or error
+    return OutputError(f"{name}: cannot be written ({reason}); choose another path")

@@ -1,0 +1,87 @@
+"""Camera raw files, developed by LibRaw through rawpy: with the camera's white, nothing more."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError
+from .decoded import FORMATS_PIP, Decoded, Header, check_size, short
+
+_SIDEWAYS = (5, 6)
+"""LibRaw's flip: a quarter turn."""
+
+
+def read_raw_header(file: BinaryIO, name: str) -> Header:
+    """Size, upright, and depth once it is developed; the pixels are not read."""
+    with _opened(file.read(), name) as raw:
+        return Header(*_size(raw), 2)
+
+
+def decode_raw(data: bytes, name: str, max_pixels: int) -> Decoded:
+    """(H, W, 3) uint16 linear light with sRGB's primaries, upright.
+
+    White is what the camera measured, brightness what the sensor saw: no curve, no stretching.
+    """
+    with _opened(data, name) as raw:
+        height, width = _size(raw)
+        check_size(height, width, name, max_pixels)
+        import rawpy
+
+        pixels = np.asarray(
+            raw.postprocess(
+                output_color=rawpy.ColorSpace.sRGB,
+                output_bps=16,
+                gamma=(1, 1),
+                no_auto_bright=True,
+                use_camera_wb=True,
+            )
+        )
+    if pixels.shape != (height, width, 3):
+        raise InputError(
+            f"{name}: its header says {width}×{height}, developed it is {pixels.shape}; develop it"
+            " to TIFF first"
+        )
+    return Decoded(pixels, linear=True)
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Any]:
+    try:
+        import rawpy
+    except ImportError as error:
+        raise InputError(
+            f"{name}: is a camera raw file; reading it needs rawpy: {FORMATS_PIP}"
+            " (or develop it to TIFF or PNG first)"
+        ) from error
+    try:
+        with rawpy.RawPy() as raw:
+            raw.open_buffer(io.BytesIO(data))
+            yield raw
+    except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawNotImplementedError) as error:
+        version = ".".join(map(str, rawpy.libraw_version))
+        raise InputError(
+            f"{name}: is a camera raw file that LibRaw {version} does not know; develop it to"
+            " TIFF or PNG first"
+        ) from error
+    except rawpy.LibRawError as error:
+        said = error.args[0].decode() if isinstance(error.args[0], bytes) else short(error)
+        raise InputError(
+            f"{name}: the camera raw file is damaged or cut off ({said}); copy it again"
+        ) from error
+
+
+def _size(raw: Any) -> tuple[int, int]:
+    """(H, W) as LibRaw develops it, turned and with square pixels."""
+    sizes = raw.sizes
+    height, width = int(sizes.iheight), int(sizes.iwidth)
+    aspect = float(sizes.pixel_aspect)
+    if aspect < 1:
+        height = int(height / aspect + 0.5)
+    elif aspect > 1:
+        width = int(width * aspect + 0.5)
+    return (width, height) if sizes.flip in _SIDEWAYS else (height, width)

@@ -1,0 +1,1 @@
+"""Pictures that show a result: composites, overlays, routing maps, contact sheets."""

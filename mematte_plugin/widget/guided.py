@@ -1,0 +1,241 @@
+"""A widget's photo and its guide: what is given, what is painted over it, and the trimap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from ..errors import InputError, MEMatteError, collect_notes
+from ..images.decoded import to_unit
+from ..images.photo import Photo
+from ..images.read import read_photo
+from ..trimap.masks import read_mask
+from ..trimap.painting import Stroke
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, from_mask, normalise_trimap
+from . import guide
+from .traits import Array, AssignedArray, Checked
+
+PROXY = 1024
+"""Longer side, in pixels, of the small picture that is painted on."""
+
+NO_PHOTO = "Give a photo first."
+NO_TRIMAP = (
+    "Paint over the subject. Then mark soft edges as unsure, or paint background too; "
+    "or hand in a trimap or mask."
+)
+NO_FOREGROUND = "No foreground is painted: paint over what surely belongs to the subject."
+NO_UNKNOWN = (
+    "Nothing is unknown, so there is nothing to compute: paint the soft edges as unsure, or widen "
+    "the band."
+)
+
+
+class GuidedPhoto(traitlets.HasTraits):
+    """A photo whose trimap is given, painted, or both.
+
+    proxy: (h, w, 3) uint8, display-encoded, its longer side at most 1024 pixels: what is painted
+        on.
+
+    The arrays of `trimap`, `small_trimap`, `mask` and `labels` are read-only: copy one, edit the
+    copy and assign it.
+    """
+
+    trimap = AssignedArray(help="(H, W) uint8 of 0, 128, 255, or None; assigning clears strokes")
+    mask = AssignedArray(help="(H, W) float32 in [0, 1], or None; assigning clears strokes")
+    labels = AssignedArray(help="(h, w) uint8 `Stroke`, of the proxy's size: what is painted")
+    photo = Array(read_only=True, help="the `Photo`, or None")
+    small_trimap = Array(read_only=True, help="`trimap` at the proxy's size")
+    # Those with sync are shared with the page.
+    inside = Checked(BAND_INSIDE, help="band inward, % of the subject's size").tag(sync=True)
+    outside = Checked(BAND_OUTSIDE, help="band outward, %").tag(sync=True)
+    unpainted = traitlets.Enum(
+        ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
+    ).tag(sync=True)
+    has_base = traitlets.Bool(False, read_only=True, help="a trimap or mask is given").tag(
+        sync=True
+    )
+    band_counts = traitlets.Bool(True, read_only=True, help="the band is in use").tag(sync=True)
+    message = traitlets.Unicode("", read_only=True, help="a sentence for the user").tag(sync=True)
+    notes: traitlets.List[str] = traitlets.List(
+        read_only=True, help="remarks on what was given, or on the last run"
+    ).tag(sync=True)
+
+    def __init__(
+        self, image: Any, trimap: Any, mask: Any, inside: float, outside: float, **traits: Any
+    ) -> None:
+        self.arrays: dict[str, Any] = {}
+        self.proxy = np.zeros((0, 0, 3), np.uint8)
+        self._base: NDArray[np.uint8] | None = None  # the given trimap, or the given mask's
+        self._small_base: NDArray[np.uint8] | None = None
+        self._read(image, trimap, mask, inside, outside)  # before the page shows anything
+        super().__init__(inside=inside, outside=outside, **traits)
+        self.observe(self._on_band, ["inside", "outside"])
+        self.observe(lambda _: self._refresh(), "unpainted")
+
+    def change_photo(self, image: Any, trimap: Any = None, mask: Any = None) -> None:
+        """Start over with another photo; a running computation is cancelled.
+
+        image, trimap, mask: as for the constructor, which raises the same errors.
+        """
+        with self._reporting():
+            self._read(image, trimap, mask, **self._band())
+        self._on_opened()
+        self._refresh()
+
+    def clear(self) -> None:
+        """Remove all strokes."""
+        self.labels = None
+
+    def _read(self, image: Any, trimap: Any, mask: Any, inside: float, outside: float) -> None:
+        """Read photo and guide; change nothing if either cannot be used."""
+        if trimap is not None and mask is not None:
+            raise InputError("both a trimap and a mask are given; leave one of them out")
+        with collect_notes() as notes:
+            photo: Any = read_photo(image) if not isinstance(image, Photo | None) else image
+            if photo is not None and trimap is None and mask is None and _shows_subject(photo):
+                mask = to_unit(photo.alpha)
+                photo = replace(photo, alpha=None)  # a rough mask must not cap the matte
+            base, read = _read_guide(photo, trimap, mask, inside, outside)
+        self.set_trait("notes", notes)
+        self.proxy = np.zeros((0, 0, 3), np.uint8) if photo is None else photo.proxy(PROXY)
+        self._set_base(base, read)
+        self.set_trait("photo", photo)
+        self.set_trait("labels", _sealed(np.zeros(self.proxy.shape[:2], np.uint8)))
+
+    def _assign(self, name: str, value: Any) -> None:
+        """Assign to `trimap`, `mask` or `labels`."""
+        with self._reporting():
+            if name == "labels":
+                labels = self._checked_labels(value)
+            else:
+                given = {"trimap": None, "mask": None, name: value}
+                with collect_notes() as notes:
+                    base, mask = _read_guide(self.photo, **given, **self._band())
+                self.set_trait("notes", notes)
+                self._set_base(base, mask)
+                labels = np.zeros(self.proxy.shape[:2], np.uint8)
+            self.set_trait("labels", _sealed(labels))
+        self._refresh()
+
+    def _set_base(self, base: NDArray[np.uint8] | None, mask: NDArray[np.float32] | None) -> None:
+        height, width = self.proxy.shape[:2]
+        self._base = base
+        self._small_base = None if base is None else guide.shrunk(base, (height, width))
+        self.set_trait("has_base", base is not None)
+        self.set_trait("mask", mask)
+
+    def _checked_labels(self, value: Any) -> NDArray[np.uint8]:
+        size = self.proxy.shape[:2]
+        if value is None:
+            return np.zeros(size, np.uint8)
+        labels = np.asarray(value)
+        if labels.shape != size or labels.dtype.kind not in "iu":
+            raise InputError(
+                f"labels: are {labels.dtype} of shape {labels.shape}; give integers of the proxy's"
+                f" shape {size}"
+            )
+        if labels.size and not min(Stroke) <= labels.min() <= labels.max() <= max(Stroke):
+            raise InputError(
+                "labels: use 0 unpainted, 1 background, 2 unknown, 3 foreground (Stroke)"
+            )
+        return labels.astype(np.uint8)  # a copy, which the caller cannot change
+
+    def _band(self) -> dict[str, float]:
+        return {"inside": self.inside, "outside": self.outside}
+
+    def _on_band(self, _change: Any) -> None:
+        if self.mask is not None:
+            with self._reporting():
+                self._set_base(*_read_guide(self.photo, None, self.mask, **self._band()))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Make the trimap from what is given and painted."""
+        small, base = self._small_base, self._base
+        unpainted = cast(guide.Unpainted, self.unpainted)
+        try:
+            with collect_notes() as notes:
+                if small is None:
+                    small = guide.only_painted(self.labels, unpainted, self.inside, self.outside)
+                elif self.labels.any():
+                    small = guide.painted_over(small, self.labels)
+            problem = " ".join(notes)
+        except MEMatteError as error:
+            small, problem = None, str(error)
+        self.set_trait("small_trimap", _sealed(small))  # first: the page waits for it
+        if base is None:
+            full = None if small is None else guide.grown(small, self.photo.size)
+        else:
+            full = guide.painted_over(base, self.labels) if self.labels.any() else base
+        self.set_trait("trimap", _sealed(full))
+        lays_band = base is None and guide.lays_band(self.labels, unpainted)
+        self.set_trait("band_counts", lays_band or self.mask is not None)
+        self._on_changed(problem or self._why_not())
+
+    def _on_opened(self) -> None:
+        """For subclasses: another photo is there."""
+
+    def _on_changed(self, fault: str) -> None:
+        """For subclasses: the trimap has changed.
+
+        fault: why no matte can be computed from it, or "".
+        """
+
+    def _why_not(self) -> str:
+        """Why no matte can be computed, or ""."""
+        if self.photo is None:
+            return NO_PHOTO
+        small = self.small_trimap
+        if self.trimap is None or small is None:
+            return NO_TRIMAP
+        if not self.has_base and not (small == 255).any():
+            return NO_FOREGROUND
+        if not ((small > 0) & (small < 255)).any():
+            return NO_UNKNOWN
+        return ""
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Repeat an error in `message`."""
+        try:
+            yield
+        except MEMatteError as error:
+            self.set_trait("message", str(error))
+            raise
+
+
+def _sealed(array: Any) -> Any:
+    """The array, read-only, because writing into it would change neither page nor matte."""
+    if array is not None:
+        array.flags.writeable = False
+    return array
+
+
+def _read_guide(
+    photo: Photo | None, trimap: Any, mask: Any, inside: float, outside: float
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
+    """The trimap at the photo's size, and the mask it was made from; None for those not given."""
+    for name, value in (("trimap", trimap), ("mask", mask)):
+        if value is not None and photo is None:
+            raise InputError(f"{name}: {NO_PHOTO}")
+    if photo is None or (trimap is None and mask is None):
+        return None, None
+    if mask is None:
+        three = normalise_trimap(trimap, photo.size)
+        return np.rint(three * 255).astype(np.uint8), None  # 0.5 becomes 128
+    soft = _sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
+    return from_mask(soft, size=photo.size, inside=inside, outside=outside), soft
+
+
+def _shows_subject(photo: Photo) -> bool:
+    """Whether the photo's own transparency separates subject and background."""
+    if photo.alpha is None:
+        return False
+    half = to_unit(photo.alpha) >= 0.5
+    return bool(half.any() and not half.all())
