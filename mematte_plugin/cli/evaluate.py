@@ -136,7 +136,7 @@ def evaluate(
 
     dataset = layouts.scan(folder, layout)
     listed = cases.cases_of(dataset, pixels, limit)
-    memory = runner.Memory(resume)
+    cache = runner.ResultCache(resume)
     outcomes: list[Result | Failure] = []
     with console.progress() as show:
         rows: list[Method] = [methods.classical(name) for name in method or []]
@@ -152,7 +152,7 @@ def evaluate(
             )
         rows = list({row.name: row for row in rows}.values())
         try:
-            for outcome in runner.run(listed, rows, memory=memory, save=save_alphas, progress=show):
+            for outcome in runner.run(listed, rows, cache=cache, save=save_alphas, progress=show):
                 outcomes.append(outcome)
         except KeyboardInterrupt as stop:
             remedy = "the same command goes on there" if resume else "with --resume it could go on"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -89,8 +89,8 @@ LAYOUTS = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A photograph and its true alpha."""
+class Case:
+    """A photograph with its true alpha and one trimap; files are not opened."""
 
     name: str
     """The photograph's file name without its suffix."""
@@ -98,22 +98,12 @@ class Picture:
     """The photograph."""
     alpha: Path
     """Its true alpha."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A photograph, its true alpha and one of its trimaps."""
-
-    name: str
-    """The photograph's file name without its suffix."""
-    trimap_name: str
-    """Which set of trimaps: the folder's name without "trimap_", as in "narrow"."""
-    image: Path
-    """The photograph."""
-    trimap: Path
-    """The trimap."""
-    alpha: Path
-    """The photograph's true alpha."""
+    trimap: Path | None = None
+    """Its trimap; None where there is none, or it is made from the alpha."""
+    trimap_name: str = ""
+    """Which set of trimaps: the folder's name without "trimap_", as in "narrow", or "10 px"."""
+    width: float = 0
+    """How far a trimap made from the alpha is widened, in pixels; see `trimap.from_alpha`."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +112,15 @@ class Dataset:
 
     layout: str
     """The name in `LAYOUTS`."""
-    pictures: tuple[Picture, ...]
-    """Photographs with their alphas, by name."""
-    items: tuple[Item, ...]
+    pictures: tuple[Case, ...]
+    """Photographs with their alphas, without trimaps; by name."""
+    items: tuple[Case, ...]
     """The same for each set of trimaps, where there are any; by name, then by trimap."""
     problems: tuple[str, ...]
-    """Files that are missing, ambiguous or too many, one line each."""
+    """Files that are missing, ambiguous or left over, one line each."""
 
 
-def find(folder: Path, layout: str = "auto") -> list[Item]:
+def find(folder: Path, layout: str = "auto") -> list[Case]:
     """The photographs of a data set with their trimaps and true alphas.
 
     folder: the data set's; see `LAYOUTS` for what may be in it.
@@ -238,11 +228,11 @@ def _listed(place: _Place) -> Dataset:
             problems.append(f"{image.name}: has no alpha in {place.alphas.name}/")
             continue
         used.add(alpha_name)
-        picture = Picture(name, image, alphas[alpha_name])
+        picture = Case(name, image, alphas[alpha_name])
         pictures.append(picture)
         for set_name, trimaps in sorted(sets.items()):
             if name in trimaps:
-                items.append(Item(name, set_name, image, trimaps[name], picture.alpha))
+                items.append(replace(picture, trimap=trimaps[name], trimap_name=set_name))
             else:
                 problems.append(f"{image.name}: has no trimap in {place.trimaps[set_name].name}/")
     for files, matched in [(alphas, used), *((one, set(images)) for one in sets.values())]:

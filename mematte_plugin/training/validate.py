@@ -42,6 +42,7 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
     found, shares = defaultdict(list), defaultdict(list)
     usable = False
     for item in find(folder):
+        assert item.trimap is not None  # `find` lists no other
         try:
             image, trimap, truth = _image(item.image), _grey(item.trimap), _grey(item.alpha)
             trimap = np.select([trimap < _KNOWN, trimap > 1 - _KNOWN], [0.0, 1.0], 0.5)
