@@ -29,7 +29,7 @@ def check_output(
             raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
         console.check_stdout()
         return
-    from ..images.write import FORMATS, check_writable
+    from ..images.encode import FORMATS, check_writable
 
     if os.path.isdir(target):
         raise OutputError(f"{target}: is a folder; name a file in it")
@@ -153,8 +153,8 @@ def _write_composite(
     premultiplied: bool | None,
 ) -> None:
     """In the photo's own depth, where the format has it and nothing else is asked for."""
-    from ..images.photo_colour import warn_if_clipped
-    from ..images.write import FORMATS, write_image
+    from ..images.encode import FORMATS, write_image
+    from ..images.photo import warn_if_clipped
     from ..show.composite import over_white
 
     photo, fmt = matte.photo, FORMATS[Path(target).suffix.lower()]
@@ -191,9 +191,8 @@ def write_array(
             lambda path: write_array(array, path, overwrite=False, icc_profile=icc_profile)
         )
         return
-    from ..images.decoded import to_unit
-    from ..images.photo import srgb_to_linear
-    from ..images.write import write_image
+    from ..images.arrays import srgb_to_linear, to_unit
+    from ..images.encode import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))

@@ -356,7 +356,7 @@ def _fitted(premultiplied: Array) -> Array:
 
 def _read(path: Path) -> tuple[Array, Array | None]:
     """Display-encoded colours (H, W, 3) and transparency (H, W), float32 in [0, 1]."""
-    from ...images.decoded import to_unit
+    from ...images.arrays import to_unit
     from ...images.read import read_photo
 
     try:

@@ -24,7 +24,7 @@ def preview(
     In the second picture the known foreground is tinted green and the known background red.
     Raises OutputError where the file cannot be written, InputError where there is no bank.
     """
-    from ...images.write import check_writable, write_image
+    from ...images.encode import check_writable, write_image
 
     check_writable(out_png, overwrite=overwrite)
     composer = Composer(bank_dir, size=size)
