@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trimap.trimap import Stroke, from_mask
+from ..trimap.painting import Stroke
+from ..trimap.trimap import from_mask
 
 Unpainted = Literal["auto", "background", "unknown"]
 """What unpainted pixels are where neither trimap nor mask is given."""

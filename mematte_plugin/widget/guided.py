@@ -16,7 +16,8 @@ from ..images.arrays import to_unit
 from ..images.photo import Photo
 from ..images.read import read_photo
 from ..trimap.masks import read_mask
-from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, Stroke, from_mask, normalise_trimap
+from ..trimap.painting import Stroke
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, from_mask, normalise_trimap
 from . import guide
 from .traits import Array, AssignedArray, Checked
 
