@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from ..errors import WeightsError
 from ..network import MEMatte, NetworkConfig
 from ..network.config import input_channels
+from ..weights.files import SUFFIXES
 from ..weights.formats import unwrap
 from ..weights.load import load_network
-from ..weights.read import SUFFIXES, read_tensors
+from ..weights.read import read_tensors
 from .checkpoint import CHECKPOINT, load_state
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..network.config import GUIDANCE_CHANS, VARIANTS, NetworkConfig
+from ..network.config import GUIDANCE_CHANS, NetworkConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -33,7 +33,7 @@ _NOT_THE_NETWORK = ("teacher", "criterion.", "pixel_mean", "pixel_std")
 _MAX_INT = 1 << 20
 _MAX_DEPTH = 1000
 
-_TRANSFORMERS_NAMES = (  # official, transformers; each unambiguous in both directions
+TRANSFORMERS_NAMES = (  # official, transformers
     ("backbone.pos_embed", "backbone.embeddings.position_embeddings"),
     ("backbone.patch_embed.proj.", "backbone.embeddings.projection."),
     ("backbone.blocks.", "backbone.encoder.layer."),
@@ -103,15 +103,8 @@ def network_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def from_transformers(key: str) -> str:
     """Official name of a transformers key; official names stay as they are."""
-    for official, transformers in _TRANSFORMERS_NAMES:
+    for official, transformers in TRANSFORMERS_NAMES:
         key = key.replace(transformers, official)
-    return key
-
-
-def to_transformers(key: str) -> str:
-    """Inverse of `from_transformers`, for the keys that a ViTMatte network has."""
-    for official, transformers in _TRANSFORMERS_NAMES:
-        key = key.replace(official, transformers)
     return key
 
 
@@ -335,15 +328,6 @@ def _fits(value: Any, default: Any) -> bool:
             and all(0 <= v <= _MAX_INT for v in value)
         )
     return isinstance(value, type(default))
-
-
-def variant_of(config: NetworkConfig) -> str:
-    """ "tiny", "small" or "base" by the encoder's size, "custom" otherwise."""
-    size = (config.embed_dim, config.num_heads, config.depth)
-    for name, known in VARIANTS.items():
-        if size == (known.embed_dim, known.num_heads, known.depth):
-            return name
-    return "custom"
 
 
 def check_shapes(found: Shapes, expected: Shapes, source: str) -> None:

@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .json_file import MAX_JSON
-
-PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
+from .files import MAX_JSON, SUFFIXES
 
 _HEAD = 512
 _MAX_EXPANSION = 3
