@@ -77,8 +77,8 @@ def load_network(
         folder: downloads go into a sub-folder of this one instead of the Hub's cache, and are
             found there again without a connection.
 
-    Raises:
-        WeightsError: not found, not reachable, not trusted, damaged, or not this network.
+    Raises WeightsError if they are not found, not reachable, not trusted, damaged, or of another
+    network.
     """
     return read_network(resolve(name_or_path, revision=revision, progress=progress, folder=folder))
 
@@ -96,8 +96,7 @@ def resolve(
     for the folder. Files from the Hub are looked for in `folder` and in the Hub's cache first; if
     they are there, no connection is made. See `load_network` for the arguments.
 
-    Raises:
-        WeightsError: as `load_network`, without looking inside the weights file.
+    Raises WeightsError as `load_network`, without looking inside the weights file.
     """
     name = str(name_or_path)
     match = _HUB_ID.fullmatch(name)
@@ -209,10 +208,10 @@ def _with_companions(weights: Path, folder: Path | None) -> ModelFiles:
 
 
 def read_network(files: ModelFiles) -> MEMatte:
-    """The network that the files hold: eval mode, float32, on the CPU.
+    """The network in these files: eval mode, float32, on the CPU.
 
-    Raises:
-        WeightsError: unreadable, not trusted, not complete, of wrong shapes, or not finite.
+    Raises WeightsError if they are unreadable, not trusted, incomplete, of wrong shapes or not
+    finite.
     """
     with own_state(inference=False):
         return _read_network(files)
@@ -233,7 +232,7 @@ def _read_network(files: ModelFiles) -> MEMatte:
                 f"{source}: {key} is of {tensor.dtype}, which this network cannot use; take the "
                 "unquantised weights"
             )
-        # A copy: safetensors are mapped from the file, which may change or have to be deleted.
+        # A copy: safetensors are mapped from the file, which may change or be deleted.
         state[key] = tensor.to(expected[key].dtype, copy=True)
         _check_finite(state[key], key, source)
     network.load_state_dict(state, assign=True)
@@ -241,21 +240,21 @@ def _read_network(files: ModelFiles) -> MEMatte:
 
 
 def _check_size(state: dict[str, Tensor], path: Path) -> None:
-    # A pickle can claim terabytes by repeating a few stored numbers; they would be copied out.
+    # A pickle can claim terabytes by repeating a few stored numbers, and the copy would hold them.
     claimed = sum(tensor.numel() for tensor in state.values()) * 4
     if claimed > _MAX_GROWTH * path.stat().st_size:
         raise WeightsError(
             f"{path} is refused: its tensors would take {claimed:,} bytes, many times the file's "
-            "size, as no checkpoint does"
+            "size; download it again from where you trust it"
         )
 
 
 def _check_finite(tensor: Tensor, key: str, source: str) -> None:
-    # The sum of finite numbers is nearly always finite, and quicker to look at than all of them.
+    # The sum of finite numbers is nearly always finite, and quicker to check than all of them.
     if not tensor.sum().isfinite() and not tensor.isfinite().all():
         raise WeightsError(
-            f"{source}: {key} holds NaN or infinite values; the training that made it failed or "
-            "the file is damaged"
+            f"{source}: {key} holds NaN or infinite values; the training failed or the file is "
+            "damaged: use other weights"
         )
 
 

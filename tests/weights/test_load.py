@@ -331,3 +331,21 @@ def test_keys_are_strict(network, tmp_path):
     for content, word in [({}, "no tensors"), (torch.ones(3), "a Tensor"), ([1], "a list")]:
         torch.save(content, path)
         assert word in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_running_out_of_memory_is_not_called_damage(suffix, network, tmp_path, monkeypatch):
+    path = tmp_path / f"w{suffix}"
+    if suffix == ".pth":
+        torch.save(network.state_dict(), path)
+    else:
+        save_file(dict(network.state_dict()), path)
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("torch.load", full)
+    monkeypatch.setattr("safetensors.safe_open", full)
+    message = refusal(path)
+    assert "out of memory" in message
+    assert "download" not in message
