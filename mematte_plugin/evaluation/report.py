@@ -167,7 +167,7 @@ def as_markdown(report: Report) -> str:
     parts.append(UNITS)
     for trimap in trimaps:
         rows = [cells(row) for row in report.summaries if row.trimap == trimap]
-        parts.append(f"## Trimap: {trimap}\n\n" + _table(HEADERS, rows))
+        parts.append(f"## Trimap: {trimap}\n\n" + markdown_table(HEADERS, rows))
     if len(trimaps) > 1:
         parts.append(_by_trimap(report, trimaps))
     routed = [row for row in report.summaries if row.routing]
@@ -195,8 +195,9 @@ def _by_trimap(report: Report, trimaps: Sequence[str]) -> str:
         "SAD is the whole error and can be compared across trimaps; MSE is a mean over a region"
         " that grows with them."
     )
-    tables = [_table(("SAD", *trimaps, f"{last} ÷ {first}"), sad), _table(("MSE", *trimaps), mse)]
-    return "\n\n".join(["## From trimap to trimap", note, *tables])
+    growth = markdown_table(("SAD", *trimaps, f"{last} ÷ {first}"), sad)
+    means = markdown_table(("MSE", *trimaps), mse)
+    return "\n\n".join(["## From trimap to trimap", note, growth, means])
 
 
 def _routing(rows: Sequence[Summary]) -> str:
@@ -212,14 +213,15 @@ def _routing(rows: Sequence[Summary]) -> str:
     ]
     head = ("method", "trimap", "block", "kept", "of unknown tokens", "of others")
     note = "Share of the tokens kept; a token is unknown if any pixel of it is."
-    return f"## Routing\n\n{note}\n\n" + _table(head, lines)
+    return f"## Routing\n\n{note}\n\n" + markdown_table(head, lines)
 
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
 
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells may hold anything but line breaks."""
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines

@@ -80,14 +80,6 @@ def present(entry: Entry, folder: Path | None) -> Path | None:
     return target.weights() or _Source(entry.repo_id, MAIN, entry).weights()
 
 
-def download_weights(repo_id: str, *, revision: str, progress: Progress | None = None) -> Path:
-    """A repository's model.safetensors, or its pytorch_model.bin, cached or from the Hub.
-
-    Raises WeightsError as `download`.
-    """
-    return _get_weights(_Source(repo_id, revision, None), progress)
-
-
 def download_card(repo_id: str, *, revision: str) -> Path | None:
     """A repository's README.md, cached or from the Hub; None if it cannot be fetched."""
     try:
