@@ -53,7 +53,7 @@ from .trimap.trimap import (
     from_mask as from_mask,
     normalise_trimap as normalise_trimap,
 )
-from .weights.folder import models_in as models_in
+from .weights.files import models_in as models_in
 from .weights.load import list_models as list_models, load_network as load_network
 from .weights.save import convert_weights as convert_weights, save_network as save_network
 
