@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
-from ..images.write import write_image
+from ..images.encode import write_image
 from ..progress import Progress
 from .cases import checksum, read
 from .layouts import Case
