@@ -38,8 +38,8 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="A network, as in other commands; repeatable. Default: mematte-tiny, unless --method"
-            " is given.",
+            help="A network, as in other commands; repeatable. Default: mematte-tiny, unless a"
+            " --method is given.",
         ),
     ] = None,
     method: Annotated[

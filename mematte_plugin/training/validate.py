@@ -65,7 +65,8 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
             logger.warning("validation: left out: %s", error)
     if not usable:
         raise InputError(
-            f"{folder}: no photograph with alpha and trimap to validate on; see `mematte eval --help`"
+            f"{folder}: no photograph with alpha and trimap to validate on; see"
+            " `mematte eval --help`"
         )
     return [
         {
