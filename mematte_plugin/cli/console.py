@@ -11,20 +11,16 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputError, SettingError
-from ..progress import Progress
+from ..progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-NARROW = 20
-"""Columns that are too few to wrap text into."""
 
 
 PIPE = "-"
@@ -51,15 +47,10 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def say_facts(rows: Sequence[tuple[str, str]]) -> None:
-    """Lines `name  value` on stdout; on a terminal long values are wrapped into their column."""
-    width = max(len(name) for name, _ in rows) + 2
-    room = 0
-    if sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - width
+    """Lines `name  value` on stdout."""
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        lines = textwrap.wrap(_printable(value), room) if room >= NARROW else [_printable(value)]
-        for i, line in enumerate(lines):
-            _write_text(f"{'' if i else name:{width}}{line}\n")
+        say(f"{name:{width}}  {value}")
 
 
 def tell(label: str, text: str, style: str = "") -> None:
@@ -121,7 +112,7 @@ def progress() -> Iterator[Progress]:
     # A notebook shows what a command writes, but does not know how to write over it.
     in_notebook = "JPY_PARENT_PID" in os.environ
     if not console.is_terminal or console.is_dumb_terminal or in_notebook:
-        yield _ignore
+        yield no_progress
         return
     from rich import progress as bars
 
@@ -139,10 +130,6 @@ def progress() -> Iterator[Progress]:
             bar.update(task, completed=done, total=total or None, description=_printable(stage))
 
         yield report
-
-
-def _ignore(done: int, total: int, stage: str) -> None:
-    """No terminal, no progress."""
 
 
 @cache

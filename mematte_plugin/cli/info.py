@@ -50,10 +50,12 @@ def info(as_json: AsJson = False) -> None:
     if as_json:
         console.say_json(facts)
         return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        console.say(f"{name:{width}}  {shown}")
+    console.say_facts(
+        [
+            (name, ", ".join(value) if isinstance(value, list) else value)
+            for name, value in facts.items()
+        ]
+    )
 
 
 def _versions(package: str) -> Callable[[], str]:

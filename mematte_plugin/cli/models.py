@@ -105,14 +105,17 @@ def where(name: Name, as_json: AsJson = False) -> None:
       mematte models where mematte-tiny
     """
     import_torch()
-    from ..weights import catalog
+    from ..weights import catalog, hub
     from ..weights.load import available, resolve
 
     entry = catalog.find(name)
+    path: Path | None = None
     if entry is not None:
         path = next(model.path for model in available() if model.entry == entry)
     elif name.count("/") == 1 and not os.path.exists(name):
-        path = _cached(name)
+        repo_id, _, revision = name.partition("@")
+        with contextlib.suppress(ValueError):  # not a Hub id
+            path = hub.present(repo_id, revision or "main", None, None)
     else:
         path = resolve(name).weights
     if path is None:
@@ -120,18 +123,6 @@ def where(name: Name, as_json: AsJson = False) -> None:
             f"{name}: is not on this machine yet; fetch it with `mematte models download {name}`"
         )
     _tell_place(name, path, as_json)
-
-
-def _cached(name: str) -> Path | None:
-    """The weights of a Hub id in the Hub's cache; no connection is made."""
-    from ..weights.hub import cached
-
-    repo_id, _, revision = name.partition("@")
-    with contextlib.suppress(ValueError):  # no id at all, and so not there
-        for filename in ("model.safetensors", "pytorch_model.bin"):
-            if path := cached(repo_id, filename, revision or "main"):
-                return path
-    return None
 
 
 def _tell_place(name: str, path: Path, as_json: bool) -> None:
