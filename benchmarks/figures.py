@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mematte_plugin.images.write import write_image
+from mematte_plugin.images.encode import write_image
 
 from .runner import logger
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from mematte_plugin.evaluation.cases import Case, cases_of, read
-from mematte_plugin.evaluation.layouts import scan
+from mematte_plugin.evaluation.cases import cases_of, read
+from mematte_plugin.evaluation.layouts import Case, scan
 from mematte_plugin.evaluation.metrics import errors
 from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.units import show_bytes

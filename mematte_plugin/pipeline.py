@@ -16,7 +16,7 @@ from .engine import DecoderMode, Engine, already_known
 from .errors import InputError, SettingError
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
-from .images.decoded import to_unit
+from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
 from .matte import Matte

@@ -40,9 +40,9 @@ def list_models(as_json: AsJson = False) -> None:
       mematte models list
     """
     import_torch()
-    from ..weights.load import available
+    from ..weights.load import list_models as known_models
 
-    known = available()
+    known = known_models()
     if as_json:
         console.say_json(
             [
@@ -107,17 +107,20 @@ def where(name: Name, as_json: AsJson = False) -> None:
       mematte models where mematte-tiny
     """
     import_torch()
-    from ..weights import catalog, hub
-    from ..weights.load import available, resolve
+    from ..weights import catalog
+    from ..weights.files import WEIGHT_NAMES
+    from ..weights.hub import cached
+    from ..weights.load import list_models as known_models, resolve
 
     entry = catalog.find(name)
     path: Path | None = None
     if entry is not None:
-        path = next(model.path for model in available() if model.entry == entry)
+        path = next(model.path for model in known_models() if model.entry == entry)
     elif name.count("/") == 1 and not os.path.exists(name):
         repo_id, _, revision = name.partition("@")
         with contextlib.suppress(ValueError):  # not a Hub id
-            path = hub.present(repo_id, revision or "main", None, None)
+            found = (cached(repo_id, file, revision or "main") for file in WEIGHT_NAMES)
+            path = next((one for one in found if one), None)
     else:
         path = resolve(name).weights
     if path is None:
@@ -171,7 +174,7 @@ def convert(
       mematte convert MEMatte_ViTS_DIM.pth mematte-vits-dim
     """
     import_torch()
-    from ..weights.hub import push_to_hub
+    from ..weights.publish import push_to_hub
     from ..weights.save import convert_weights
 
     written = convert_weights(checkpoint, folder, overwrite=overwrite, licence=licence)

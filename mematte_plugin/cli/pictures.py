@@ -207,11 +207,11 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in pixels; drop --unit")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap.trimap import from_alpha as trimap_from_alpha, from_mask
+    from ..trimap.trimap import WIDENED, from_alpha as trimap_from_alpha, from_mask
 
     source = inputs.read_source(mask, layer)
     if from_alpha:
-        made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
+        made = trimap_from_alpha(source, width=WIDENED if outside is None else outside)
     else:
         band = options.band_of(inside, outside, unit, objects, with_trimap=False)
         made = from_mask(source, **{k: value for k, value in band.items() if value is not None})
