@@ -26,11 +26,8 @@ def build(
     directory: Bank,
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Subjects drawn in 2D; 600 unless --minutes is given."),
+        typer.Option(min=0, help="Subjects to draw; 600 unless --minutes is given."),
     ] = None,
-    figures: Annotated[
-        int, typer.Option(min=0, help="People and animals drawn in 3D, some seconds each.")
-    ] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop drawing after this many minutes.")
     ] = None,
@@ -70,7 +67,6 @@ def build(
         counts = build_bank(
             directory,
             count=count,
-            figures=figures,
             minutes=minutes,
             photos=photos or (),
             installed=installed,
