@@ -314,8 +314,8 @@ def comfyui(device: str, flags: list[str], side: int) -> dict[str, Any]:
 def training(device: str, quick: bool) -> dict[str, Any]:
     """Training steps: time, peak, and whether a run that was cut goes on."""
     from mematte_plugin.network import VARIANTS
-    from mematte_plugin.training.habits import Habits
     from mematte_plugin.training.recipe import Recipe, Stage
+    from mematte_plugin.training.run_options import RunOptions
     from mematte_plugin.training.trainer import Trainer
     from tests.networks import SMALL
     from tests.training.trainer_bank import small_bank
@@ -339,7 +339,7 @@ def training(device: str, quick: bool) -> dict[str, Any]:
                 Path(folder, "run"),
                 device=device,
                 workers=0,
-                habits=Habits(preview_every=0),
+                options=RunOptions(preview_every=0),
             )
 
         first = trainer()
