@@ -148,7 +148,7 @@ def preview(
     Example:
       mematte train data preview bank sheet.png
     """
-    from ..training.data import preview as write_sheet
+    from ..training.data.preview import preview as write_sheet
 
     write_sheet(directory, output, rows=rows, cols=cols, size=size, seed=seed, overwrite=overwrite)
     console.say(f"{output}: written")
@@ -172,7 +172,7 @@ def pack(
     Example:
       mematte train data pack bank packed --max-mb 45
     """
-    from ..training.data import pack as write_pack
+    from ..training.data.pack import pack as write_pack
 
     with console.progress() as report:
         packed = write_pack(

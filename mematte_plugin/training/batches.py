@@ -73,9 +73,6 @@ class Batch:
     alpha: Tensor
     """The truth, (B, 1, S, S) float32 in [0, 1]."""
 
-    def __len__(self) -> int:
-        return len(self.alpha)
-
 
 @dataclass(frozen=True)
 class Item:

@@ -72,7 +72,7 @@ def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def distillation(features: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of features (B, C, h, w) from a frozen teacher's, over their variance.
+    """Mean squared difference of features (B, C, h, w) from a teacher's, over their variance.
 
     The paper's is not divided. But features have no fixed scale: those of a small network trained
     from scratch reached a mean square of 2300, ten times all other losses together.

@@ -114,11 +114,6 @@ class Recipe:
         """Length of the run."""
         return sum(stage.steps for stage in self.stages)
 
-    @property
-    def crops(self) -> int:
-        """Crops seen in the whole run."""
-        return self.crops_until(self.steps)
-
     def crops_until(self, step: int) -> int:
         """Crops seen in the first `step` steps."""
         total = 0

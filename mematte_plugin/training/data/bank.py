@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from . import sources
 from .foregrounds import generate, kind_of
 from .licences import sha256
@@ -34,7 +34,7 @@ from .storing import (
     write_photo,
     write_skipped,
 )
-from .textures import PhotoPool
+from .textures import PhotoPool, shrunk
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def build_bank(
     workers: int = 1,
     photos: Sequence[Path] = (),
     installed: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, int]:
     """Fill `directory` with `backgrounds/`, `foregrounds/` and `manifest.json`; resumes.
 
@@ -101,8 +101,7 @@ def build_bank(
             entries[entry["file"]] = entry
             if done % 25 == 0:
                 write_manifest(directory, entries)
-            if progress is not None:
-                progress(done, total, "foregrounds")
+            progress(done, total, "foregrounds")
     finally:  # also after an interrupt: the manifest must know what exists
         write_manifest(directory, entries)
     looked_at = [str(place) for place in photos] + (list(sources.INSTALLED) if installed else [])
@@ -143,22 +142,13 @@ def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipp
 
 
 def views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """A photograph whole, and a large one also its lower middle, where things are."""
+    """The whole photograph, and of a large one also its lower middle, where objects are."""
     pictures = [shrunk(photo, LONG_SIDE)]
     height, width = photo.shape[:2]
     if max(height, width) >= CLOSE_FROM:
         half = photo[int(height * 0.45) : int(height * 0.95), width // 4 : width * 3 // 4]
         pictures.append(shrunk(half, LONG_SIDE * 3 // 4))
     return pictures
-
-
-def shrunk(image: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
-    """Scaled down so that neither side is longer."""
-    scale = long_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # ---- drawn foregrounds ---------------------------------------------------------------------------
