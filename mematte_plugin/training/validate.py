@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, MEMatteError
-from ..evaluation.layouts import find
+from ..evaluation.layouts import scan
 from ..evaluation.metrics import errors, mean_errors
 from ..memory.exhaustion import is_out_of_memory, release
 from ..memory.request import request_for
@@ -40,7 +40,8 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
     """
     found, shares = defaultdict(list), defaultdict(list)
     usable = False
-    for item in find(folder):
+    for item in scan(folder).items:
+        assert item.trimap is not None  # `items` have one
         try:
             image = eight_bit(read_picture(item.image)[0])
             trimap, truth = read_alpha(item.trimap), read_alpha(item.alpha)
@@ -63,7 +64,9 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
         except (MEMatteError, UnusableError, ValueError) as error:
             logger.warning("validation: %s left out: %s", item.image, error)
     if not usable:
-        raise InputError(f"{folder}: no photo to validate on; see `mematte eval --help`")
+        raise InputError(
+            f"{folder}: no photo with alpha and trimap to validate on; see `mematte eval --help`"
+        )
     return [
         {
             "trimap": name,

@@ -8,7 +8,7 @@ from html import escape
 import ipywidgets
 from ipywidgets import Layout
 
-from ..images.decode import READABLE
+from ..images.formats import READABLE
 from ..memory.retention import MIN_TOKEN_COUNT
 from .panel_views import VIEWS
 

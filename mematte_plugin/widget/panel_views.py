@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..images.photo import scaled_down
+from ..images.arrays import scaled_down
 from ..show.composite import composite
 from ..show.overlays import on_checkerboard, routing_overlay, trimap_overlay
 

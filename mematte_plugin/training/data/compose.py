@@ -46,7 +46,7 @@ LENS, DEPTH = 0.35, 0.15
 DIRECTED, RIM, TONED = 0.25, 0.15, 0.5
 """How often there is light from one side, a rim light, and a tone curve."""
 EXPONENTS = 1.0, 2.2
-"""Edges are mixed as value**exponent, from display-encoded (the field's habit) to linear light: real
+"""Edges are mixed as value**exponent, from display-encoded (usual in matting) to linear light: real
 hair is between the two, because cameras sharpen and bend tones."""
 NEARLY = 1 / 510
 """Alphas this close to 0 or 1 are rounding."""
@@ -176,8 +176,7 @@ class Composer:
         return colour, alpha
 
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """One or two foregrounds: straight colour (S, S, 3) float32, alpha (S, S), and the pixels to
-        leave unknown (S, S)."""
+        """Foregrounds combined: straight colour (S, S, 3), alpha (S, S), and what stays unknown."""
         colour, alpha = self._view(rng)
         colour = graded(rng, colour)
         if rng.random() < TWO_SUBJECTS:
