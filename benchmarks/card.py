@@ -206,9 +206,7 @@ def _comfyui(_: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _training(_: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    from mematte_plugin.training.recipe import DATA
-
-    return [(data, {"data": data, "quick": quick}) for data in DATA]
+    return [("stored crops", {"quick": quick})]
 
 
 _LISTS = {

@@ -311,8 +311,8 @@ def comfyui(device: str, flags: list[str], side: int) -> dict[str, Any]:
 # ---- training ------------------------------------------------------------------------------------
 
 
-def training(device: str, data: str, quick: bool) -> dict[str, Any]:
-    """Steps of one data mode: time, peak, and whether a run that was cut goes on."""
+def training(device: str, quick: bool) -> dict[str, Any]:
+    """Training steps: time, peak, and whether a run that was cut goes on."""
     from mematte_plugin.network import VARIANTS
     from mematte_plugin.training.habits import Habits
     from mematte_plugin.training.recipe import Recipe, Stage
@@ -327,7 +327,7 @@ def training(device: str, data: str, quick: bool) -> dict[str, Any]:
     network |= {"guidance": "flow", "abs_pos": False, "padding": "each"}
     crop, batch, count = (64, 2, 2) if quick else (448, 8, 5)
     stage = Stage(crop, batch, 2 * count + 2)
-    recipe = Recipe(network=network, stages=(stage,), data=data, pool=8, warmup=2)
+    recipe = Recipe(network=network, stages=(stage,), pool=8, warmup=2)
     meter = DeviceMeter(device)
     with tempfile.TemporaryDirectory() as folder:
         bank = small_bank(Path(folder, "bank"), count=4, side=160)

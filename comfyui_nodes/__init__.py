@@ -1,6 +1,6 @@
-"""MEMatte in ComfyUI: matting of hair, fur and lace at full resolution, within the memory there is.
+"""MEMatte in ComfyUI: matting of hair, fur and lace at full resolution in the available memory.
 
-Thin nodes over `mematte_plugin`. ComfyUI finds `comfy_entrypoint` and the help pages below
+Thin nodes over `mematte_plugin`. ComfyUI looks for `comfy_entrypoint`, and for the help pages in
 `WEB_DIRECTORY`.
 """
 
@@ -12,7 +12,7 @@ WEB_DIRECTORY = str(Path(__file__).parent / "web")
 
 
 class MEMatteExtension(ComfyExtension):
-    """What ComfyUI asks for the nodes."""
+    """Lists the nodes for ComfyUI."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes of the pack, in the order in which a graph uses them."""
@@ -33,10 +33,10 @@ class MEMatteExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> ComfyExtension:
-    """ComfyUI's way in; called once when it starts."""
+    """Called once by ComfyUI when it starts."""
     from . import host
 
-    # Not in on_load: ComfyUI 0.3 does not call that.
+    # Not in on_load, which ComfyUI 0.3 does not call.
     host.register_model_folder()
     host.place_examples(Path(__file__).parent / "examples")
     return MEMatteExtension()

@@ -1,4 +1,4 @@
-"""The nodes that need no network: the subject's own colours, and a new background."""
+"""The nodes that need no network: foreground colours and compositing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class EstimateForeground(io.ComfyNode):
         return schema(
             node_id="MEMatteForeground",
             display_name="Estimate Foreground",
-            description="Takes the old background's colour out of hair and soft edges, for an "
-            "alpha from anywhere: no more green or grey halos over a new background.",
+            description="Removes the old background's colour from hair and soft edges, for any "
+            "alpha: no green or grey halo over a new background.",
             search_aliases=["decontaminate", "halo", "despill", "defringe", "foreground colour"],
             inputs=[
                 io.Image.Input("image"),
-                io.Mask.Input("alpha", tooltip="One for all pictures, or one each."),
+                io.Mask.Input("alpha", tooltip="One for all pictures, or one for each."),
                 despill(),
             ],
             outputs=colours(),
@@ -56,7 +56,7 @@ class EstimateForeground(io.ComfyNode):
             if despill == "off":
                 found = core.estimate_foreground(colours_in, opacity, progress=progress)
             else:
-                with core.collect_notes():  # of an alpha they would say nothing
+                with core.collect_notes():  # notes on this trimap would mislead
                     trimap = core.normalise_trimap(core.from_alpha(opacity), opacity.shape)
                 with notes.catching(i):
                     matte = core.Matte(opacity, core.Photo(colours_in), trimap).with_edge(edge)
@@ -66,13 +66,14 @@ class EstimateForeground(io.ComfyNode):
             foreground[i] = torch.from_numpy(found)
             cutout[i, ..., :3] = foreground[i]
             cutout[i, ..., 3] = torch.from_numpy(opacity)
+            progress(1, 1, "writing")
         for line in notes.lines():
             logger.warning("Estimate Foreground: %s", line)
         return io.NodeOutput(foreground, cutout)
 
 
 class Composite(io.ComfyNode):
-    """The subject before a colour or another picture."""
+    """The subject over a colour or another picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -80,8 +81,8 @@ class Composite(io.ComfyNode):
         return schema(
             node_id="MEMatteComposite",
             display_name="Matte over Background",
-            description="Puts the subject before a colour or another picture. Connect foreground, "
-            "not the photo: its edges still have the old background's colour.",
+            description="Puts the subject over a colour or another picture. Connect foreground, "
+            "not the photo: the photo's edges still have the old background's colour.",
             search_aliases=["composite", "replace background", "over", "new background"],
             inputs=[
                 io.Image.Input("foreground"),
@@ -89,14 +90,13 @@ class Composite(io.ComfyNode):
                 io.String.Input(
                     "color",
                     default="white",
-                    tooltip="A name (white, teal) or #rrggbb; used where no background is "
-                    "connected.",
+                    tooltip="A name (white, teal) or #rrggbb; used if no background is connected.",
                 ),
                 io.Image.Input(
                     "background",
                     optional=True,
                     tooltip="Scaled to cover the picture and cropped in the middle. One for all "
-                    "pictures, or one each.",
+                    "pictures, or one for each.",
                 ),
                 linear_light(),
             ],
@@ -126,7 +126,6 @@ class Composite(io.ComfyNode):
         notes = frames.Notes(count)
         for i in range(count):
             progress.frame = i
-            progress(0, 1, "encoder")
             behind = (
                 plain if background is None else frames.pixels(background, i, "background", notes)
             )
@@ -137,31 +136,32 @@ class Composite(io.ComfyNode):
                 linear_light=linear_light,
             )
             result[i] = torch.from_numpy(mixed)
+            progress(1, 1, "writing")
         return io.NodeOutput(result)
 
 
 def named_colour(color: str) -> tuple[int, ...]:
-    """Red, green and blue, 0 to 255, of a colour's name or number.
+    """Red, green and blue, 0 to 255, of a colour name or number.
 
-    Not left to the core, which takes a file's name as well: graphs come from strangers.
+    The core would also accept a file name, which is unsafe in graphs from strangers.
 
-    Raises core.InputError for what is no opaque colour.
+    Raises core.InputError unless it is an opaque colour.
     """
     found: tuple[int, ...] = ()
     with suppress(ValueError):
         found = ImageColor.getrgb(color.strip())
     if len(found) != 3:
         raise core.InputError(
-            f"color: {color!r} is no colour; give a name (white, teal) or a number such as #20c0ff"
+            f"color: {color!r} is not a colour; give a name (white, teal) or #rrggbb"
         )
     return found
 
 
 def check_size(masks: torch.Tensor, pictures: torch.Tensor, name: str, other: str) -> None:
-    """Raises core.InputError where masks (B, H, W) and pictures (B, H, W, C) differ in size."""
+    """Raises core.InputError if masks (B, H, W) and pictures (B, H, W, C) differ in size."""
     found, wanted = tuple(masks.shape[1:]), tuple(pictures.shape[1:3])
     if found != wanted:
         raise core.InputError(
             f"{name}: is {found[1]}×{found[0]}, but {other} is {wanted[1]}×{wanted[0]}; connect "
-            "the two of the same picture"
+            "inputs made from the same picture"
         )

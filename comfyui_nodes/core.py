@@ -1,4 +1,4 @@
-"""The one place where the nodes reach the package: beside them in a clone, by name elsewhere."""
+"""The only import of the package: the copy next to the nodes in a clone, else the installed one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import mematte_plugin as core
 elif "." in __package__:
-    # A clone in custom_nodes is a package of its own, which brings its own core: no other version
-    # that pip may have installed gets in.
+    # A clone in custom_nodes brings its own core; another version installed by pip is ignored.
     core = import_module("..mematte_plugin", __package__)
 else:
     core = import_module("mematte_plugin")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from .schema import (
 from .trimap_node import check_painted, trimap_from
 
 NOTHING_UNKNOWN = (
-    "trimap: has no unknown pixels (grey), so that there is nothing to compute; make it with "
+    "trimap: has no unknown pixels (grey), so there is nothing to compute; make it with "
     "Trimap from Mask, or paint the edge of the subject grey"
 )
 
@@ -53,7 +53,7 @@ class Matting(io.ComfyNode):
                 io.Mask.Input(
                     "trimap",
                     tooltip="Black: background. White: subject. Grey: unknown. One for all "
-                    "pictures, or one each.",
+                    "pictures, or one for each.",
                 ),
                 retention(),
                 memory_budget(),
@@ -71,31 +71,18 @@ class Matting(io.ComfyNode):
         trimap: torch.Tensor,
         retention: float = 0.0,
         memory_budget_gb: float = 0.0,
-        levels_black: float = 0.0,
-        levels_white: float = 1.0,
-        choke: float = 0.0,
-        feather: float = 0.0,
-        despill: str = "off",
-        colors: str = "foreground",
-        crop: bool = False,
-        crop_margin: int = 0,
+        **edge: Any,
     ) -> io.NodeOutput:
-        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
-        edge = edge_of(
-            levels_black=levels_black,
-            levels_white=levels_white,
-            choke=choke,
-            feather=feather,
-            despill=despill,
-            colors=colors,
-            crop=crop,
-            crop_margin=crop_margin,
-        )
-        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut(edge)
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
+
+        edge: the inputs of `schema.edges`.
+        """
+        shape = edge_of(**edge)
+        return Run.of_trimaps(model, image, trimap, retention, memory_budget_gb).cut(shape)
 
 
 class MaskToAlpha(io.ComfyNode):
-    """Alpha and colours of the subject, from a rough mask alone."""
+    """Alpha and colours of the subject, from a rough mask."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -103,26 +90,26 @@ class MaskToAlpha(io.ComfyNode):
         return schema(
             node_id="MEMatteMaskToAlpha",
             display_name="Mask to Alpha (one node)",
-            description="From a photo and a rough mask (painted, from background removal or from "
-            "SAM) to a clean cut-out with hair. Nothing else needs to be connected.",
+            description="Turns a photo and a rough mask (painted, from background removal or from "
+            "SAM) into a clean cut-out with hair. Nothing else needs to be connected.",
             search_aliases=["refine mask", "mask refine", "cut out", "remove background", "hair"],
             inputs=[
                 io.Image.Input("image"),
-                io.Mask.Input("mask", tooltip="The subject in white, however roughly."),
+                io.Mask.Input("mask", tooltip="A rough mask of the subject (white)."),
                 ModelType.Input(
                     "model",
                     optional=True,
-                    tooltip="Without one, the built-in model is used.",
+                    tooltip="The built-in model is used if nothing is connected.",
                 ),
                 io.Float.Input(
                     "edge_width",
-                    default=4.0,
+                    default=core.BAND_OUTSIDE,
                     min=0.5,
                     max=100.0,
                     step=0.5,
                     optional=True,
                     tooltip="How far beyond the mask hair may reach, in % of the subject's size. "
-                    "More for long loose hair and sloppy masks, less where other things are near.",
+                    "More for long loose hair and sloppy masks, less if other things are close.",
                 ),
                 *edges(),
             ],
@@ -136,27 +123,14 @@ class MaskToAlpha(io.ComfyNode):
         image: torch.Tensor,
         mask: torch.Tensor,
         model: host.Model | None = None,
-        edge_width: float = 4.0,
-        levels_black: float = 0.0,
-        levels_white: float = 1.0,
-        choke: float = 0.0,
-        feather: float = 0.0,
-        despill: str = "off",
-        colors: str = "foreground",
-        crop: bool = False,
-        crop_margin: int = 0,
+        edge_width: float = core.BAND_OUTSIDE,
+        **edge: Any,
     ) -> io.NodeOutput:
-        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report."""
-        edge = edge_of(
-            levels_black=levels_black,
-            levels_white=levels_white,
-            choke=choke,
-            feather=feather,
-            despill=despill,
-            colors=colors,
-            crop=crop,
-            crop_margin=crop_margin,
-        )
+        """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
+
+        edge: the inputs of `schema.edges`.
+        """
+        shape = edge_of(**edge)
         pictures = frames.images(image)
         masks = frames.masks(mask, len(pictures), "mask")
         check_painted(masks)
@@ -171,11 +145,11 @@ class MaskToAlpha(io.ComfyNode):
                 outside=edge_width,
             )
 
-        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(edge)
+        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(shape)
 
 
 class RoutingMap(io.ComfyNode):
-    """Pictures of what went through attention."""
+    """Maps of the tokens that went through attention."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -183,8 +157,8 @@ class RoutingMap(io.ComfyNode):
         return schema(
             node_id="MEMatteRouting",
             display_name="MEMatte Routing Map",
-            description="Shows for each routed block which parts of the picture the network gave "
-            "its full attention (tinted), and which took the short cut (dark).",
+            description="Shows, for each routed block, which parts of the picture got full "
+            "attention (tinted) and which took the shortcut (dark).",
             search_aliases=["routing", "attention map", "token map"],
             inputs=[
                 ModelType.Input("model"),
@@ -193,9 +167,7 @@ class RoutingMap(io.ComfyNode):
                 retention(),
             ],
             outputs=[
-                output(
-                    io.Image, "maps", "For each picture one map per routed block, in their order."
-                )
+                output(io.Image, "maps", "One map per routed block for each picture, in order.")
             ],
         )
 
@@ -212,7 +184,7 @@ class RoutingMap(io.ComfyNode):
         blocks = len(config.global_blocks)
         if not config.routed:
             raise core.SettingError(
-                f"model: {model.name} has no router, everything goes through attention; load a "
+                f"model: {model.name} has no router and sends everything through attention; load a "
                 "MEMatte model"
             )
         run = Run.of_trimaps(model, image, trimap, retention)
@@ -221,25 +193,25 @@ class RoutingMap(io.ComfyNode):
             for block, keep in enumerate(matte.routing):
                 overlay = core.routing_overlay(matte.photo.pixels, keep, patch=config.patch_size)
                 maps[i * blocks + block] = torch.from_numpy(overlay) / 255
-            if not matte.routing:  # nothing was unknown in this frame of several
+            if not matte.routing:  # nothing is unknown in this frame
                 maps[i * blocks : (i + 1) * blocks] = torch.from_numpy(matte.photo.pixels)
         return io.NodeOutput(maps)
 
 
 @dataclass
 class Run:
-    """The mattes of a batch, one frame after the other."""
+    """Computes the mattes of a batch frame by frame."""
 
     model: host.Model
     pictures: torch.Tensor
     """(B, H, W, 3)"""
     several: int
-    """Number of trimaps or masks: with more than one, a frame may do without a subject."""
+    """Number of trimaps or masks; with more than one, a frame may be without a subject."""
     trimap: Trimaps
     retention: float = 0.0
     """0 for automatic, or a share of the tokens."""
     budget: int | None = None
-    """Bytes that the user allows for a frame; None for what is free."""
+    """Bytes that the user allows for a frame; None for the free memory."""
 
     def __post_init__(self) -> None:
         self.size = frames.size_of(self.pictures)
@@ -255,7 +227,7 @@ class Run:
         retention: float,
         budget_gb: float = 0.0,
     ) -> Run:
-        """A run over an IMAGE and a MASK that holds trimaps, checked as far as it costs nothing."""
+        """A run over an IMAGE and a MASK that holds trimaps; checks their shapes."""
         pictures = frames.images(image)
         trimaps = frames.masks(trimap, len(pictures), "trimap")
         size = frames.size_of(pictures)
@@ -267,7 +239,7 @@ class Run:
         return cls(model, pictures, len(trimaps), normalised, retention, budget)
 
     def cut(self, edge: core.Edge) -> io.NodeOutput:
-        """The outputs of `schema.results`, their edges shaped."""
+        """The outputs of `schema.results`, with the edges shaped."""
         shape = replace(edge, crop=False, margin=0)
         crops: list[core.Crop] = []
         count, (height, width) = len(self.pictures), self.size
@@ -299,55 +271,55 @@ class Run:
     def mattes(self) -> Iterator[tuple[int, core.Matte]]:
         """Each frame's index and matte.
 
-        Raises core.InputError for pictures and trimaps that cannot be used, and where no frame has
-        anything to compute; core.MEMatteError where memory does not do.
+        Raises core.InputError for unusable pictures and trimaps, and if no frame has anything to
+        compute; core.MEMatteError if memory is too small.
         """
         pipe: core.MattingPipeline | None = None
         computed = 0
         for i in range(len(self.pictures)):
             self.progress.frame = i
-            self.progress(0, 1, "encoder")
+            self.progress(0, 1, "reading")
             colours = frames.pixels(self.pictures, i, "image", self.notes)
-            with self.notes.catching(i), self._naming_the_budget():
+            with self.notes.catching(i):
                 trimap = self.trimap(i)
                 unknown = self._unknown(trimap, i)
                 computed += unknown > 0
-                device = host.loaded(self.model, self.size, unknown, self.budget)
-                pipe = pipe or core.MattingPipeline(
-                    self.model.network,
-                    device=device,
-                    dtype=self.model.network.dtype,
-                    model=self.model.name,
-                )
-                matte = pipe.cut_normalised(
-                    core.Photo(colours),
-                    trimap,
-                    retention=self.retention or "auto",
-                    budget=host.budget(device, self.budget),
-                    progress=self.progress,
-                )
+                try:
+                    device = host.loaded(self.model, self.size, unknown, self.budget)
+                    pipe = pipe or core.MattingPipeline(
+                        self.model.network,
+                        device=device,
+                        dtype=self.model.network.dtype,
+                        model=self.model.name,
+                    )
+                    matte = pipe.cut_normalised(
+                        core.Photo(colours),
+                        trimap,
+                        retention=self.retention or "auto",
+                        budget=host.budget(device, self.budget),
+                        progress=self.progress,
+                    )
+                except core.BudgetError as error:
+                    if self.budget is None:
+                        raise
+                    raise self._too_small(self.budget, error.least) from error
             yield i, matte
+            self.progress(1, 1, "writing")
         if not computed:
             raise core.InputError(NOTHING_UNKNOWN)
 
-    @contextmanager
-    def _naming_the_budget(self) -> Iterator[None]:
-        """The core's error on a budget that is too small, in the terms of the node."""
-        try:
-            yield
-        except core.BudgetError as error:
-            if self.budget is None:
-                raise
-            enough = math.ceil(error.least / 1e8) / 10
-            raise core.BudgetError(
-                f"memory_budget_gb: {self.budget / 1e9:g} is too small for {self.size[1]}×"
-                f"{self.size[0]} with this model; set it to {enough:g} or more, or to 0 for what "
-                "is free",
-                error.least,
-            ) from error
+    def _too_small(self, budget: int, least: int) -> core.BudgetError:
+        """The core's error, in terms of the node's inputs."""
+        enough = math.ceil(least / 1e8) / 10
+        height, width = self.size
+        return core.BudgetError(
+            f"memory_budget_gb: {budget / 1e9:g} is too small for {width}×{height} with this "
+            f"model; set it to {enough:g} or more, or to 0 for the free memory",
+            least,
+        )
 
     def _unknown(self, trimap: NDArray[np.float32], frame: int) -> float:
-        """The share of unknown pixels; raises where there is nothing to compute from."""
+        """The share of unknown pixels; raises core.InputError for a useless trimap."""
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
             if self.several == 1:
@@ -355,7 +327,7 @@ class Run:
             self.notes.add(frame, "the trimap has no unknown pixels and is the alpha itself")
         elif self.several == 1 and not (trimap == 1).any():
             raise core.InputError(
-                "trimap: has no foreground (white); mark a part that surely belongs to the subject "
+                "trimap: has no foreground (white); mark a part that is certainly the subject "
                 "(with Trimap from Mask: make unknown_inside smaller)"
             )
         return unknown
@@ -366,6 +338,10 @@ class Run:
         lines = [f"{count} picture{'s' * (count > 1)} of {width}×{height}"]
         if plans:
             worst = max(plans, key=lambda plan: (plan.measured_peak or 0, plan.predicted_peak))
-            lines = [str(worst)] if count == 1 else [*lines, "the one that took most:", str(worst)]
-        remarks = [*self.notes.lines(), *([self.model.terms] if self.model.terms else [])]
-        return "\n".join([*lines, *(f"note: {remark}" for remark in remarks)])
+            lines = (
+                [str(worst)]
+                if count == 1
+                else [*lines, "the one that needed most memory:", str(worst)]
+            )
+        notes = [*self.notes.lines(), *([self.model.terms] if self.model.terms else [])]
+        return "\n".join([*lines, *(f"note: {note}" for note in notes)])

@@ -1,4 +1,4 @@
-"""The node that loads a model, and what there is to choose from."""
+"""The node that loads a model, and the list of models."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ logger = logging.getLogger(__name__)
 
 
 class LoadModel(io.ComfyNode):
-    """A MEMatte or ViTMatte network in the hands of ComfyUI's memory manager."""
+    """A MEMatte or ViTMatte network, handled by ComfyUI's memory manager."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Inputs and outputs; the list of models is made anew each time."""
+        """Inputs and outputs; lists the models again each time."""
         return schema(
             node_id="MEMatteLoadModel",
             display_name="Load MEMatte Model",
-            description="The network for matting. mematte-tiny comes with the pack and may be used "
-            "commercially; others lie in models/mematte or are downloaded when they are first run.",
+            description="Loads the matting network. mematte-tiny is built in and free for "
+            "commercial use; others are read from models/mematte or downloaded on first use.",
             search_aliases=["matting model", "vitmatte", "load matting"],
             inputs=[
                 io.Combo.Input(
                     "model",
                     options=list(choices()),
                     default=BUILT_IN,
-                    tooltip=f"{BUILT_IN} is built in. Files and folders of models/mematte come "
+                    tooltip=f"{BUILT_IN} is built in. Files and folders in models/mematte come "
                     "next (official .pth, our .safetensors). The vitmatte models are downloaded "
-                    "from Hugging Face when they are first used; they were trained on data for "
-                    "non-commercial use.",
+                    "from Hugging Face on first use; they were trained on data for non-commercial "
+                    "use.",
                 ),
                 io.Combo.Input(
                     "precision",
                     options=["auto", *host.PRECISIONS],
                     default="auto",
-                    tooltip="auto: fp16 on cards that are good at it, else fp32. The mattes differ "
-                    "by less than one can see; bf16 is the coarsest.",
+                    tooltip="auto: fp16 on cards that are good at it, otherwise fp32. The mattes "
+                    "differ by less than one can see; bf16 is the coarsest.",
                 ),
             ],
             outputs=[ModelType.Output("mematte_model", display_name="model")],
@@ -52,15 +52,17 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: Any = None) -> bool | str:
-        """Whether the model is still there; its name may come from another node."""
+        """Check that the model still exists; a name from another node is not known yet."""
         if not isinstance(model, str) or model in choices():
             return True
         folders = " or ".join(str(folder) for folder in host.model_folders())
-        return f"there is no model {model!r}; put it back into {folders}, or choose another model"
+        return (
+            f"model: {model!r} does not exist; put it back into {folders}, or choose another model"
+        )
 
     @classmethod
     def fingerprint_inputs(cls, model: str, precision: str) -> Any:
-        """Changes when a model file is replaced, so that it is read again."""
+        """Changes when a model file is replaced, so that ComfyUI reads it again."""
         path = choices().get(model)
         if path is None:
             return model
@@ -69,14 +71,14 @@ class LoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, precision: str) -> io.NodeOutput:
-        """The model, its weights not yet on the device."""
+        """The model; its weights are not on the device yet."""
         return io.NodeOutput(load(model, precision))
 
 
 def choices() -> dict[str, Path | None]:
-    """Every model that can be chosen: its path where it is a file or folder of the user's.
+    """All models by name, with the path if it is the user's own file or folder.
 
-    Models of the catalog have none: downloading one must not look like a change of it.
+    Models of the catalog have no path: downloading one must not look like replacing it.
     """
     catalog = {model.entry.name: model.entry.where for model in core.list_models()}
     found: dict[str, Path | None] = {n: None for n, where in catalog.items() if where == "bundled"}
@@ -88,9 +90,9 @@ def choices() -> dict[str, Path | None]:
 
 
 def load(name: str = BUILT_IN, precision: str = "auto") -> host.Model:
-    """A model by its name in `choices`, downloaded if need be.
+    """A model by its name in `choices`, downloaded if necessary.
 
-    Raises core.WeightsError for one that is not there, damaged, or cannot be downloaded.
+    Raises core.WeightsError if it is missing or damaged, or cannot be downloaded.
     """
     known = choices()
     if name not in known:

@@ -1,4 +1,4 @@
-"""What the nodes' declarations have in common."""
+"""Inputs and outputs that several nodes share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ModelType = io.Custom("MEMATTE_MODEL")
 
 
 def schema(**options: Any) -> io.Schema:
-    """A node's declaration, without what this version of ComfyUI does not know yet."""
+    """A node's declaration, without options that this version of ComfyUI does not know."""
     known = inspect.signature(io.Schema).parameters
     options = {"category": CATEGORY, **options}
     return io.Schema(**{name: value for name, value in options.items() if name in known})
@@ -31,128 +31,8 @@ def retention() -> io.Float.Input:
         step=0.05,
         optional=True,
         tooltip="0 = automatic: the network decides which parts of the picture get full attention. "
-        "From 0.05 to 1: at most this share of them in each block. Less is seldom better.",
+        "0.05 to 1: at most this share of them in each block. Lower is seldom better.",
     )
-
-
-def edges() -> list[Any]:
-    """What is done to the finished edge. They come last: graphs store values by their order."""
-    return [
-        _advanced(
-            io.Float,
-            "levels_black",
-            default=0.0,
-            min=0.0,
-            max=0.99,
-            step=0.01,
-            tooltip="Opacity up to here becomes 0: takes haze out of what should be empty.",
-        ),
-        _advanced(
-            io.Float,
-            "levels_white",
-            default=1.0,
-            min=0.01,
-            max=1.0,
-            step=0.01,
-            tooltip="Opacity from here on becomes 1.",
-        ),
-        _advanced(
-            io.Float,
-            "choke",
-            default=0.0,
-            min=-100.0,
-            max=100.0,
-            step=0.25,
-            tooltip="Pixels by which the edge moves inward, also fractions; negative, outward.",
-        ),
-        _advanced(
-            io.Float,
-            "feather",
-            default=0.0,
-            min=0.0,
-            max=250.0,
-            step=0.25,
-            tooltip="Pixels of a Gaussian blur of the edge.",
-        ),
-        despill(),
-        _advanced(
-            io.Combo,
-            "colors",
-            options=["foreground", "photo"],
-            default="foreground",
-            tooltip="foreground: the subject's own colours. photo: the picture's pixels as they "
-            "are, the old background's tint included.",
-        ),
-        _advanced(
-            io.Boolean,
-            "crop",
-            default=False,
-            tooltip="Only the box around the subject, of a batch around all of them. The report "
-            "says where it lay.",
-        ),
-        _advanced(
-            io.Int,
-            "crop_margin",
-            default=0,
-            min=0,
-            max=8192,
-            tooltip="Pixels that crop leaves around the subject.",
-        ),
-    ]
-
-
-def despill() -> Any:
-    """The screen whose light is taken out of the colours."""
-    return _advanced(
-        io.Combo,
-        "despill",
-        options=["off", "auto", "green", "blue", "red"],
-        default="off",
-        tooltip="Takes a screen's light out of the edge's colours. auto finds a green, blue or red "
-        "screen behind the subject.",
-    )
-
-
-def linear_light() -> Any:
-    """How a background is blended."""
-    return _advanced(
-        io.Boolean,
-        "linear_light",
-        default=False,
-        tooltip="Blends light itself, as lenses and renderers do, instead of the colour values, as "
-        "image editors do: soft edges between bright and dark become brighter.",
-    )
-
-
-def edge_of(
-    *,
-    levels_black: float,
-    levels_white: float,
-    choke: float,
-    feather: float,
-    despill: str,
-    colors: Any,
-    crop: bool,
-    crop_margin: int,
-) -> core.Edge:
-    """What those inputs stand for. Raises core.SettingError where they contradict each other."""
-    levels = (levels_black, levels_white)
-    return core.Edge(
-        levels=None if levels == (0, 1) else levels,
-        choke=choke,
-        feather=feather,
-        despill=despill,
-        colors=colors,
-        crop=crop,
-        margin=crop_margin if crop else 0,
-    )
-
-
-def _advanced(kind: Any, name: str, **options: Any) -> Any:
-    """An optional input that newer versions of ComfyUI show when asked for."""
-    if "advanced" in inspect.signature(kind.Input).parameters:
-        options["advanced"] = True
-    return kind.Input(name, optional=True, **options)
 
 
 def memory_budget() -> io.Float.Input:
@@ -164,26 +44,136 @@ def memory_budget() -> io.Float.Input:
         max=1024.0,
         step=0.1,
         optional=True,
-        tooltip="0 = what ComfyUI has free. Otherwise the gigabytes that computing a picture may "
-        "take beside the loaded model. Less memory takes more time; if ever the matte loses by "
-        "it, the report says so.",
+        tooltip="0 = what ComfyUI has free. Otherwise, gigabytes that a picture may take besides "
+        "the loaded model. Less memory takes more time; the report tells you if quality was "
+        "reduced.",
+    )
+
+
+def edges() -> list[Any]:
+    """How the finished edge is shaped. Keep them last: graphs store values by position."""
+    return [
+        _advanced(
+            io.Float,
+            "levels_black",
+            default=0.0,
+            min=0.0,
+            max=0.99,
+            step=0.01,
+            tooltip="Opacity up to this becomes 0: removes haze from empty areas.",
+        ),
+        _advanced(
+            io.Float,
+            "levels_white",
+            default=1.0,
+            min=0.01,
+            max=1.0,
+            step=0.01,
+            tooltip="Opacity from this up becomes 1.",
+        ),
+        _advanced(
+            io.Float,
+            "choke",
+            default=0.0,
+            min=-100.0,
+            max=100.0,
+            step=0.25,
+            tooltip="Moves the edge inward by this many pixels; fractions too; negative: outward.",
+        ),
+        _advanced(
+            io.Float,
+            "feather",
+            default=0.0,
+            min=0.0,
+            max=250.0,
+            step=0.25,
+            tooltip="Gaussian blur of the edge, in pixels.",
+        ),
+        despill(),
+        _advanced(
+            io.Combo,
+            "colors",
+            options=["foreground", "photo"],
+            default="foreground",
+            tooltip="foreground: the subject's own colours. photo: the picture's pixels unchanged, "
+            "including the old background's tint.",
+        ),
+        _advanced(
+            io.Boolean,
+            "crop",
+            default=False,
+            tooltip="Keep only the box around the subject; for a batch, one box around all of "
+            "them. The report says where it is.",
+        ),
+        _advanced(
+            io.Int,
+            "crop_margin",
+            default=0,
+            min=0,
+            max=8192,
+            tooltip="Pixels to keep around the subject when cropping.",
+        ),
+    ]
+
+
+def despill() -> Any:
+    """The screen whose light is removed from the colours."""
+    return _advanced(
+        io.Combo,
+        "despill",
+        options=["off", "auto", "green", "blue", "red"],
+        default="off",
+        tooltip="Removes a screen's light from the edge colours. auto finds a green, blue or red "
+        "screen behind the subject.",
+    )
+
+
+def linear_light() -> Any:
+    """How a background is blended."""
+    return _advanced(
+        io.Boolean,
+        "linear_light",
+        default=False,
+        tooltip="Blends light, as lenses and renderers do, instead of colour values, as image "
+        "editors do: soft edges between bright and dark become brighter.",
+    )
+
+
+def edge_of(
+    *,
+    levels_black: float = 0.0,
+    levels_white: float = 1.0,
+    crop: bool = False,
+    crop_margin: int = 0,
+    **others: Any,
+) -> core.Edge:
+    """The inputs of `edges` as the core takes them.
+
+    Raises core.SettingError if they contradict each other.
+    """
+    levels = (levels_black, levels_white)
+    return core.Edge(
+        levels=None if levels == (0, 1) else levels,
+        crop=crop,
+        margin=crop_margin if crop else 0,
+        **others,
     )
 
 
 def output(kind: Any, name: str, tooltip: str = "") -> Any:
-    """An output that is shown by its name; ComfyUI 0.3 would show its type."""
+    """An output that shows its name; ComfyUI 0.3 would show its type."""
     return kind.Output(name, display_name=name, tooltip=tooltip or None)
 
 
 def results() -> list[Any]:
     """The outputs of the nodes that compute a matte."""
     return [
-        output(io.Mask, "alpha", "Opacity of the subject, 0 to 1, of the picture's size."),
+        output(io.Mask, "alpha", "Opacity of the subject, 0 to 1, at the picture's size."),
         *colours(),
         output(
             io.String,
             "report",
-            "How it was computed: memory planned and measured, and everything to know.",
+            "How it was computed: memory planned and measured, and notes.",
         ),
     ]
 
@@ -199,3 +189,10 @@ def colours() -> list[Any]:
         ),
         output(io.Image, "cutout", "Foreground and alpha in one picture with transparency (RGBA)."),
     ]
+
+
+def _advanced(kind: Any, name: str, **options: Any) -> Any:
+    """An optional input that newer versions of ComfyUI show on request."""
+    if "advanced" in inspect.signature(kind.Input).parameters:
+        options["advanced"] = True
+    return kind.Input(name, optional=True, **options)

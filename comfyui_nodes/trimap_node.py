@@ -17,19 +17,17 @@ from .schema import output, schema
 Unit = Literal["%", "px"]
 
 UNITS: dict[str, Unit] = {"% of subject": "%", "px": "px"}
-"""What the units widget offers, in the core's terms."""
-INSIDE, OUTSIDE = 2.0, 4.0
-"""The core's own defaults, in % of the subject's size."""
+"""Choices of the units widget → the core's units."""
 BLACK, WHITE = 0.02, 0.98
-"""What the core takes for these in any case; what lies between may be a dim mask."""
+"""The core treats values beyond these as black and white; a mask between them may be dim."""
 DIM = 0.1
-"""Of several frames, one that is darker is without the subject, and no dim mask."""
+"""In a batch of masks, one that is darker than this has no subject and is not just dim."""
 
 logger = logging.getLogger(__name__)
 
 
 class TrimapFromMask(io.ComfyNode):
-    """A band along the mask's edge becomes unknown."""
+    """Makes a band along the mask's edge unknown."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -37,14 +35,14 @@ class TrimapFromMask(io.ComfyNode):
         return schema(
             node_id="MEMatteTrimapFromMask",
             display_name="Trimap from Mask",
-            description="Marks a band along the edge of a rough mask as unknown: that is where "
-            "matting looks for hair. The preview shows the band over the picture.",
+            description="Marks a band along the edge of a rough mask as unknown: matting looks for "
+            "hair there. The preview shows the band over the picture.",
             search_aliases=["trimap", "unknown band", "mask edge", "dilate erode trimap"],
             inputs=[
-                io.Mask.Input("mask", tooltip="The subject in white, however roughly."),
+                io.Mask.Input("mask", tooltip="A rough mask of the subject (white)."),
                 io.Float.Input(
                     "unknown_inside",
-                    default=INSIDE,
+                    default=core.BAND_INSIDE,
                     min=0.0,
                     max=1000.0,
                     step=0.5,
@@ -52,28 +50,28 @@ class TrimapFromMask(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "unknown_outside",
-                    default=OUTSIDE,
+                    default=core.BAND_OUTSIDE,
                     min=0.0,
                     max=1000.0,
                     step=0.5,
-                    tooltip="How far it reaches out of the subject: as far as hair may.",
+                    tooltip="How far it reaches outwards: as far as hair may.",
                 ),
                 io.Combo.Input(
                     "units",
                     options=list(UNITS),
                     default=next(iter(UNITS)),
-                    tooltip="% of subject follows its size: the same numbers do for a thumbnail "
-                    "and for 8K.",
+                    tooltip="% of subject is relative to the subject's size: the same numbers work "
+                    "for a thumbnail and for 8K.",
                 ),
                 io.Boolean.Input(
                     "keep_soft",
                     default=True,
-                    tooltip="Where the mask is already soft (grey), it stays unknown.",
+                    tooltip="Soft (grey) parts of the mask stay unknown.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="For the preview. A mask of another size is fitted to it.",
+                    tooltip="For the preview. A mask of another size is scaled to it.",
                 ),
             ],
             outputs=[
@@ -124,11 +122,11 @@ class TrimapFromMask(io.ComfyNode):
 
 
 def check_painted(masks: torch.Tensor) -> None:
-    """Raises core.InputError where all masks (B, H, W) are empty, or all of them full."""
+    """Raises core.InputError if all masks (B, H, W) are empty, or all are full."""
     if (masks >= WHITE).all():
         raise core.InputError(
-            "mask: is full, everything is white; the background must be black (Invert Mask turns "
-            "it round)"
+            "mask: is full, everything is white; the background must be black (Invert Mask inverts "
+            "it)"
         )
     if (masks <= BLACK).all():
         raise core.InputError(
@@ -149,7 +147,7 @@ def trimap_from(
 ) -> NDArray[np.float32]:
     """Trimap (H, W) float32 of 0, 0.5 and 1.
 
-    several: the mask is that of one frame of several, which the subject may have left, or fill.
+    several: the mask is one of several frames; the subject may be absent from it or fill it.
     """
     if several and (mask.max() < DIM or mask.min() >= 0.5):
         return np.full(size, np.float32(mask.min() >= 0.5))

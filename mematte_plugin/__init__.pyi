@@ -40,13 +40,16 @@ from .show.overlays import (
     routing_overlay as routing_overlay,
     trimap_overlay as trimap_overlay,
 )
+from .trimap.painting import (
+    Stroke as Stroke,
+    from_painting as from_painting,
+    from_strokes as from_strokes,
+)
 from .trimap.trimap import (
     BAND_INSIDE as BAND_INSIDE,
     BAND_OUTSIDE as BAND_OUTSIDE,
-    Stroke as Stroke,
     from_alpha as from_alpha,
     from_mask as from_mask,
-    from_strokes as from_strokes,
     normalise_trimap as normalise_trimap,
 )
 from .weights.folder import models_in as models_in

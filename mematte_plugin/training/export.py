@@ -96,11 +96,11 @@ def _source(recipe: Recipe, step: int) -> str:
         steps = min(left, stage.steps)
         left -= steps
         if steps:
-            stages.append(f"{steps} steps of {stage.batch} {recipe.data} crops of {stage.crop} px")
+            stages.append(f"{steps} steps of {stage.batch} stored crops of {stage.crop} px")
     different = ""
-    if recipe.data == "stored" and recipe.reuse > 1:
+    if recipe.reuse > 1:
         different = f", about {recipe.crops_until(step) // recipe.reuse} of them different"
-    start = recipe.init or recipe.init_backbone
+    start = recipe.init
     terms = ["unknown L1", "known L1", "Laplacian", "gradient penalty"]
     if recipe.squared:
         terms.append(f"{recipe.squared:g} × unknown squared error")

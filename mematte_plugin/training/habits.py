@@ -45,7 +45,7 @@ class Outcome:
     crops_per_second: float
     """Crops that this call trained on, by the clock; 0 where it had nothing left to do."""
     generator_per_second: float
-    """Samples (crops, or ingredients of several crops each) that the workers can make."""
+    """Crops that the workers can make."""
     waited: float
     """Share of the time in which training stood still for want of a batch."""
     skipped: int
@@ -63,12 +63,12 @@ class Pace:
 
     def start(self, step: int) -> None:
         """Begin to measure, after step `step`."""
-        self.feed.tally.waited = 0.0
+        self.feed.throughput.waited = 0.0
         self._started = (time.monotonic(), step)
 
     def figures(self, step: int) -> dict[str, Any]:
         """At step `step`, the fields of `Outcome` that tell of speed and pictures."""
-        tally = self.feed.tally
+        made = self.feed.throughput
         elapsed = crops = 0.0
         if self._started is not None:
             began, first = self._started
@@ -76,9 +76,9 @@ class Pace:
             crops = self.recipe.crops_until(step) - self.recipe.crops_until(first)
         return {
             "crops_per_second": crops / elapsed if crops else 0.0,
-            "generator_per_second": tally.rate(self.feed.workers) * self.processes,
-            "waited": min(1.0, tally.waited / elapsed) if crops else 0.0,
-            "skipped": len(tally.skipped),
+            "generator_per_second": made.rate(self.feed.workers) * self.processes,
+            "waited": min(1.0, made.waited / elapsed) if crops else 0.0,
+            "skipped": len(made.skipped),
         }
 
 

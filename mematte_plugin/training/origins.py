@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MEMatteError
+from ..images.files import atomic_write
 from ..weights.card import UNKNOWN_TERMS
 from ..weights.catalog import BUNDLE_ROOT, CATALOG, Entry, find
 from ..weights.load import CONFIG, WEIGHT_NAMES
 from ..weights.save import README
-from .checkpoint import CHECKPOINT, load_state, write_atomically
+from .checkpoint import CHECKPOINT, load_state
 from .data.licences import canonical, non_commercial
 from .recipe import Recipe
 
@@ -38,7 +39,6 @@ _OFFICIAL = re.compile(r"mematte|vitmatte", re.IGNORECASE)
 _OFFICIAL_TERMS = (FORBIDDEN, "unknown", "the official checkpoints' data are non-commercial")
 _ROLES = {
     "init": "started from",
-    "init_backbone": "encoder started from",
     "teacher": "learned from the teacher",
 }
 
@@ -73,7 +73,7 @@ class Terms:
 
 def parts_of_run(recipe: Recipe, entries: Iterable[Mapping[str, Any]]) -> list[Part]:
     """What a run with these pictures and the recipe's weights uses."""
-    named = {"init": recipe.init, "init_backbone": recipe.init_backbone}
+    named = {"init": recipe.init}
     if recipe.distillation:
         named["teacher"] = recipe.teacher
     weights = [_part_of_weights(name, role) for role, name in named.items() if name]
@@ -130,7 +130,8 @@ def note(run: Path, parts: Sequence[Part], *, anew: bool) -> None:
     before = [] if anew else noted(run) or []
     stored = [asdict(part) for part in dict.fromkeys([*before, *parts])]
     text = json.dumps({"version": 1, "parts": stored}, indent=1, ensure_ascii=False)
-    write_atomically(run / ORIGIN, text.encode())
+    with atomic_write(run / ORIGIN) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def noted(run: Path) -> list[Part] | None:

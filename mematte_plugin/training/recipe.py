@@ -15,8 +15,12 @@ from ..errors import SettingError
 
 RECIPES = Path(__file__).parent / "recipes"
 PRECISIONS = ("auto", "no", "bf16", "fp16")
-DATA = ("stored", "recomposed")
 _CROP_MULTIPLE = 32
+_RETIRED: dict[str, tuple[str | None, ...]] = {
+    "data": ("stored", "composed", "repeated", "recomposed"),
+    "init_backbone": (None,),
+}
+"""Fields of older recipes, with the values that can be ignored: all train on stored crops now."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,10 @@ class Recipe:
     """Fields of NetworkConfig."""
     stages: tuple[Stage, ...]
     """One after the other, small crops first."""
-    data: str = "stored"
-    """"stored", for CPUs: finished crops with their guidance wait in 8 bit and are used more than
-    once, mirrored, turned and recoloured. "recomposed", for cards: foregrounds and backgrounds wait
-    on the device, where they are combined, augmented and guided anew for every crop."""
     reuse: int = 2
-    """Uses of each stored crop, or crops made of each ingredient, on average."""
+    """Uses of each stored crop on average; with a GPU, raise it until training never waits."""
     pool: int = 256
-    """Samples per process that wait on the device, to draw from."""
+    """Crops per process held on the device to draw from."""
     cells: tuple[int, ...] = ()
     """Cells of the flow guidance to draw from for each item, in pixels (see NetworkInput): a crop
     stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
@@ -94,8 +94,6 @@ class Recipe:
     """Weights of the frozen teacher: run, folder, file, name or Hub id."""
     init: str | None = None
     """Weights to start from where names and shapes agree; likewise."""
-    init_backbone: str | None = None
-    """A plain ViT to start the encoder from: a file, or a Hub id."""
     precision: str = "auto"
     """"no", "bf16" or "fp16"; "auto" is bf16 on CUDA cards that have it, "no" elsewhere."""
     seed: int = 0
@@ -146,7 +144,7 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "recipe") -> Recipe:
         """Inverse of `to_dict`. Raises SettingError for a field or value that cannot be."""
-        values = _modern(values)
+        values = _without_retired(values, source)
         known = {f.name for f in fields(cls)}
         odd = sorted(set(values) - known)
         if odd:
@@ -186,19 +184,14 @@ class Recipe:
         return cls.from_dict(values, str(path))
 
 
-def _modern(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe of version 0.1, with one crop size and fixed weights, in today's fields."""
-    values = dict(values)
-    if values.get("data") in {"composed", "repeated"}:
-        values["data"] = "stored"
-    if "stages" in values or "steps" not in values:
-        return values
-    stage = {"crop": values.pop("crop", 224), "batch": values.pop("batch", 16)}
-    values["stages"] = [{**stage, "steps": values.pop("steps")}]
-    hint = values.get("routing_hint", 0.0)
-    values["routing_hint"] = [[0.0, hint]] if hint else []
-    values["decisions_learn_from"] = 0.0 if values.pop("decisions_learn", True) else None
-    return {"schedule": "plateau", **values}
+def _without_retired(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Drop fields that only older recipes and checkpoints have."""
+    for name, harmless in _RETIRED.items():
+        if name in values and values[name] not in harmless:
+            raise SettingError(
+                f"{source}: recipe field {name} {values[name]!r} is no longer supported; remove it"
+            )
+    return {name: value for name, value in values.items() if name not in _RETIRED}
 
 
 def _frozen(value: Any) -> Any:
@@ -218,7 +211,6 @@ def _requirements(recipe: Recipe) -> Sequence[tuple[str, bool, str]]:
             f"use multiples of {_CROP_MULTIPLE}",
         ),
         ("a batch or length below 1", all(n >= 1 for n in counts), "use 1 or more"),
-        (f"data {recipe.data!r}", recipe.data in DATA, f"use {', '.join(DATA)}"),
         (f"cells {recipe.cells}", all(c >= 1 for c in recipe.cells), "use 1 or more"),
         ("reuse or pool below 1", min(recipe.reuse, recipe.pool) >= 1, "use 1 or more"),
         (

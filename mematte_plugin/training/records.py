@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import OutputError
-from .checkpoint import write_atomically
+from ..images.files import atomic_write
+from ..images.write import write_image
+from ..show.overlays import contact_sheet
+from .data.storing import make_folder
 
 LOG = "log.csv"
 VALIDATION = "validation.csv"
@@ -64,7 +66,8 @@ class Table:
         writer = csv.DictWriter(buffer, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)
-        write_atomically(path, buffer.getvalue().encode())
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(buffer.getvalue().encode())
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row; numbers are rounded. Raises OutputError where it cannot be written."""
@@ -90,22 +93,14 @@ def tensorboard(directory: Path, step: int) -> Any | None:
 
 
 def write_preview(path: Path, columns: Sequence[Tensor]) -> None:
-    """Write a PNG with a row of pictures (image, trimap, true alpha, matte) per sample.
+    """Write a PNG that shows crops two to a row, each as image, trimap, true alpha and matte.
 
     Args:
         path: the PNG.
-        columns: each (B, 1 or 3, S, S) in [0, 1].
+        columns: the pictures by kind, each (B, 1 or 3, S, S) in [0, 1].
     """
-    import cv2
-
     planes = [c.detach().float().cpu().expand(-1, 3, -1, -1) for c in columns]
-    samples = torch.cat(planes, dim=3)  # (B, 3, S, n·S)
-    count, _, height, width = samples.shape
-    half = -(-count // 2)  # two samples side by side
-    samples = torch.cat([samples, samples.new_ones(half * 2 - count, 3, height, width)])
-    grid = samples.view(half, 2, 3, height, width).permute(0, 3, 1, 4, 2)
-    pixels = (grid.reshape(half * height, 2 * width, 3).clamp(0, 1) * 255).round()
-    done, png = cv2.imencode(".png", pixels.numpy().astype(np.uint8)[..., ::-1])
-    if not done:
-        raise OutputError(f"{path}: the preview cannot be encoded; use smaller crops")
-    write_atomically(path, png.tobytes())
+    panels = torch.stack(planes, 1).flatten(0, 1).permute(0, 2, 3, 1)  # (B·n, S, S, 3)
+    pixels = (panels.clamp(0, 1) * 255).round().byte().numpy()
+    make_folder(path.parent)
+    write_image(path, contact_sheet(list(pixels), columns=2 * len(columns), gap=4), overwrite=True)

@@ -26,6 +26,7 @@ from ..network.mematte import TrainingOutput
 from . import losses
 from .batches import Batch, Feed, Part, batch_seed
 from .checkpoint import CHECKPOINT, VERSION, load_state, save_state
+from .data.storing import make_folder
 from .habits import Habits, Outcome, Pace, accelerator
 from .optimizer import averaged, parameter_groups, router_parameters, set_learning_rate
 from .recipe import Recipe, decisions_learn, hint_weight, learning_rate
@@ -40,7 +41,7 @@ from .records import (
     tensorboard,
     write_preview,
 )
-from .start import start_backbone, start_from, trained_network
+from .start import start_from, trained_network
 from .validate import validate
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ class Trainer:
         if state is not None:
             self._resume(state)
         self._saved_step = self.step
+        make_folder(self.directory)
 
     def run(
         self,
@@ -372,8 +374,6 @@ class Trainer:
         return [count > 0 for count in self.accelerator.reduce(votes, reduction="sum").tolist()]
 
     def _start(self) -> None:
-        if self.recipe.init_backbone is not None:
-            start_backbone(self.network, self.recipe.init_backbone)
         if self.recipe.init is not None:
             start_from(self.network, self.recipe.init)
 

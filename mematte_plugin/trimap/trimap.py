@@ -1,10 +1,10 @@
 """Trimaps: from a mask, an alpha or strokes, and what people hand in made exactly 0, 0.5 and 1."""
 
 import math
-from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, SettingError, warn_user
 from ..images.decoded import MAX_PIXELS
@@ -32,15 +32,6 @@ WIDENED = 5.0
 
 MIN_BAND = 3.0
 """Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
-
-
-class Stroke(IntEnum):
-    """Labels of a painted map; see `from_strokes`."""
-
-    UNPAINTED = 0
-    BACKGROUND = 1
-    UNKNOWN = 2
-    FOREGROUND = 3
 
 
 def normalise_trimap(
@@ -126,9 +117,7 @@ def from_mask(
     """
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
-    for option, width in (("inside", inside), ("outside", outside)):
-        if not (math.isfinite(width) and width >= 0):
-            raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
+    check_band(inside, outside)
     if not (math.isfinite(grain) and grain >= 1):
         raise SettingError(
             f"grain {grain!r}: give how many times the mask was made larger, 1 or more"
@@ -140,6 +129,27 @@ def from_mask(
     if size is not None and soft.shape != tuple(size):
         grain = max(1.0, grain * math.sqrt(size[0] * size[1] / soft.size))
         soft = _fitted(soft, size, name, cv2.INTER_LINEAR)
+    return lay_band(soft, name, inside, outside, unit=unit, keep_soft=keep_soft, grain=grain)
+
+
+def check_band(inside: float, outside: float) -> None:
+    """Raises SettingError for widths that no band has."""
+    for option, width in (("inside", inside), ("outside", outside)):
+        if not (math.isfinite(width) and width >= 0):
+            raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
+
+
+def lay_band(
+    soft: NDArray[np.float32],
+    name: str,
+    inside: float,
+    outside: float,
+    *,
+    unit: Literal["%", "px"] = "%",
+    keep_soft: bool = True,
+    grain: float = 1,
+) -> NDArray[np.uint8]:
+    """`from_mask` for a mask (H, W) that has been read and has the photo's size."""
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
     if area in (0, subject.size):
@@ -220,39 +230,6 @@ def from_alpha(
     return trimap
 
 
-def from_strokes(labels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A trimap from painted strokes.
-
-    labels: (H, W) integers, `Stroke`: 0 unpainted and 2 unknown (both come out unknown),
-        1 background, 3 foreground.
-    size: (H, W) of the photo if it was painted on a smaller proxy of the same aspect ratio.
-
-    Returns (H, W) uint8: 0, 128, 255. Raises InputError unless there is at least one stroke of
-    foreground and one of background, for other labels and for another aspect ratio.
-    """
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or not labels.size or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"strokes: are {labels.dtype} of shape {labels.shape}; give integer labels (H, W)"
-        )
-    low, high = int(labels.min()), int(labels.max())
-    if low < min(Stroke) or high > max(Stroke):
-        raise InputError(
-            f"strokes: hold labels from {low} to {high}; use 0 unpainted, 1 background, 2 unknown,"
-            " 3 foreground"
-        )
-    for stroke in (Stroke.FOREGROUND, Stroke.BACKGROUND):
-        if not (labels == stroke).any():
-            raise InputError(f"strokes: no {stroke.name.lower()} is painted; add a stroke of it")
-    trimap = np.full(labels.shape, 128, np.uint8)
-    trimap[labels == Stroke.BACKGROUND] = 0
-    trimap[labels == Stroke.FOREGROUND] = 255
-    if size is not None and labels.shape != tuple(size):
-        _check_aspect(labels.shape, size, "strokes")
-        trimap = _resize_nearest(trimap, size)
-    return trimap
-
-
 # ---- helpers -------------------------------------------------------------------------------------
 
 
@@ -272,7 +249,7 @@ def _hard_edge(full: np.ndarray, empty: np.ndarray) -> np.ndarray:
     return edge
 
 
-def _check_aspect(found: tuple[int, ...], size: tuple[int, int], name: str) -> None:
+def check_aspect(found: tuple[int, ...], size: tuple[int, int], name: str) -> None:
     aspect = (found[1] / found[0]) / (size[1] / size[0])
     # One pixel of rounding is more than 1% on small pictures.
     rounding = 1 / min(*found, *size)
@@ -287,12 +264,12 @@ def _fitted(values: np.ndarray, size: tuple[int, int], name: str, interpolation:
     """Values of another size brought to the photo's, with a warning."""
     import cv2
 
-    _check_aspect(values.shape, size, name)
+    check_aspect(values.shape, size, name)
     warn_user(f"{name}: is {_wxh(values.shape)} and is resized to the photo's {_wxh(size)}")
     return np.asarray(cv2.resize(values, size[::-1], interpolation=interpolation))
 
 
-def _resize_nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_nearest(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     import cv2
 
     return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT))

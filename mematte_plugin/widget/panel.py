@@ -82,8 +82,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
             parts[role].observe(self._guarded(partial(self._upload, role)), "value")
         for name in (*SLIDERS, *CHOICES, "live", "view"):
             self._tie(name, parts[name])
-        for name, act in (("run", self.start), ("cancel", self.cancel), ("save_as", self._save)):
-            parts[name].on_click(self._guarded(lambda _, act=act: act()))
+        parts["run"].on_click(self._guarded(lambda _: self.start()))
+        parts["cancel"].on_click(self._guarded(lambda _: self.cancel()))
+        parts["save_as"].on_click(self._guarded(lambda _: self._save()))
         shown = ["status", "message", "notes", "progress", "stage", "job", "band_counts"]
         self.observe(self._show_status, shown)
         self.observe(self._show_photo, "photo")

@@ -56,7 +56,7 @@ def folder(tmp_path):
 
 def environment() -> dict[str, str]:
     quiet = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "MEMATTE_DEBUG")}
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     return {**quiet, "PYTHONPATH": str(root), "PYTHONIOENCODING": "utf-8"}
 
 

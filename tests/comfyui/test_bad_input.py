@@ -220,7 +220,7 @@ def test_colours_beyond_white_are_cut_with_a_note(server: Server, sketch: Sketch
     node = matting(sketch, image=torch.ones(1, H, W, 3) * 1.5)
     path = sketch.keep(report=node[3])
     assert server.run(sketch.graph).error is None
-    assert "values from 1.5 to 1.5 were cut" in kept(path)["report"]
+    assert "values from 1.5 to 1.5 were clipped" in kept(path)["report"]
 
 
 def test_a_frame_without_subject_is_empty_and_noted(server: Server, sketch: Sketch) -> None:

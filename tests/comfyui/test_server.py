@@ -160,10 +160,12 @@ def test_ids_types_order_and_defaults(server: Server, node_id: str) -> None:
         name: ("COMBO" if isinstance(spec[0], list) else spec[0], name in told["input"]["required"])
         for name, spec in given.items()
     }
-    assert kinds == wanted["inputs"]
-    assert list(given) == list(wanted["inputs"])
+    # What shapes the edge comes after these, and must not be needed.
+    count = len(wanted["inputs"])
+    assert list(kinds.items())[:count] == list(wanted["inputs"].items())
+    assert not any(required for _, required in list(kinds.values())[count:])
     defaults = {n: s[1]["default"] for n, s in given.items() if "default" in (s[1:] or [{}])[0]}
-    assert defaults == wanted["defaults"]
+    assert wanted["defaults"].items() <= defaults.items()
     assert told["output"] == [kind for kind, _ in wanted["outputs"]]
     for name, (_, names) in zip(told["output_name"], wanted["outputs"], strict=True):
         assert name in names

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 
 from mematte_plugin.errors import MEMatteError, MEMatteWarning
 from mematte_plugin.images.read import read_gray, read_photo
-from mematte_plugin.trimap.trimap import from_alpha, from_mask, from_strokes, normalise_trimap
+from mematte_plugin.trimap.painting import from_strokes
+from mematte_plugin.trimap.trimap import from_alpha, from_mask, normalise_trimap
 
 from .test_doors import patient
 

@@ -1,30 +1,23 @@
-"""Subjects in 3D: bodies, strands, drawing, and the process that runs Blender."""
+"""Subjects in 3D: bodies, strands, drawing."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mematte_plugin.errors import SettingError
-from mematte_plugin.training.data import blender_jobs
-from mematte_plugin.training.data.bank import build_bank
-from mematte_plugin.training.data.blender.forms import (
+from mematte_plugin.training.data.figures.drawing import draw_subject
+from mematte_plugin.training.data.figures.forms import (
+    Solid,
     Strands,
     Subject,
     ball,
     surface_points,
     turned,
 )
-from mematte_plugin.training.data.blender.growth import Style, grow, outside
-from mematte_plugin.training.data.blender.subjects import SUBJECTS, WEIGHTS, draw, kind_of
+from mematte_plugin.training.data.figures.growth import Style, grow, outside
+from mematte_plugin.training.data.figures.subjects import SUBJECTS, WEIGHTS, draw, kind_of
 from mematte_plugin.training.data.foregrounds import generate_figure
-from mematte_plugin.training.data.raster import draw_subject
 from mematte_plugin.training.data.textures import PhotoPool
-from tests.patience import PATIENCE
 
 
 def test_surface_points_lie_outside_on_the_union() -> None:
@@ -82,8 +75,6 @@ def test_weights_name_every_subject() -> None:
 
 def test_a_drawn_ball_has_the_size_the_camera_gives_it() -> None:
     thread = Strands(np.array([[[0, 0, 0], [0, 0, 0.1]]]), np.full((1, 2), 0.001), np.ones((1, 3)))
-    from mematte_plugin.training.data.blender.forms import Solid
-
     solid = Solid((ball((0, 0, 0), (1, 1, 1)),), np.array([0.5, 0.3, 0.2]))
     subject = Subject((solid,), (thread,), lift=0.0, reach=2.0)
     found = []
@@ -98,62 +89,9 @@ def test_a_drawn_ball_has_the_size_the_camera_gives_it() -> None:
 
 def test_figures_are_cutouts_with_soft_edges() -> None:
     pool = PhotoPool([])
-    kind, foreground = generate_figure(np.random.default_rng(4), 128, pool)
-    assert kind in SUBJECTS
+    foreground = generate_figure(np.random.default_rng(4), 128, pool)
     soft = (foreground.alpha > 10) & (foreground.alpha < 245)
     assert soft.mean() > 0.003
-    again = generate_figure(np.random.default_rng(4), 128, pool)[1]
+    again = generate_figure(np.random.default_rng(4), 128, pool)
     np.testing.assert_array_equal(again.alpha, foreground.alpha)
     np.testing.assert_array_equal(again.colour, foreground.colour)
-
-
-def test_blender_subjects_need_numpy_alone() -> None:
-    folder = Path(blender_jobs.__file__).parent
-    code = (
-        "import sys, blender.subjects\n"
-        "assert not {'cv2', 'PIL', 'torch', 'mematte_plugin'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, timeout=PATIENCE)
-
-
-def test_without_blender_the_remedy_is_named(tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexit 1\n")
-    python.chmod(0o755)
-    with pytest.raises(SettingError, match="pip install bpy"):
-        build_bank(tmp_path / "bank", count=1, photos=[], blender=1, blender_python=python)
-    assert not list((tmp_path / "bank/foregrounds").iterdir())  # told before the work, not after
-    with pytest.raises(SettingError, match="cannot be run"):
-        list(blender_jobs.rendered(tmp_path, {}, 1, seed=0, python=tmp_path / "none"))
-
-
-def fake_blender(folder: Path, crash_at: int) -> Path:
-    """Stands for the Python that has bpy: writes what a job asks for, and dies once."""
-    script = folder / "fake.py"
-    script.write_text(
-        "import json, os, sys\n"
-        "import numpy as np\n"
-        "if sys.argv[1] == '-c': sys.exit(0)\n"
-        "job = json.load(open(sys.argv[3]))\n"
-        "for index in job['indices']:\n"
-        f"    if index == {crash_at}: os._exit(139)\n"
-        "    pixels = np.zeros((job['size'], job['size'], 4), np.uint16)\n"
-        "    pixels[20:40, 20:40] = (30000, 20000, 10000, 65535)\n"
-        "    np.savez(job['out'] + '/new.npz', premultiplied=pixels, kind=np.array('animal'))\n"
-        "    os.replace(job['out'] + '/new.npz', job['out'] + f'/{index}.npz')\n"
-    )
-    python = folder / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
-    python.chmod(0o755)
-    return python
-
-
-def test_a_crash_costs_only_what_was_not_finished(tmp_path: Path) -> None:
-    (tmp_path / "foregrounds").mkdir()
-    python = fake_blender(tmp_path, crash_at=2)
-    made = [e for e, _ in blender_jobs.rendered(tmp_path, {}, 6, seed=0, size=64, python=python)]
-    assert [entry["file"] for entry in made] == [blender_jobs.name_of(i) for i in (0, 1, 4, 5)]
-    assert {entry["licence"] for entry in made} == {"rendered"}
-    python = fake_blender(tmp_path, crash_at=-1)
-    more = [e for e, _ in blender_jobs.rendered(tmp_path, {}, 6, seed=0, size=64, python=python)]
-    assert [entry["file"] for entry in more] == [blender_jobs.name_of(i) for i in (2, 3)]

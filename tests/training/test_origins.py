@@ -98,11 +98,10 @@ def test_official_checkpoints_are_known_by_their_files_names(name: str, tmp_path
 
 def test_a_file_alone_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"whatever")
-    for role in ("init", "init_backbone"):
-        found = terms("CC0-1.0", **{role: str(tmp_path / "weights.pth")})
-        assert (found.kind, found.licence) == ("unknown", "unknown")
-        assert "weights.pth" in found.words
-        assert str(tmp_path) not in found.words  # nobody's folders on a public card
+    found = terms("CC0-1.0", init=str(tmp_path / "weights.pth"))
+    assert (found.kind, found.licence) == ("unknown", "unknown")
+    assert "weights.pth" in found.words
+    assert str(tmp_path) not in found.words  # local folders stay off a public card
     gone = terms("CC0-1.0", init=str(tmp_path / "gone"))
     assert (gone.kind, "gone" in gone.words) == ("unknown", True)
 

@@ -20,9 +20,15 @@ from mematte_plugin.network.inputs import NetworkInput
 from mematte_plugin.training.batches import Feed, Part
 from mematte_plugin.training.checkpoint import CHECKPOINT
 from mematte_plugin.training.habits import Habits
-from mematte_plugin.training.pool import Pool
 from mematte_plugin.training.recipe import Recipe, Stage
-from mematte_plugin.training.stored import packed, read_crops, repeat, unpacked, write_crops
+from mematte_plugin.training.stored import (
+    Pool,
+    packed,
+    read_crops,
+    repeat,
+    unpacked,
+    write_crops,
+)
 from mematte_plugin.training.trainer import CROPS, Trainer
 from tests.networks import SMALL, random_input
 
@@ -156,9 +162,9 @@ def test_only_filled_slots_are_drawn() -> None:
 def test_training_starts_long_before_the_pool_is_full(bank: Path, tmp_path: Path) -> None:
     fed = feed(recipe((SIDE, 2, 200), pool=100), bank, tmp_path)
     planes_at(fed, 0)
-    assert fed.tally.samples == 8 * 2 + 1  # eight batches, and the step's own
+    assert fed.throughput.crops == 8 * 2 + 1  # eight batches, and the step's own
     planes_at(fed, 1)
-    assert fed.tally.samples == 8 * 2 + 2  # two crops a step, each used twice: one new one
+    assert fed.throughput.crops == 8 * 2 + 2  # two crops a step, each used twice: one new one
 
 
 def test_the_folder_holds_what_the_pool_holds(bank: Path, tmp_path: Path) -> None:

@@ -10,10 +10,8 @@ from PIL import Image
 
 from mematte_plugin.errors import InputError, MEMatteWarning, SettingError
 from mematte_plugin.trimap.trimap import (
-    Stroke,
     from_alpha,
     from_mask,
-    from_strokes,
     normalise_trimap,
 )
 
@@ -230,28 +228,3 @@ def test_from_alpha_covers_soft_and_hard_edges() -> None:
     assert (from_alpha(np.ones((5, 5))) == 255).all()
     with pytest.raises(SettingError, match="width -1"):
         from_alpha(alpha, width=-1)
-
-
-def test_from_strokes_on_a_proxy() -> None:
-    labels = np.array([[0, 1], [2, 3]], np.int64)
-    trimap = from_strokes(labels, (4, 4))
-    assert trimap.dtype == np.uint8
-    np.testing.assert_array_equal(trimap[::2, ::2], [[128, 0], [128, 255]])
-    assert trimap.shape == (4, 4)
-    assert [int(stroke) for stroke in Stroke] == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("labels", "size", "fault"),
-    [
-        (np.array([[0, 1]]), None, "no foreground is painted"),
-        (np.array([[0, 3]]), None, "no background is painted"),
-        (np.array([[1, 4]]), None, "labels from 1 to 4"),
-        (np.array([[1.0, 3.0]]), None, "float64 of shape"),
-        (np.array([1, 3]), None, r"shape \(2,\)"),
-        (np.array([[1, 3]] * 200).repeat(100, 1), (100, 200), "is 200×200, but the photo is"),
-    ],
-)
-def test_impossible_strokes(labels: np.ndarray, size: Any, fault: str) -> None:
-    with pytest.raises(InputError, match=fault):
-        from_strokes(labels, size)

@@ -20,7 +20,7 @@ from .trimaps import random_trimap
 
 Array = NDArray[Any]
 
-SHARES: dict[str, float] = {"figure": 0.42, "blender": 0.12, "fluent-emoji": 0.05}
+SHARES: dict[str, float] = {"figure": 0.48, "fluent-emoji": 0.06}
 """How often foregrounds of that file name are drawn, however many a bank holds; the others share
 the rest. Emoji are few because their edges are all alike."""
 MOST_OF_ONE = 0.005
@@ -93,8 +93,8 @@ class Layers:
 class Composer:
     """Draws samples out of a bank; the same rng state gives the same sample.
 
-    Decoded foregrounds stay in memory up to `cache_mb`. Call `warm()` before forking workers, so
-    that they share them. Pictures that cannot be read are left out: `skipped` names them.
+    Decoded foregrounds stay in memory up to `cache_mb`. Pictures that cannot be read are left out:
+    `skipped` names them.
     """
 
     def __init__(self, bank_dir: Path, *, size: int = 224, cache_mb: int = 3000) -> None:
@@ -108,17 +108,6 @@ class Composer:
         self.skipped: list[str] = list(self._pool.skipped)
         self._room = cache_mb * 2**20
         self._cache: dict[int, Cutout | None] = {}
-
-    def __len__(self) -> int:
-        """How many foregrounds there are."""
-        return len(self._files)
-
-    def warm(self) -> None:
-        """Decode foregrounds until the cache is full."""
-        for index in range(len(self._files)):
-            if self._room <= 0:
-                return
-            self._cutout(index)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Draw one crop. Raises InputError if no foreground of the bank can be read."""
@@ -139,18 +128,6 @@ class Composer:
                     if rng.random() < TONED:
                         picture = light.toned(rng, picture)
                     return Sample(photographed(rng, picture), trimap, label)
-
-    def layers(self, rng: np.random.Generator) -> tuple[Layers, Array]:
-        """A composite and its trimap before the camera, for tests and inspection."""
-        colour, alpha, unmarked = self._subject(rng)
-        trimap = self._trimap(rng, alpha, unmarked)
-        return self._setting(rng, colour, alpha, trimap)[0], trimap
-
-    def ingredients(self, rng: np.random.Generator) -> Layers:
-        """A foreground and a background that have yet to be lit, blurred and combined: for
-        `recompose`, which does so on the device."""
-        colour, alpha = self._view(rng)
-        return Layers(colour, self._ground(rng).astype(np.float32), alpha)
 
     def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
         # As wide as people draw in photographs.
@@ -192,17 +169,9 @@ class Composer:
         drawn, alpha = view(rng, cutout, self.size)
         colour = drawn.astype(np.float32)
         if rng.random() < PHOTO_SURFACE:
-            colour = self._surfaced(rng, colour, alpha)
+            photo = self._pool.crop(rng, self.size, self.size)
+            colour = light.surfaced(rng, colour, photo)
         return colour, alpha
-
-    def _surfaced(self, rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
-        """A drawn subject's colours (S, S, 3) float32 with a photograph's detail."""
-        coat = self._pool.coat(rng, self.size, self.size) if rng.random() < 0.7 else None
-        if coat is None:
-            return light.surfaced(rng, colour, self._pool.crop(rng, self.size, self.size))
-        if rng.random() < 0.4:
-            colour = light.clad(rng, colour, alpha, coat)
-        return light.surfaced(rng, colour, coat, widest=0.1)
 
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """One foreground, or several by "over": colour (S, S, 3) float32 straight, alpha (S, S),

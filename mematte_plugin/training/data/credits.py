@@ -60,7 +60,7 @@ def data_section(manifest: Iterable[Entry]) -> str:
 
 
 def _kind(entry: Entry) -> str:
-    """`blender person seed=0 index=3` -> `blender person`."""
+    """`person seed=0 index=3` -> `person`."""
     return " ".join(word for word in entry["original"].split() if "=" not in word)
 
 

@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError, MEMatteError
+from ...errors import InputError
 from ...progress import Progress
 from .bank import views_of
-from .licences import Credit, Credits, canonical, sha256
+from .licences import Credit, Rules, canonical, sha256
 from .pack import trimmed
+from .photos import UnusableError, read_alpha, read_background, read_picture
 from .roles import ALPHAS, BACKGROUNDS, CUTOUTS, IGNORED, PHOTOS
-from .sources import said_of
+from .sources import credited
 from .storing import (
     Entry,
     Skipped,
@@ -44,9 +45,8 @@ log = logging.getLogger(__name__)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"}
 LONGEST = 1536
 """A subject larger than that is scaled down to it, in pixels of its longer side."""
-JPEG_NOISE = 4.5 / 255
-"""Alphas stored as JPEG are taken for 0 and 1 where they are so near."""
-SMALLEST, SMALLEST_BACKGROUND = 32, 160
+SMALLEST = 32
+"""Shortest side of a subject, in pixels."""
 LAYOUTS = (
     "fg/ with alpha/ (Composition-1k), FG/ with GT/ (Distinctions-646), original/ with mask/"
     " (AIM-500, AM-2k), or transparent PNG, WebP or TIFF; backgrounds in bg/ or backgrounds/"
@@ -225,7 +225,7 @@ class _Importer:
         self.entries = entries
         # Tells folders of one name apart, and their pictures; the path itself is nobody's business.
         self.place = sha256(str(folder.resolve()).encode())[:16]
-        self.said: dict[Path, Credits] = {}
+        self.rules: dict[Path, Rules] = {}
 
     def bring(self, picture: Found) -> Skipped | None:
         """Store a picture, unless it is there; what was wrong with it, if anything."""
@@ -243,16 +243,14 @@ class _Importer:
             else:
                 write_foreground(self.bank / name, _subject(picture))
                 self._enter(name, picture, digest, credit, "foreground")
-        except _UnusableError as error:
+        except UnusableError as error:
             return Skipped(str(picture.image), str(error))
         except OSError as error:
             return Skipped(str(picture.image), f"cannot be read ({error.strerror or error})")
         return None
 
     def _background(self, picture: Found, name: str, digest: str, credit: Credit) -> None:
-        photo = _eight_bit(_read(picture.image)[0])
-        if min(photo.shape[:2]) < SMALLEST_BACKGROUND:
-            raise _UnusableError(f"too small ({photo.shape[1]} x {photo.shape[0]})")
+        photo = read_background(picture.image)
         for former in self._views(name)[1:]:
             (self.bank / former).unlink(missing_ok=True)
             del self.entries[former]
@@ -286,8 +284,8 @@ class _Importer:
         raise AssertionError("there are numbers enough")
 
     def _credit(self, path: Path) -> Credit:
-        said = said_of(path, self.folder, self.said)
-        return self.given if said is None else replace(said, source=self.given.source)
+        credit = credited(path, self.folder, self.rules)
+        return self.given if credit is None else replace(credit, source=self.given.source)
 
     def _update(self, name: str, credit: Credit) -> None:
         for view in self._views(name):
@@ -311,31 +309,27 @@ def _view(name: str, number: int) -> str:
     return f"{name.removesuffix('.jpg')}--view{number}.jpg"
 
 
-class _UnusableError(Exception):
-    """Says in words why a picture is left out."""
-
-
 def _subject(picture: Found) -> Foreground:
-    """The colours and alpha of a subject. Raises _UnusableError."""
-    image, own = _read(picture.image)
+    """The colours and alpha of a subject. Raises UnusableError."""
+    image, own = read_picture(picture.image)
     if picture.alpha is None:
         if own is None:
-            raise _UnusableError(
+            raise UnusableError(
                 "has no transparency; a subject needs one, or its alpha in a folder alpha, and a"
                 " background belongs in a folder bg"
             )
         alpha = own
     else:
-        alpha = _read_alpha(picture.alpha)
+        alpha = read_alpha(picture.alpha)
     if alpha.shape != image.shape[:2]:
-        raise _UnusableError(
+        raise UnusableError(
             f"its size is {image.shape[1]} x {image.shape[0]}, its alpha's {alpha.shape[1]} x"
             f" {alpha.shape[0]}"
         )
     if alpha.max() <= 0.5 / 255:
-        raise _UnusableError("its alpha is empty")
+        raise UnusableError("its alpha is empty")
     if alpha.min() >= 1 - 0.5 / 255:
-        raise _UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
+        raise UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
     if picture.role == "photo":
         from ...foreground.estimate import estimate_foreground
 
@@ -347,41 +341,8 @@ def _subject(picture: Found) -> Foreground:
 def _fitted(premultiplied: Array) -> Array:
     scale = LONGEST / max(premultiplied.shape[:2])
     if min(premultiplied.shape[:2]) < SMALLEST:
-        raise _UnusableError(f"too small ({premultiplied.shape[1]} x {premultiplied.shape[0]})")
+        raise UnusableError(f"too small ({premultiplied.shape[1]} x {premultiplied.shape[0]})")
     if scale >= 1:
         return premultiplied
     size = tuple(max(round(side * scale), 1) for side in premultiplied.shape[1::-1])
     return np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
-
-
-def _read(path: Path) -> tuple[Array, Array | None]:
-    """Display-encoded colours (H, W, 3) and transparency (H, W), float32 in [0, 1]."""
-    from ...images.decoded import to_unit
-    from ...images.read import read_photo
-
-    try:
-        photo = read_photo(path)
-    except MEMatteError as error:
-        raise _UnusableError(_bare(error, path)) from error
-    return photo.for_network(), None if photo.alpha is None else to_unit(photo.alpha)
-
-
-def _read_alpha(path: Path) -> Array:
-    from ...images.read import read_gray
-
-    try:
-        alpha = read_gray(path, name="alpha", use_alpha=True)
-    except MEMatteError as error:
-        raise _UnusableError(f"alpha: {_bare(error, path)}") from error
-    if path.suffix.lower() in {".jpg", ".jpeg"}:  # its noise is no haze, and no hole
-        alpha = np.where(alpha < JPEG_NOISE, 0, np.where(alpha > 1 - JPEG_NOISE, 1, alpha))
-    return alpha.astype(np.float32)
-
-
-def _bare(error: Exception, path: Path) -> str:
-    """A message without the path that it begins with."""
-    return re.sub(rf"^.*?{re.escape(str(path))}[^:]*: ", "", str(error))
-
-
-def _eight_bit(image: Array) -> NDArray[np.uint8]:
-    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)

@@ -81,40 +81,20 @@ def rim_lit(rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
     return np.clip(colour * (1 + 0.8 * amount) + 0.35 * amount * lamp, 0, 255)
 
 
-def surfaced(
-    rng: np.random.Generator, colour: Array, photo: Array, *, widest: float = 0.03
-) -> Array:
-    """Let a photograph's light and dark, and at times its colours, show on a drawn surface.
+def surfaced(rng: np.random.Generator, colour: Array, photo: Array) -> Array:
+    """Let a photograph's light and dark, and sometimes its colours, show on a drawn surface.
 
-    colour: (S, S, 3) float32. photo: (S, S, 3), a crop of a photograph. Only its detail is taken:
-    each pixel over the mean of its neighbourhood, so what was light or dark as a whole stays.
-    widest: of that neighbourhood, as a share of the side. What is wider shows as a picture
-    painted on the subject.
+    colour: (S, S, 3) float32. photo: (S, S, 3), a crop of a photograph. Only its detail is used:
+    each pixel over the mean of its neighbourhood, so that overall brightness does not change.
     """
-    detail: Array = photo.astype(np.float32) + 12  # black grain would else grow without limit
+    detail: Array = photo.astype(np.float32) + 12  # dark grain would otherwise grow without limit
     if rng.random() < 0.75:
         detail = detail.mean(2, keepdims=True)
-    around = _blurred(detail, log_uniform(rng, 0.008, widest) * colour.shape[0])
+    # A wider neighbourhood would look like a picture painted on the subject.
+    around = _blurred(detail, log_uniform(rng, 0.008, 0.03) * colour.shape[0])
     detail = detail.reshape(*colour.shape[:2], -1) / around.reshape(*colour.shape[:2], -1)
     gain = np.clip(detail, 0.4, 1.9) ** np.float32(rng.uniform(0.3, 0.9))
     return np.clip(colour * gain, 0, 255)
-
-
-def clad(rng: np.random.Generator, colour: Array, alpha: Array, coat: Array) -> Array:
-    """Real fur in a subject's own colours instead of the drawn one, except near its outline.
-
-    colour (S, S, 3) float32, alpha (S, S), coat (S, S, 3) uint8.
-    """
-    body = alpha > 0.95
-    if np.count_nonzero(body) < 100:
-        return colour
-    fur = coat.astype(np.float32)
-    mean, spread = colour[body].mean(0), colour[body].std(0)
-    ratio = np.clip((spread + 6) / (fur.std((0, 1)) + 1), 0.4, 1.3)
-    fur = (fur - fur.mean((0, 1))) * ratio.astype(np.float32) + mean
-    inside = np.clip(2 * _blurred(alpha, log_uniform(rng, 0.01, 0.05) * len(alpha)) - 1, 0, 1)
-    share = (np.float32(rng.uniform(0.5, 0.95)) * inside)[..., None]
-    return np.clip(colour + (fur - colour) * share, 0, 255)
 
 
 def toned(rng: np.random.Generator, picture: Array) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import OutputError, SettingError
+from ...images.files import atomic_write
 from ...progress import Progress
 from .compose import SHARES
 from .licences import sha256
@@ -24,7 +25,6 @@ from .storing import (
     foreground_files,
     make_folder,
     manifest_text,
-    whole,
     write_manifest,
 )
 from .textures import read_rgb
@@ -119,7 +119,8 @@ def pack(
             entry = {**entries[name], "sha256": sha256(data)}
             size = len(data) + len(manifest_text({name: entry}).encode())
             if size <= budget:
-                whole(out / name, lambda to, data=data: to.write_bytes(data))  # type: ignore[misc]
+                with atomic_write(out / name) as temporary:
+                    temporary.write_bytes(data)
                 kept[name] = entry
                 budget -= size
                 room -= size

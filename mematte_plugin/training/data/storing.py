@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, OutputError
+from ...images.files import atomic_write
 from .strokes import Foreground
 
 Entry = dict[str, Any]
@@ -36,25 +36,6 @@ class Skipped:
     """Why, in words."""
 
 
-def whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file and put it in place.
-
-    Raises OutputError where the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else str(error.strerror or error)
-        raise OutputError(
-            f"{path}: cannot be written ({reason}); free some space or choose another folder, then"
-            " run the same command again to continue"
-        ) from error
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder. Raises OutputError where that is not possible."""
     try:
@@ -69,10 +50,8 @@ def write_photo(path: Path, image: NDArray[np.uint8], *, quality: int = 92) -> N
     """Store (H, W, 3) uint8 RGB as JPEG."""
     from PIL import Image
 
-    whole(
-        path,
-        lambda to: Image.fromarray(image).save(to, "JPEG", quality=quality, subsampling=0),
-    )
+    with atomic_write(path) as temporary:
+        Image.fromarray(image).save(temporary, "JPEG", quality=quality, subsampling=0)
 
 
 def write_foreground(path: Path, foreground: Foreground, *, quality: int = 92) -> None:
@@ -81,10 +60,8 @@ def write_foreground(path: Path, foreground: Foreground, *, quality: int = 92) -
 
     rgba = np.dstack([foreground.colour, foreground.alpha])
     # exact keeps the colour under alpha 0, which scaling needs beyond the edge.
-    whole(
-        path,
-        lambda to: Image.fromarray(rgba).save(to, "WEBP", quality=quality, method=2, exact=True),
-    )
+    with atomic_write(path) as temporary:
+        Image.fromarray(rgba).save(temporary, "WEBP", quality=quality, method=2, exact=True)
 
 
 def foreground_files(directory: Path) -> list[Path]:
@@ -161,8 +138,8 @@ def manifest_text(entries: dict[str, Entry]) -> str:
 
 def write_manifest(directory: Path, entries: dict[str, Entry]) -> None:
     """Store the entries in the order of their file names."""
-    text = manifest_text(entries)
-    whole(directory / MANIFEST, lambda to: to.write_text(text, encoding="utf-8"))
+    with atomic_write(directory / MANIFEST) as temporary:
+        temporary.write_text(manifest_text(entries), encoding="utf-8")
 
 
 def write_skipped(directory: Path, skipped: Iterable[Skipped], retried: Sequence[str]) -> None:
@@ -178,8 +155,8 @@ def write_skipped(directory: Path, skipped: Iterable[Skipped], retried: Sequence
                 reasons[one["file"]] = one["reason"]
     reasons |= {one.file: one.reason for one in skipped}
     listed = [{"file": file, "reason": reason} for file, reason in reasons.items()]
-    text = json.dumps(listed, indent=1, ensure_ascii=False)
-    whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(listed, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _within(file: str, place: str) -> bool:

@@ -151,28 +151,12 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> Array:
     return np.clip(PATTERNS[str(name)](rng, height, width), 0, 255).astype(np.uint8)
 
 
-COATS: dict[str, tuple[float, float, float, float]] = {
-    "budgie-backgrounds-oakland-zoo-otters-1": (0.64, 0.04, 0.98, 0.44),
-    "budgie-backgrounds-oakland-zoo-otters": (0.6, 0.48, 0.8, 0.68),
-    "budgie-backgrounds-kitten-on-lawn-1": (0.55, 0.18, 0.85, 0.5),
-    "budgie-backgrounds-perched-osprey-1": (0.11, 0.02, 0.36, 0.32),
-    "scikit-image-grass": (0, 0, 1, 1),
-    "twentytwentyfive-star-thristle-flower": (0.15, 0.25, 0.82, 0.65),
-    "twentytwentyfive-red-hibiscus-closeup": (0.46, 0.3, 0.68, 0.6),
-}
-"""Fur, plumage, dry grass and petals in known photographs, without eyes or outlines: left, top,
-right, bottom as shares of the sides."""
-
-
 class PhotoPool:
     """Photographs in memory, each with smaller copies so that crops never alias."""
 
-    def __init__(
-        self, photos: Sequence[Array], skipped: Sequence[str] = (), coats: Sequence[Array] = ()
-    ) -> None:
+    def __init__(self, photos: Sequence[Array], skipped: Sequence[str] = ()) -> None:
         self.skipped = list(skipped)
         """Names of photographs that could not be read."""
-        self._coats = list(coats)
         self._pyramids: list[list[Array]] = []
         for photo in photos:
             levels = [photo]
@@ -185,7 +169,7 @@ class PhotoPool:
     @classmethod
     def open(cls, directory: Path) -> PhotoPool:
         """Read every JPEG of a folder; those that cannot be read are skipped with a warning."""
-        photos, skipped, coats = [], [], []
+        photos, skipped = [], []
         for path in sorted(directory.glob("*.jpg")):
             photo = read_rgb(path)
             if photo is None:
@@ -193,14 +177,7 @@ class PhotoPool:
                 log.warning("%s: skipped, not a readable image", path)
             else:
                 photos.append(photo)
-                if path.stem in COATS:
-                    size = np.tile(photo.shape[1::-1], 2)
-                    x0, y0, x1, y1 = np.rint(COATS[path.stem] * size).astype(int).tolist()
-                    coats.append(np.ascontiguousarray(photo[y0:y1, x0:x1]))
-        return cls(photos, skipped, coats)
-
-    def __len__(self) -> int:
-        return len(self._pyramids)
+        return cls(photos, skipped)
 
     def crop(self, rng: np.random.Generator, height: int, width: int) -> Array:
         """A turned, scaled, mirrored crop, (H, W, 3) uint8; a pattern if the pool is empty."""
@@ -225,21 +202,6 @@ class PhotoPool:
             cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
         )
         return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
-
-    def coat(self, rng: np.random.Generator, height: int, width: int) -> Array | None:
-        """Real fur or plumage, mirrored on to fill (H, W, 3) uint8; None if there is none."""
-        if not self._coats:
-            return None
-        coat = self._coats[int(rng.integers(len(self._coats)))]
-        smallest = 0.5 * max(height / coat.shape[0], width / coat.shape[1])
-        scale = log_uniform(rng, max(0.6, smallest), max(1.8, smallest))
-        matrix = np.asarray(
-            cv2.getRotationMatrix2D((0.0, 0.0), float(rng.uniform(0, 360)), scale), np.float64
-        )
-        matrix[:, 2] = rng.uniform(0, (width, height))
-        return np.asarray(
-            cv2.warpAffine(coat, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-        )
 
     def surface(self, rng: np.random.Generator, height: int, width: int) -> Array:
         """What a thing may be made of: mostly a photo crop, else a pattern, at times both."""

@@ -1,7 +1,7 @@
-"""Draws the subjects of `blender.subjects` without Blender: strand by strand, in seconds.
+"""Draws subjects strand by strand, in seconds.
 
-Strands are lit by the model of Kajiya and Kay (1989) and shadowed through a grid of how dense the
-hair is; bodies are cast as ellipsoids. Less true than path tracing, a hundred times faster.
+Strands are lit by the model of Kajiya and Kay (1989) and shadowed through a grid of hair density;
+bodies are ray-cast as ellipsoids.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .blender.forms import Ellipsoid, Sheet, Solid, Strands, Subject
-from .strokes import SHIFT, Foreground, blank, develop, paint
-from .textures import PhotoPool
+from ..strokes import SHIFT, Foreground, blank, develop, paint
+from ..textures import PhotoPool
+from .forms import Ellipsoid, Sheet, Solid, Strands, Subject
 
 Array = NDArray[Any]
 CELLS = 56

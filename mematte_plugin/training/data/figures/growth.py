@@ -1,4 +1,4 @@
-"""How strands grow: numpy only, deterministic in the generator."""
+"""How strands grow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .forms import Ellipsoid
+from .forms import Ellipsoid, smooth_noise
 
 Array = NDArray[Any]
 
@@ -89,8 +89,6 @@ def fur(
     frizz: float = 0.1,
 ) -> Array:
     """Short strands, each from its own root: (N, steps, 3). Neighbours lean together by `tuft`."""
-    from .forms import smooth_noise
-
     lean = np.stack([smooth_noise(rng, roots, tuft_size) for _ in range(3)], 1) * tuft
     start = normals + 0.4 * comb + 0.15 * rng.normal(size=roots.shape)
     end = 0.45 * normals + comb + lean + 0.25 * rng.normal(size=roots.shape)

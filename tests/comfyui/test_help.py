@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "comfyui_nodes" / "web" / "docs"
 LOCALES = ROOT / "locales"
 WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
