@@ -10,38 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import SettingError
-from . import console
-from .options import (
-    DEFAULT_MODEL,
-    AsJson,
-    Bits,
-    Choke,
-    Colors,
-    Crop,
-    Despill,
-    Device,
-    Dtype,
-    Feather,
-    GuideLayer,
-    InputSpace,
-    Inside,
-    Layer,
-    Levels,
-    Margin,
-    MemoryBudget,
-    Model,
-    Object,
-    Outside,
-    Premultiplied,
-    Quality,
-    RetentionText,
-    Unit,
-    budget_of,
-    edge_of,
-    refuse_band,
-    retention_of,
-    unit_of,
-)
+from . import console, options
 from .signals import import_torch
 
 if TYPE_CHECKING:
@@ -108,32 +77,32 @@ def batch(
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
     ] = "png",
-    objects: Object = None,
-    inside: Inside = None,
-    outside: Outside = None,
-    unit: Unit = None,
-    layer: Layer = None,
-    mask_layer: GuideLayer = None,
-    input_space: InputSpace = None,
-    levels: Levels = None,
-    choke: Choke = 0.0,
-    feather: Feather = 0.0,
-    despill: Despill = "off",
-    colors: Colors = "foreground",
-    crop: Crop = False,
-    margin: Margin = None,
-    premultiplied: Premultiplied = None,
-    bits: Bits = None,
-    quality: Quality = None,
-    model: Model = DEFAULT_MODEL,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    retention: RetentionText = "auto",
-    memory_budget: MemoryBudget = None,
+    objects: options.Object = None,
+    inside: options.Inside = None,
+    outside: options.Outside = None,
+    unit: options.Unit = None,
+    layer: options.Layer = None,
+    mask_layer: options.GuideLayer = None,
+    input_space: options.InputSpace = None,
+    levels: options.Levels = None,
+    choke: options.Choke = 0.0,
+    feather: options.Feather = 0.0,
+    despill: options.Despill = "off",
+    colors: options.Colors = "foreground",
+    crop: options.Crop = False,
+    margin: options.Margin = None,
+    premultiplied: options.Premultiplied = None,
+    bits: options.Bits = None,
+    quality: options.Quality = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    retention: options.RetentionText = "auto",
+    memory_budget: options.MemoryBudget = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do photos again whose result is there already.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Cut all photos of a folder.
 
@@ -150,17 +119,16 @@ def batch(
     start = perf_counter()
     if (trimaps is None) == (masks is None):
         raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
-    if masks is None:
-        refuse_band(inside, outside, unit, objects)
-    kept = retention_of(retention)
-    budget = budget_of(memory_budget)
+    band = options.band_of(inside, outside, unit, objects, with_trimap=masks is None)
+    kept = options.retention_of(retention)
+    budget = options.budget_of(memory_budget)
     # Names are looked at before torch is imported, which takes seconds.
     from ..batch.listing import plan_batch
     from ..batch.options import BatchOptions
     from ..batch.report import BatchReport, listed
     from ..batch.run import cut_all
 
-    edge = edge_of(
+    edge = options.edge_of(
         levels=levels,
         choke=choke,
         feather=feather,
@@ -170,12 +138,9 @@ def batch(
         margin=margin,
         alpha_only=alpha,
     )
-    options = BatchOptions(
+    chosen = BatchOptions(
         masks=masks is not None,
-        objects=objects,
-        inside=inside,
-        outside=outside,
-        unit=unit_of(unit),
+        **band,
         layer=layer,
         guide_layer=mask_layer,
         input_space=input_space,
@@ -191,7 +156,7 @@ def batch(
         pair=pair,
         recursive=recursive,
     )
-    plan = plan_batch(folder, cast(Path, trimaps or masks), output, options)
+    plan = plan_batch(folder, cast(Path, trimaps or masks), output, chosen)
     for note in (*plan.notes, *plan.missing):
         console.warn(note)
     items: list[BatchItem] = []
@@ -200,11 +165,9 @@ def batch(
 
         def load() -> MattingPipeline:
             import_torch()
-            from ..pipeline import MattingPipeline
-            from ..weights.load import resolve
+            from ..pipeline import ready_pipeline
 
-            resolve(model, progress=report)
-            return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+            return ready_pipeline(model, device=device, dtype=dtype, progress=report)
 
         def wait(others: Sequence[BatchJob]) -> None:
             report(len(items), len(jobs), "waiting for another run")
@@ -213,7 +176,7 @@ def batch(
 
         report(0, len(jobs), jobs[0].photo.name)
         try:
-            for item in cut_all(plan, options, load=load, on_wait=wait):
+            for item in cut_all(plan, chosen, load=load, on_wait=wait):
                 items.append(item)
                 following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
                 report(len(items), len(jobs), following)

@@ -38,9 +38,9 @@ def list_models(as_json: AsJson = False) -> None:
       mematte models list
     """
     import_torch()
-    from ..weights.load import available
+    from ..weights.load import list_models as known_models
 
-    known = available()
+    known = known_models()
     if as_json:
         console.say_json(
             [
@@ -106,11 +106,11 @@ def where(name: Name, as_json: AsJson = False) -> None:
     """
     import_torch()
     from ..weights import catalog
-    from ..weights.load import available, resolve
+    from ..weights.load import list_models as known_models, resolve
 
     entry = catalog.find(name)
     if entry is not None:
-        path = next(model.path for model in available() if model.entry == entry)
+        path = next(model.path for model in known_models() if model.entry == entry)
     elif name.count("/") == 1 and not os.path.exists(name):
         path = _cached(name)
     else:
@@ -124,11 +124,12 @@ def where(name: Name, as_json: AsJson = False) -> None:
 
 def _cached(name: str) -> Path | None:
     """The weights of a Hub id in the Hub's cache; no connection is made."""
+    from ..weights.files import WEIGHT_NAMES
     from ..weights.hub import cached
 
     repo_id, _, revision = name.partition("@")
     with contextlib.suppress(ValueError):  # no id at all, and so not there
-        for filename in ("model.safetensors", "pytorch_model.bin"):
+        for filename in WEIGHT_NAMES:
             if path := cached(repo_id, filename, revision or "main"):
                 return path
     return None
@@ -178,7 +179,7 @@ def convert(
       mematte convert MEMatte_ViTS_DIM.pth mematte-vits-dim
     """
     import_torch()
-    from ..weights.hub import push_to_hub
+    from ..weights.publish import push_to_hub
     from ..weights.save import convert_weights
 
     written = convert_weights(checkpoint, folder, overwrite=overwrite, licence=licence)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import SettingError
+from ..memory.units import parse_bytes
 
 if TYPE_CHECKING:
     from ..foreground.edges import Edge
@@ -226,42 +226,37 @@ Premultiplied = Annotated[
 
 
 def retention_of(text: str) -> Retention:
-    """--retention as the library takes it. Raises SettingError for what is no number at all."""
+    """--retention as the library takes it. Raises SettingError unless it is auto or a number."""
     if text == "auto":
         return "auto"
     try:
         number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+        return int(number) if number == int(number) else number
+    except (ValueError, OverflowError):  # the latter: infinite
         raise SettingError(
             f"--retention {text}: give auto, a share of tokens from 0 to 1, or a number of tokens"
-        )
-    return int(number) if number == int(number) else number
+        ) from None
 
 
 def budget_of(text: str | None) -> int | None:
-    """--memory-budget in bytes. Raises SettingError for what is no amount of memory."""
-    if text is None:
-        return None
-    from ..memory.units import parse_bytes
-
-    return parse_bytes(text)
+    """--memory-budget in bytes. Raises SettingError unless it is an amount of memory."""
+    return None if text is None else parse_bytes(text)
 
 
-def unit_of(text: str | None) -> Any:
-    """--unit as the library takes, and checks, it."""
-    return "%" if text is None else text
+def band_of(
+    inside: float | None,
+    outside: float | None,
+    unit: str | None,
+    objects: str | None,
+    *,
+    with_trimap: bool,
+) -> dict[str, Any]:
+    """--inside, --outside, --unit and --object as the library's arguments, which it checks.
 
-
-def refuse_band(
-    inside: float | None, outside: float | None, unit: str | None, objects: str | None = None
-) -> None:
-    """Raises SettingError for what is for masks beside a trimap, which would change nothing."""
-    if objects is not None:
-        raise SettingError("--object: is for masks, and a trimap is given; leave it out")
-    for option, value in (("--inside", inside), ("--outside", outside), ("--unit", unit)):
-        if value is not None:
-            raise SettingError(
-                f"{option}: is for masks, a trimap has its uncertain band already; leave it out"
-            )
+    Raises SettingError if one of them is given with a trimap.
+    """
+    given = {"--inside": inside, "--outside": outside, "--unit": unit, "--object": objects}
+    for option, value in given.items():
+        if with_trimap and value is not None:
+            raise SettingError(f"{option}: applies to masks only; drop it when passing a trimap")
+    return {"inside": inside, "outside": outside, "unit": unit or "%", "objects": objects}

@@ -11,42 +11,9 @@ import typer
 
 from ..errors import InputError, SettingError
 from ..memory.units import show_bytes
-from . import console
+from . import console, options
 from .console import PIPE
-from .options import (
-    DEFAULT_MODEL,
-    AsJson,
-    Bits,
-    Choke,
-    Colors,
-    Crop,
-    Despill,
-    Device,
-    Dtype,
-    Feather,
-    GuideLayer,
-    InputSpace,
-    Inside,
-    Layer,
-    Levels,
-    LinearLight,
-    Margin,
-    MemoryBudget,
-    Model,
-    Object,
-    Outside,
-    Overwrite,
-    Premultiplied,
-    Quality,
-    RetentionText,
-    Unit,
-    budget_of,
-    edge_of,
-    refuse_band,
-    retention_of,
-    unit_of,
-)
-from .outputs import Kind, check_output, rehearse, write_array, write_matte
+from .outputs import Kind, Output, check_output, write_array
 from .signals import import_torch
 
 if TYPE_CHECKING:
@@ -103,31 +70,31 @@ def cut(
             " a picture. What is transparent in it stays so (in JPEG it becomes white).",
         ),
     ] = None,
-    objects: Object = None,
-    inside: Inside = None,
-    outside: Outside = None,
-    unit: Unit = None,
-    layer: Layer = None,
-    mask_layer: GuideLayer = None,
-    levels: Levels = None,
-    choke: Choke = 0.0,
-    feather: Feather = 0.0,
-    despill: Despill = "off",
-    colors: Colors = "foreground",
-    crop: Crop = False,
-    margin: Margin = None,
-    linear_light: LinearLight = False,
-    input_space: InputSpace = None,
-    premultiplied: Premultiplied = None,
-    bits: Bits = None,
-    quality: Quality = None,
-    model: Model = DEFAULT_MODEL,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    retention: RetentionText = "auto",
-    memory_budget: MemoryBudget = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    objects: options.Object = None,
+    inside: options.Inside = None,
+    outside: options.Outside = None,
+    unit: options.Unit = None,
+    layer: options.Layer = None,
+    mask_layer: options.GuideLayer = None,
+    levels: options.Levels = None,
+    choke: options.Choke = 0.0,
+    feather: options.Feather = 0.0,
+    despill: options.Despill = "off",
+    colors: options.Colors = "foreground",
+    crop: options.Crop = False,
+    margin: options.Margin = None,
+    linear_light: options.LinearLight = False,
+    input_space: options.InputSpace = None,
+    premultiplied: options.Premultiplied = None,
+    bits: options.Bits = None,
+    quality: options.Quality = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    retention: options.RetentionText = "auto",
+    memory_budget: options.MemoryBudget = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Cut the subject out of a photograph, with soft edges and clean colours.
 
@@ -144,20 +111,18 @@ def cut(
     start = perf_counter()
     kind = _kind(output, alpha, background)
     target = _target(image, output, kind)
-    kept = retention_of(retention)
-    budget = budget_of(memory_budget)
+    kept = options.retention_of(retention)
+    budget = options.budget_of(memory_budget)
     _check_inputs(image, trimap, mask, mask_layer)
     if linear_light and background is None:
         raise SettingError("--linear-light: is about a background; give --background, too")
-    if trimap is not None:
-        refuse_band(inside, outside, unit, objects)
+    band = options.band_of(inside, outside, unit, objects, with_trimap=trimap is not None)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
     from ..images.read import read_photo
     from ..pipeline import cut as library_cut
-    from ..weights.load import resolve
 
-    edge = edge_of(
+    edge = options.edge_of(
         levels=levels,
         choke=choke,
         feather=feather,
@@ -174,24 +139,22 @@ def cut(
         behind: Any = background
         if background is not None and os.path.isfile(background):
             behind = read_photo(background, role="background")
-        rehearse(
-            photo.pixels[:1, :1],
-            target,
-            kind,
-            behind,
-            bits,
+        result = Output(
+            target=target,
+            kind=kind,
+            background=behind,
+            bits=bits,
             quality=quality,
+            overwrite=overwrite,
+            linear_light=linear_light,
             premultiplied=premultiplied,
         )
-        resolve(model, progress=report)
+        result.rehearse(photo.pixels[:1, :1])
         matte = library_cut(
             photo,
             _source(trimap, mask_layer),
             mask=_source(mask, mask_layer),
-            objects=objects,
-            inside=inside,
-            outside=outside,
-            unit=unit_of(unit),
+            **band,
             model=model,
             device=device,
             dtype=dtype,
@@ -200,25 +163,20 @@ def cut(
             progress=report,
         ).with_edge(edge)
         report(0, 0, "colours" if kind != "alpha" else "writing")
-        write_matte(
-            matte,
-            target,
-            kind,
-            background=behind,
-            bits=bits,
-            quality=quality,
-            overwrite=overwrite,
-            linear_light=linear_light,
-            premultiplied=premultiplied,
-        )
+        result.write(matte)
     seconds = perf_counter() - start
     if as_json:
         console.say_json({"output": target, "kind": kind, **_facts(matte, seconds)})
     elif target != PIPE:
         height, width = matte.photo.size
         place = [str(matte.crop)] if matte.crop else []
-        size = [f"{width}×{height}", *place]
-        facts = (*size, f"{seconds:.1f} s", _kept_in_words(matte), *_memory(matte))
+        facts = (
+            f"{width}×{height}",
+            *place,
+            f"{seconds:.1f} s",
+            _kept_in_words(matte),
+            *_memory(matte),
+        )
         console.say(f"{target}: {', '.join(facts)}")
 
 
@@ -239,10 +197,10 @@ def trimap(
             " transparent, widened by --outside pixels (default 5).",
         ),
     ] = False,
-    objects: Object = None,
-    inside: Inside = None,
-    outside: Outside = None,
-    unit: Unit = None,
+    objects: options.Object = None,
+    inside: options.Inside = None,
+    outside: options.Outside = None,
+    unit: options.Unit = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -252,8 +210,8 @@ def trimap(
             help="Of an EXR of several layers or parts, the layer or channel to take.",
         ),
     ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make a trimap from a rough mask: a band along its edge becomes unknown.
 
@@ -270,25 +228,14 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap.trimap import (
-        BAND_INSIDE,
-        BAND_OUTSIDE,
-        WIDENED,
-        from_alpha as trimap_from_alpha,
-        from_mask,
-    )
+    from ..trimap.trimap import from_alpha as trimap_from_alpha, from_mask
 
     source = _source(mask, layer)
     if from_alpha:
-        made = trimap_from_alpha(source, width=WIDENED if outside is None else outside)
+        made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
     else:
-        made = from_mask(
-            source,
-            objects=objects,
-            inside=BAND_INSIDE if inside is None else inside,
-            outside=BAND_OUTSIDE if outside is None else outside,
-            unit=unit_of(unit),
-        )
+        band = options.band_of(inside, outside, unit, objects, with_trimap=False)
+        made = from_mask(source, **{k: value for k, value in band.items() if value is not None})
     write_array(made, output, overwrite=overwrite)
     shares = {
         name: float((made == value).mean())
@@ -311,19 +258,19 @@ def routing(
     output: Annotated[
         str, typer.Option("--output", "-o", help="Where to write; - writes PNG into a pipe.")
     ] = "",
-    objects: Object = None,
-    inside: Inside = None,
-    outside: Outside = None,
-    unit: Unit = None,
-    layer: Layer = None,
-    mask_layer: GuideLayer = None,
-    model: Model = DEFAULT_MODEL,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    retention: RetentionText = "auto",
-    memory_budget: MemoryBudget = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    objects: options.Object = None,
+    inside: options.Inside = None,
+    outside: options.Outside = None,
+    unit: options.Unit = None,
+    layer: options.Layer = None,
+    mask_layer: options.GuideLayer = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    retention: options.RetentionText = "auto",
+    memory_budget: options.MemoryBudget = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show which parts of a photograph the network computes exactly.
 
@@ -336,41 +283,38 @@ def routing(
     """
     start = perf_counter()
     target = output or _target(image, None, "routing")
-    kept = retention_of(retention)
-    budget = budget_of(memory_budget)
+    kept = options.retention_of(retention)
+    budget = options.budget_of(memory_budget)
     _check_inputs(image, trimap, mask, mask_layer)
     if trimap is None and mask is None:
         raise SettingError("routing: give a trimap or --mask, one of the two")
-    if trimap is not None:
-        refuse_band(inside, outside, unit, objects)
+    band = options.band_of(inside, outside, unit, objects, with_trimap=trimap is not None)
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
-    from ..pipeline import MattingPipeline
+    from ..pipeline import cut as library_cut, ready_pipeline
     from ..show.overlays import routing_sheet
-    from ..trimap.trimap import trimap_for
-    from ..weights.load import resolve
 
     with console.progress() as report:
         photo = _photo(image, layer=layer)
-        guide = _source(trimap, mask_layer)
-        if mask is not None:
-            guide = trimap_for(
-                photo,
-                _source(mask, mask_layer),
-                objects=objects,
-                inside=inside,
-                outside=outside,
-                unit=unit_of(unit),
-            )
-        resolve(model, progress=report)
-        pipeline = MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+        pipeline = ready_pipeline(model, device=device, dtype=dtype, progress=report)
         config = pipeline.network.config
         if not config.routed:
             raise SettingError(
                 f"--model {model}: has no router, it computes everything exactly; use a MEMatte"
                 " model"
             )
-        matte = pipeline(photo, guide, retention=kept, memory_budget=budget, progress=report)
+        matte = library_cut(
+            photo,
+            _source(trimap, mask_layer),
+            mask=_source(mask, mask_layer),
+            **band,
+            model=model,
+            device=device,
+            dtype=dtype,
+            retention=kept,
+            memory_budget=budget,
+            progress=report,
+        )
         if not matte.routing:
             raise InputError(
                 f"{photo.name}: its trimap leaves nothing unknown, so that nothing is computed;"

@@ -154,8 +154,8 @@ def _check_present(device: str) -> None:
 
 def _picture(text: str) -> Header:
     """The picture that the argument stands for."""
+    from ..images.decode import read_header
     from ..images.decoded import MAX_PIXELS, Header, check_size
-    from ..images.headers import read_header
 
     written = _WRITTEN.fullmatch(text.strip())
     if written is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..weights.card import Card
+from ..weights.publish import Card
 from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
 from .data.credits import data_section

@@ -17,10 +17,9 @@ from typing import Any
 
 from ..errors import MEMatteError
 from ..images.files import atomic_write
-from ..weights.card import UNKNOWN_TERMS
 from ..weights.catalog import BUNDLE_ROOT, CATALOG, Entry, find
-from ..weights.load import CONFIG, WEIGHT_NAMES
-from ..weights.save import README
+from ..weights.files import CONFIG, README, WEIGHT_NAMES
+from ..weights.publish import UNKNOWN_TERMS
 from .checkpoint import CHECKPOINT, load_state
 from .data.licences import canonical, non_commercial
 from .recipe import Recipe

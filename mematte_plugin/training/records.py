@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..errors import OutputError
+from ..images.encode import write_image
 from ..images.files import atomic_write
-from ..images.write import write_image
 from ..show.overlays import contact_sheet
 from .data.storing import make_folder
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, MEMatteError
-from ..evaluation.layouts import find
+from ..evaluation.layouts import scan
 from ..evaluation.metrics import errors, mean_errors
 from ..memory.exhaustion import is_out_of_memory, release
 from ..memory.request import request_for
@@ -41,7 +41,8 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
     """
     found, shares = defaultdict(list), defaultdict(list)
     usable = False
-    for item in find(folder):
+    for item in scan(folder).items:
+        assert item.trimap is not None  # `items` have one
         try:
             image, trimap, truth = _image(item.image), _grey(item.trimap), _grey(item.alpha)
             trimap = np.select([trimap < _KNOWN, trimap > 1 - _KNOWN], [0.0, 1.0], 0.5)
@@ -63,7 +64,10 @@ def validate(network: MEMatte, folder: Path, device: torch.device) -> list[dict[
         except (MEMatteError, ValueError) as error:
             logger.warning("validation: left out: %s", error)
     if not usable:
-        raise InputError(f"{folder}: no picture to validate on; see `mematte eval --help`")
+        raise InputError(
+            f"{folder}: no photograph with alpha and trimap to validate on; see"
+            " `mematte eval --help`"
+        )
     return [
         {
             "trimap": name,

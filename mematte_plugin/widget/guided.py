@@ -12,7 +12,7 @@ import traitlets
 from numpy.typing import NDArray
 
 from ..errors import InputError, MEMatteError, collect_notes
-from ..images.decoded import to_unit
+from ..images.arrays import to_unit
 from ..images.photo import Photo
 from ..images.read import read_photo
 from ..trimap.masks import read_mask

@@ -19,8 +19,8 @@ from ipywidgets import Layout
 from PIL import Image
 
 from ..errors import MEMatteError, collect_notes
-from ..images.decode import READABLE
-from ..images.photo import scaled_down
+from ..images.arrays import scaled_down
+from ..images.formats import READABLE
 from ..images.read import read_photo
 from ..matte import Matte
 from ..progress import Progress

@@ -10,8 +10,8 @@ import tifffile
 
 from mematte_plugin import __version__
 from mematte_plugin.cli import console
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.images.read import read_photo
-from mematte_plugin.images.write import write_image
 
 from ..cli_cases import HEIGHT, WIDTH, Scene, saved_models
 from ..patience import PATIENCE

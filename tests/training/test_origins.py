@@ -11,8 +11,8 @@ import pytest
 from mematte_plugin.cli.shell import run
 from mematte_plugin.training.origins import Terms, of_card, parts_of_run, terms_of
 from mematte_plugin.training.recipe import Recipe, Stage
-from mematte_plugin.weights.card import Card
 from mematte_plugin.weights.load import load_network
+from mematte_plugin.weights.publish import Card
 from mematte_plugin.weights.save import convert_weights, save_network
 from tests.networks import SMALL, random_network
 from tests.weights.hub_server import Server

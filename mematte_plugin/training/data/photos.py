@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MEMatteError
-from ...images.decoded import to_unit
+from ...images.arrays import to_unit
 from ...images.read import read_gray, read_photo
 
 Array = NDArray[Any]

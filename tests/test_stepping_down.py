@@ -23,9 +23,9 @@ from mematte_plugin.network import VARIANTS, MEMatte, encoder, pieces, streaming
 from mematte_plugin.network.encoder import PatchEmbed
 from mematte_plugin.network.guidance import NearestColours
 
-from ..memory.live import NO_MEMORY, LiveTensors
-from ..networks import random_network
-from ..parity import tolerance
+from .memory.live import NO_MEMORY, LiveTensors
+from .networks import random_network
+from .parity import tolerance
 
 SIZE = 512
 STAGES: dict[str, tuple[Any, str]] = {

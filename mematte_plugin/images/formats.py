@@ -1,9 +1,21 @@
-"""What a file is, told by its first bytes; what is no picture is named with a remedy."""
+"""The formats: which files can be read, recognised by their first bytes, and what others are."""
 
 import re
 
 from ..errors import InputError
 from .bmff import HEIC_BRANDS, brands
+
+_RAW = (
+    "dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef srw 3fr iiq x3f mrw erf kdc dcr mos mef"
+    " rwl"
+)
+_DEVELOPED = "png jpg jpeg jpe jfif tif tiff webp exr bmp gif avif heic heif hif jxl hdr"
+
+CAMERA_RAW = frozenset(f".{suffix}" for suffix in _RAW.split())
+"""Suffixes of undeveloped camera files, which often lie next to a JPEG of the same name."""
+
+READABLE = CAMERA_RAW | {f".{suffix}" for suffix in _DEVELOPED.split()}
+"""Suffixes of files that can be read, some with the extras, for looking through a folder."""
 
 PICTURE_FORMATS = "PNG, JPEG, TIFF, WebP, HEIC, AVIF, JPEG XL, EXR, HDR, GIF, BMP and camera raw"
 
@@ -24,7 +36,7 @@ _PICTURES: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("RAW", (b"IIU\0", b"\0MRM", b"FOVb")),
 )
 
-# What people hand in by mistake: (first bytes, what it is, what to do about it).
+# Handed in by mistake: (first bytes, what it is, what to do about it).
 _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF document", "export the page as PNG"),
     (b"%!PS", "a PostScript file", "export it as PNG"),
