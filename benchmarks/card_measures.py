@@ -152,8 +152,8 @@ def comfyui(device: str, flags: Sequence[str], side: int) -> dict[str, Any]:
 def training(device: str, *, quick: bool) -> dict[str, Any]:
     """Training: seconds a step, peak, and whether an interrupted run goes on."""
     from mematte_plugin.memory.meter import PeakMeter
-    from mematte_plugin.training.habits import Habits
     from mematte_plugin.training.recipe import Recipe, Stage
+    from mematte_plugin.training.run_options import RunOptions
     from mematte_plugin.training.trainer import Trainer
     from tests.networks import SMALL
     from tests.training.trainer_bank import small_bank
@@ -168,9 +168,9 @@ def training(device: str, *, quick: bool) -> dict[str, Any]:
         bank = small_bank(Path(folder, "bank"), count=4, side=160)
 
         def trainer() -> Trainer:
-            habits = Habits(preview_every=0)
+            options = RunOptions(preview_every=0)
             run = Path(folder, "run")
-            return Trainer(recipe, bank, run, device=device, workers=0, habits=habits)
+            return Trainer(recipe, bank, run, device=device, workers=0, options=options)
 
         first = trainer()
         first.run(until=2)
