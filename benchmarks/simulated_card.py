@@ -171,9 +171,6 @@ def cases() -> Iterator[dict[str, Any]]:
 
 def simulated_card(
     *,
-    free: Annotated[
-        bool, typer.Option("--free", help="Only float16 on a card with room for all.")
-    ] = False,
     network: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     minutes: Minutes = None,
     out: Out = None,
@@ -182,11 +179,7 @@ def simulated_card(
 ) -> None:
     """Count bytes, launches and round trips on a card, and compare them with the prediction."""
     chosen = [
-        one
-        for one in cases()
-        if network in (None, one["network"])
-        and (not quick or one["width"] <= 1024)
-        and (not free or is_free(one))
+        one for one in cases() if network in (None, one["network"]) and (not quick or is_free(one))
     ]
     version = torch.__version__.partition("+")[0]
     store = Store(out or RESULTS / "simulated-card.json", {"torch": version}, {})
