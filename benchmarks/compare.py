@@ -94,9 +94,9 @@ def compare(
     quick: Quick = False,
 ) -> None:
     """Measure seconds and peak memory of matting methods, side by side."""
-    if quick:
-        sizes, unknown, repeats = "128x128", "0.4", 1
     default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
+    if quick:
+        sizes, unknown, repeats, default = "128x128", "0.4", 1, default[:2]
     chosen = methods.split(",") if methods else list(default)
     cases = make_cases(sizes, unknown, chosen)
     here, limits = machine(device), limits_of(threads, minutes)

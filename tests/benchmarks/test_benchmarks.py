@@ -1,4 +1,4 @@
-"""The benchmark programs: scenes as promised, the share that is asked for, results that resume."""
+"""The benchmark programs: scenes, kept shares, results that resume."""
 
 from __future__ import annotations
 
@@ -191,9 +191,9 @@ def test_an_error_is_one_line_and_a_usage_code(
     with pytest.raises(SystemExit) as ended:
         main(compare)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: method 'mine'")
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: method 'mine'")
+    assert message.count("\n") == 1
 
 
 # ---- prediction ----------------------------------------------------------------------------------
