@@ -1,6 +1,6 @@
 """The widget that one paints on: `MatteWidget`, its traits that the page shares, its pictures.
 
-The page's side is in `static/`, files that are joined in this order into one ES module.
+The page's side is in `js/`; `static/widget.js` is its bundle.
 """
 
 from __future__ import annotations
@@ -23,11 +23,6 @@ from .page import CHECKERBOARD, VIEWS, answer_during_cells, jpeg
 from .session import MattingSession
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    *("base.js", "strokes.js", "painting.js", "pictures.js", "stage.js", "gestures.js"),
-    *("keys.js", "controls.js", "status.js", "widget.js"),
-)
-"""In this order: a script uses what stands in those before it."""
 GZIP = 31
 """zlib's number for gzip with the largest window, which is what browsers read and write."""
 
@@ -54,7 +49,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         split: where the slider stands, 0 to 1.
     """
 
-    _esm = "\n".join((STATIC / name).read_text("utf-8") for name in SCRIPTS)
+    _esm = (STATIC / "widget.js").read_text("utf-8")
     _css = (STATIC / "widget.css").read_text("utf-8")
 
     view = traitlets.Enum(VIEWS, "trimap").tag(sync=True)
