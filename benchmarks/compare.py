@@ -24,7 +24,7 @@ from mematte_plugin.memory.units import show_bytes
 
 from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
 from .figures import Panel, write_figure
-from .methods import parse_method, share_of
+from .methods import EXAMPLES, parse_method, share_of
 from .results import Record, Store, file_of, machine
 from .runner import Task, run
 from .scenes import make_scene
@@ -66,8 +66,8 @@ HEADERS = ("size", "method", "seconds", "× ours", "peak above idle", "× ours",
 LEGEND = (
     "seconds: median of the runs, from pictures in memory to a result on the host. Peak: the"
     " process's highest memory above its loaded, idle state (on a GPU: tensors above the model)."
-    " × ours: relative to the method in bold; above 1 is worse. Random weights of equal size,"
-    " synthetic pictures."
+    " × ours: relative to the method in bold; above 1 is worse. Methods are named by kind, size,"
+    " precision and kept share of the tokens. Random weights of equal size, synthetic pictures."
 )
 
 
@@ -87,9 +87,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME,…",
-            help="As ours:small:fp32:0.25 (size, precision, kept share), transformers:base:fp16,"
-            " official:small:fp32:0.25, model:mematte-tiny:fp32, closed-form. The others are"
-            " compared with the first of ours.",
+            help=f"{EXAMPLES}. The others are compared with the first of ours.",
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each, after a warm-up.")] = 3,
@@ -104,7 +102,7 @@ def compare(
 ) -> None:
     """Measure seconds and peak memory of matting methods, side by side."""
     if quick:
-        sizes, unknown, repeats = "512,1024", "0.15", 1
+        sizes, unknown, repeats = "128x128", "0.4", 1
     default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
     chosen = methods.split(",") if methods else list(default)
     cases = make_cases(sizes, unknown, chosen)
@@ -150,13 +148,10 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def groups(
-    cases: Sequence[dict[str, Any]], context: dict[str, Any], **more: Any
-) -> Iterator[list[Task]]:
+def groups(cases: Sequence[dict[str, Any]], context: dict[str, Any]) -> Iterator[list[Task]]:
     """The tasks picture by picture; its files are there until the next group is asked for.
 
     context: see `methods.Context`.
-    more: what else tells the cases apart.
     """
     pictures = dict.fromkeys((one["height"], one["width"], one["unknown"]) for one in cases)
     for number, (height, width, unknown) in enumerate(pictures):
@@ -169,7 +164,7 @@ def groups(
             np.save(files["trimap"], scene.trimap)
             yield [
                 Task(
-                    {**more, **one},
+                    one,
                     "benchmarks.methods:measure",
                     {"method": one["method"], **files, **context},
                     f"{one['method']} {suffix}",
@@ -206,16 +201,16 @@ def as_markdown(store: Store, order: Sequence[str]) -> str:
 
 
 def _cells(one: Record, ours: Record | None) -> list[str]:
-    label = parse_method(one.case["method"]).label
+    name = one.case["method"]
     if one.seconds is None or one.peak is None:
-        return [_size_of(one), label, one.failed or f"skipped: {one.skipped}", "", "", "", ""]
+        return [_size_of(one), name, one.failed or f"skipped: {one.skipped}", "", "", "", ""]
     time, peak = ("", "")
     if ours is not None and ours.seconds and ours.peak:
         time, peak = f"{one.seconds / ours.seconds:.2f}", f"{one.peak / ours.peak:.2f}"
     kept = one.get("kept")
     return [
         _size_of(one),
-        f"**{label}**" if one is ours else label,
+        f"**{name}**" if one is ours else name,
         f"{one.seconds:.4g}",
         time,
         show_bytes(one.peak),
@@ -229,9 +224,8 @@ def _figure(store: Store, records: Sequence[Record], title: str) -> str:
     panels = [Panel(name, "picture, pixels", ticks=ticks) for name in ("seconds", "peak, MB")]
     for method in dict.fromkeys(one.case["method"] for one in records):
         line = [one for one in records if one.case["method"] == method and one.seconds and one.peak]
-        label = parse_method(method).label
-        panels[0].curves[label] = [(_pixels(one), one.seconds or 0) for one in line]
-        panels[1].curves[label] = [(_pixels(one), (one.peak or 0) / 1e6) for one in line]
+        panels[0].curves[method] = [(_pixels(one), one.seconds or 0) for one in line]
+        panels[1].curves[method] = [(_pixels(one), (one.peak or 0) / 1e6) for one in line]
     return write_figure(store.path.with_suffix(".png"), panels, title)
 
 

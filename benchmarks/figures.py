@@ -14,8 +14,6 @@ from mematte_plugin.images.encode import write_image
 
 from .runner import logger
 
-Points = Sequence[tuple[float, float]]
-
 
 @dataclass
 class Panel:
@@ -25,7 +23,7 @@ class Panel:
     """What is measured, with its unit."""
     axis: str
     """What it is measured against."""
-    curves: dict[str, Points] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Points (x, y) by label."""
     stars: dict[str, tuple[float, float]] = field(default_factory=dict)
     """One more point of a curve, by the curve's label."""
@@ -39,7 +37,7 @@ def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
     if importlib.util.find_spec("matplotlib") is None:
         logger.info("no figure: pip install 'mematte-plugin[bench]' for matplotlib")
         return ""
-    if not any(panel.curves for panel in panels):
+    if not any(points for panel in panels for points in panel.curves.values()):
         return ""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,6 +54,8 @@ def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
 
 def _draw(axes: Any, panel: Panel) -> None:
     for label, points in panel.curves.items():
+        if not points:
+            continue
         (line,) = axes.plot(*zip(*sorted(points), strict=True), "-o", label=label)
         if label in panel.stars:
             axes.plot(*panel.stars[label], "*", markersize=14, color=line.get_color())

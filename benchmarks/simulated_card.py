@@ -26,7 +26,7 @@ from mematte_plugin.network import VARIANTS, MEMatte, NetworkConfig
 
 from .command import Again, Minutes, Out, Quick, limits_of, main, write_report
 from .meta_card import MetaCard
-from .prediction import QUICK_PIXELS, SUMMARY, ratio_of, summary_of
+from .prediction import SUMMARY, ratio_of, summary_of
 from .results import RESULTS, Record, Store
 from .runner import Task, run
 
@@ -185,7 +185,7 @@ def simulated_card(
         one
         for one in cases()
         if network in (None, one["network"])
-        and (not quick or one["width"] * one["height"] <= QUICK_PIXELS)
+        and (not quick or one["width"] <= 1024)
         and (not free or is_free(one))
     ]
     version = torch.__version__.partition("+")[0]

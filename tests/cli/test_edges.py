@@ -81,7 +81,7 @@ def test_despill_without_a_screen_is_said(scene: Scene) -> None:
         (("--levels", "10,245"), "of 255: 0.0392, 0.961"),
         (("--choke", "500"), "choke 500.0: give pixels from -100 to 100"),
         (("--feather", "-1"), "feather -1.0"),
-        (("--margin", "4"), "--margin: is for --crop"),
+        (("--margin", "4"), "--margin: needs --crop"),
         (("--despill", "grey"), "is a grey"),
         (("--colors", "mine"), "use foreground or photo"),
         (("--alpha", "--despill", "green"), "--despill: changes colours"),
