@@ -20,7 +20,7 @@ READABLE = CAMERA_RAW | {f".{suffix}" for suffix in _DEVELOPED.split()}
 PICTURE_FORMATS = "PNG, JPEG, TIFF, WebP, HEIC, AVIF, JPEG XL, EXR, HDR, GIF, BMP and camera raw"
 
 _START = 2048
-"""Bytes that are looked at."""
+"""Bytes that are examined."""
 
 _PICTURES: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("PNG", (b"\x89PNG\r\n\x1a\n",)),
@@ -84,7 +84,7 @@ _PNM = re.compile(rb"P[1-7FfHh][ \t\r\n#]")
 
 
 def sniff(data: bytes, name: str) -> str:
-    """The format by its magic bytes; InputError saying what the file is instead."""
+    """The format by its first bytes. Raises InputError that says what the file is instead."""
     if not data:
         raise InputError(f"{name}: the file is empty; copy or export it again")
     head = data[:_START]
@@ -123,7 +123,7 @@ def _base_media(head: bytes, name: str) -> str:
 
 
 def _jpeg(data: bytes, name: str) -> str:
-    """Raises InputError for its relatives that are read by nearly nothing."""
+    """Raises InputError for relatives of JPEG that few programs read."""
     if data[3:4] == b"\xf7":
         raise InputError(f"{name}: is a JPEG-LS picture; convert it to TIFF or PNG")
     at = 2
@@ -144,7 +144,7 @@ def _jpeg(data: bytes, name: str) -> str:
 
 
 def _text(head: bytes) -> str:
-    """What is said of a file without magic bytes."""
+    """What a file of no known format is."""
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if head.startswith(mark):
             head = head[2:].decode(encoding, "ignore").encode()
