@@ -27,8 +27,6 @@ class Panel:
     """Points (x, y) by label."""
     stars: dict[str, tuple[float, float]] = field(default_factory=dict)
     """One more point of a curve, by the curve's label."""
-    ticks: dict[float, str] = field(default_factory=dict)
-    """Named places on the x-axis; both axes are then logarithmic."""
 
 
 def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
@@ -59,18 +57,7 @@ def _draw(axes: Any, panel: Panel) -> None:
         (line,) = axes.plot(*zip(*sorted(points), strict=True), "-o", label=label)
         if label in panel.stars:
             axes.plot(*panel.stars[label], "*", markersize=14, color=line.get_color())
-    if panel.ticks:
-        from matplotlib.ticker import LogLocator, NullFormatter
-
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(list(panel.ticks), list(panel.ticks.values()), fontsize=8)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0)
     axes.set_xlabel(panel.axis)
     axes.set_title(panel.title)
     axes.grid(alpha=0.3)

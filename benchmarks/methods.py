@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mematte_plugin import MattingPipeline, MEMatte, SettingError, load_network
+from mematte_plugin import MattingPipeline, MEMatte, MEMatteError, SettingError, load_network
 from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
 
@@ -37,6 +37,10 @@ WANT_ALL = 20.0
 """Added to a router's scores for keeping; those of `random_network` lie within ±10."""
 WANT_ALL_TRAINED = 100.0
 """The same for trained routers."""
+SAME = 1e-4
+"""How far the official alpha and ours may differ."""
+SPREAD = 0.05
+"""Alphas that vary less than this would hide a difference between the two."""
 GLOBAL_BLOCKS = (2, 5, 8, 11)
 HALF = 128 / 255
 
@@ -185,6 +189,30 @@ def measure(
 @lru_cache(1)
 def _pictures(image: str, trimap: str) -> tuple[Bytes, Bytes]:
     return np.load(image), np.load(trimap)
+
+
+def check_official(checkout: str) -> float:
+    """The largest difference between the official code's alpha and ours, from the same random
+    weights, on the CPU in float32.
+
+    Raises MEMatteError where they differ by more than rounding errors, or keep other shares of the
+    tokens: comparing their speed would say nothing.
+    """
+    scene = make_scene(512, 512, 0.15)
+    context = Context("cpu", checkout)
+    ours, theirs = (
+        build(Method(kind, "small", "fp32", 0.25), context)(scene.image, scene.trimap)
+        for kind in ("ours", "official")
+    )
+    largest = float(np.abs(ours["alpha"] - theirs["alpha"]).max())
+    spread = float(np.ptp(theirs["alpha"][scene.trimap == 128]))
+    if largest > SAME or ours["kept"] != theirs["kept"] or spread < SPREAD:
+        raise MEMatteError(
+            f"{checkout}: its alpha differs from ours by {largest:.1e} (kept tokens:"
+            f" {theirs['kept']:.4f} and {ours['kept']:.4f}; spread of alpha: {spread:.2f}); check"
+            " that it is the published code"
+        )
+    return largest
 
 
 # ---- building ------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from mematte_plugin import MattingPipeline, load_network
 from mematte_plugin.errors import BudgetError
 from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.law import LARGE
-from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.memory.plan import least_budget
 from mematte_plugin.memory.request import request_for
 from mematte_plugin.memory.units import show_bytes
@@ -191,12 +190,11 @@ def measure(device: str, **case: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         files = _files(case, Path(folder))
         begin = time.perf_counter()
-        with PeakMeter("cpu") as meter:
-            try:
-                matte = pipe(*files, retention=share, memory_budget=budget)
-            except BudgetError as error:
-                budget = error.least
-                matte = pipe(*files, retention=share, memory_budget=budget)
+        try:
+            matte = pipe(*files, retention=share, memory_budget=budget)
+        except BudgetError as error:
+            budget = error.least
+            matte = pipe(*files, retention=share, memory_budget=budget)
         values = {
             "seconds": time.perf_counter() - begin,
             "peak": matte.plan.measured_peak or 0,
@@ -209,8 +207,6 @@ def measure(device: str, **case: Any) -> dict[str, Any]:
             values["reserved"] = torch.cuda.max_memory_reserved(device) - idle
             free, total = torch.cuda.mem_get_info(device)
             values["outside"] = total - free - torch.cuda.memory_reserved(device)
-        else:
-            values["whole"] = meter.peak
         if budget is not None and not matte.plan.lost:
             free_matte = pipe(*files, retention=share)
             values["difference"] = float(np.abs(matte.alpha - free_matte.alpha).max())
@@ -260,7 +256,7 @@ def _files(case: Case, folder: Path) -> list[Path]:
 
 HEADERS = (
     *("network", "size", "unknown", "kept", "budget ÷ least", "dtype", "worst phase", "predicted"),
-    *("measured", "with files", "ratio", "alpha", "seconds", "made smaller", "wrong"),
+    *("measured", "ratio", "alpha", "seconds", "made smaller", "wrong"),
 )
 
 
@@ -299,9 +295,8 @@ def as_markdown(store: Store) -> str:
             "# Predicted peak memory",
             store.about,
             "Peak: above the loaded, idle process, the picture included. Ratio: measured over"
-            f" predicted. Large: from {LARGE} tokens, about 2 megapixels. With files: the peak when"
-            " reading the files counts, too. Alpha: the largest difference from a run without a"
-            " budget.",
+            f" predicted. Large: from {LARGE} tokens, about 2 megapixels. Alpha: the largest"
+            " difference from a run without a budget.",
             markdown_table(SUMMARY, [summary_of(name, some) for name, some in named.items()]),
             markdown_table(HEADERS, map(cells, store.records)) + "\n",
         ]
@@ -331,14 +326,13 @@ def cells(one: Record) -> list[str]:
     ]
     wrong = "; ".join(faults(one))
     if not one.runs:
-        return [*row, *[""] * 8, wrong or one.skipped]
-    whole, difference = one.get("whole"), one.get("difference")
+        return [*row, *[""] * 7, wrong or one.skipped]
+    difference = one.get("difference")
     return [
         *row,
         one.get("phase"),
         show_bytes(one.get("predicted")),
         show_bytes(one.peak or 0),
-        show_bytes(whole) if whole else "",
         f"{ratio_of(one):.2f}",
         "" if difference is None else f"{difference:.1e}",
         f"{one.seconds:.1f}",

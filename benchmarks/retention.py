@@ -33,8 +33,10 @@ SHARES = "1,0.75,0.5,0.35,0.25,0.15,0.1,0.05,0"
 AUTO = "auto"
 HEADERS = ("share", "tokens kept", "SAD", "MSE", "seconds", "peak")
 LEGEND = (
-    "Means over the photographs. SAD in thousands and MSE × 10⁻³ over the unknown region. Peak: the"
-    " process's highest memory above its loaded, idle state (on a GPU: tensors above the model)."
+    "Exactly the share of the tokens is kept, the router's best scores first; auto: its own choice."
+    " Means over the photographs. SAD in thousands and MSE × 10⁻³ over the unknown region. Peak:"
+    " the process's highest memory above its loaded, idle state (on a GPU: tensors above the"
+    " model)."
 )
 
 
@@ -45,14 +47,6 @@ def retention(
     shares: Annotated[
         str, typer.Option(metavar="SHARE,…", help="Kept shares, besides the router's own choice.")
     ] = SHARES,
-    capped: Annotated[
-        bool,
-        typer.Option(
-            "--capped",
-            help="Let the router keep fewer than the share, as `--retention` does. Without it"
-            " exactly the share is kept, the best scores first.",
-        ),
-    ] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first photographs, by name.")
     ] = None,
@@ -68,11 +62,10 @@ def retention(
     methods = {AUTO: Method("model", name, dtype).name}
     for text in shares.split(","):
         share = share_of(text, f"--shares {shares}")
-        kind = "model" if capped else "forced"
-        methods[f"{share:g}"] = Method(kind, name, dtype, share).name
+        methods[f"{share:g}"] = Method("forced", name, dtype, share).name
     here, limits = machine(device), limits_of(threads, minutes)
     path = out or file_of(here, "retention-")
-    settings = {"threads": limits.threads, "model": model, "dtype": dtype, "capped": capped}
+    settings = {"threads": limits.threads, "model": model, "dtype": dtype}
     store = Store(path, here, settings)
     cases = cases_of(scan(folder), limit=limit)
     run(groups(cases, methods, device), store, limits, again=again)
