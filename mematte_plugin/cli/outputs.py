@@ -179,6 +179,6 @@ def _temporary_file(target: str, suffix: str) -> Iterator[str]:
         raise
     except OSError as error:
         raise OutputError(
-            f"stdout: no temporary file can be made ({error.strerror or error}); point TMPDIR at"
+            f"stdout: cannot create a temporary file ({error.strerror or error}); point TMPDIR at"
             " another folder"
         ) from error
