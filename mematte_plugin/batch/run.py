@@ -23,7 +23,7 @@ from ..errors import (
 from ..images.crops import Crop
 from ..images.read import Layer, read_photo
 from ..images.write import check_writable
-from ..trimap.trimap import trimap_for
+from ..trimap.trimap import from_mask
 from .claims import claimed
 from .listing import BatchJob, BatchPlan, FolderError, is_open, plan_batch, stamp
 from .options import BatchOptions
@@ -211,9 +211,9 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
     if options.guide_layer is not None:
         guide = Layer(job.guide, options.guide_layer)
     if options.masks:
-        guide = trimap_for(
-            photo,
+        guide = from_mask(
             guide,
+            size=photo.size,
             objects=options.objects,
             inside=options.inside,
             outside=options.outside,

@@ -347,16 +347,16 @@ def routing(
     import_torch()
     from ..pipeline import MattingPipeline
     from ..show.overlays import routing_sheet
-    from ..trimap.trimap import trimap_for
+    from ..trimap.trimap import from_mask
     from ..weights.load import resolve
 
     with console.progress() as report:
         photo = _photo(image, layer=layer)
         guide = _source(trimap, mask_layer)
         if mask is not None:
-            guide = trimap_for(
-                photo,
+            guide = from_mask(
                 _source(mask, mask_layer),
+                size=photo.size,
                 objects=objects,
                 inside=inside,
                 outside=outside,
