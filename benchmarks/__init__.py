@@ -1,4 +1,4 @@
-"""Side-by-side measurements of speed, memory and accuracy; not part of the installed package.
+"""Measurements of speed, memory and accuracy; not part of the installed package.
 
-Run from the repository's root: `python -m benchmarks.compare`, `python -m benchmarks.retention`.
+Run from the repository's root: `python -m benchmarks.compare`, `python -m benchmarks.prediction`.
 """

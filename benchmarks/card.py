@@ -2,61 +2,58 @@
 
     python -m benchmarks.card
 
-In order of worth: parity with the official code, predicted against measured memory, speed, limits
-on memory, ComfyUI's memory flags, training steps. Every measurement is kept at once: the same
+In order of worth: parity with the official code, predicted against measured memory, speed, random
+budgets, ComfyUI's memory flags, training steps. Every measurement is kept at once, and the same
 command goes on where it was stopped. Exit code 1 where something that must be right is not.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
-from mematte_plugin import MEMatteError, SettingError
-from mematte_plugin.images.files import write_text
-from mematte_plugin.memory.free import cpu_count
+from mematte_plugin import SettingError
+from mematte_plugin.evaluation.report import markdown_table
+from mematte_plugin.memory.units import show_bytes
 
-from .card_parts import Item
-from .card_report import as_markdown, verdicts
-from .cases import make_cases
-from .command import main
-from .ladder import drawn
-from .store import Measurement, Store, kind, machine, open_store
-from .turns import ROOT, OutOfTime, Setup
+from . import compare, prediction
+from .card_measures import PRECISIONS, WAYS
+from .command import Device, Out, Quick, limits_of, main, write_report
+from .results import Record, Store, file_of, machine
+from .runner import Task, logger, run
 
-RESULTS = ROOT / "benchmarks" / "results"
-BUDGETS = {
-    # seconds; what a part does not need goes to those after it
+SECONDS = {
     "parity": 90,
-    "memory": 120,
+    "memory": 150,
     "speed": 120,
-    "launches": 30,
-    "ladder": 60,
+    "budgets": 60,
     "comfyui": 60,
     "training": 40,
 }
-SIDES = ((1024, 1024), (2048, 2048), (3840, 2160), (7680, 4320))
+"""What each part may take; what it does not need goes to those after it."""
+SIZES = ((1024, 1024), (2048, 2048), (3840, 2160), (7680, 4320))
 """(width, height) in pixels."""
-LADDER_CASES, LADDER_PIXELS = 24, 12e6
-COMFYUI_FLAGS = ([], ["--lowvram"], ["--novram"], ["--reserve-vram", "2"])
-logger = logging.getLogger("benchmarks")
+BUDGET_CASES, BUDGET_PIXELS = 24, 12e6
+COMFYUI_FLAGS = ((), ("--lowvram",), ("--novram",), ("--reserve-vram", "2"))
+EXACT = 1e-5
+"""How far float32 may differ from the official code."""
+PIPELINE = 1e-4
+"""The same of the whole pipeline against the CPU: its guidance is solved step by step."""
+FAST_4K = 0.060
+"""Seconds that ViT-S in float16 may take at 3840×2160 on a card of 80 GB."""
+TIME, PEAK = 0.4, 0.2
+"""Shares of transformers' time and peak at 1024² that ours may take."""
 
 
 def card(
     *,
-    device: Annotated[str, typer.Option(help="cuda, cuda:1, or cpu to rehearse.")] = "cuda",
+    device: Device = "cuda",
     official: Annotated[
         Path | None,
         typer.Option(
@@ -64,280 +61,275 @@ def card(
         ),
     ] = None,
     parts: Annotated[
-        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join(BUDGETS)}.")
-    ] = ",".join(BUDGETS),
-    minutes: Annotated[float, typer.Option(help="End after so long; what is done is kept.")] = 8.7,
-    quick: Annotated[bool, typer.Option("--quick", help="Small pictures, few of them.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="JSON file; a report is written beside it.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join(SECONDS)}.")
+    ] = ",".join(SECONDS),
+    minutes: Annotated[float, typer.Option(help="Stop after this time.")] = 8.7,
+    quick: Quick = False,
+    out: Out = None,
 ) -> None:
-    """Measure a card: parity, memory, speed, limits, ComfyUI, training."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    """Measure a card: parity, memory, speed, budgets, ComfyUI, training."""
     chosen = [name.strip() for name in parts.split(",")]
     for name in chosen:
-        if name not in BUDGETS:
-            raise SettingError(f"--parts {name}: choose from {', '.join(BUDGETS)}")
-    start = time.monotonic()
-    end = start + 60 * minutes
-    here = {**machine(device), **_traits(device)}
-    path = out or RESULTS / f"card-{kind(here)}{'-quick' if quick else ''}.json"
-    store = open_store(path, Item, here, {"quick": quick})
-    reached = start
-    share = 60 * minutes / sum(BUDGETS.values())
-    try:
-        for name in (one for one in BUDGETS if one in chosen):
-            reached += share * BUDGETS[name]
-            deadline = min(end, max(reached, time.monotonic()))
-            if name == "speed":
-                _speed(device, official, store, deadline, quick=quick)
-            else:
-                todo = [one for one in items(name, device, quick) if not store.done(one.key, 1)]
-                measure_items(todo, device, store, deadline)
-    finally:
-        if store.results:
-            write_text(path.with_suffix(".md"), as_markdown(store), overwrite=True)
-            logger.info("written: %s", path.with_suffix(".md"))
+        if name not in SECONDS:
+            raise SettingError(f"--parts {name}: choose from {', '.join(SECONDS)}")
+    here = machine(device)
+    if device.startswith("cuda"):
+        here["compute capability"] = "{}.{}".format(*torch.cuda.get_device_capability(device))
+        here["cuda"] = str(torch.version.cuda or torch.version.hip)
+    store = Store(out or file_of(here, "card-quick-" if quick else "card-"), here, {})
+    limits = limits_of(None, None, timeout=120)
+    reached, share = time.monotonic(), 60 * minutes / sum(SECONDS.values())
+    for name, seconds in SECONDS.items():
+        if name in chosen:
+            reached += share * seconds
+            logger.info("%s", name)
+            groups = _PARTS[name](device, official, quick)
+            left = replace(limits, deadline=max(reached, time.monotonic()))
+            run(groups, store, left, repeats=3 if name == "speed" and not quick else 1)
+    write_report(store, as_markdown)
     found = verdicts(store)
     for one in found:
-        logger.info("%s", one.line)
-    if as_json:
-        print(json.dumps([asdict(one) for one in store.results.values()]))
-    if any(one.wrong for one in found):
+        logger.info("%s: %s: %s", one.word, one.about, one.found)
+    if any(one.good is False and one.must for one in found):
         raise typer.Exit(1)
-
-
-def _traits(device: str) -> dict[str, str]:
-    from .device_meter import DeviceMeter
-
-    return DeviceMeter(device).traits()
 
 
 # ---- what is measured ----------------------------------------------------------------------------
 
-
-def items(part: str, device: str, quick: bool) -> list[Item]:
-    """The measurements of a part, the most telling first."""
-    return [Item(part, name, spec) for name, spec in _LISTS[part](device, quick)]
+Groups = Iterable[Sequence[Task]]
 
 
-def _parity(device: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    from .card_parity import PRECISIONS, WAYS
-
+def _own(part: str, device: str, cases: Iterable[dict[str, Any]], **more: Any) -> list[list[Task]]:
+    """Tasks of `card_measures`, in one process."""
     return [
-        (
-            f"{precision} {way}",
-            {"precision": precision, "way": way, "side": 128 if quick else 1024, "quick": quick},
-        )
-        for precision in PRECISIONS
-        if device != "cpu" or precision != "float16"  # which CPUs emulate, slowly
-        for way in (*WAYS, "pipeline")
+        [
+            Task(
+                {"part": part, **case},
+                f"benchmarks.card_measures:{part}",
+                {"device": device, **case, **more},
+                part,
+            )
+        ]
+        for case in cases
     ]
 
 
-def _memory(device: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, dict[str, Any]]] = [("context", {})]
-    half = "bfloat16" if device == "cpu" else "float16"
-    for width, height in ((256, 256),) if quick else SIDES:
-        for variant in ("tiny",) if quick else ("small", "tiny", "base"):
-            for dtype in (half, "float32"):
-                for budget in (None, 1.1) if quick else (None, 1.1, 1.6):
-                    room = "free" if budget is None else f"{budget:g} × least"
-                    found.append(
-                        (
-                            f"{variant} {width}×{height} {dtype} {room}",
-                            {
-                                "variant": variant,
-                                "width": width,
-                                "height": height,
-                                "unknown": 0.4 if quick else 0.15,
-                                "retention": 0.25,
-                                "budget": budget,
-                                "dtype": dtype,
-                            },
-                        )
-                    )
-    return found
+def _parity(device: str, _: Path | None, quick: bool) -> Groups:
+    precisions = PRECISIONS[:1] if quick else PRECISIONS
+    ways = (*WAYS, "pipeline")
+    cases = [{"precision": one, "way": way} for one in precisions for way in ways]
+    return _own("parity", device, cases, quick=quick)
 
 
-def _launches(device: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    half = "float32" if device == "cpu" else "float16"
-    return [
-        (
-            f"{variant} {width}×{height} {half}",
-            {
-                "variant": variant,
-                "dtype": half,
-                "width": width,
-                "height": height,
-                "repeats": 1 if quick else 3,
-            },
-        )
-        for variant in (("tiny",) if quick else ("small", "tiny", "base"))
-        for width, height in (((256, 256),) if quick else SIDES[::2])
+def _memory(device: str, _: Path | None, quick: bool) -> Groups:
+    cases = [
+        prediction.case_of(network, size, budget=budget, dtype=dtype)
+        for size in (((256, 256),) if quick else SIZES)
+        for network in (("tiny",) if quick else ("small", "tiny", "base"))
+        for dtype in (("float32",) if quick else ("float16", "float32"))
+        for budget in (None, 1.1)
     ]
+    return prediction.groups(cases, device, part="memory")
 
 
-def _ladder(_: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    cases = [one for one in drawn(200, 0) if one.width * one.height <= LADDER_PIXELS]
-    # Every size, small and large in turn, so that few cases are a fair sample, too.
-    some = cases[:2] if quick else cases[:: max(1, len(cases) // LADDER_CASES)]
-    return [
-        (
-            f"{case.width}×{case.height} {times:g} × least",
-            {
-                "width": case.width,
-                "height": case.height,
-                "unknown": case.unknown,
-                "times": times,
-            },
-        )
-        for i, case in enumerate(some)
-        for times in ((1.05, 1.2, 2.0)[i % 3],)
-    ]
+def _speed(device: str, official: Path | None, quick: bool) -> Groups:
+    methods: Sequence[str] = [*compare.CUDA_METHODS, "ours:tiny:fp16:0.25"]
+    if device == "cpu":
+        methods = ["ours:tiny:fp32:0.25"] if quick else compare.CPU_METHODS
+    sizes = "128x128" if quick else ",".join(f"{width}x{height}" for width, height in SIZES)
+    cases = compare.make_cases(sizes, "0.4" if quick else "0.15", methods)
+    checkout = str(official.resolve()) if official else None
+    return compare.groups(cases, {"device": device, "official": checkout}, part="speed")
 
 
-def _comfyui(_: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
+def _budgets(device: str, _: Path | None, quick: bool) -> Groups:
+    cases = [one for one in prediction.drawn(200) if one["width"] * one["height"] <= BUDGET_PIXELS]
+    # Every size, so that the first few are a fair sample, too.
+    some = cases[:1] if quick else cases[:: max(1, len(cases) // BUDGET_CASES)]
+    return prediction.groups(some, device, part="budgets")
+
+
+def _comfyui(device: str, _: Path | None, quick: bool) -> Groups:
     side = 128 if quick else 1024
-    return [
-        (" ".join(flags) or "no flags", {"flags": flags, "side": side}) for flags in COMFYUI_FLAGS
-    ]
+    cases = [{"flags": list(flags)} for flags in (COMFYUI_FLAGS[:1] if quick else COMFYUI_FLAGS)]
+    return _own("comfyui", device, cases, side=side)
 
 
-def _training(_: str, quick: bool) -> list[tuple[str, dict[str, Any]]]:
-    from mematte_plugin.training.recipe import DATA
-
-    return [(data, {"data": data, "quick": quick}) for data in DATA]
+def _training(device: str, _: Path | None, quick: bool) -> Groups:
+    return _own("training", device, [{}], quick=quick)
 
 
-_LISTS = {
+_PARTS = {
     "parity": _parity,
     "memory": _memory,
-    "launches": _launches,
-    "ladder": _ladder,
+    "speed": _speed,
+    "budgets": _budgets,
     "comfyui": _comfyui,
     "training": _training,
 }
 
 
-# ---- how -----------------------------------------------------------------------------------------
+# ---- what it means -------------------------------------------------------------------------------
 
 
-def measure_items(todo: list[Item], device: str, store: Store[Item], deadline: float) -> None:
-    """Fill the store: one process for a part, and another one after what killed it."""
-    while todo:
-        begin = time.monotonic()
-        left = deadline - begin
-        if left < 1:
-            logger.info("%s: the time is over with %d to go", todo[0].part, len(todo))
-            return
-        job = {"device": device, "items": [asdict(one) for one in todo]}
-        with tempfile.TemporaryFile("w+", errors="replace") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.card_parts", json.dumps(job)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
-            over = threading.Timer(left, process.kill)
-            over.start()
-            done = 0
-            try:
-                assert process.stdout is not None
-                with process.stdout as answers:
-                    for line in answers:
-                        values = json.loads(line)
-                        one = Item(**{**values, "seconds": tuple(values["seconds"])})
-                        store.put(one)
-                        done += 1
-                        said = one.failed or one.skipped or json.dumps(one.values)
-                        logger.info("%s, %s: %s", one.part, one.name, said[:160])
-                code = process.wait()
-            finally:
-                over.cancel()
-                process.kill()
-                process.wait()
-            log.seek(0)
-            last = (log.read().strip().splitlines() or ["no message"])[-1]
-        todo = todo[done:]
-        if not todo:
-            return
-        if time.monotonic() >= deadline - 0.5:
-            if not done and left > 0.9 * BUDGETS[todo[0].part]:  # it would take as long again
-                store.put(replace(todo[0], failed=f"took longer than {left:.0f} s"))
+@dataclass(frozen=True)
+class Verdict:
+    """One question and its answer."""
+
+    about: str
+    """The question, in a few words."""
+    good: bool | None
+    """None: not measured."""
+    found: str
+    """The numbers."""
+    must: bool = False
+    """Whether it is about right or wrong, and not about how good."""
+
+    @property
+    def word(self) -> str:
+        """For a list."""
+        return {True: "pass", False: "FAIL", None: "not measured"}[self.good]
+
+
+def verdicts(store: Store) -> list[Verdict]:
+    """Everything that the results answer."""
+    found: list[Verdict] = []
+    for part in SECONDS:
+        records = [one for one in store.records if one.case["part"] == part]
+        found += _JUDGES[part](records)
+        failed = [f"{_title(one)}: {one.failed}" for one in records if one.failed]
+        if failed and part != "speed":  # where running out of memory is a result
+            found.append(Verdict(f"{part}, runs to its end", False, "; ".join(failed)[:600], True))
+    return found
+
+
+def _judge_parity(records: list[Record]) -> Iterator[Verdict]:
+    groups: dict[str, list[Record]] = {}
+    for one in records:
+        own = one.case["way"] == "pipeline"
+        name = "mematte-tiny on the CPU" if own else "the official code"
+        groups.setdefault(f"{one.case['precision']} against {name}", []).append(one)
+    for about, some in groups.items():
+        done = [one for one in some if one.runs]
+        if not done:
+            yield Verdict(about, None, some[0].skipped)
             continue
-        store.put(replace(todo[0], failed=f"its process ended with {code}: {last}"[:500]))
-        todo = todo[1:]
+        largest = [one.get("largest") for one in done]
+        changed, decisions = (sum(one.get(n) for one in done) for n in ("changed", "decisions"))
+        if None in largest:
+            yield Verdict(about, False, "not finite", True)
+            continue
+        pipeline = done[0].case["way"] == "pipeline"
+        exact = max(largest) < (PIPELINE if pipeline else EXACT) and (pipeline or not changed)
+        text = f"largest difference {max(largest):.1e}, {changed} of {decisions} decisions changed"
+        yield Verdict(about, exact or not about.startswith("float32"), text, True)
 
 
-@dataclass
-class _SpeedStore(Store[Measurement]):
-    """What `compare.measure` writes, kept among the card's results."""
+def _judge_memory(records: list[Record]) -> Iterator[Verdict]:
+    done = [one for one in records if one.runs]
+    for name in ("peak", "reserved"):
+        ratios = [one.get(name) / one.get("predicted") for one in done if one.get(name)]
+        if ratios:
+            _, count, least, median, most, inside = prediction.summary_of("", ratios)
+            text = f"{least} to {most}, median {median}; {inside} of {count} in 0.8–1.0"
+            # What torch keeps for later may be more than what it hands out, but not than is there.
+            good = max(ratios) <= 1 and (name == "reserved" or min(ratios) >= prediction.LOW)
+            yield Verdict(f"{name} ÷ predicted peak", good, text)
+    outside = [one.get("outside") for one in done if one.get("outside")]
+    if outside:
+        text = f"up to {show_bytes(max(outside))}, other programs' included"
+        yield Verdict("memory of context and libraries", True, text)
 
-    whole: Store[Item] | None = None
-    results: dict[Hashable, Measurement] = field(default_factory=dict)
 
-    def put(self, one: Measurement) -> None:
-        """Keep a result in both."""
-        assert self.whole is not None
-        self.results[one.key] = one
-        name = f"{one.method} {one.width}×{one.height}"
-        self.whole.put(
-            Item(
-                "speed",
-                name,
-                values=vars(one),
-                seconds=one.seconds,
-                skipped=one.skipped,
-                failed=one.failed,
-            )
+def _judge_speed(records: list[Record]) -> Iterator[Verdict]:
+    def at(method: str, width: int) -> Record | None:
+        found = [
+            one for one in records if (one.case["method"], one.case["width"]) == (method, width)
+        ]
+        return found[0] if found and found[0].runs else None
+
+    large = at("ours:small:fp16:0.25", 3840)
+    if large is not None and large.seconds is not None:
+        about = f"ViT-S, float16, 3840×2160 in {FAST_4K * 1000:.0f} ms"
+        yield Verdict(about, large.seconds <= FAST_4K, f"{large.seconds * 1000:.1f} ms")
+    for precision in ("fp16", "fp32"):
+        ours = at(f"ours:small:{precision}:0.25", 1024)
+        other = at(f"transformers:small:{precision}", 1024)
+        if ours is None or other is None:
+            continue
+        seconds = (ours.seconds or 0) / (other.seconds or 1)
+        peak = (ours.peak or 0) / (other.peak or 1)
+        about = f"ViT-S, {precision}, 1024×1024 against transformers"
+        good = seconds <= TIME and peak <= PEAK
+        yield Verdict(about, good, f"{seconds:.2f} × time, {peak:.2f} × peak")
+
+
+def _judge_budgets(records: list[Record]) -> Iterator[Verdict]:
+    done = [one for one in records if one.runs]
+    if done:
+        wrong = [
+            f"{_title(one)}: {'; '.join(found)}"
+            for one in done
+            if (found := prediction.faults(one))
+        ]
+        exact = [one.get("difference") for one in done if one.get("difference") is not None]
+        text = (
+            f"{len(done)} budgets, {len(exact)} exact: alphas differ by {max(exact, default=0):.1e}"
         )
+        yield Verdict("alpha and peak under a budget", not wrong, "; ".join([text, *wrong]), True)
 
 
-def _speed(
-    device: str, official: Path | None, store: Store[Item], deadline: float, *, quick: bool
-) -> None:
-    """Side by side in turns, a process each; see `compare`."""
-    from .compare import measure
-    from .names import CUDA_METHODS, parse_method
+def _judge_comfyui(records: list[Record]) -> Iterator[Verdict]:
+    for one in records:
+        if one.runs:
+            apart = one.get("difference")
+            text = f"{one.seconds:.2f} s, alpha differs by {apart:.1e}"
+            yield Verdict(_title(one), apart < PIPELINE, text, True)
+        elif one.skipped:
+            yield Verdict(_title(one), None, one.skipped)
 
-    names = [*CUDA_METHODS, "ours:tiny:fp16:0.25"]
-    if device == "cpu":
-        names = ["ours:tiny:fp32:0.25"] if quick else [n for n in names if "fp16" not in n]
-    methods = [parse_method(name) for name in names]
-    missing = [one for one in methods if one.kind == "official" and official is None]
-    for one in missing:
-        store.put(Item("speed", one.name, skipped="not run: no checkout given with --official"))
-    sizes = ((128, 128),) if quick else SIDES
-    text = ",".join(f"{width}x{height}" for width, height in sizes)
-    inner = _SpeedStore(store.path, {}, {}, whole=store)
-    for item in store.results.values():
-        if item.part == "speed" and item.values:
-            lists = {k: tuple(v) for k, v in item.values.items() if isinstance(v, list)}
-            one = Measurement(**{**item.values, **lists})
-            inner.results[one.key] = one
-    setup = Setup(
-        device=device,
-        threads=cpu_count(),
-        official=official.resolve() if official else None,
-        deadline=deadline,
-        timeout=60,
+
+def _judge_training(records: list[Record]) -> Iterator[Verdict]:
+    for one in records:
+        if one.runs:
+            goes_on = one.get("resumed")
+            text = f"{one.seconds:.3f} s a step, peak {show_bytes(one.peak or 0)}, "
+            text += "goes on after a stop" if goes_on else "does not go on after a stop"
+            yield Verdict(_title(one), goes_on, text, True)
+
+
+_JUDGES = {
+    "parity": _judge_parity,
+    "memory": _judge_memory,
+    "speed": _judge_speed,
+    "budgets": _judge_budgets,
+    "comfyui": _judge_comfyui,
+    "training": _judge_training,
+}
+
+
+def as_markdown(store: Store) -> str:
+    """The machine, the verdicts, then a line for each measurement."""
+    rows = [(one.about, one.word, one.found) for one in verdicts(store)]
+    parts = ["# A card, measured", store.about, markdown_table(("", "", ""), rows)]
+    lines = [(_title(one), _values(one)) for one in store.records]
+    return "\n\n".join([*parts, markdown_table(("measurement", "found"), lines)]) + "\n"
+
+
+def _title(one: Record) -> str:
+    values = [" ".join(v) if isinstance(v, list) else v for v in one.case.values()]
+    return " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def _values(one: Record) -> str:
+    if not one.runs:
+        return one.failed or one.skipped
+    values = {**one.runs[-1], "seconds": one.seconds}
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+        if value not in (None, [], "")
     )
-    try:
-        measure(
-            make_cases(text, "0.4" if quick else "0.15"),
-            [one for one in methods if one not in missing],
-            setup,
-            inner,
-            repeats=1 if quick else 5,
-        )
-    except OutOfTime as over:
-        logger.info("speed: %s", over)
-    except (MEMatteError, RuntimeError, OSError) as error:
-        store.put(Item("speed", "all", failed=f"{type(error).__name__}: {error}"[:500]))
 
 
 if __name__ == "__main__":

@@ -1,100 +1,77 @@
-"""Our foreground colours beside pymatting's: how far apart they are, and how long both take.
+"""Our foreground colours next to pymatting's: how far they differ, and how long both take.
 
-Usage: python -m benchmarks.foreground PHOTOS [--threads 2] [--rounds 3]
+    python -m benchmarks.foreground PHOTOS
 
-PHOTOS holds image/NAME.* and alpha/NAME.*, and trimap_*/NAME.* where there are some. Differences
-are means over the band that each trimap leaves unknown, as far as there is an estimate in it, in
-steps of 255. Times are wall seconds, the fastest of the rounds after a first one; the two take
-turns. Use it on a machine that does nothing else.
+PHOTOS holds image/NAME.* and alpha/NAME.*, as `mematte eval` takes it, and perhaps trimaps.
+Differences are means over the unknown band (of each trimap, or where the alpha is soft), where
+there is an estimate, in steps of 255. Times are wall seconds, the fastest of the rounds after a
+first one; the two take turns. Use it on an idle machine.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from mematte_plugin import estimate_foreground
+from mematte_plugin.evaluation.layouts import Dataset, scan
 from mematte_plugin.images.read import read_gray, read_photo
+
+from .command import main
 
 Array = NDArray[Any]
 
 
-def main() -> None:
-    """Measure every photograph of the folder and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-
+def foreground(
+    folder: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A data set with alphas.")],
+    threads: Annotated[int, typer.Option(min=1, help="For torch.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="The fastest counts.")] = 3,
+) -> None:
+    """Compare both on every photograph and print a table."""
     import torch
     from pymatting import estimate_foreground_ml
 
-    torch.set_num_threads(given.threads)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    print(f"{machine}, {given.threads} threads")
-    print("photo         width height  apart   ours s  pymatting s")
+    torch.set_num_threads(threads)
+    print("photo         width height  differ  ours s  pymatting s")
     rows = []
-    for path in sorted((given.photos / "image").iterdir()):
-        image = read_photo(path).as_float()
-        alpha = read_gray(beside(given.photos / "alpha", path))
-        (ours, quick), (theirs, slow) = in_turns(
-            (estimate_foreground, estimate_foreground_ml), image, alpha, given.rounds
-        )
-        estimated = ours.any(axis=2)  # black beyond what it is made for
-        apart = [
+    dataset = scan(folder)
+    for picture in dataset.pictures:
+        image, alpha = read_photo(picture.image).as_float(), read_gray(picture.alpha)
+        programs = (estimate_foreground, estimate_foreground_ml)
+        ours, theirs = (program(image, alpha) for program in programs)
+        times = np.zeros((rounds, 2))
+        for row in times:
+            for i, program in enumerate(programs):
+                start = perf_counter()
+                program(image, alpha)
+                row[i] = perf_counter() - start
+        estimated = ours.any(axis=2)  # ours is black away from the band
+        differ = mean(
             255 * float(np.abs(ours - theirs)[estimated & band].mean())
-            for band in bands(given.photos, path, alpha)
-        ]
-        rows.append((mean(apart), quick, slow))
+            for band in _bands(dataset, picture.name, alpha)
+        )
+        rows.append((differ, *times.min(axis=0)))
         height, width = alpha.shape
-        print(f"{path.stem:12} {width:6} {height:6} {mean(apart):6.2f} {quick:8.3f} {slow:8.3f}")
-    if not rows:
-        sys.exit(f"{given.photos}/image: holds no photographs")
-    apart, quick, slow = (mean(column) for column in zip(*rows, strict=True))
-    print(f"{'mean':26} {apart:6.2f} {quick:8.3f} {slow:8.3f}, {quick / slow:.2f} times as long")
+        print(f"{picture.name:12} {width:6} {height:6} {_line(rows[-1])}")
+    means = np.mean(rows, axis=0)
+    print(f"{'mean':26} {_line(means)}, {means[1] / means[2]:.2f} times as long")
 
 
-def in_turns(
-    programs: tuple[Callable[[Array, Array], Array], ...], image: Array, alpha: Array, rounds: int
-) -> list[tuple[Array, float]]:
-    """For each program what it makes of the picture, and the seconds of its fastest round."""
-    found = [program(image, alpha) for program in programs]
-    least = [float("inf")] * len(programs)
-    for _ in range(rounds):
-        for i, program in enumerate(programs):
-            start = perf_counter()
-            program(image, alpha)
-            least[i] = min(least[i], perf_counter() - start)
-    return list(zip(found, least, strict=True))
+def _line(row: Any) -> str:
+    return "{:7.2f} {:7.3f} {:8.3f}".format(*row)
 
 
-def bands(photos: Path, image: Path, alpha: Array) -> list[Array]:
-    """Where a photograph is compared, (H, W) bool: one for each trimap, else where it is soft."""
-    trimaps = [read_gray(beside(folder, image)) for folder in sorted(photos.glob("trimap*"))]
-    found = [(trimap > 0.02) & (trimap < 0.98) for trimap in trimaps]
-    return found or [(alpha > 0) & (alpha < 1)]
-
-
-def beside(folder: Path, image: Path) -> Path:
-    """The file of the same name in another folder, whatever its suffix."""
-    found = sorted(folder.glob(f"{image.stem}.*"))
-    if not found:
-        sys.exit(f"{folder}: holds nothing for {image.name}")
-    return found[0]
+def _bands(dataset: Dataset, name: str, alpha: Array) -> list[Array]:
+    """Where a photograph is compared, (H, W) bool: in each trimap, else where alpha is soft."""
+    trimaps = [read_gray(one.trimap) for one in dataset.items if one.name == name]
+    return [(one > 0.02) & (one < 0.98) for one in trimaps] or [(alpha > 0) & (alpha < 1)]
 
 
 if __name__ == "__main__":
-    main()
+    main(foreground)

@@ -23,7 +23,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mematte_plugin.foreground import multilevel
 from mematte_plugin.network import MEMatte, encoder, pieces, routing, streaming
 from mematte_plugin.network.decoder import Decoder
 from mematte_plugin.network.inputs import NetworkInput
@@ -50,8 +49,6 @@ STAGES: dict[Any, str] = {
     encoder.Block.stream: "residual",
     pieces.decode: "decoder",
     Decoder.decode_official: "decoder",
-    multilevel.foreground_colours: "foreground",
-    Tensor.backward: "backward",
 }
 """The stage of an operation: that of the innermost of these functions."""
 _STAGES = {function.__code__: stage for function, stage in STAGES.items()}
@@ -211,30 +208,21 @@ class _Kernels(TorchFunctionMode):
             return func(*args, **kwargs)
         mask = kwargs.get("attn_mask")
         if self.fused:
-            return _Fused.apply(*args[:3], mask)  # type: ignore[no-untyped-call]
+            return _fused(args[0], mask)
         return torch.ops.aten._scaled_dot_product_attention_math(
             *args[:3], mask, scale=kwargs.get("scale")
         )[0]
 
 
-class _Fused(torch.autograd.Function):
-    """Makes its output and a row's log-sum-exp, backward the three gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        aligned = mask
-        if mask is not None and mask.shape[-1] % MATRIX_STEP:
-            aligned = F.pad(mask, (0, -mask.shape[-1] % MATRIX_STEP))
-        out = torch.empty_like(q)
-        sums = q.new_empty(q.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(q, k, v, out, sums)
-        del aligned
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        q, k, v, _, _ = ctx.saved_tensors
-        return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v), None
+def _fused(q: Tensor, mask: Tensor | None) -> Tensor:
+    """Allocates what a fused kernel does: output, log-sum-exp of each row, aligned mask."""
+    aligned = mask
+    if mask is not None and mask.shape[-1] % MATRIX_STEP:
+        aligned = F.pad(mask, (0, -mask.shape[-1] % MATRIX_STEP))
+    out = torch.empty_like(q)
+    sums = q.new_empty(q.shape[:-1], dtype=torch.float32)
+    del aligned, sums
+    return out
 
 
 def _on_card(value: Any) -> bool:

@@ -1,17 +1,19 @@
-"""What is compared, and how each is built: every method becomes a call (image, trimap) -> alpha.
+"""The methods that are compared, and how one run of each is measured.
 
-Weights are random, of equal size for all, except for `model` and `forced`: time and memory do not
-depend on them. Where a share of kept tokens is asked for, exactly that share is kept: the routers
-are made to want every token, and the cap decides. Only `model` keeps its routers as they are, so
-that the share is the most that they may keep.
+Weights are random and of equal size for all, except for `model` and `forced`: time and memory do
+not depend on them. Where a share of kept tokens is asked for, exactly that share is kept: the
+routers are made to want every token, and the cap decides. Only `model` leaves its routers as they
+are, so that the share is the most that they may keep.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mematte_plugin import MattingPipeline, MEMatte, SettingError, load_network
+from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
 
-from .names import DTYPES, Method
+from .scenes import make_scene
 
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 WANT_ALL = 20.0
 """Added to a router's scores for keeping; those of `random_network` lie within ±10."""
 WANT_ALL_TRAINED = 100.0
@@ -36,40 +40,86 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one run gave."""
+class Method:
+    """One line of the tables."""
 
-    alpha: NDArray[np.float32]
-    """(H, W) in [0, 1]."""
-    kept: float | None = None
-    """Mean share of the tokens that went through global attention, of the padded grid."""
-    predicted: int | None = None
-    """Peak in bytes that the memory plan promised, where there was one."""
+    kind: str
+    """A key of `BUILDERS`."""
+    variant: str = ""
+    """tiny, small or base; what `load_network` takes for "model" and "forced"; none for
+    closed-form."""
+    dtype: str = "fp32"
+    """A key of `DTYPES`."""
+    retention: float | None = None
+    """Share of tokens that each global block keeps (at most, for "model"); None: the method does
+    not route, or its router decides."""
+
+    @property
+    def name(self) -> str:
+        """What `parse_method` takes."""
+        if self.kind == "closed-form":
+            return self.kind
+        share = [] if self.retention is None else [f"{self.retention:g}"]
+        return ":".join([self.kind, self.variant, self.dtype, *share])
+
+    @property
+    def label(self) -> str:
+        """For tables."""
+        if self.kind == "closed-form":
+            return "pymatting closed-form"
+        who = {"official": "official MEMatte", "transformers": "transformers VitMatte"}
+        kept = "" if self.retention is None else f", {self.retention:.0%} kept"
+        return f"{who.get(self.kind, self.kind)} {self.variant} {self.dtype}{kept}"
 
 
-Run = Callable[[Bytes, Bytes], Outcome]
-"""(H, W, 3) uint8 RGB and (H, W) uint8 trimap of 0, 128, 255 in memory."""
+def parse_method(text: str) -> Method:
+    """ours:small:fp32:0.25, transformers:small:fp16, model:mematte-tiny:fp32 or closed-form.
+
+    Raises SettingError for anything else.
+    """
+    kind, *rest = text.strip().split(":")
+    if kind not in BUILDERS:
+        raise SettingError(f"method {text!r}: the first word is one of {', '.join(BUILDERS)}")
+    if kind == "closed-form" and not rest:
+        return Method(kind)
+    routed = kind in ("ours", "official", "forced")
+    trained = kind in ("model", "forced")
+    if kind == "closed-form" or len(rest) not in ((3,) if routed else (2, 3)):
+        variant = "mematte-tiny" if trained else "small"
+        pattern = f"{kind}:{variant}:fp32" + (":0.25" if routed else "")
+        raise SettingError(f"method {text!r}: write it as {pattern}")
+    variant, dtype = rest[:2]
+    if not trained and variant not in VARIANTS:
+        raise SettingError(f"method {text!r}: the size is one of {', '.join(VARIANTS)}")
+    if kind in ("transformers", "official") and variant == "tiny":
+        raise SettingError(f"method {text!r}: only ours comes in size tiny")
+    if dtype not in DTYPES:
+        raise SettingError(f"method {text!r}: the precision is one of {', '.join(DTYPES)}")
+    share = share_of(rest[2], f"method {text!r}") if len(rest) == 3 else None
+    return Method(kind, variant, dtype, share)
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the builders need besides the method."""
+def share_of(text: str, what: str) -> float:
+    """A number from 0 to 1. Raises SettingError, beginning with `what`, for anything else."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingError(f"{what}: a share is a number from 0 to 1")
+    return share
 
-    device: str
-    """A torch device."""
-    memory_budget: int | str | None = None
-    """For ours, as the pipeline takes it; None leaves the pipeline its own choice."""
-    official: Path | None = None
-    """A checkout of the official code."""
+
+# ---- networks ------------------------------------------------------------------------------------
 
 
-def random_network(variant: str, *, seed: int = 0) -> MEMatte:
-    """A network of one of `VARIANTS` with lively random weights, the same for the same seed.
+def random_network(variant: str) -> MEMatte:
+    """A network of one of `VARIANTS` with random weights, always the same.
 
     Unlike a freshly initialised one it has norms, biases, running statistics and router scores that
-    differ from each other, so that a comparison with another implementation is not blind to any.
+    differ from each other, so that a comparison with another implementation notices each of them.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     network = MEMatte(VARIANTS[variant]).initialise().eval()
     with torch.no_grad():
         for name, tensor in network.named_parameters():
@@ -92,13 +142,10 @@ def random_network(variant: str, *, seed: int = 0) -> MEMatte:
     return network
 
 
-def want_all(network: nn.Module, by: float = WANT_ALL) -> None:
-    """Make every router of a network, ours or the official one, want to keep every token.
-
-    by: more than any score for skipping.
-    """
+def want_all(network: Any, by: float = WANT_ALL) -> None:
+    """Make every router of a network, ours or the official one, want to keep every token."""
     with torch.no_grad():
-        for router in getattr(network, "backbone").routers:  # noqa: B009
+        for router in network.backbone.routers:
             last = [layer for layer in router.out_conv if isinstance(layer, nn.Linear)][-1]
             last.bias[0] += by
 
@@ -109,43 +156,98 @@ def cap_of(share: float, height: int, width: int) -> int:
     return math.ceil(share * ((height + pad[0]) // 16) * ((width + pad[1]) // 16))
 
 
+# ---- one run -------------------------------------------------------------------------------------
+
+
+def measure(
+    method: str, image: str, trimap: str, save: str | None = None, **context: Any
+) -> dict[str, Any]:
+    """Time and peak of one run, once the method is loaded and warm; called in a worker.
+
+    Args:
+        method: see `parse_method`.
+        image, trimap: .npy files, (H, W, 3) uint8 RGB and (H, W) uint8 of 0, 128, 255.
+        save: .npy file for the alpha.
+        context: see `Context`.
+
+    Raises SettingError for a method that cannot run here.
+    """
+    chosen, device = parse_method(method), context["device"]
+    run = build(chosen, Context(**context))
+    pixels, three = _pictures(image, trimap)
+    card = device.startswith("cuda")
+    if card:
+        run(pixels, three)  # kernels are chosen for each size
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    with PeakMeter(device) as meter:
+        begin = time.perf_counter()
+        values = run(pixels, three)
+        if card:
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - begin
+    alpha = values.pop("alpha")
+    if save is not None:
+        np.save(save, alpha)
+    return {"seconds": seconds, "peak": meter.peak or 0, **values}
+
+
+@lru_cache(1)
+def _pictures(image: str, trimap: str) -> tuple[Bytes, Bytes]:
+    return np.load(image), np.load(trimap)
+
+
+# ---- building ------------------------------------------------------------------------------------
+
+Run = Callable[[Bytes, Bytes], dict[str, Any]]
+"""From a picture and a trimap in memory to the "alpha" (H, W) in [0, 1], and where the method has
+them the mean share of tokens "kept" and the "predicted" peak in bytes."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the builders need besides the method."""
+
+    device: str = "cpu"
+    """A torch device."""
+    official: str | None = None
+    """A checkout of the official code."""
+    memory_budget: str | None = None
+    """For ours, as the pipeline takes it; None leaves the pipeline its own choice."""
+
+
+@lru_cache(1)
 def build(method: Method, context: Context) -> Run:
-    """Load a method. Raises SettingError for one that cannot run here."""
-    return _BUILDERS[method.kind](method, context)
-
-
-# ---- ours ----------------------------------------------------------------------------------------
+    """Load a method and warm it up. Raises SettingError for one that cannot run here."""
+    run = BUILDERS[method.kind](method, context)
+    scene = make_scene(256, 256, 0.4)
+    run(scene.image, scene.trimap)
+    return run
 
 
 def _ours(method: Method, context: Context) -> Run:
     network = random_network(method.variant)
     want_all(network)
-    pipe = MattingPipeline(network, device=context.device, dtype=DTYPES[method.dtype])
-    return _pipeline(pipe, method.retention, context)
+    return _pipeline(network, method, context)
 
 
 def _model(method: Method, context: Context) -> Run:
     network = load_network(method.variant)
     if method.kind == "forced":
         want_all(network, WANT_ALL_TRAINED)
+    return _pipeline(network, method, context)
+
+
+def _pipeline(network: MEMatte, method: Method, context: Context) -> Run:
     pipe = MattingPipeline(network, device=context.device, dtype=DTYPES[method.dtype])
-    return _pipeline(pipe, method.retention, context)
+    share = "auto" if method.retention is None else method.retention
 
-
-def _pipeline(pipe: MattingPipeline, share: float | None, context: Context) -> Run:
-    options: dict[str, Any] = {"retention": "auto" if share is None else share}
-    if context.memory_budget is not None:
-        options["memory_budget"] = context.memory_budget
-
-    def run(image: Bytes, trimap: Bytes) -> Outcome:
-        matte = pipe(image, trimap, **options)
+    def run(image: Bytes, trimap: Bytes) -> dict[str, Any]:
+        matte = pipe(image, trimap, retention=share, memory_budget=context.memory_budget)
         kept = float(np.mean([keep.mean() for keep in matte.routing])) if matte.routing else None
-        return Outcome(matte.alpha, kept, getattr(matte.plan, "predicted_peak", None))
+        return {"alpha": matte.alpha, "kept": kept, "predicted": matte.plan.predicted_peak}
 
     return run
-
-
-# ---- others --------------------------------------------------------------------------------------
 
 
 def _transformers(method: Method, context: Context) -> Run:
@@ -155,7 +257,7 @@ def _transformers(method: Method, context: Context) -> Run:
 
     shape = VARIANTS[method.variant]
     torch.manual_seed(0)
-    encoder = VitDetConfig(  # type: ignore[call-arg]
+    encoder = VitDetConfig(
         num_channels=4,
         hidden_size=shape.embed_dim,
         num_hidden_layers=12,
@@ -176,10 +278,9 @@ def _transformers(method: Method, context: Context) -> Run:
         fusion_hidden_sizes=list(shape.fusion_chans),
     )
     dtype = getattr(torch, DTYPES[method.dtype])
-    network: Any = VitMatteForImageMatting(config)
-    network = network.to(context.device, dtype).eval()
+    network: Any = VitMatteForImageMatting(config).to(context.device, dtype).eval()
 
-    def run(image: Bytes, trimap: Bytes) -> Outcome:
+    def run(image: Bytes, trimap: Bytes) -> dict[str, Any]:
         height, width = trimap.shape
         rgb, unit = _tensors(image, trimap, context.device)
         pixels = torch.cat(((rgb - 0.5) / 0.5, unit), 1)
@@ -187,7 +288,7 @@ def _transformers(method: Method, context: Context) -> Run:
         pixels = nn.functional.pad(pixels, (0, -width % 32, 0, -height % 32)).to(dtype)
         with torch.inference_mode():
             alpha = network(pixels).alphas[0, 0, :height, :width]
-        return Outcome(_known(alpha, trimap))
+        return {"alpha": _known(alpha, trimap)}
 
     return run
 
@@ -199,20 +300,19 @@ def _official(method: Method, context: Context) -> Run:
         raise SettingError("the official inference computes in float32 only")
     from .official import load_official
 
-    network = load_official(context.official, VARIANTS[method.variant])
+    network = load_official(Path(context.official), VARIANTS[method.variant])
     network.load_state_dict(random_network(method.variant).state_dict(), strict=True)
     want_all(network)
     network.to(context.device)
 
-    def run(image: Bytes, trimap: Bytes) -> Outcome:
-        height, width = trimap.shape
+    def run(image: Bytes, trimap: Bytes) -> dict[str, Any]:
         share = 1.0 if method.retention is None else method.retention
-        network.backbone.max_number_token = cap_of(share, height, width)
+        network.backbone.max_number_token = cap_of(share, *trimap.shape)
         rgb, unit = _tensors(image, trimap, context.device)
         with torch.inference_mode():
             found, _, decisions = network({"image": rgb, "trimap": unit}, patch_decoder=True)
         kept = float(np.mean([one.mean().item() for one in decisions]))
-        return Outcome(_known(found["phas"][0, 0], trimap), kept)
+        return {"alpha": _known(found["phas"][0, 0], trimap), "kept": kept}
 
     return run
 
@@ -224,9 +324,9 @@ def _closed_form(method: Method, context: Context) -> Run:
 
     load_pymatting()
 
-    def run(image: Bytes, trimap: Bytes) -> Outcome:
+    def run(image: Bytes, trimap: Bytes) -> dict[str, Any]:
         unit = np.where(trimap == 128, 0.5, trimap / 255)
-        return Outcome(closed_form(image / 255, unit))
+        return {"alpha": closed_form(image / 255, unit)}
 
     return run
 
@@ -243,7 +343,7 @@ def _known(alpha: torch.Tensor, trimap: Bytes) -> NDArray[np.float32]:
     return np.where(trimap == 128, alpha.float().cpu().numpy(), trimap > 128).astype(np.float32)
 
 
-_BUILDERS: dict[str, Callable[[Method, Context], Run]] = {
+BUILDERS: dict[str, Callable[[Method, Context], Run]] = {
     "ours": _ours,
     "model": _model,
     "forced": _model,

@@ -1,45 +1,47 @@
-"""How well the peak memory is predicted: measured over predicted, for many combinations.
+"""How well peak memory is predicted, and whether budgets are kept without changing the alpha.
 
     python -m benchmarks.prediction
+    python -m benchmarks.prediction --random 100
 
-Networks with random weights that keep exactly the share asked for. The same command goes on where
-it was stopped.
+Small, base and tiny networks with random weights keep exactly the share asked for. `--random`
+draws sizes and budgets for mematte-tiny instead: areas up to 8K, budgets around the least possible.
+The same command goes on where it was stopped. Exit code 1 if a run fails, exceeds its budget, or
+differs from the run without one although the plan calls it exact.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+import torch
 import typer
 
-from mematte_plugin import SettingError
-from mematte_plugin.images.files import write_text
-from mematte_plugin.memory.free import cpu_count
-from mematte_plugin.memory.law import LARGE, Job
-from mematte_plugin.memory.request import config_of
+from mematte_plugin import MattingPipeline, load_network
+from mematte_plugin.errors import BudgetError
+from mematte_plugin.evaluation.report import markdown_table
+from mematte_plugin.memory.law import LARGE
+from mematte_plugin.memory.meter import PeakMeter
+from mematte_plugin.memory.plan import least_budget
+from mematte_plugin.memory.request import request_for
 from mematte_plugin.memory.units import show_bytes
+from mematte_plugin.network import VARIANTS
 
-from .command import main
-from .peaks import Peak
-from .store import Store, kind, machine, open_store
-from .turns import ROOT, OutOfTime
+from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
+from .methods import cap_of, random_network, want_all
+from .results import Record, Store, file_of, machine
+from .runner import Task, run
+from .scenes import make_scene
 
-RESULTS = ROOT / "benchmarks" / "results"
 LOW, HIGH = 0.8, 1.0
-"""Where measured over predicted shall lie for large pictures, and at most for small ones: there two
-runs alike may differ by half, as the C library's heap happens to grow."""
-VARIANTS = ("tiny", "small", "base")
+"""Where measured over predicted should lie for large pictures, and at most for small ones: there
+two equal runs may differ by half, as the C library's heap happens to grow."""
 SIZES = ((256, 256), (512, 512), (1024, 1024), (1600, 900), (2048, 2048), (3840, 2160))
 """(width, height) in pixels that every network is measured at."""
 SETTINGS = (
@@ -49,227 +51,309 @@ SETTINGS = (
     (0.05, 0.10, 1.6, False),
     (0.15, 0.25, None, True),
 )
-LARGEST = (
-    Peak("tiny", 7680, 4320, 0.15, 0.25),
-    Peak("tiny", 7680, 4320, 0.15, 0.25, 1.1),
-    Peak("small", 7680, 4320, 0.15, 0.25),
-)
+LARGEST = (("tiny", None), ("tiny", 1.1), ("small", None))
+"""What is measured at 8K: network, times the least budget."""
 QUICK_PIXELS = 2_500_000
-TIMEOUT = 3600
-"""Seconds that one process may take."""
-Way = str
-logger = logging.getLogger("benchmarks")
+OVER = 1.05
+"""Times the budget that a run may take."""
+CLOSE = 1e-5
+"""How far two alphas may differ that both count as exact."""
+
+Case = dict[str, Any]
 
 
 def prediction(
     *,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    way: Annotated[
-        str,
-        typer.Option(help="fresh: a process for each; shared: one for all of a network's; both."),
-    ] = "fresh",
-    quick: Annotated[bool, typer.Option("--quick", help="Only up to 2.5 megapixels.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many combinations.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: the usable cores.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="JSON file; a table is written beside it.")
+    device: Device = "cpu",
+    random: Annotated[
+        int | None, typer.Option(min=1, help="This many random sizes and budgets instead.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the random ones.")] = 0,
+    threads: Threads = None,
+    minutes: Minutes = None,
+    out: Out = None,
+    again: Again = False,
+    quick: Quick = False,
 ) -> None:
-    """Peak memory, measured against what the plan promised."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    ways = {"fresh": ("fresh",), "shared": ("shared",), "both": ("fresh", "shared")}.get(way)
-    if ways is None:
-        raise SettingError(f"--way {way}: choose fresh, shared or both")
-    here = machine(device)
-    settings = {"threads": threads or cpu_count()}
-    path = out or RESULTS / f"prediction-{kind(here)}.json"
-    store = open_store(path, Peak, here, settings)
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    cases = [
-        replace(case, way=one)
-        for one in ways
-        for case in combinations(device)
-        if not quick or case.width * case.height <= QUICK_PIXELS
-    ][:limit]
-    todo = [case for case in cases if not store.done(case.key, 1)]
-    try:
-        for batch in _processes(todo):
-            _measure(batch, device, settings["threads"], store, deadline)
-    except OutOfTime as over:
-        logger.info("%s", over)
-    finally:
-        if store.results:
-            write_text(path.with_suffix(".md"), as_markdown(store), overwrite=True)
-            logger.info("written: %s", path.with_suffix(".md"))
-    if as_json:
-        print(json.dumps([asdict(one) for one in store.results.values()]))
+    """Measure peak memory against what the plan predicted."""
+    cases = combinations(device) if random is None else drawn(random, seed)
+    if quick:
+        cases = [one for one in cases if one["width"] * one["height"] <= QUICK_PIXELS]
+    here, limits = machine(device), limits_of(threads, minutes, timeout=3600)
+    path = out or file_of(here, "prediction-" if random is None else "budgets-")
+    store = Store(path, here, {"threads": limits.threads})
+    run(groups(cases, device), store, limits, again=again)
+    write_report(store, as_markdown)
+    if any(faults(one) for one in store.records):
+        raise typer.Exit(1)
 
 
-def combinations(device: str) -> list[Peak]:
-    """What is measured, small pictures first."""
+def case_of(
+    network: str,
+    size: tuple[int, int],
+    *,
+    unknown: float = 0.15,
+    retention: float | None = 0.25,
+    budget: float | None = None,
+    dtype: str = "float32",
+) -> Case:
+    """One combination.
+
+    Args:
+        network: tiny, small or base with random weights, or a model's name.
+        size: (width, height) in pixels.
+        unknown: share of unknown pixels, raised where the scene's strands alone take more.
+        retention: share of tokens kept in each routed block; None leaves it to the router.
+        budget: times the least possible budget; None gives what is free.
+        dtype: precision of the network.
+    """
+    width, height = size
+    unknown = max(unknown, 0.2 if min(size) < 400 else 0)
+    return {
+        "network": network,
+        "width": width,
+        "height": height,
+        "unknown": unknown,
+        "retention": retention,
+        "budget": budget,
+        "dtype": dtype,
+    }
+
+
+def combinations(device: str) -> list[Case]:
+    """The grid, small pictures first."""
     half = "bfloat16" if device == "cpu" else "float16"
-    found = [
-        Peak(
-            variant,
-            *size,
-            max(unknown, _least_unknown(size)),
-            kept,
-            budget,
-            half if low else "float32",
+    grid = [
+        case_of(
+            network,
+            size,
+            unknown=unknown,
+            retention=kept,
+            budget=budget,
+            dtype=half if low else "float32",
         )
         for size in SIZES
-        for variant in VARIANTS
+        for network in VARIANTS
         for unknown, kept, budget, low in SETTINGS
     ]
-    return [*found, *LARGEST]
+    return grid + [case_of(name, (7680, 4320), budget=budget) for name, budget in LARGEST]
 
 
-def _least_unknown(size: tuple[int, int]) -> float:
-    """The scenes' strands alone take so much of a small picture."""
-    return 0.2 if min(size) < 400 else 0.0
+def drawn(count: int, seed: int = 0) -> list[Case]:
+    """Random sizes and budgets for mematte-tiny, small pictures first.
+
+    A third of the budgets is within a fifth of the least possible, a third between half and twice
+    that, so that some are refused, and a third between that and a hundred times as much.
+    """
+    rng = np.random.default_rng(seed)
+
+    def between(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    cases = []
+    for number in range(count):
+        pixels = min(between(200**2, 7680 * 4320) for _ in range(2))
+        aspect = between(1 / 3, 3)
+        size = round((pixels / aspect) ** 0.5), round((pixels * aspect) ** 0.5)
+        unknown = round(rng.uniform(0.35 if min(size) < 400 else 0.05, 0.4), 2)
+        times = between(*((1, 1.2), (0.5, 2), (1, 100))[number % 3])
+        budget = round(times, 3)
+        cases.append(case_of("mematte-tiny", size, unknown=unknown, retention=None, budget=budget))
+    return sorted(cases, key=lambda one: one["width"] * one["height"])
 
 
-def _processes(cases: list[Peak]) -> Iterator[list[Peak]]:
-    """Which combinations one process measures."""
-    for (way, *_), same in groupby(sorted(cases, key=_group), key=_group):
-        if way == "shared":
-            yield list(same)
-        else:
-            yield from ([case] for case in same)
+def groups(cases: Iterable[Case], device: str, **more: Any) -> list[list[Task]]:
+    """The tasks: on the CPU a fresh process for each, whose memory then is the run's.
 
-
-def _group(case: Peak) -> tuple[str, ...]:
-    return (case.way, case.variant, case.dtype) if case.way == "shared" else (case.way,)
-
-
-def _measure(
-    cases: list[Peak], device: str, threads: int, store: Store[Peak], deadline: float | None
-) -> None:
-    left = TIMEOUT if deadline is None else min(TIMEOUT, deadline - time.monotonic())
-    if left <= 0:
-        raise OutOfTime("the time is over; the same command goes on")
-    job = {"device": device, "threads": threads, "cases": [asdict(case) for case in cases]}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peaks", json.dumps(job)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)},
-    )
-    try:
-        lines, errors = process.communicate(timeout=left)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        lines, errors = process.communicate()
-        if deadline is not None and time.monotonic() >= deadline:
-            _keep(lines, store)
-            raise OutOfTime("the time is over; the same command goes on") from None
-        errors = f"took longer than {TIMEOUT} s"
-    done = _keep(lines, store)
-    if done < len(cases):
-        last = (errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        store.put(replace(cases[done], failed=last[:300]))
-        logger.info("%s: %s", cases[done].key, last)
-
-
-def _keep(lines: str, store: Store[Peak]) -> int:
-    done = 0
-    for line in lines.splitlines():
-        values = json.loads(line)
-        one = Peak(**{**values, "seconds": tuple(values["seconds"])})
-        store.put(one)
-        done += 1
-        logger.info("%s", " ".join(_cells(one)))
-    return done
-
-
-# ---- table ---------------------------------------------------------------------------------------
-
-
-def as_markdown(store: Store[Peak]) -> str:
-    """Summaries, then a line for each combination."""
-    results = list(store.results.values())
-    text = [
-        "# Predicted peak memory",
-        "",
-        f"{store.machine['processor']}, {store.machine['device']}, {store.settings['threads']} "
-        f"threads, torch {store.machine['torch']}. Peak: above the loaded, idle process, the "
-        "picture included. Ratio: measured over predicted. Whole: with reading the files.",
-        "",
-        f"| | combinations | min | median | max | in {LOW}–{HIGH} |",
-        "|---|---|---|---|---|---|",
+    more: what else tells the cases apart.
+    """
+    return [
+        [
+            Task(
+                {**more, **one},
+                "benchmarks.prediction:measure",
+                {"device": device, **one},
+                str(number) if device == "cpu" else f"{one['network']} {one['dtype']}",
+            )
+        ]
+        for number, one in enumerate(cases)
     ]
-    large, small = (
-        [one for one in results if (_tokens(one) >= LARGE) == wanted] for wanted in (True, False)
+
+
+# ---- in the worker -------------------------------------------------------------------------------
+
+
+def measure(device: str, **case: Any) -> dict[str, Any]:
+    """One run, its files included, against its plan."""
+    pipe = pipeline(case["network"], device, case["dtype"])
+    share = "auto" if case["retention"] is None else case["retention"]
+    budget = _budget(pipe, case)
+    card = device.startswith("cuda")
+    if card:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        idle = torch.cuda.memory_reserved(device)
+    with tempfile.TemporaryDirectory() as folder:
+        files = _files(case, Path(folder))
+        begin = time.perf_counter()
+        with PeakMeter("cpu") as meter:
+            try:
+                matte = pipe(*files, retention=share, memory_budget=budget)
+            except BudgetError as error:
+                budget = error.least
+                matte = pipe(*files, retention=share, memory_budget=budget)
+        values = {
+            "seconds": time.perf_counter() - begin,
+            "peak": matte.plan.measured_peak or 0,
+            "predicted": matte.plan.predicted_peak,
+            "granted": budget,
+            "phase": matte.plan.worst,
+            "steps": [*matte.plan.steps, *matte.plan.lost],
+        }
+        if card:  # what torch took, and what the libraries and the context hold besides
+            values["reserved"] = torch.cuda.max_memory_reserved(device) - idle
+            free, total = torch.cuda.mem_get_info(device)
+            values["outside"] = total - free - torch.cuda.memory_reserved(device)
+        else:
+            values["whole"] = meter.peak
+        if budget is not None and not matte.plan.lost:
+            free_matte = pipe(*files, retention=share)
+            values["difference"] = float(np.abs(matte.alpha - free_matte.alpha).max())
+    return values
+
+
+@lru_cache(1)
+def pipeline(network: str, device: str, dtype: str) -> MattingPipeline:
+    """A warm pipeline; random networks keep exactly the share asked for."""
+    if network in VARIANTS:
+        loaded = random_network(network)
+        want_all(loaded)
+    else:
+        loaded = load_network(network)
+    pipe = MattingPipeline(loaded, device=device, dtype=dtype)
+    scene = make_scene(256, 256, 0.4)
+    pipe(scene.image, scene.trimap)
+    return pipe
+
+
+def _budget(pipe: MattingPipeline, case: Case) -> int | None:
+    if case["budget"] is None:
+        return None
+    size, share = (case["height"], case["width"]), case["retention"]
+    request = request_for(
+        size,
+        pipe.network,
+        str(pipe.device),
+        case["dtype"],
+        unknown=case["unknown"],
+        max_tokens=None if share is None else cap_of(share, *size),
     )
-    groups = {
-        "all": results,
-        f"large: from {LARGE} tokens, about 2 megapixels": large,
-        "small": small,
-    }
-    for name in ("way", "variant", "dtype", "phase"):
-        for value in sorted({getattr(one, name) for one in results} - {""}):
-            groups[f"{name} {value}"] = [one for one in results if getattr(one, name) == value]
-    text += [line for name, some in groups.items() for line in _summary(name, some)]
-    text += ["", "| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    text += [f"| {' | '.join(_cells(one))} |" for one in results]
-    return "\n".join(text) + "\n"
+    return int(case["budget"] * least_budget(request.job, fused=request.fused))
 
 
-COLUMNS = (
-    "network",
-    "size",
-    "unknown",
-    "kept",
-    "budget / least",
-    "dtype",
-    "way",
-    "worst phase",
-    "predicted",
-    "measured",
-    "whole",
-    "ratio",
-    "seconds",
+def _files(case: Case, folder: Path) -> list[Path]:
+    import cv2
+
+    scene = make_scene(case["height"], case["width"], case["unknown"])
+    paths = [folder / "image.png", folder / "trimap.png"]
+    for path, pixels in zip(paths, (scene.image[..., ::-1], scene.trimap), strict=True):
+        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return paths
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+HEADERS = (
+    *("network", "size", "unknown", "kept", "budget ÷ least", "dtype", "worst phase", "predicted"),
+    *("measured", "with files", "ratio", "alpha", "seconds", "made smaller", "wrong"),
 )
 
 
-def _summary(name: str, results: list[Peak]) -> list[str]:
-    ratios = sorted(one.ratio for one in results if one.ratio is not None)
-    if not ratios:
-        return []
+def ratio_of(record: Record) -> float:
+    """Measured over predicted peak."""
+    return (record.peak or 0) / record.get("predicted")
+
+
+def faults(record: Record) -> list[str]:
+    """What is wrong with a result, in words."""
+    if record.failed:
+        return [record.failed]
+    found = []
+    granted, difference = record.get("granted"), record.get("difference")
+    if granted is not None and (record.peak or 0) > OVER * granted:
+        found.append(f"budget exceeded {(record.peak or 0) / granted:.2f} times")
+    if difference is not None and not difference < CLOSE:
+        found.append(f"alpha differs by {difference:.1e}")
+    return found
+
+
+def as_markdown(store: Store) -> str:
+    """Summaries of the ratio, then a line for each combination."""
+    records = [one for one in store.records if one.runs]
+    large = [one for one in records if _tokens(one) >= LARGE]
+    small = [one for one in records if _tokens(one) < LARGE]
+    named = {"all": records, f"large: from {LARGE} tokens, about 2 megapixels": large}
+    named["small"] = small
+    for name in ("network", "dtype"):
+        for value in sorted({one.case[name] for one in records}):
+            named[f"{name} {value}"] = [one for one in records if one.case[name] == value]
+    for phase in sorted({one.get("phase") for one in records}):
+        named[f"phase {phase}"] = [one for one in records if one.get("phase") == phase]
+    summary = [summary_of(name, list(map(ratio_of, some))) for name, some in named.items() if some]
+    return "\n\n".join(
+        [
+            "# Predicted peak memory",
+            store.about,
+            "Peak: above the loaded, idle process, the picture included. Ratio: measured over"
+            " predicted. With files: the peak when reading the files counts, too. Alpha: the"
+            " largest difference from a run without a budget.",
+            markdown_table(SUMMARY, summary),
+            markdown_table(HEADERS, map(cells, store.records)) + "\n",
+        ]
+    )
+
+
+SUMMARY = ("", "cases", "least", "median", "most", f"in {LOW}–{HIGH}")
+
+
+def summary_of(name: str, ratios: Sequence[float]) -> list[str]:
+    """A row under `SUMMARY`."""
     good = sum(LOW <= ratio <= HIGH for ratio in ratios) / len(ratios)
-    numbers = " | ".join(f"{x:.2f}" for x in (ratios[0], median(ratios), ratios[-1]))
-    return [f"| {name} | {len(ratios)} | {numbers} | {good:.0%} |"]
+    numbers = [f"{one:.2f}" for one in (min(ratios), median(ratios), max(ratios))]
+    return [name, str(len(ratios)), *numbers, f"{good:.0%}"]
 
 
-def _tokens(one: Peak) -> int:
-    return Job(one.height, one.width, config_of(one.variant)[0]).tokens
-
-
-def _cells(one: Peak) -> list[str]:
-    asked = [
-        one.variant,
-        f"{one.width}×{one.height}",
-        f"{one.unknown:.0%}",
-        f"{one.retention:.0%}",
-        "free" if one.budget is None else f"{one.budget:g}",
-        one.dtype,
-        one.way,
+def cells(one: Record) -> list[str]:
+    """A row under `HEADERS`."""
+    case = one.case
+    row = [
+        case["network"],
+        f"{case['width']}×{case['height']}",
+        f"{case['unknown']:.0%}",
+        "auto" if case["retention"] is None else f"{case['retention']:.0%}",
+        "free" if case["budget"] is None else f"{case['budget']:g}",
+        case["dtype"],
     ]
-    if one.ratio is None:
-        return [*asked, one.failed, "", "", "", "", ""]
+    wrong = "; ".join(faults(one))
+    if not one.runs:
+        return [*row, *[""] * 8, wrong or one.skipped]
+    whole, difference = one.get("whole"), one.get("difference")
     return [
-        *asked,
-        one.phase + (f" ({one.failed})" if one.failed else ""),
-        show_bytes(one.predicted),
-        show_bytes(one.measured),
-        show_bytes(one.whole) if one.whole else "",
-        f"{one.ratio:.2f}",
-        f"{sum(one.seconds):.1f}",
+        *row,
+        one.get("phase"),
+        show_bytes(one.get("predicted")),
+        show_bytes(one.peak or 0),
+        show_bytes(whole) if whole else "",
+        f"{ratio_of(one):.2f}",
+        "" if difference is None else f"{difference:.1e}",
+        f"{one.seconds:.1f}",
+        "; ".join(one.get("steps") or ()),
+        wrong,
     ]
+
+
+def _tokens(one: Record) -> int:
+    return cap_of(1.0, one.case["height"], one.case["width"])
 
 
 if __name__ == "__main__":

@@ -2,42 +2,40 @@
 
     python -m benchmarks.retention PHOTOS
 
-PHOTOS is a data set with true alphas, as `mematte eval` takes it. Every point is measured in a
+PHOTOS is a data set with true alphas, as `mematte eval` takes it. Every share is measured in a
 process of its own; the shares take turns. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 import tempfile
-import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from mematte_plugin import SettingError
-from mematte_plugin.evaluation.cases import Case, Inputs, cases_of, read
-from mematte_plugin.evaluation.layouts import scan
+from mematte_plugin.evaluation.cases import cases_of, read
+from mematte_plugin.evaluation.layouts import Case, scan
 from mematte_plugin.evaluation.metrics import errors
-from mematte_plugin.images.files import write_text
-from mematte_plugin.memory.free import cpu_count
+from mematte_plugin.evaluation.report import markdown_table
+from mematte_plugin.memory.units import show_bytes
 
-from .command import main
-from .names import Method
-from .points import AUTO, Point, as_markdown, write_figure
-from .store import Store, kind, machine, open_store
-from .turns import ROOT, OutOfTime, Player, Setup
+from .command import Again, Device, Minutes, Out, Threads, limits_of, main, write_report
+from .figures import Panel, write_figure
+from .methods import Method, measure, share_of
+from .results import Record, Store, file_of, machine
+from .runner import Task, run
 
-RESULTS = ROOT / "benchmarks" / "results"
-SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.0)
-DEFAULT_SHARES = ",".join(f"{share:g}" for share in SHARES)
-logger = logging.getLogger("benchmarks")
+SHARES = "1,0.75,0.5,0.35,0.25,0.15,0.1,0.05,0"
+AUTO = "auto"
+HEADERS = ("share", "tokens kept", "SAD", "MSE", "seconds", "peak")
+LEGEND = (
+    "Means over the photographs. SAD in thousands and MSE × 10⁻³ over the unknown region. Peak: the"
+    " process's highest memory above its loaded, idle state (on a GPU: tensors above the model)."
+)
 
 
 def retention(
@@ -45,148 +43,170 @@ def retention(
     *,
     model: Annotated[str, typer.Option(help="As for `mematte cut`.")] = "mematte-tiny",
     shares: Annotated[
-        str, typer.Option(metavar="SHARE,…", help="Kept shares, besides what the router wants.")
-    ] = DEFAULT_SHARES,
+        str, typer.Option(metavar="SHARE,…", help="Kept shares, besides the router's own choice.")
+    ] = SHARES,
     capped: Annotated[
         bool,
         typer.Option(
             "--capped",
-            help="Leave the router its will and the share be the most that it may keep, as"
-            " `--retention` does. Without: exactly that share is kept, the best scores first.",
+            help="Let the router keep fewer than the share, as `--retention` does. Without it"
+            " exactly the share is kept, the best scores first.",
         ),
     ] = False,
     enlarge: Annotated[
-        int, typer.Option(min=1, help="Also measure time and memory at so many times the size.")
+        int, typer.Option(min=1, help="Also measure the first photograph this many times as large.")
     ] = 3,
-    enlarged: Annotated[int, typer.Option(min=0, help="Of so many photographs.")] = 1,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many photographs, the first by name.")
+        int | None, typer.Option(min=1, help="Only the first photographs, by name.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 1,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: the usable cores.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="JSON file; a table and a figure are written beside it.")
-    ] = None,
-    again: Annotated[bool, typer.Option(help="Measure anew what the file holds already.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the points as JSON.")] = False,
+    threads: Threads = None,
+    minutes: Minutes = None,
+    out: Out = None,
+    again: Again = False,
 ) -> None:
-    """Alpha error, seconds and peak memory of one model against the share of kept tokens."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    methods = _methods(model, dtype, shares, "model" if capped else "forced")
-    here = machine(device)
-    setup = Setup(
-        device=device,
-        threads=threads or cpu_count(),
-        deadline=time.monotonic() + 60 * minutes if minutes is not None else None,
-    )
-    path = out or RESULTS / f"retention-{kind(here)}.json"
-    settings = {"threads": setup.threads, "model": model, "dtype": dtype, "capped": capped}
-    store = open_store(path, Point, here, settings)
-    cases = cases_of(scan(folder), limit=limit)
-    first = list(dict.fromkeys(case.name for case in cases))[:enlarged]
-    large = [case for case in cases if case.name in first and enlarge > 1]
-    try:
-        for case, scale in [*((one, 1) for one in cases), *((one, enlarge) for one in large)]:
-            _measure(case, scale, methods, setup, store, repeats=repeats, again=again)
-    except OutOfTime as over:
-        logger.info("%s", over)
-    finally:
-        if store.results:
-            figure = write_figure(store)
-            text = as_markdown(store, figure)
-            write_text(path.with_suffix(".md"), text, overwrite=True)
-            logger.info("written: %s", path.with_suffix(".md"))
-    if as_json:
-        print(json.dumps([vars(one) for one in store.results.values()]))
-
-
-def _methods(model: str, dtype: str, shares: str, which: str) -> dict[str, Method]:
-    """By what the share is called in the tables."""
-    variant = str(Path(model).resolve()) if Path(model).exists() else model
-    chosen = {AUTO: Method("model", variant, dtype)}
+    """Measure alpha error, seconds and peak memory of a model against the share of kept tokens."""
+    name = str(Path(model).resolve()) if Path(model).exists() else model
+    methods = {AUTO: Method("model", name, dtype).name}
     for text in shares.split(","):
-        try:
-            share = float(text)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            raise SettingError(f"--shares {shares}: give numbers from 0 to 1, as in 1,0.5,0.25")
-        chosen[f"{share:g}"] = Method(which, variant, dtype, share)
-    return chosen
+        share = share_of(text, f"--shares {shares}")
+        kind = "model" if capped else "forced"
+        methods[f"{share:g}"] = Method(kind, name, dtype, share).name
+    here, limits = machine(device), limits_of(threads, minutes)
+    path = out or file_of(here, "retention-")
+    settings = {"threads": limits.threads, "model": model, "dtype": dtype, "capped": capped}
+    store = Store(path, here, settings)
+    cases = cases_of(scan(folder), limit=limit)
+    large = [(one, enlarge) for one in cases if one.name == cases[0].name and enlarge > 1]
+    run(groups([*((one, 1) for one in cases), *large], methods, device), store, limits, again=again)
+    write_report(store, as_markdown)
 
 
-def _measure(
-    case: Case,
-    scale: int,
-    methods: dict[str, Method],
-    setup: Setup,
-    store: Store[Point],
-    *,
-    repeats: int,
-    again: bool,
-) -> None:
-    todo = {}
-    for share in methods:
-        empty = Point(case.name, case.trimap_name, scale, share)
-        if again or not store.done(empty.key, repeats):
-            todo[share] = empty
-    if not todo:
-        return
-    inputs = read(case)
-    players = {share: Player(methods[share].name, setup) for share in todo}
-    try:
-        for player in players.values():
-            player.ready()
+def groups(
+    cases: Sequence[tuple[Case, int]], methods: dict[str, str], device: str
+) -> Iterator[list[Task]]:
+    """The tasks by photograph and scale; files are there until the next group is asked for."""
+    for case, scale in cases:
         with tempfile.TemporaryDirectory() as folder:
-            image, trimap, alpha = (Path(folder, f"{name}.npy") for name in ("i", "t", "a"))
-            _save(inputs, scale, image, trimap)
-            for _ in range(repeats):
-                for share, player in players.items():
-                    if todo[share].failed:
-                        continue
-                    turn = player.play(image, trimap, save=alpha if scale == 1 else None)
-                    one = _with(todo[share], turn)
-                    if scale == 1 and not one.failed:
-                        one = _scored(one, np.load(alpha), inputs)
-                    todo[share] = one
-                    store.put(one)
-                    logger.info("%s ×%d, %s: %s", case.name, scale, share, one.summary)
-    finally:
-        for player in players.values():
-            player.close()
+            files = _save(case, scale, folder)
+            yield [
+                Task(
+                    {
+                        "picture": case.name,
+                        "trimap": case.trimap_name,
+                        "scale": scale,
+                        "share": share,
+                    },
+                    "benchmarks.retention:scored",
+                    {"method": method, "device": device, **files},
+                    f"{case.name} {case.trimap_name} {scale} {share}",
+                )
+                for share, method in methods.items()
+            ]
 
 
-def _with(one: Point, turn: Any) -> Point:
-    if turn.failed or turn.skipped:
-        return replace(one, seconds=(), failed=turn.failed or turn.skipped)
-    return replace(
-        one,
-        seconds=(*one.seconds, turn.seconds),
-        peak=max(one.peak, turn.peak),
-        kept=turn.kept,
-    )
-
-
-def _scored(one: Point, alpha: NDArray[Any], inputs: Inputs) -> Point:
-    found = errors(alpha, inputs.truth, inputs.trimap)
-    return replace(one, sad=found.sad, mse=found.mse)
-
-
-def _save(inputs: Inputs, scale: int, image: Path, trimap: Path) -> None:
-    """The case as .npy files of `scale` times its size, RGB and a trimap of 0, 128 and 255."""
+def _save(case: Case, scale: int, folder: str) -> dict[str, str]:
+    """The case as .npy files of `scale` times its size, with the true alpha if that is 1."""
     import cv2
 
-    pixels = inputs.photo.pixels
-    three = np.where(inputs.trimap == 0.5, 128, inputs.trimap * 255).astype(np.uint8)
-    if scale > 1:
-        size = (scale * three.shape[1], scale * three.shape[0])
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC))
-        three = np.asarray(cv2.resize(three, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    np.save(image, pixels)
-    np.save(trimap, three)
+    inputs = read(case)
+    arrays = {
+        "image": inputs.photo.pixels,
+        "trimap": np.where(inputs.trimap == 0.5, 128, inputs.trimap * 255).astype(np.uint8),
+    }
+    if scale == 1:
+        arrays["truth"] = inputs.truth
+    else:
+        height, width = inputs.trimap.shape
+        ways = {"image": cv2.INTER_CUBIC, "trimap": cv2.INTER_NEAREST}
+        for name, way in ways.items():
+            size = (scale * width, scale * height)
+            arrays[name] = np.asarray(cv2.resize(arrays[name], size, interpolation=way))
+    for name, array in arrays.items():
+        np.save(f"{folder}/{name}.npy", array)
+    return {name: f"{folder}/{name}.npy" for name in arrays}
+
+
+def scored(truth: str | None = None, **arguments: Any) -> dict[str, Any]:
+    """`methods.measure`, and the errors of the alpha; called in a worker."""
+    with tempfile.TemporaryDirectory() as folder:
+        save = f"{folder}/alpha.npy"
+        values = measure(save=save, **arguments)
+        if truth is None:
+            return values
+        three = np.load(arguments["trimap"])
+        found = errors(np.load(save), np.load(truth), np.where(three == 128, 0.5, three / 255))
+    return {**values, "sad": found.sad, "mse": found.mse}
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def as_markdown(store: Store) -> str:
+    """A table for each set of trimaps and each scale, and curves."""
+    parts = ["# Retention", store.about, LEGEND]
+    done = [one for one in store.records if one.runs]
+    for trimap, scale in dict.fromkeys((one.case["trimap"], one.case["scale"]) for one in done):
+        some = [one for one in done if (one.case["trimap"], one.case["scale"]) == (trimap, scale)]
+        count = len({one.case["picture"] for one in some})
+        title = f"## Trimap: {trimap}, {count} photograph(s)"
+        title += "" if scale == 1 else f", enlarged ×{scale}"
+        rows = [
+            _cells(share, [one for one in some if one.case["share"] == share])
+            for share in dict.fromkeys(one.case["share"] for one in some)
+        ]
+        parts.append(f"{title}\n\n{markdown_table(HEADERS, rows)}")
+    parts += [
+        f"- {' '.join(map(str, one.case.values()))}: {one.failed or one.skipped}"
+        for one in store.records
+        if not one.runs
+    ]
+    parts.append(_figure(store, done))
+    return "\n\n".join(parts).rstrip() + "\n"
+
+
+def _cells(share: str, records: Sequence[Record]) -> list[str]:
+    values = {name: _mean(records, name) for name in ("kept", "sad", "mse", "seconds", "peak")}
+    forms = {"kept": "{:.1%}", "sad": "{:.2f}", "mse": "{:.2f}", "seconds": "{:.3g}"}
+    row = [
+        "" if values[name] is None else form.format(values[name]) for name, form in forms.items()
+    ]
+    return [share, *row, show_bytes(round(values["peak"] or 0))]
+
+
+def _mean(records: Sequence[Record], name: str) -> float | None:
+    values = [value for one in records if (value := one.get(name)) is not None]
+    return mean(values) if values else None
+
+
+def _figure(store: Store, records: Sequence[Record]) -> str:
+    axis = "tokens kept, %"
+    panels = [Panel(title, axis) for title in ("MSE × 10⁻³", "seconds", "peak, MB")]
+    for trimap, scale in dict.fromkeys((one.case["trimap"], one.case["scale"]) for one in records):
+        some = [
+            one for one in records if (one.case["trimap"], one.case["scale"]) == (trimap, scale)
+        ]
+        label = f"{trimap}" if scale == 1 else f"{trimap}, enlarged ×{scale}"
+        _curve(panels[1], label, some, lambda few: _mean(few, "seconds") or 0)
+        _curve(panels[2], label, some, lambda few: (_mean(few, "peak") or 0) / 1e6)
+        if scale == 1:
+            _curve(panels[0], label, some, lambda few: _mean(few, "mse") or 0)
+    title = "Retention; stars: the router's own choice"
+    return write_figure(store.path.with_suffix(".png"), panels, title)
+
+
+def _curve(
+    panel: Panel, label: str, records: Sequence[Record], of: Callable[[list[Record]], float]
+) -> None:
+    points = {}
+    for share in dict.fromkeys(one.case["share"] for one in records):
+        few = [one for one in records if one.case["share"] == share]
+        points[share] = (100 * (_mean(few, "kept") or 0), of(few))
+    if AUTO in points:
+        panel.stars[label] = points.pop(AUTO)
+    if points:
+        panel.curves[label] = list(points.values())
 
 
 if __name__ == "__main__":

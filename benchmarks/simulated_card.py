@@ -2,40 +2,36 @@
 
     python -m benchmarks.simulated_card
 
-Held against the plan's prediction, less what libraries take besides, which is not seen here.
+The peaks are compared with the plan's prediction, less the libraries' share, which is not seen
+here. The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
-from statistics import median
 from typing import Annotated, Any, Literal
 
 import torch
 import typer
 from torch import Tensor
 
-from mematte_plugin.images.files import write_text
+from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.law import WORKSPACE, phases
 from mematte_plugin.memory.plan import room_on_card
 from mematte_plugin.memory.request import request_for
-from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
+from mematte_plugin.network import VARIANTS, MEMatte, NetworkConfig
 
-from .command import main
+from .command import Again, Minutes, Out, Quick, limits_of, main, write_report
 from .meta_card import MetaCard
+from .prediction import QUICK_PIXELS, SUMMARY, ratio_of, summary_of
+from .results import RESULTS, Record, Store
+from .runner import Task, run
 
-RESULTS = Path(__file__).parent / "results"
-LOW, HIGH = 0.8, 1.0
-"""Where peak over prediction shall lie, where the network dominates."""
 DOMINATES = 64_000_000
-"""Bytes: from such a peak on it is the network's tensors that decide whether a card has room."""
+"""Bytes: from such a peak on, the network's tensors decide whether a card has room."""
 UNKNOWN, KEPT = 1 / 3, 0.25
 STRIPE = 16
 """Rows of pixels that are unknown together."""
@@ -49,8 +45,8 @@ NETWORKS: dict[str, NetworkConfig] = {
 }
 SIZES = ((512, 512), (1024, 1024), (2048, 2048), (3840, 2160), (7680, 4320))
 """(width, height) in pixels."""
-BUDGETS: tuple[float | None, ...] = (None, 1.1, 1.6)
-"""Times the least; None for all that could be wanted."""
+BUDGETS = (1.1, 1.6)
+"""Times the least."""
 CARDS = (2, 6, 24)
 """Sizes in GiB."""
 KNOBS: dict[str, dict[str, Any]] = {
@@ -64,67 +60,6 @@ KNOBS: dict[str, dict[str, Any]] = {
     "all at once": {"tokens": None, "patches": None, "attention": None},
 }
 """Each of them alone, the rest as planned for a card with room for all."""
-logger = logging.getLogger("benchmarks")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One picture through one network."""
-
-    network: str
-    """Name in NETWORKS."""
-    width: int
-    """In pixels."""
-    height: int
-    """In pixels."""
-    dtype: str = "float16"
-    """Of the network."""
-    budget: float | None = None
-    """Times the least; None for all that could be wanted."""
-    card: int | None = None
-    """Or the size of the card in GiB."""
-    knob: str = ""
-    """Name in KNOBS."""
-    decoder: Literal["exact", "official"] = "exact"
-    """How it is decoded."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the card saw of a case."""
-
-    case: Case
-    """What was run."""
-    chunking: Chunking
-    """How."""
-    predicted: int
-    """Bytes that the law says, less the libraries' workspaces."""
-    peak: int
-    """Bytes of live tensors, besides the weights."""
-    worst: str
-    """Phase that the law says takes most."""
-    at: str
-    """Stage that took most."""
-    operations: int
-    """All of torch's."""
-    launches: dict[str, int] = field(default_factory=dict)
-    """Kernels by stage."""
-    trips: dict[str, int] = field(default_factory=dict)
-    """Round trips and copies by kind."""
-    law: dict[str, int] = field(default_factory=dict)
-    """Bytes by phase."""
-    peaks: dict[str, int] = field(default_factory=dict)
-    """Bytes by stage."""
-
-    @property
-    def ratio(self) -> float:
-        """Peak over prediction."""
-        return self.peak / self.predicted
-
-    @property
-    def dominates(self) -> bool:
-        """Whether the network's tensors decide."""
-        return self.peak >= DOMINATES
 
 
 @lru_cache(maxsize=1)
@@ -138,54 +73,75 @@ def network_on_card(name: str, dtype: str) -> MEMatte:
     return network
 
 
-def run(case: Case) -> Found:
-    """Plan a case for a card, run it on one that is not there, and hold them together."""
-    config = NETWORKS[case.network]
-    size = case.height, case.width
-    tokens = request_for(size, config, "cuda", case.dtype).job.tokens
+def measure(
+    network: str,
+    width: int,
+    height: int,
+    *,
+    dtype: str = "float16",
+    budget: float | None = None,
+    card: int | None = None,
+    knob: str = "",
+    decoder: Literal["exact", "official"] = "exact",
+) -> dict[str, Any]:
+    """Plan one picture for a card, and run it on one that is not there.
+
+    Args:
+        network: a name in `NETWORKS`.
+        width, height: in pixels.
+        dtype: of the network.
+        budget: times the least; None for all that could be wanted.
+        card: or the size of the card in GiB.
+        knob: a name in `KNOBS`.
+        decoder: how it is decoded.
+
+    Returns: "predicted" by the law, less the libraries' workspaces, and "peak" of live tensors
+    besides the weights, in bytes; the same by phase ("law") and stage ("peaks"); "operations" of
+    torch, "launches" of kernels by stage, "trips" to and from the card by kind.
+    """
+    begin = time.perf_counter()
+    config, size = NETWORKS[network], (height, width)
+    tokens = request_for(size, config, "cuda", dtype).job.tokens
     kept = int(KEPT * tokens) if config.routed else None
-    request = request_for(size, config, "cuda", case.dtype, max_tokens=kept, unknown=UNKNOWN)
-    request = replace(request, job=replace(request.job, official=case.decoder == "official"))
-    if case.card is not None:
-        budget = room_on_card(case.card * 2**30, 0)
-    elif case.budget is not None:
-        budget = int(case.budget * request.least())
+    request = request_for(size, config, "cuda", dtype, max_tokens=kept, unknown=UNKNOWN)
+    request = replace(request, job=replace(request.job, official=decoder == "official"))
+    if card is not None:
+        room = room_on_card(card * 2**30, 0)
+    elif budget is not None:
+        room = int(budget * request.least())
     else:
-        budget = 80 * 2**30
-    plan = request.plan(budget)
+        room = 80 * 2**30
+    plan = request.plan(room)
     job = replace(request.job, max_tokens=plan.max_tokens)
-    chunking = replace(plan.chunking, **KNOBS.get(case.knob, {}))
-    law = {name: size - WORKSPACE["cuda"] for name, size in phases(job, chunking).items()}
-    network = network_on_card(case.network, case.dtype)
-    card = MetaCard(
-        [*network.parameters(), *network.buffers()],
+    chunking = replace(plan.chunking, **KNOBS.get(knob, {}))
+    law = {name: taken - WORKSPACE["cuda"] for name, taken in phases(job, chunking).items()}
+    loaded = network_on_card(network, dtype)
+    meter = MetaCard(
+        [*loaded.parameters(), *loaded.buffers()],
         job.max_tokens or job.tokens,
         UNKNOWN,
         fused=chunking.fused,
     )
     image, trimap = picture(*size)
-    with torch.no_grad(), card:
-        network.predict(
+    with torch.no_grad(), meter:
+        loaded.predict(
             image,
             trimap,
             max_tokens=plan.max_tokens,
             chunking=chunking,
-            decoder=case.decoder,
+            decoder=decoder,
             only_unknown=True,
         )
-    return Found(
-        case=case,
-        chunking=chunking,
-        predicted=max(law.values()),
-        peak=card.peak,
-        worst=max(law, key=law.__getitem__),
-        at=max(card.peaks, key=card.peaks.__getitem__),
-        operations=card.operations,
-        launches=dict(card.launches),
-        trips=dict(card.trips),
-        law=law,
-        peaks=dict(card.peaks),
-    )
+    return {
+        "seconds": time.perf_counter() - begin,
+        "predicted": max(law.values()),
+        "peak": meter.peak,
+        "law": law,
+        "peaks": dict(meter.peaks),
+        "operations": meter.operations,
+        "launches": dict(meter.launches),
+        "trips": dict(meter.trips),
+    }
 
 
 def picture(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -198,121 +154,115 @@ def picture(height: int, width: int) -> tuple[Tensor, Tensor]:
     return torch.zeros(1, 3, height, width, dtype=torch.uint8), trimap
 
 
-def cases(sizes: tuple[tuple[int, int], ...] = SIZES) -> Iterator[Case]:
-    """What the table holds, small pictures first."""
-    for size in sizes:
-        for name in NETWORKS:
+def cases() -> Iterator[dict[str, Any]]:
+    """What `measure` is asked, small pictures first."""
+    for width, height in SIZES:
+        for network in NETWORKS:
+            case = {"network": network, "width": width, "height": height}
             for dtype in ("float16", "float32"):
-                for budget in BUDGETS:
-                    yield Case(name, *size, dtype, budget)
-            for card in CARDS:
-                yield Case(name, *size, card=card)
+                yield {**case, "dtype": dtype}
+                yield from ({**case, "dtype": dtype, "budget": budget} for budget in BUDGETS)
+            yield from ({**case, "card": card} for card in CARDS)
             for knob in KNOBS:
-                if knob != "all at once" or size[0] <= 2048:
-                    yield Case(name, *size, knob=knob)
-            yield Case(name, *size, decoder="official")
+                if knob != "all at once" or width <= 2048:
+                    yield {**case, "knob": knob}
+            yield {**case, "decoder": "official"}
 
 
 def simulated_card(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Only up to 2.5 megapixels.")] = False,
     free: Annotated[
         bool, typer.Option("--free", help="Only float16 on a card with room for all.")
     ] = False,
     network: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="JSON file; a table is written beside it.")
-    ] = None,
+    minutes: Minutes = None,
+    out: Out = None,
+    again: Again = False,
+    quick: Quick = False,
 ) -> None:
-    """Bytes, launches and round trips on a card, against the plan's prediction."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    sizes = tuple(size for size in SIZES if not quick or size[0] * size[1] <= 2_500_000)
-    end = None if minutes is None else time.monotonic() + 60 * minutes
-    found = []
-    chosen = [one for one in cases(sizes) if network in (None, one.network)]
-    if free:
-        chosen = [one for one in chosen if _plan(one) == "free" and one.dtype == "float16"]
-    for case in chosen:
-        if end is not None and time.monotonic() > end:
-            logger.info("the time is over; larger pictures are missing")
-            break
-        found.append(run(case))
-        logger.info("%s", " ".join(_cells(found[-1])))
-    path = out or RESULTS / "simulated-card.json"
-    rows = [asdict(one) | {"ratio": round(one.ratio, 3)} for one in found]
-    write_text(path, json.dumps(rows, indent=1) + "\n", overwrite=True)
-    write_text(path.with_suffix(".md"), as_markdown(found), overwrite=True)
+    """Count bytes, launches and round trips on a card, and compare them with the prediction."""
+    chosen = [
+        one
+        for one in cases()
+        if network in (None, one["network"])
+        and (not quick or one["width"] * one["height"] <= QUICK_PIXELS)
+        and (not free or is_free(one))
+    ]
+    version = torch.__version__.partition("+")[0]
+    store = Store(out or RESULTS / "simulated-card.json", {"torch": version}, {})
+    tasks = [[Task(one, "benchmarks.simulated_card:measure", one, "card")] for one in chosen]
+    run(tasks, store, limits_of(None, minutes), again=again)
+    write_report(store, as_markdown)
 
 
-# ---- table ---------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
 
-COLUMNS = (
+HEADERS = (
     *("network", "size", "dtype", "plan", "phase", "stage", "law MB", "peak MB", "ratio"),
     *("operations", "launches", "round trips"),
 )
 
 
-def as_markdown(found: list[Found]) -> str:
+def as_markdown(store: Store) -> str:
     """Summaries, then a line for each case."""
-    text = [
-        "# A simulated card",
-        "",
-        f"Nothing was computed: the meta device of torch {torch.__version__.partition('+')[0]} "
-        "stands in for a CUDA card. Peak: tensors alive besides the weights. Law: the prediction "
-        "less the "
-        f"{WORKSPACE['cuda'] >> 20} MiB for libraries, which are not seen here. Phase: where the "
-        "law sees the most; stage: where it was. Operations: all of torch's; launches: kernels. "
-        f"{UNKNOWN:.0%} of the pixels unknown, {KEPT:.0%} of the tokens kept (all in ViTMatte).",
-        "",
-        f"| peak of {DOMINATES // 10**6} MB or more | cases | least | median | most "
-        f"| in {LOW}–{HIGH} |",
-        "|---|---|---|---|---|---|",
+    records = [one for one in store.records if one.runs]
+    large = [one for one in records if (one.peak or 0) >= DOMINATES and "decoder" not in one.case]
+    named = {"all": large}
+    named |= {name: [one for one in large if one.case["network"] == name] for name in NETWORKS}
+    summary = [summary_of(name, list(map(ratio_of, some))) for name, some in named.items() if some]
+    free = [one for one in records if is_free(one.case)]
+    stages = sorted({stage for one in free for stage in one.get("launches")})
+    kernels = [
+        [_title(one.case), *(str(one.get("launches").get(stage, 0)) for stage in stages)]
+        for one in free
     ]
-    large = [one for one in found if one.dominates and one.case.decoder == "exact"]
-    groups = {"all": large}
-    groups |= {name: [one for one in large if one.case.network == name] for name in NETWORKS}
-    for name, some in groups.items():
-        ratios = sorted(one.ratio for one in some)
-        if ratios:
-            good = sum(LOW <= ratio <= HIGH for ratio in ratios) / len(ratios)
-            numbers = " | ".join(f"{x:.2f}" for x in (ratios[0], median(ratios), ratios[-1]))
-            text.append(f"| {name} | {len(ratios)} | {numbers} | {good:.0%} |")
-    text += ["", "| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    text += [f"| {' | '.join(_cells(one))} |" for one in found]
-    text += ["", "## Kernels by stage", ""]
-    free = [one for one in found if _plan(one.case) == "free" and one.case.dtype == "float16"]
-    stages = sorted({stage for one in free for stage in one.launches})
-    text += [f"| | {' | '.join(stages)} |", "|---" * (len(stages) + 1) + "|"]
-    for one in free:
-        counts = " | ".join(str(one.launches.get(stage, 0)) for stage in stages)
-        text.append(f"| {one.case.network} {one.case.width}×{one.case.height} | {counts} |")
-    return "\n".join(text) + "\n"
+    parts = [
+        "# A simulated card",
+        f"Nothing was computed: the meta device of torch {store.machine['torch']} stands in for a"
+        " CUDA card. Peak: tensors alive besides the weights. Law: the prediction less the"
+        f" {WORKSPACE['cuda'] >> 20} MiB for libraries, which are not seen here. Phase: where the"
+        " law sees the most; stage: where it was. Operations: all of torch's; launches: kernels."
+        f" {UNKNOWN:.0%} of the pixels unknown, {KEPT:.0%} of the tokens kept (all in ViTMatte).",
+        f"Peaks of {DOMINATES // 10**6} MB or more:",
+        markdown_table(SUMMARY, summary),
+        markdown_table(HEADERS, map(_cells, records)),
+        "## Kernels by stage",
+        markdown_table(("", *stages), kernels) + "\n",
+    ]
+    return "\n\n".join(parts)
 
 
-def _plan(case: Case) -> str:
-    if case.card is not None:
-        return f"{case.card} GB card"
-    if case.decoder == "official":
-        return "official decoder"
-    return case.knob or ("free" if case.budget is None else f"{case.budget:g} × least")
+def is_free(case: dict[str, Any]) -> bool:
+    """Whether a case is float16 on a card with room for all."""
+    return _plan(case) == "free" and case.get("dtype", "float16") == "float16"
 
 
-def _cells(one: Found) -> list[str]:
-    case = one.case
+def _plan(case: dict[str, Any]) -> str:
+    if "card" in case:
+        return f"{case['card']} GB card"
+    if "budget" in case:
+        return f"{case['budget']:g} × least"
+    return "official decoder" if "decoder" in case else case.get("knob", "free")
+
+
+def _title(case: dict[str, Any]) -> str:
+    return f"{case['network']} {case['width']}×{case['height']}"
+
+
+def _cells(one: Record) -> Sequence[str]:
+    law, peaks = one.get("law"), one.get("peaks")
     return [
-        case.network,
-        f"{case.width}×{case.height}",
-        case.dtype,
-        _plan(case),
-        one.worst,
-        one.at,
-        f"{one.predicted / 1e6:.1f}",
-        f"{one.peak / 1e6:.1f}",
-        f"{one.ratio:.2f}",
-        str(one.operations),
-        str(sum(one.launches.values())),
-        ", ".join(f"{count} {kind}" for kind, count in sorted(one.trips.items())),
+        *_title(one.case).split(),
+        one.case.get("dtype", "float16"),
+        _plan(one.case),
+        max(law, key=law.__getitem__),
+        max(peaks, key=peaks.__getitem__),
+        f"{one.get('predicted') / 1e6:.1f}",
+        f"{one.get('peak') / 1e6:.1f}",
+        f"{ratio_of(one):.2f}",
+        str(one.get("operations")),
+        str(sum(one.get("launches").values())),
+        ", ".join(f"{count} {kind}" for kind, count in sorted(one.get("trips").items())),
     ]
 
 

@@ -66,6 +66,7 @@ class EstimateForeground(io.ComfyNode):
             foreground[i] = torch.from_numpy(found)
             cutout[i, ..., :3] = foreground[i]
             cutout[i, ..., 3] = torch.from_numpy(opacity)
+            progress(1, 1, "writing")
         for line in notes.lines():
             logger.warning("Estimate Foreground: %s", line)
         return io.NodeOutput(foreground, cutout)
@@ -125,7 +126,6 @@ class Composite(io.ComfyNode):
         notes = frames.Notes(count)
         for i in range(count):
             progress.frame = i
-            progress(0, 1, "encoder")
             behind = (
                 plain if background is None else frames.pixels(background, i, "background", notes)
             )
@@ -136,6 +136,7 @@ class Composite(io.ComfyNode):
                 linear_light=linear_light,
             )
             result[i] = torch.from_numpy(mixed)
+            progress(1, 1, "writing")
         return io.NodeOutput(result)
 
 

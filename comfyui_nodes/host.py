@@ -26,11 +26,6 @@ EXAMPLES = "mematte"
 PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 """Choices of the precision widget besides auto."""
 
-HALF_DEVICES = ("cuda", "xpu")
-"""Where auto chooses float16 if ComfyUI recommends it; not measured on other devices."""
-
-STAGES = {"encoder": (0.0, 0.5), "decoder": (0.5, 0.85), "foreground": (0.85, 1.0)}
-"""Where each stage of a frame begins and ends on its share of the progress bar."""
 STEPS = 100
 """Steps of the progress bar for a frame."""
 
@@ -80,7 +75,9 @@ def precision(choice: str) -> torch.dtype:
     if choice != "auto":
         return getattr(torch, PRECISIONS[choice])
     device = management.get_torch_device()
-    half = device.type in HALF_DEVICES and management.should_use_fp16(device)
+    dtype = core.plan_memory((64, 64), budget="1TB", device=device).dtype
+    # ComfyUI knows whether its own command line forbids half precision.
+    half = dtype == "float16" and management.should_use_fp16(device)
     return torch.float16 if half else torch.float32
 
 
@@ -149,8 +146,8 @@ def new_outputs(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
     free = management.get_free_memory(device)
     if needed > free:
         raise core.MEMatteError(
-            f"the results for {shapes[0][0]} pictures take {needed / 1e9:.1f} GB and "
-            f"{free / 1e9:.1f} GB are free on {device}; take fewer frames at a time"
+            f"the results for {shapes[0][0]} pictures take {core.show_bytes(needed)}, but only "
+            f"{core.show_bytes(int(free))} are free on {device}; process fewer frames at a time"
         )
     return [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
 
@@ -198,8 +195,7 @@ class FrameProgress:
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         management.throw_exception_if_processing_interrupted()
-        start, end = STAGES.get(stage, (0.0, 0.0))
-        share = start + (end - start) * done / max(1, total)
+        share = core.overall_progress(done, total, stage)
         self._bar.update_absolute(round((self.frame + share) * STEPS))
 
 

@@ -103,7 +103,7 @@ class MaskToAlpha(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "edge_width",
-                    default=4.0,
+                    default=core.BAND_OUTSIDE,
                     min=0.5,
                     max=100.0,
                     step=0.5,
@@ -123,7 +123,7 @@ class MaskToAlpha(io.ComfyNode):
         image: torch.Tensor,
         mask: torch.Tensor,
         model: host.Model | None = None,
-        edge_width: float = 4.0,
+        edge_width: float = core.BAND_OUTSIDE,
         **edge: Any,
     ) -> io.NodeOutput:
         """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
@@ -278,7 +278,7 @@ class Run:
         computed = 0
         for i in range(len(self.pictures)):
             self.progress.frame = i
-            self.progress(0, 1, "encoder")
+            self.progress(0, 1, "reading")
             colours = frames.pixels(self.pictures, i, "image", self.notes)
             with self.notes.catching(i):
                 trimap = self.trimap(i)
@@ -304,6 +304,7 @@ class Run:
                         raise
                     raise self._too_small(self.budget, error.least) from error
             yield i, matte
+            self.progress(1, 1, "writing")
         if not computed:
             raise core.InputError(NOTHING_UNKNOWN)
 

@@ -18,8 +18,6 @@ Unit = Literal["%", "px"]
 
 UNITS: dict[str, Unit] = {"% of subject": "%", "px": "px"}
 """Choices of the units widget → the core's units."""
-INSIDE, OUTSIDE = 2.0, 4.0
-"""The core's defaults, in % of the subject's size."""
 BLACK, WHITE = 0.02, 0.98
 """The core treats values beyond these as black and white; a mask between them may be dim."""
 DIM = 0.1
@@ -44,7 +42,7 @@ class TrimapFromMask(io.ComfyNode):
                 io.Mask.Input("mask", tooltip="A rough mask of the subject (white)."),
                 io.Float.Input(
                     "unknown_inside",
-                    default=INSIDE,
+                    default=core.BAND_INSIDE,
                     min=0.0,
                     max=1000.0,
                     step=0.5,
@@ -52,7 +50,7 @@ class TrimapFromMask(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "unknown_outside",
-                    default=OUTSIDE,
+                    default=core.BAND_OUTSIDE,
                     min=0.0,
                     max=1000.0,
                     step=0.5,

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .errors import MEMatteError, SettingError, warn_user
-from .images.decoded import to_unit
+from .images.arrays import to_unit
 from .images.photo import Photo
 from .matte import Matte
 from .memory.backend import refuses_half, resolve_device

@@ -15,11 +15,10 @@ from .foreground.bleed import reach_further
 from .foreground.edges import Colors, Edge, shape_alpha
 from .foreground.estimate import estimate_or_keep
 from .foreground.spill import Despill, despilled, key_for
+from .images.arrays import scaled_down, to_steps, to_unit
 from .images.crops import Crop, crop_around
-from .images.decoded import to_unit
-from .images.encode import to_steps
-from .images.photo import Photo, scaled_down
-from .images.write import FORMATS, check_quality, check_writable, write_image
+from .images.encode import FORMATS, check_quality, check_writable, write_image
+from .images.photo import Photo
 from .notebook import LONGEST, as_html, file_name, one_line
 from .progress import Progress
 from .show.composite import Background, composite
@@ -45,8 +44,7 @@ class Matte:
 
     Of a matte made by `shaped` or `cropped`:
     edge: how it was shaped last.
-    crop: the box in the whole photo; all arrays but the routing have the crop's size. None for a
-        whole matte.
+    crop: the box in the whole photo, the size of all arrays but the routing; None for a whole one.
     made_from: of a crop the whole matte, otherwise the network's own.
     key: (3,) the screen's colour that is taken out of the colours, in their encoding; None without.
     """
@@ -131,11 +129,13 @@ class Matte:
         if crop is None:
             warn_user(f"{photo.name}: is transparent all over and therefore not cropped")
             return whole
-        box, own = crop.box, photo.alpha
+        box = crop.box
+        own = None if photo.alpha is None else photo.alpha[box]
+        photo = replace(photo, pixels=photo.pixels[box], alpha=own)
         return replace(
             whole,
             alpha=whole.alpha[box],
-            photo=replace(photo, pixels=photo.pixels[box], alpha=None if own is None else own[box]),
+            photo=photo,
             trimap=whole.trimap[box],
             edge=edge,
             crop=crop,
@@ -143,16 +143,12 @@ class Matte:
         )
 
     def facts(self) -> dict[str, Any]:
-        """The report: plain JSON-ready values.
-
-        width, height in pixels; model; unknown, the share of unknown pixels; kept, the share of
-        tokens that each routed block sent through attention; plan, as `Plan.to_dict`, or None;
-        crop, as `Crop.to_dict`, or None.
-        """
-        height, width = self.photo.size
+        """The report, JSON-ready: width and height in pixels; model; unknown, the share of unknown
+        pixels; kept, the share of tokens that each routed block sent through attention; plan and
+        crop, as their `to_dict` gives them, or None."""
         return {
-            "width": width,
-            "height": height,
+            "width": self.photo.size[1],
+            "height": self.photo.size[0],
             "model": self.model,
             "unknown": float((self.trimap == 0.5).mean()),
             "kept": [float(keep.mean()) for keep in self.routing],
@@ -192,8 +188,8 @@ class Matte:
 
         In [0, 1] but for the colours of HDR photos.
 
-        colors: "foreground", or "photo" for the photo's own, with the old background's tint.
-            Default: as the matte was `shaped`, or the foreground.
+        colors: "foreground", or "photo" for the photo's own, with the old background's tint;
+            default: as the matte was `shaped`.
         decontaminate: the former name of `colors`: False is "photo", True "foreground".
         """
         colours = to_unit(self._colours(colors, decontaminate))
@@ -231,8 +227,8 @@ class Matte:
 
         background, linear_light: see `mematte_plugin.composite`.
 
-        8 bits, which is all that Pillow holds; RGB, or RGBA where the background has transparency
-        of its own. Raises InputError unless the background is a colour or an image.
+        8 bits, all that Pillow holds; RGB, or RGBA where the background has transparency of its
+        own. Raises InputError unless the background is a colour or an image.
         """
         return self._pillow(self.composite_array(background, linear_light=linear_light))
 
@@ -269,7 +265,7 @@ class Matte:
         decontaminate: bool | None = None,
         premultiplied: bool | None = None,
     ) -> None:
-        """Write the matte to a file, completely or not at all; the suffix chooses the format.
+        """Write the matte to a file, completely or not at all; the suffix sets the format.
 
         kind: "cutout" (RGBA), "alpha" (grey) or "foreground" (RGB). Default: alpha for a name that
             ends in `_alpha`, as in hair_alpha.png, otherwise the cut-out.
@@ -285,8 +281,8 @@ class Matte:
         holds linear light, as its readers expect: Rec. 709, or a scene-linear photo's own
         `primaries`, which it records. Every other format is display-encoded, scene-linear photos
         as sRGB. Colours beyond white survive in EXR and 32-bit TIFF; elsewhere they are clipped,
-        with a MEMatteWarning.
-        Raises OutputError, also for a cut-out as JPEG, and SettingError for an unknown kind.
+        with a MEMatteWarning. Raises OutputError, also for a cut-out as JPEG, and SettingError for
+        an unknown kind.
         """
         check_quality(quality)
         check_writable(path, overwrite=overwrite)  # before the colours are estimated
@@ -300,7 +296,9 @@ class Matte:
             )
         if kind not in ("cutout", "alpha", "foreground"):
             raise SettingError(f"kind {kind!r}: use cutout, alpha or foreground")
-        depth = bits if bits is not None else self._depth(fmt)
+        own = self.photo.bits
+        depths = {"png": min(own, 16), "tiff": own, "exr": 16 if own == 8 else 32}
+        depth = bits if bits is not None else depths.get(fmt or "")
         filed = self.photo.filed(light=fmt == "exr")
         pixels = self.alpha
         if kind != "alpha":
@@ -357,9 +355,7 @@ class Matte:
         if decontaminate is not None:
             former: Colors = "foreground" if decontaminate else "photo"
             if colors not in (None, former):
-                raise SettingError(
-                    f"colors {colors!r} and decontaminate {decontaminate}: give one of them"
-                )
+                raise SettingError(f"colors {colors!r} and decontaminate {decontaminate}: give one")
             colors = former
         wanted = Edge(colors=self.edge.colors if colors is None else colors).colors
         if wanted == self.edge.colors and (wanted == "foreground" or self.key is not None):
@@ -393,16 +389,11 @@ class Matte:
         before = origin.alpha if self.crop is None else origin.alpha[self.crop.box]
         return replace(small, made_from=replace(small, alpha=scaled_down(before, longest)))
 
-    def _depth(self, fmt: str | None) -> int | None:
-        """The photo's depth, or the nearest one that the format has."""
-        bits = self.photo.bits
-        return {"png": min(bits, 16), "tiff": bits, "exr": 16 if bits == 8 else 32}.get(fmt or "")
-
     def _pillow(self, array: np.ndarray) -> Image.Image:
         if self.photo.linear:
             array[..., :3] = self.photo.filed(light=False).convert(array[..., :3])
         im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
-        # Where Pillow looks when it saves; dpi it takes from there for some formats only.
+        # Pillow saves these, dpi for some formats only.
         if self.photo.icc_profile:
             im.info["icc_profile"] = self.photo.icc_profile
         if self.photo.dpi:

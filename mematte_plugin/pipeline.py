@@ -16,7 +16,7 @@ from .engine import DecoderMode, Engine, already_known
 from .errors import InputError, SettingError
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
-from .images.decoded import to_unit
+from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
 from .matte import Matte
@@ -258,7 +258,8 @@ def cut(
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
-        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`.
+        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`; progress also
+            hears of a download, as for `load_network`.
         levels, choke, feather, despill, colors, crop, margin: what is done to the finished matte's
             edge and colours, as for `Matte.shaped`; nothing by default.
 
@@ -297,7 +298,7 @@ def cut(
         three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
         return already_known(photo, three, own_alpha=guided).with_edge(edge)
-    pipe = ready_pipeline(model, device=device, dtype=dtype)
+    pipe = ready_pipeline(model, device=device, dtype=dtype, progress=progress)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
     matte = pipe.cut_normalised(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..images.decode import CAMERA_RAW, READABLE
+from ..images.formats import CAMERA_RAW, READABLE
 
 
 class Named(NamedTuple):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..errors import InputError, OutputError, SettingError
-from ..images.sniff import PICTURE_FORMATS
-from ..images.write import write_image
+from ..images.encode import write_image
+from ..images.formats import PICTURE_FORMATS
 from .folder_scan import Named, developed, has_folders, same_folder, scan
 from .name_words import composed, folded
 from .pair_pattern import parse_pair

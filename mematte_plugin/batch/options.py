@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import SettingError
 from ..foreground.edges import Edge
 from ..images.colour_spaces import check_input_space
-from ..images.write import FORMATS
+from ..images.encode import FORMATS
 from ..memory.units import parse_bytes
 from ..trimap.labels import Objects, parse_objects
 

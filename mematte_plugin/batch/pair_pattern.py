@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..errors import SettingError
-from ..images.decode import READABLE
+from ..images.formats import READABLE
 from .folder_scan import Named
 from .name_words import composed, folded
 

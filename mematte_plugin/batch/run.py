@@ -21,8 +21,8 @@ from ..errors import (
     warn_user,
 )
 from ..images.crops import Crop
+from ..images.encode import check_writable
 from ..images.read import Layer, read_photo
-from ..images.write import check_writable
 from ..trimap.trimap import from_mask
 from .claims import claimed
 from .listing import BatchJob, BatchPlan, FolderError, is_open, plan_batch, stamp

@@ -1,8 +1,7 @@
 """The command line, `mematte …`.
 
-`shell` decides what a user sees of errors, warnings and interrupts, `console` where it is printed;
-the other files are the commands. torch and what else is slow is imported inside the commands, so
-that the help comes at once.
+`shell` turns errors, warnings and interrupts into messages and exit codes, `console` prints, the
+other files are the commands. Slow imports, such as torch, are inside the commands: --help is fast.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 
 def main() -> None:
     """Run the command line on sys.argv and exit; see `shell.run` for the exit codes."""
-    # When Python shuts down all is said and done: an interrupt could only spill a traceback.
+    # While Python shuts down, an interrupt could only print a traceback.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         from .shell import run

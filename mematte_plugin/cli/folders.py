@@ -1,4 +1,4 @@
-"""`mematte batch`: a folder of photos."""
+"""`mematte batch`: cut a folder of photos."""
 
 from __future__ import annotations
 
@@ -10,38 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import SettingError
-from . import console
-from .options import (
-    DEFAULT_MODEL,
-    AsJson,
-    Bits,
-    Choke,
-    Colors,
-    Crop,
-    Despill,
-    Device,
-    Dtype,
-    Feather,
-    GuideLayer,
-    InputSpace,
-    Inside,
-    Layer,
-    Levels,
-    Margin,
-    MemoryBudget,
-    Model,
-    Object,
-    Outside,
-    Premultiplied,
-    Quality,
-    RetentionText,
-    Unit,
-    budget_of,
-    edge_of,
-    refuse_band,
-    retention_of,
-    unit_of,
-)
+from . import console, options
 from .signals import import_torch
 
 if TYPE_CHECKING:
@@ -66,81 +35,80 @@ def batch(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the results; made if only it is missing.",
+            help="Output folder; created if its parent exists.",
         ),
     ],
     trimaps: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of trimaps: for hair.jpg, hair.png or hair_trimap.png; for plate.0001.exr,"
-            " trimap.0001.png.",
+            help="Folder of trimaps: hair.png or hair_trimap.png for hair.jpg, trimap.0001.png for"
+            " plate.0001.exr.",
         ),
     ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Instead of trimaps, a folder of rough masks: for hair.jpg, hair.png or"
-            " hair_mask.png. In the folder of the photos itself, hair_mask is a mask where there is"
-            " a photo hair.",
+            help="Instead of trimaps, a folder of rough masks: hair.png or hair_mask.png for"
+            " hair.jpg. It may be the photos' own folder: hair_mask is a mask if there is a photo"
+            " hair.",
         ),
     ] = None,
     pair: Annotated[
         str | None,
         typer.Option(
             metavar="PHOTO:GUIDE",
-            help="How the names belong together, where they do not tell:"
-            " '{name}_plate.{n}:{name}_matte.{n}'. {n} is a number of any padding, {n-1} one less,"
-            " * what does not matter.",
+            help="How names are paired, if they differ: '{name}_plate.{n}:{name}_matte.{n}'. {n} is"
+            " a number with any padding, {n-1} one less, * anything.",
         ),
     ] = None,
     recursive: Annotated[
         bool,
         typer.Option(
             "--recursive",
-            help="Also the photos in folders inside DIR; the results are laid out in the same way.",
+            help="Include the folders inside DIR; the results get the same layout.",
         ),
     ] = False,
     alpha: Annotated[
         bool, typer.Option("--alpha", help="Write only the opacity, as hair_alpha.png.")
     ] = False,
     suffix: Annotated[
-        str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
+        str, typer.Option(help="Format of the results: png, tif, webp, exr; alphas also jpg.")
     ] = "png",
-    objects: Object = None,
-    inside: Inside = None,
-    outside: Outside = None,
-    unit: Unit = None,
-    layer: Layer = None,
-    mask_layer: GuideLayer = None,
-    input_space: InputSpace = None,
-    levels: Levels = None,
-    choke: Choke = 0.0,
-    feather: Feather = 0.0,
-    despill: Despill = "off",
-    colors: Colors = "foreground",
-    crop: Crop = False,
-    margin: Margin = None,
-    premultiplied: Premultiplied = None,
-    bits: Bits = None,
-    quality: Quality = None,
-    model: Model = DEFAULT_MODEL,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    retention: RetentionText = "auto",
-    memory_budget: MemoryBudget = None,
+    objects: options.Object = None,
+    inside: options.Inside = None,
+    outside: options.Outside = None,
+    unit: options.Unit = None,
+    layer: options.Layer = None,
+    mask_layer: options.GuideLayer = None,
+    input_space: options.InputSpace = None,
+    levels: options.Levels = None,
+    choke: options.Choke = 0.0,
+    feather: options.Feather = 0.0,
+    despill: options.Despill = "off",
+    colors: options.Colors = "foreground",
+    crop: options.Crop = False,
+    margin: options.Margin = None,
+    premultiplied: options.Premultiplied = None,
+    bits: options.Bits = None,
+    quality: options.Quality = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+    retention: options.RetentionText = "auto",
+    memory_budget: options.MemoryBudget = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do photos again whose result is there already.")
+        bool, typer.Option("--overwrite", help="Redo photos whose result exists.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Cut all photos of a folder.
 
-    Each photo is matched by name with its trimap or mask; what does not pair is told before the
-    work begins. Photos whose result exists are skipped, so that a batch that was stopped goes on
-    with the same command, and several of them may work on one folder at once. One that fails does
-    not stop the others; the exit code is 1 if any did.
+    Each photo is paired by name with its trimap or mask; photos without one are listed before the
+    work begins. Photos whose result exists are skipped: the same command resumes a stopped batch,
+    and several batches may share one folder. A photo that fails does not stop the others; the exit
+    code is then 1.
 
     \b
     Examples:
@@ -149,18 +117,17 @@ def batch(
     """
     start = perf_counter()
     if (trimaps is None) == (masks is None):
-        raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
-    if masks is None:
-        refuse_band(inside, outside, unit, objects)
-    kept = retention_of(retention)
-    budget = budget_of(memory_budget)
-    # Names are looked at before torch is imported, which takes seconds.
+        raise SettingError("batch: give either --trimaps DIR or --masks DIR")
+    band = options.band_of(inside, outside, unit, objects, with_trimap=masks is None)
+    kept = options.retention_of(retention)
+    budget = options.budget_of(memory_budget)
+    # Names are checked before torch is imported, which takes seconds.
     from ..batch.listing import plan_batch
     from ..batch.options import BatchOptions
     from ..batch.report import BatchReport, listed
     from ..batch.run import cut_all
 
-    edge = edge_of(
+    edge = options.edge_of(
         levels=levels,
         choke=choke,
         feather=feather,
@@ -170,12 +137,9 @@ def batch(
         margin=margin,
         alpha_only=alpha,
     )
-    options = BatchOptions(
+    chosen = BatchOptions(
         masks=masks is not None,
-        objects=objects,
-        inside=inside,
-        outside=outside,
-        unit=unit_of(unit),
+        **band,
         layer=layer,
         guide_layer=mask_layer,
         input_space=input_space,
@@ -191,7 +155,7 @@ def batch(
         pair=pair,
         recursive=recursive,
     )
-    plan = plan_batch(folder, cast(Path, trimaps or masks), output, options)
+    plan = plan_batch(folder, cast(Path, trimaps or masks), output, chosen)
     for note in (*plan.notes, *plan.missing):
         console.warn(note)
     items: list[BatchItem] = []
@@ -200,26 +164,24 @@ def batch(
 
         def load() -> MattingPipeline:
             import_torch()
-            from ..pipeline import MattingPipeline
-            from ..weights.load import resolve
+            from ..pipeline import ready_pipeline
 
-            resolve(model, progress=report)
-            return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
+            return ready_pipeline(model, device=device, dtype=dtype, progress=report)
 
         def wait(others: Sequence[BatchJob]) -> None:
             report(len(items), len(jobs), "waiting for another run")
             names = listed(job.photo.name for job in others)
-            console.tell("waiting", f"another run is at work on {names}")
+            console.tell("waiting", f"another run is working on {names}")
 
         report(0, len(jobs), jobs[0].photo.name)
         try:
-            for item in cut_all(plan, options, load=load, on_wait=wait):
+            for item in cut_all(plan, chosen, load=load, on_wait=wait):
                 items.append(item)
                 following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
                 report(len(items), len(jobs), following)
         except KeyboardInterrupt as stop:
             stop.args = (
-                f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there",
+                f"stopped after {len(items)} of {len(jobs)} photos; the same command resumes there",
             )
             raise
     _summarise(BatchReport(tuple(items), plan.notes), output, perf_counter() - start, as_json)

@@ -1,4 +1,4 @@
-"""`mematte info`: what a bug report should hold."""
+"""`mematte info`: versions, devices and memory, for bug reports."""
 
 from __future__ import annotations
 
@@ -45,15 +45,17 @@ def info(as_json: AsJson = False) -> None:
     for name, find in FACTS:
         try:
             facts[name] = find()
-        except Exception as error:  # a broken part is just what is to be reported
+        except Exception as error:  # the report is about broken parts
             facts[name] = f"failed: {type(error).__name__}: {error}"
     if as_json:
         console.say_json(facts)
         return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        console.say(f"{name:{width}}  {shown}")
+    console.say_facts(
+        [
+            (name, ", ".join(value) if isinstance(value, list) else value)
+            for name, value in facts.items()
+        ]
+    )
 
 
 def _versions(package: str) -> Callable[[], str]:
@@ -80,7 +82,7 @@ def _devices() -> list[str]:
 def _free(device: str) -> str:
     try:
         found = free_memory(device)
-    except MEMatteError as error:  # one device that is lost or busy must not hide the others
+    except MEMatteError as error:  # a lost or busy device must not hide the others
         return f"failed: {error}"
     return f"{show_bytes(found.free)} of {show_bytes(found.total)} free (limited by {found.limit})"
 
@@ -94,7 +96,7 @@ def _hub(name: str) -> Callable[[], str]:
         from huggingface_hub import constants
 
         value = str(getattr(constants, name))
-        try:  # the name of the account is nobody's business in a public issue
+        try:  # keep the account's name out of public issues
             return value.replace(str(Path.home()), "~")
         except RuntimeError:  # there is no home folder
             return value
@@ -113,4 +115,4 @@ FACTS: tuple[tuple[str, Callable[[], Any]], ...] = (
     ("Hub cache", _hub("HF_HUB_CACHE")),
     ("Hub offline", _hub("HF_HUB_OFFLINE")),
 )
-"""What is shown, and how it is found out."""
+"""Name → how to find the value."""

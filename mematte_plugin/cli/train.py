@@ -8,52 +8,95 @@ from typing import Annotated
 
 import typer
 
-from ..training.options import DEFAULT_RECIPE, EXPORT, RUN
 from . import console
 from .options import AsJson
 from .signals import import_torch
 from .train_data import app as data_app
 
 train = typer.Typer(
-    help="Train networks of your own, on pictures that may be used for it.",
+    help="Train your own networks on pictures whose licence permits it.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 train.add_typer(data_app, name="data")
 
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of the run; an existing run is continued.")
+]
+
 
 @train.command()
 def run(
     *,
-    directory: Annotated[
+    directory: Run,
+    data: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="Folder of the run; a run found there is continued."),
+        typer.Option(metavar="DIR", help="Folder of training pictures: built, imported or packed."),
     ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help=RUN["data"].help)],
-    recipe: Annotated[str, typer.Option(help=RUN["recipe"].help)] = DEFAULT_RECIPE,
-    minutes: Annotated[float | None, typer.Option(help=RUN["minutes"].help)] = None,
-    workers: Annotated[int | None, typer.Option(help=RUN["workers"].help)] = None,
-    device: Annotated[str, typer.Option(help=RUN["device"].help)] = "auto",
-    precision: Annotated[str | None, typer.Option(help=RUN["precision"].help)] = None,
-    teacher: Annotated[str | None, typer.Option(help=RUN["teacher"].help)] = None,
-    init: Annotated[str | None, typer.Option(help=RUN["init"].help)] = None,
-    init_backbone: Annotated[str | None, typer.Option(help=RUN["init_backbone"].help)] = None,
-    validate: Annotated[Path | None, typer.Option(metavar="DIR", help=RUN["validate"].help)] = None,
-    validate_every: Annotated[int, typer.Option(help=RUN["validate_every"].help)] = 2000,
-    preview_every: Annotated[int, typer.Option(help=RUN["preview_every"].help)] = 1000,
-    threads: Annotated[int, typer.Option(help=RUN["threads"].help)] = 0,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="What to compute: a JSON file, or a built-in recipe: mematte-tiny,"
+            " mematte-tiny-finetune (continues from mematte-tiny) or paper-vits (the paper's"
+            " network, for GPUs)."
+        ),
+    ] = "mematte-tiny",
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after this many minutes; the same command continues."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that make training crops. Default: 1 on a CPU, all cores with a GPU.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="no, bf16 or fp16; auto is bf16 on CUDA cards that support it, else no."
+            " Default: the recipe's."
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Frozen teacher for a recipe with distillation, such as paper-vits: the folder of"
+            " a run, a model's folder or file, a model name or a Hub id."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to start from, such as mematte-tiny; takes what --teacher takes."
+            " Parts of the network that they lack start from random weights."
+        ),
+    ] = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of photos with true alpha to validate on."),
+    ] = None,
+    validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 2000,
+    preview_every: Annotated[
+        int, typer.Option(min=0, help="Steps between preview pictures; 0 for none.")
+    ] = 1000,
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads of the training; 0 leaves the choice to torch.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network, or go on with a run.
+    """Train a network, or continue a run.
 
-    The folder gets checkpoint.pt, log.csv, validation.csv, previews and, where tensorboard is
-    installed, its files; crops/ is a store of about a gigabyte that goes when training is done.
-    Ctrl-C saves first; the same command goes on.
+    The folder gets checkpoint.pt, log.csv, validation.csv, previews and, if tensorboard is
+    installed, its files; crops/ holds about a gigabyte and is deleted when training is done.
+    Ctrl-C saves first; the same command continues.
 
     \b
     Examples:
       mematte train run mine --data bank --recipe mematte-tiny-finetune
-      mematte train run anew --data bank --minutes 60 --validate photos-with-alpha
+      mematte train run scratch --data bank --minutes 60 --validate photos-with-alpha
     """
     import_torch()
     from ..training.commands import run as train_run
@@ -69,7 +112,6 @@ def run(
             precision=precision,
             teacher=teacher,
             init=init,
-            init_backbone=init_backbone,
             validate=validate,
             validate_every=validate_every,
             preview_every=preview_every,
@@ -90,9 +132,20 @@ def export(
     *,
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
     model: Annotated[Path, typer.Argument(metavar="DIR", help="Model folder to write.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help=EXPORT["data"].help)],
-    scores: Annotated[Path | None, typer.Option(help=EXPORT["scores"].help)] = None,
-    limits: Annotated[Path | None, typer.Option(help=EXPORT["limits"].help)] = None,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="The pictures it was trained on, for the model card and licence."
+        ),
+    ],
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Report of `mematte eval -o report.json`, for the model card."),
+    ] = None,
+    limits: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file for the model card: what the model does badly."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the averaged weights of a run with their model card.

@@ -1,4 +1,4 @@
-"""`mematte train data`: pictures to train on: collected, drawn, brought in, looked at, packed."""
+"""`mematte train data`: build, import, preview and pack training pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ..training.data_options import BUILD, IMPORT, PACK, PREVIEW
 from . import console
 from .options import AsJson, Overwrite
 
@@ -25,43 +24,42 @@ Bank = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of training pi
 def build(
     *,
     directory: Bank,
-    count: Annotated[int | None, typer.Option(min=0, help=BUILD["count"].help)] = None,
-    figures: Annotated[int, typer.Option(min=0, help=BUILD["figures"].help)] = 0,
-    blender: Annotated[int, typer.Option(min=0, help=BUILD["blender"].help)] = 0,
-    blender_python: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=BUILD["blender_python"].help)
+    count: Annotated[
+        int | None,
+        typer.Option(min=0, help="Subjects to draw; 600 unless --minutes is given."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help=BUILD["minutes"].help)] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop drawing after this many minutes.")
+    ] = None,
     photos: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="PLACE",
-            help="A folder or .tgz archive with more photographs; may be given several times. Used"
-            " are those known to be free and those that the folder's credits.csv"
-            " (file,author,licence) says may be used.",
+            metavar="FOLDER",
+            help="Folder with more photographs; repeat for several. Photographs are used if known"
+            " to be free, or if the folder's credits.csv (file,author,licence) permits it.",
         ),
     ] = None,
     installed: Annotated[
-        bool, typer.Option(help="Use the free photographs of installed packages.")
+        bool, typer.Option(help="Use the free photographs of installed Python packages.")
     ] = True,
-    emoji_archive: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=BUILD["emoji_archive"].help)
-    ] = None,
-    size: Annotated[int, typer.Option(min=64, max=2048, help=BUILD["size"].help)] = 1024,
-    seed: Annotated[int, typer.Option(min=0, help=BUILD["seed"].help)] = 0,
-    workers: Annotated[int, typer.Option(min=1, help=BUILD["workers"].help)] = 1,
+    size: Annotated[
+        int,
+        typer.Option(min=64, max=2048, help="Side of a subject in pixels; large crops need more."),
+    ] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that draw.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Collect photographs and draw subjects, into one folder.
+    """Collect photographs and draw subjects into one folder.
 
-    Only public domain, CC0, CC-BY and MIT pictures are taken; manifest.json says of each where it
-    comes from, skipped.json what was left out and why. What exists is kept: the same command
+    Only public domain, CC0, CC-BY and MIT pictures are used; manifest.json records the origin of
+    each, skipped.json what was left out and why. Existing pictures are kept: the same command
     continues.
 
     \b
     Examples:
-      mematte train data build bank --count 1400 --figures 600 --workers 4
-      mematte train data build bank --photos ~/budgie-backgrounds --photos pmndrs-assets-1.7.0.tgz
+      mematte train data build bank --count 1400 --workers 4
+      mematte train data build bank --photos ~/my-photos
     """
     from ..training.data.bank import build_bank
 
@@ -69,13 +67,9 @@ def build(
         counts = build_bank(
             directory,
             count=count,
-            figures=figures,
-            blender=blender,
-            blender_python=blender_python,
             minutes=minutes,
             photos=photos or (),
             installed=installed,
-            emoji_archive=emoji_archive,
             size=size,
             seed=seed,
             workers=workers,
@@ -95,28 +89,32 @@ def _say_counts(directory: Path, counts: dict[str, int]) -> None:
         console.say(f"{counts['skipped']} pictures or packages left out: see skipped.json")
     if not counts["backgrounds"]:
         console.say(
-            "no backgrounds: patterns stand in for them; photographs come with"
-            f" `mematte train data build {directory} --count 0`"
+            "no backgrounds: patterns take their place; add photographs with"
+            f" `mematte train data build {directory} --count 0 --photos FOLDER`"
         )
 
 
 @app.command("import")
 def import_(
     *,
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where pictures of your own are.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your own pictures.")],
     directory: Bank,
-    licence: Annotated[str, typer.Option(help=IMPORT["licence"].help)] = "unknown",
-    author: Annotated[str, typer.Option(help=IMPORT["author"].help)] = "unknown",
+    licence: Annotated[
+        str,
+        typer.Option(
+            help="Licence of the pictures, for the card of models trained on them: CC-BY-4.0, or"
+            " your own words."
+        ),
+    ] = "unknown",
+    author: Annotated[str, typer.Option(help="Author of the pictures, for the card.")] = "unknown",
     as_json: AsJson = False,
 ) -> None:
-    """Bring pictures of your own into a folder of training pictures.
+    """Add your own pictures to a folder of training pictures.
 
     FOLDER holds fg/ and alpha/ (as Composition-1k), FG/ and GT/ (Distinctions-646), original/ and
     mask/ (AIM-500, AM-2k), or cut-outs as transparent PNG, WebP or TIFF; and backgrounds in bg/ or
-    backgrounds/. They are trained on whatever their licence, which the model's card will state.
-    What exists is kept: the same command continues. What cannot be used is in skipped.json.
+    backgrounds/. Any licence is accepted, and the model's card will state it. Existing pictures
+    are kept: the same command continues. Pictures that cannot be used are listed in skipped.json.
 
     \b
     Examples:
@@ -137,22 +135,20 @@ def import_(
 def preview(
     *,
     directory: Bank,
-    output: Annotated[Path, typer.Argument(metavar="PNG", help="The picture to write.")],
-    rows: Annotated[int, typer.Option(min=1, max=100, help=PREVIEW["rows"].help)] = 8,
-    cols: Annotated[int, typer.Option(min=1, max=20, help=PREVIEW["cols"].help)] = 3,
-    size: Annotated[int, typer.Option(min=32, max=1024, help=PREVIEW["size"].help)] = 224,
-    seed: Annotated[int, typer.Option(min=0, help=PREVIEW["seed"].help)] = 0,
+    output: Annotated[Path, typer.Argument(metavar="PNG", help="Image to write.")],
+    rows: Annotated[int, typer.Option(min=1, max=100, help="Rows of crops.")] = 8,
+    cols: Annotated[int, typer.Option(min=1, max=20, help="Crops in a row.")] = 3,
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a crop in pixels.")] = 224,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other crops.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a sheet of training crops: picture, trimap over it, true alpha.
-
-    Green is known foreground, red known background.
+    """Write a sheet of training crops: image, trimap overlay, true alpha.
 
     \b
     Example:
       mematte train data preview bank sheet.png
     """
-    from ..training.data import preview as write_sheet
+    from ..training.data.preview import preview as write_sheet
 
     write_sheet(directory, output, rows=rows, cols=cols, size=size, seed=seed, overwrite=overwrite)
     console.say(f"{output}: written")
@@ -162,19 +158,21 @@ def preview(
 def pack(
     *,
     directory: Bank,
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder to write.")],
-    max_mb: Annotated[float, typer.Option(min=1, help=PACK["max_mb"].help)] = 45.0,
-    seed: Annotated[int, typer.Option(min=0, help=PACK["seed"].help)] = 0,
-    quality: Annotated[int, typer.Option(min=1, max=100, help=PACK["quality"].help)] = 82,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="New folder to write.")],
+    max_mb: Annotated[float, typer.Option(min=1, help="Largest total size in megabytes.")] = 45.0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which pictures are left out.")] = 0,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Quality of colours; alpha is stored losslessly.")
+    ] = 82,
     as_json: AsJson = False,
 ) -> None:
-    """Make a small copy of the training pictures that travels to another machine.
+    """Make a small copy of the training pictures to take to another machine.
 
     \b
     Example:
       mematte train data pack bank packed --max-mb 45
     """
-    from ..training.data import pack as write_pack
+    from ..training.data.pack import pack as write_pack
 
     with console.progress() as report:
         packed = write_pack(
@@ -188,4 +186,4 @@ def pack(
         f" {packed.megabytes:.1f} MB"
     )
     if packed.left_out or packed.unreadable:
-        console.say(f"no room for {packed.left_out}, {packed.unreadable} unreadable")
+        console.say(f"{packed.left_out} left out for lack of room, {packed.unreadable} unreadable")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MEMatteError, SettingError, warn_user
-from ..images.decoded import to_unit
+from ..images.arrays import to_unit
 from ..images.photo import Photo
 from ..memory.backend import resolve_device
 from ..memory.exhaustion import is_out_of_memory, release

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 
 
 @contextlib.contextmanager
@@ -33,6 +33,20 @@ def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
     finally:  # also after KeyboardInterrupt
         with contextlib.suppress(OSError):  # it must not hide what went wrong
             temporary.unlink(missing_ok=True)
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The whole content of an input file. Raises InputError if there is none."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{name}: is a folder; give one image file (or use the batch command)")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: there is no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        name = name.replace("\0", "\\0")  # terminals cannot show NUL
+        raise InputError(f"{name}: cannot be read ({reason}); check the path and rights") from error
 
 
 def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from ..errors import InputError
-from .decoded import FORMATS_PIP, is_unsupported
 from .inks import has_imagecodecs
+from .refusals import FORMATS_PIP, IgnoreDamage, is_unsupported
 from .tiff_layout import PALETTE, YCBCR, Layout, described
 
 _LZW, _JPEG = 5, (6, 7)
@@ -63,10 +63,12 @@ def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
         order: Any = "little" if data[:2] == b"II" else "big"
         at = page.tags[274].valueoffset
         data = data[:at] + (1).to_bytes(2, order) + data[at + 2 :]
-    try:
-        image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        image.load()
-    except Exception:
+    image: Any = None
+    with IgnoreDamage():
+        opened = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        opened.load()
+        image = opened
+    if image is None:
         return None
     if image.mode == "YCbCr":
         image = image.convert("RGB")

@@ -274,7 +274,7 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
     if not isinstance(network, str | Path):
         return network.config, ""
     from ..weights.catalog import BUNDLE_ROOT, find
-    from ..weights.json_file import read_json
+    from ..weights.files import read_json
 
     name = str(network)
     if name in VARIANTS:

@@ -1,4 +1,4 @@
-"""`run` and `export` as plain functions, for both command lines."""
+"""`mematte train run` and `export` as plain functions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError, SettingError
-from ..progress import Progress
+from ..errors import InputError
+from ..progress import Progress, no_progress
 from .checkpoint import CHECKPOINT
 from .data.storing import bank_entries
 from .export import export
-from .habits import Habits, Outcome
-from .options import DEFAULT_RECIPE
-from .origins import note, parts_of_run, terms_of
+from .origins import ingredients_of_run, record, terms_of
 from .recipe import Recipe
-from .stopping import asked_to_stop
+from .run_options import Outcome, RunOptions
+from .stopping import stop_requests
 from .trainer import Trainer
 
 
@@ -30,123 +29,103 @@ class Report:
     outcome: Outcome
     """How far the run has come, and how fast."""
     stopped_by: int | None
-    """The signal that stopped it, if one did."""
+    """The signal that stopped it, if any."""
     limits: str = ""
-    """Why its weights are not free for every use; empty where they are."""
+    """Why the weights are not free for every use; empty if they are."""
 
     def lines(self, folder: Path) -> list[str]:
         """The outcome in words."""
         done = self.outcome
-        if done.skipped:
-            skipped = f"; {done.skipped} unreadable pictures were left out, see the warnings"
-        else:
-            skipped = ""
-        speed = (
-            f"trained on {done.crops_per_second:.1f} crops/s and waited {done.waited:.0%} of the "
-            f"time for them; the generator can make {done.generator_per_second:.1f} samples/s"
-        )
         left = done.steps - done.step
-        rest = f"; {left} steps are left: the same command goes on" if left else ""
-        return [
-            f"{folder}: step {done.step} of {done.steps}{rest}",
-            *([speed + skipped] if done.crops_per_second else []),
-            *([f"its weights are not free for every use: {self.limits}"] if self.limits else []),
+        lines = [
+            f"{folder}: step {done.step} of {done.steps}"
+            + (f"; {left} steps left: the same command continues" if left else "")
         ]
+        if done.crops_per_second:
+            speed = (
+                f"trained on {done.crops_per_second:.1f} crops/s and waited for them"
+                f" {done.waited:.0%} of the time; the workers can make"
+                f" {done.generator_per_second:.1f} crops/s"
+            )
+            if done.skipped:
+                speed += f"; {done.skipped} unreadable pictures were left out, see the warnings"
+            lines.append(speed)
+        if self.limits:
+            lines.append(f"its weights are not free for every use: {self.limits}")
+        return lines
 
 
 def run(
     directory: Path,
     *,
     data: Path,
-    recipe: str = DEFAULT_RECIPE,
-    minutes: float | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    precision: str | None = None,
-    teacher: str | None = None,
-    init: str | None = None,
-    init_backbone: str | None = None,
-    validate: Path | None = None,
-    validate_every: int = 2000,
-    preview_every: int = 1000,
-    threads: int = 0,
-    progress: Progress | None = None,
+    recipe: str,
+    minutes: float | None,
+    workers: int | None,
+    device: str,
+    precision: str | None,
+    teacher: str | None,
+    init: str | None,
+    validate: Path | None,
+    validate_every: int,
+    preview_every: int,
+    threads: int,
+    progress: Progress = no_progress,
 ) -> Report:
-    """Train, or go on with the run in `directory`; the arguments are those of options.RUN.
+    """Train, or continue the run in `directory`; see `mematte train run --help`.
 
-    Whose pictures and weights it uses is noted in the folder, for the card (see `origins`).
+    `precision`, `teacher` and `init` override the recipe. The pictures and weights used are noted
+    in the folder, for the model card (see `origins`).
 
-    Raises MEMatteError for whatever cannot be used, and where training fails.
+    Raises MEMatteError for input that cannot be used, and where training fails.
     """
-    _check(minutes=minutes, workers=workers, threads=threads, every=validate_every)
     if threads:
         torch.set_num_threads(threads)
-    given = {
-        "precision": precision,
-        "teacher": teacher,
-        "init": init,
-        "init_backbone": init_backbone,
-    }
-    plan = replace(
-        Recipe.read(recipe),
-        **{k: v for k, v in given.items() if v is not None},  # type: ignore[arg-type]
-    )
+    given = {"precision": precision, "teacher": teacher, "init": init}
+    changes = {name: value for name, value in given.items() if value is not None}
+    chosen = replace(Recipe.read(recipe), **changes)  # type: ignore[arg-type]
     entries = bank_entries(data).values()
     if validate is not None and not validate.is_dir():
-        raise InputError(f"{validate}: not a folder; give one of photographs with true alpha")
-    habits = Habits(validate=validate, validate_every=validate_every, preview_every=preview_every)
-    anew = not (directory / CHECKPOINT).exists()
-    with asked_to_stop() as wish:
+        raise InputError(f"{validate}: not a folder; give one of photos with true alpha")
+    options = RunOptions(
+        validate=validate, validate_every=validate_every, preview_every=preview_every
+    )
+    is_new = not (directory / CHECKPOINT).exists()
+    with stop_requests() as stop:
         trainer = Trainer(
-            plan,
+            chosen,
             data,
             directory,
             device=device,
             workers=_workers(device) if workers is None else workers,
-            habits=habits,
+            options=options,
         )
-        parts = parts_of_run(plan, entries)
+        ingredients = ingredients_of_run(chosen, entries)
         if trainer.accelerator.is_main_process:
-            note(directory, parts, anew=anew)
+            record(directory, ingredients, new=is_new)
         outcome = trainer.run(
-            minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=wish
+            minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=stop
         )
-    return Report(outcome, wish.signal, terms_of(parts).reasons)
+    return Report(outcome, stop.signal, terms_of(ingredients).reasons)
 
 
 def ship(
-    run_directory: Path,
-    directory: Path,
-    *,
-    data: Path,
-    scores: Path | None = None,
-    limits: Path | None = None,
+    run_directory: Path, directory: Path, *, data: Path, scores: Path | None, limits: Path | None
 ) -> Path:
-    """Write a run's averaged weights with a model card; the arguments are those of options.EXPORT.
+    """Write a run's averaged weights with a model card; see `mematte train export --help`.
 
-    Raises MEMatteError for whatever cannot be read or written.
+    Raises MEMatteError for what cannot be read or written.
     """
     try:
-        figures = None if scores is None else json.loads(scores.read_text(encoding="utf-8"))
+        report = None if scores is None else json.loads(scores.read_text(encoding="utf-8"))
         words = None if limits is None else limits.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"model card: {error}; correct or leave out the file") from None
-    return export(run_directory, directory, data, figures, limits=words)
-
-
-def _check(*, minutes: float | None, workers: int | None, threads: int, every: int) -> None:
-    for name, value, least in (
-        ("minutes", minutes, 0.0),
-        ("workers", workers, 0),
-        ("threads", threads, 0),
-        ("validate-every", every, 1),
-    ):
-        if value is not None and not value >= least:
-            raise SettingError(f"--{name} {value}: give {least:g} or more")
+    return export(run_directory, directory, data, report, limits=words)
 
 
 def _workers(device: str) -> int:
-    """One beside a training on the CPU, else this process's share of the cores."""
+    """One for training on the CPU, else this process's share of the cores."""
     if device == "cpu" or not torch.cuda.is_available():
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,26 +1,31 @@
-"""What a run leaves to look at: figures as CSV and for TensorBoard, and pictures."""
+"""Records of a run: figures as CSV, in the log and for TensorBoard, and preview pictures."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import OutputError
-from .checkpoint import write_atomically
+from ..images.encode import write_image
+from ..images.files import atomic_write
+from ..show.overlays import contact_sheet
+from .data.storing import make_folder
+
+logger = logging.getLogger(__name__)
 
 LOG = "log.csv"
 VALIDATION = "validation.csv"
 PREVIEWS = "previews"
 SHOWN = 8
-"""Samples on a preview."""
+"""Crops on a preview."""
 
 TRAINING_COLUMNS = (
     "step",
@@ -48,12 +53,21 @@ VALIDATION_COLUMNS = ("step", "trimap", "pictures", "sad", "mse", "mad", "grad",
 class Table:
     """A CSV file that grows by rows.
 
-    A run that goes on from step n drops the rows behind n first: they will come again.
+    A run that continues from step n first drops the rows after n: they will come again.
+
+    Args:
+        path: the file.
+        columns: their names, "step" first.
+        step: where the run continues.
+        board: a TensorBoard writer that gets the rows too, or None.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
+    def __init__(
+        self, path: Path, columns: tuple[str, ...], step: int, board: Any | None = None
+    ) -> None:
         self.path = path
         self.columns = columns
+        self.board = board
         kept: list[dict[str, str]] = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
@@ -64,24 +78,30 @@ class Table:
         writer = csv.DictWriter(buffer, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)
-        write_atomically(path, buffer.getvalue().encode())
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(buffer.getvalue().encode())
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append a row; numbers are rounded. Raises OutputError where it cannot be written."""
+    def add(self, step: int, row: Mapping[str, Any]) -> None:
+        """Append a row, with numbers rounded. Raises OutputError if it cannot be written."""
+        shown = {k: v if isinstance(v, str) else f"{v:.5g}" for k, v in row.items()}
+        logger.info("step %d: %s", step, ", ".join(f"{k} {v}" for k, v in shown.items()))
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
-                writer.writerow(rounded)
+                writer.writerow({"step": step, **rounded})
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written ({error.strerror}); the last checkpoint is valid: "
                 "free some space and run the same command again"
             ) from error
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, step)
 
 
 def tensorboard(directory: Path, step: int) -> Any | None:
-    """A TensorBoard writer, or None where that is not installed."""
+    """A TensorBoard writer, or None if it is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter
@@ -90,22 +110,14 @@ def tensorboard(directory: Path, step: int) -> Any | None:
 
 
 def write_preview(path: Path, columns: Sequence[Tensor]) -> None:
-    """Write a PNG with a row of pictures (image, trimap, true alpha, matte) per sample.
+    """Write a PNG that shows crops two to a row, each as image, trimap, true alpha and matte.
 
     Args:
         path: the PNG.
-        columns: each (B, 1 or 3, S, S) in [0, 1].
+        columns: the pictures by kind, each (B, 1 or 3, S, S) in [0, 1].
     """
-    import cv2
-
     planes = [c.detach().float().cpu().expand(-1, 3, -1, -1) for c in columns]
-    samples = torch.cat(planes, dim=3)  # (B, 3, S, n·S)
-    count, _, height, width = samples.shape
-    half = -(-count // 2)  # two samples side by side
-    samples = torch.cat([samples, samples.new_ones(half * 2 - count, 3, height, width)])
-    grid = samples.view(half, 2, 3, height, width).permute(0, 3, 1, 4, 2)
-    pixels = (grid.reshape(half * height, 2 * width, 3).clamp(0, 1) * 255).round()
-    done, png = cv2.imencode(".png", pixels.numpy().astype(np.uint8)[..., ::-1])
-    if not done:
-        raise OutputError(f"{path}: the preview cannot be encoded; use smaller crops")
-    write_atomically(path, png.tobytes())
+    panels = torch.stack(planes, 1).flatten(0, 1).permute(0, 2, 3, 1)  # (B·n, S, S, 3)
+    pixels = (panels.clamp(0, 1) * 255).round().byte().numpy()
+    make_folder(path.parent)
+    write_image(path, contact_sheet(list(pixels), columns=2 * len(columns), gap=4), overwrite=True)

@@ -1,13 +1,12 @@
-"""Finished crops, guidance included, kept in 8 bit and used more than once: for CPUs, where making
-a crop and its guidance costs a good part of learning from it.
+"""Finished crops, guidance included, kept in 8 bit and used more than once.
 
-What turns and mirrors a crop, or exchanges its colours, does the same to its guidance; other
-changes of colour would not, so there are none.
+Making a crop and its guidance costs about as much as learning from it. Mirroring, turning and
+swapping colour channels do the same to a crop and to its guidance; other colour changes would not,
+so there are none.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..images.files import atomic_write
 from ..network import NetworkConfig
 from ..network.config import input_channels
 from ..network.guidance import FARTHEST_LOG
 from ..network.inputs import NetworkInput
-from .checkpoint import write_atomically
-from .pool import Pool
+from .data.storing import make_folder
 
 _TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda x: x.flip(3),
@@ -33,8 +32,42 @@ _RECOLOURED = 0.25
 _UNKNOWN = 128
 
 
+class Pool:
+    """A ring of crops on the device; new ones replace the oldest.
+
+    Args:
+        capacity: how many it holds.
+        device: where.
+        start: number of the first crop that will be added, which decides its slot.
+    """
+
+    def __init__(self, capacity: int, device: torch.device, start: int = 0) -> None:
+        self.capacity = capacity
+        self.device = device
+        self.planes = torch.empty(0, device=device)
+        """(capacity, C, S, S) uint8."""
+        self._next = start
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return min(self._next, self.capacity)
+
+    def add(self, crops: Tensor) -> None:
+        """Add (n, C, S, S) uint8; capacity is a multiple of n."""
+        if not len(self.planes):
+            shape = (self.capacity, *crops.shape[1:])
+            self.planes = torch.zeros(shape, dtype=crops.dtype, device=self.device)
+        slot = self._next % self.capacity
+        self.planes[slot : slot + len(crops)] = crops
+        self._next += len(crops)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Random filled slots, (count,) int64, with repetition."""
+        return torch.randint(len(self), (count,), generator=generator, device=self.device)
+
+
 class ReadyInput(NetworkInput):
-    """A network input all of whose channels are there already.
+    """A network input whose channels are all there already.
 
     Args:
         channels: (B, in_chans, S, S) as `NetworkInput.crop` returns them; S a multiple of 32.
@@ -96,14 +129,14 @@ def repeat(
 
 
 def write_crops(path: Path, crops: Tensor) -> None:
-    """Keep packed crops in a file, whole or not at all. Raises OutputError."""
-    buffer = io.BytesIO()
-    np.save(buffer, crops.numpy(), allow_pickle=False)
-    write_atomically(path, buffer.getvalue())
+    """Keep packed crops in a file. Raises OutputError."""
+    make_folder(path.parent)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.save(file, crops.numpy(), allow_pickle=False)
 
 
 def read_crops(path: Path, shape: tuple[int, ...]) -> Tensor | None:
-    """What `write_crops` kept; None where it is not there, not whole or not of that shape."""
+    """What `write_crops` kept; None if it is missing, damaged or of another shape."""
     try:
         kept = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

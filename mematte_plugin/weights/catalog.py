@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 BUNDLE_ROOT = Path(__file__).parent
-"""Bundled weights lie in a folder of their catalog name below it."""
+"""Each bundled model is a folder in here, named as in the catalog."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,9 @@ class Entry:
     where: Literal["bundled", "hub"]
     """Inside this package, or on the Hugging Face Hub."""
     repo_id: str
-    """Hub repository; empty where bundled."""
-    revision: str
-    """Branch, tag or commit on the Hub; empty where bundled."""
-    filename: str
-    """The weights file; config.json lies beside it."""
-    sha256: str | None
-    """Of the weights file; None where unknown, and then not checked."""
+    """Hub repository; empty for a bundled model."""
     note: str
-    """What a person who chooses a model should know."""
+    """What a person choosing a model should know."""
 
 
 def _vitmatte(size: str, dataset: str, dataset_title: str) -> Entry:
@@ -49,9 +43,6 @@ def _vitmatte(size: str, dataset: str, dataset_title: str) -> Entry:
         trained_on=dataset_title,
         where="hub",
         repo_id=f"hustvl/{name}",
-        revision="main",
-        filename="model.safetensors",
-        sha256=None,
         note="ViTMatte, the unrouted form of the network. Code and file are Apache-2.0, "
         "but the training set is for non-commercial use.",
     )
@@ -71,9 +62,6 @@ CATALOG: dict[str, Entry] = {
             trained_on="synthetic foregrounds over photographs whose licences permit it",
             where="bundled",
             repo_id="",
-            revision="",
-            filename="model.safetensors",
-            sha256=None,
             note="Trained by this project; comes with the package and works offline.",
         ),
         _vitmatte("small", "composition-1k", _COMPOSITION_1K),
@@ -86,7 +74,7 @@ CATALOG: dict[str, Entry] = {
 
 
 def find(name: str) -> Entry | None:
-    """The entry of a name, with or without its owner (``hustvl/``); None where unknown."""
+    """The entry of a name, with or without its owner (``hustvl/``); None if unknown."""
     owner, _, short = name.rpartition("/")
     entry = CATALOG.get(short)
     if entry is None or not owner or entry.repo_id == name:
@@ -95,6 +83,6 @@ def find(name: str) -> Entry | None:
 
 
 def closest(name: str) -> list[str]:
-    """Known names that resemble `name`, best first; all of them where none does."""
+    """Known names that resemble `name`, best first; all of them if none does."""
     short = name.lower().rpartition("/")[2]
     return get_close_matches(short, CATALOG, n=3, cutoff=0.5) or list(CATALOG)

@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..network.config import GUIDANCE_CHANS, VARIANTS, NetworkConfig
+from ..network.config import GUIDANCE_CHANS, NetworkConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -33,7 +33,7 @@ _NOT_THE_NETWORK = ("teacher", "criterion.", "pixel_mean", "pixel_std")
 _MAX_INT = 1 << 20
 _MAX_DEPTH = 1000
 
-_TRANSFORMERS_NAMES = (  # official, transformers; each unambiguous in both directions
+TRANSFORMERS_NAMES = (  # official, transformers
     ("backbone.pos_embed", "backbone.embeddings.position_embeddings"),
     ("backbone.patch_embed.proj.", "backbone.embeddings.projection."),
     ("backbone.blocks.", "backbone.encoder.layer."),
@@ -44,18 +44,17 @@ _TRANSFORMERS_NAMES = (  # official, transformers; each unambiguous in both dire
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> Shapes:
-    """Key to shape."""
+    """The shape of every tensor."""
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
 def unwrap(loaded: object, source: str) -> dict[str, Tensor]:
-    """The tensors of a loaded checkpoint, whatever it is wrapped in.
+    """The tensors of a loaded checkpoint, without its wrappings.
 
     Peels ``{"model": …}`` and ``{"state_dict": …}``, then ``module.`` and the like from the keys.
     Keys of a teacher or of a loss stay in: see `network_keys`.
 
-    Raises:
-        WeightsError: there is no state dict in it, or one with something else than plain tensors.
+    Raises WeightsError if it holds no state dict, or one with entries that are not plain tensors.
     """
     for _ in _WRAPPERS:
         if isinstance(loaded, Mapping):
@@ -93,7 +92,7 @@ def _common_prefix(keys: Iterable[str]) -> str | None:
 
 
 def network_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Only the network's own tensors, under official names: no teacher, no loss, no pixel mean."""
+    """The network's own tensors, under official names: no teacher, no loss, no pixel mean."""
     return {
         from_transformers(key): tensor
         for key, tensor in state.items()
@@ -103,23 +102,15 @@ def network_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def from_transformers(key: str) -> str:
     """Official name of a transformers key; official names stay as they are."""
-    for official, transformers in _TRANSFORMERS_NAMES:
+    for official, transformers in TRANSFORMERS_NAMES:
         key = key.replace(transformers, official)
     return key
 
 
-def to_transformers(key: str) -> str:
-    """Inverse of `from_transformers`, for the keys that a ViTMatte network has."""
-    for official, transformers in _TRANSFORMERS_NAMES:
-        key = key.replace(official, transformers)
-    return key
-
-
 def config_from_shapes(state: Mapping[str, Tensor], source: str) -> NetworkConfig:
-    """The network that an official checkpoint (`unwrap`) holds, recognised from its shapes.
+    """The configuration of an official checkpoint (`unwrap`), recognised from its shapes.
 
-    Raises:
-        WeightsError: the keys or shapes are not those of a MEMatte or ViTMatte network.
+    Raises WeightsError if the keys or shapes are not those of a MEMatte or ViTMatte network.
     """
     shapes = shapes_of(network_keys(state))
     try:
@@ -147,7 +138,7 @@ def _recognise(shapes: Shapes) -> dict[str, Any]:
     residual = _numbers(shapes, r"backbone\.blocks\.(\d+)\.residual\.")
     windowed = [i for i in blocks if i not in residual]
     if not windowed:
-        raise ValueError("no windowed block tells the width of an attention head")
+        raise ValueError("no windowed block, which gives the width of an attention head")
     window, head_dim = shapes[f"backbone.blocks.{windowed[0]}.attn.rel_pos_h"]
     values: dict[str, Any] = {
         "embed_dim": embed_dim,
@@ -182,7 +173,7 @@ def _numbers(shapes: Shapes, pattern: str) -> tuple[int, ...]:
 
 
 def _widths(shapes: Shapes, pattern: str) -> tuple[int, ...]:
-    """Output channels of the numbered layers of `pattern`, from 0 until there is none."""
+    """Output channels of the layers of `pattern`, numbered from 0."""
     widths: list[int] = []
     while (key := pattern.format(len(widths))) in shapes:
         widths.append(shapes[key][0])
@@ -192,7 +183,7 @@ def _widths(shapes: Shapes, pattern: str) -> tuple[int, ...]:
 
 
 def _pixel_statistics(state: Mapping[str, Tensor], source: str) -> dict[str, Any]:
-    """pixel_mean and pixel_std where the checkpoint holds them, on the [0, 1] scale."""
+    """pixel_mean and pixel_std on the [0, 1] scale, if the checkpoint has them."""
     found: dict[str, Any] = {}
     for key in ("pixel_mean", "pixel_std"):
         if key in state:
@@ -207,15 +198,14 @@ def _pixel_statistics(state: Mapping[str, Tensor], source: str) -> dict[str, Any
 def config_from_transformers(
     config: Mapping[str, Any], preprocessor: Mapping[str, Any], source: str
 ) -> NetworkConfig:
-    """The network of a transformers ViTMatte repository.
+    """The configuration of a transformers ViTMatte repository.
 
     Args:
-        config: config.json; fields left out have transformers' defaults.
+        config: config.json; missing fields have transformers' defaults.
         preprocessor: preprocessor_config.json, for mean and standard deviation.
         source: the input's name in messages.
 
-    Raises:
-        WeightsError: a setting that this package's network cannot express.
+    Raises WeightsError for a setting that this package's network does not support.
     """
     try:
         return _from_transformers(config, preprocessor, source)
@@ -276,10 +266,9 @@ def _from_transformers(
 
 
 def config_from_ours(config: Mapping[str, Any], source: str) -> NetworkConfig:
-    """The network of our own config.json.
+    """The configuration in a config.json of our own.
 
-    Raises:
-        WeightsError: made by a newer version, or not complete.
+    Raises WeightsError if it was made by a newer version or is incomplete.
     """
     version = config.get("format_version")
     if version != FORMAT_VERSION:
@@ -296,10 +285,9 @@ def config_from_ours(config: Mapping[str, Any], source: str) -> NetworkConfig:
 
 
 def checked_config(values: Mapping[str, Any], source: str) -> NetworkConfig:
-    """A NetworkConfig from values of unknown origin, with every type and range looked at.
+    """A NetworkConfig from untrusted values; every type and range is checked.
 
-    Raises:
-        WeightsError: naming the field.
+    Raises WeightsError, naming the field.
     """
     defaults = NetworkConfig()
     for field in fields(NetworkConfig):
@@ -318,7 +306,7 @@ def checked_config(values: Mapping[str, Any], source: str) -> NetworkConfig:
 
 
 def _fits(value: Any, default: Any) -> bool:
-    """Whether a JSON value has the type and a possible range of the field with that default."""
+    """Whether a JSON value is possible for the field with that default."""
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, int):
@@ -337,20 +325,10 @@ def _fits(value: Any, default: Any) -> bool:
     return isinstance(value, type(default))
 
 
-def variant_of(config: NetworkConfig) -> str:
-    """ "tiny", "small" or "base" by the encoder's size, "custom" otherwise."""
-    size = (config.embed_dim, config.num_heads, config.depth)
-    for name, known in VARIANTS.items():
-        if size == (known.embed_dim, known.num_heads, known.depth):
-            return name
-    return "custom"
-
-
 def check_shapes(found: Shapes, expected: Shapes, source: str) -> None:
-    """Compare a state dict with the network that it is meant for, strictly.
+    """Compare a state dict strictly with the network it is meant for.
 
-    Raises:
-        WeightsError: one message with the first few missing, unexpected and mis-shaped keys.
+    Raises WeightsError, naming the first few missing, unexpected and mis-shaped keys.
     """
     wrong = [
         f"{key} is {list(found[key])} instead of {list(expected[key])}"

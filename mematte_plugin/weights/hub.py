@@ -1,6 +1,6 @@
-"""The Hugging Face Hub, through huggingface_hub alone: its cache, its tokens, its environment.
+"""Downloads from the Hugging Face Hub, through huggingface_hub: its cache, tokens, environment.
 
-What this file adds is the choice of files and errors that say what to do.
+What this file adds is the choice of files, progress, cancelling, and errors that say what to do.
 """
 
 from __future__ import annotations
@@ -14,67 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, WeightsError
+from ..errors import WeightsError
 from ..progress import Progress, in_thread, watched
 from .catalog import Entry
-from .json_file import read_json
+from .files import CONFIG, MODEL, PREPROCESSOR, README, WEIGHT_NAMES, ModelFiles, read_json
 
 logger = logging.getLogger(__name__)
 
-
-_CONFIG = "config.json"
-_PREPROCESSOR = "preprocessor_config.json"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 LINGER = 3
-"""Seconds that the end of the program waits for a download that was given up to tidy up."""
-_UPLOADED = ["config.json", "model.safetensors", "README.md"]
-
-
-@dataclass(frozen=True)
-class HubFiles:
-    """The files of a model on this machine."""
-
-    weights: Path
-    """model.safetensors or pytorch_model.bin."""
-    config: Path
-    """config.json."""
-    preprocessor: Path | None
-    """preprocessor_config.json, where the repository is one of transformers."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What is being fetched, for messages."""
-
-    repo_id: str
-    revision: str
-    entry: Entry | None
-    target: Path | None = None
-    """Folder for the files; None: the Hub's cache."""
-
-    @property
-    def name(self) -> str:
-        return self.entry.name if self.entry else self.repo_id
-
-    @property
-    def by_hand(self) -> str:
-        """How to do without the connection."""
-        base = f"{endpoint()}/{self.repo_id}/resolve/{self.revision}"
-        condition = "" if self.entry else " (if it exists)"
-        files = (
-            f"download {base}/{_CONFIG}, {base}/{_PREPROCESSOR}{condition} and "
-            f"{base}/{_WEIGHTS[0]} into"
-        )
-        if self.target is not None:
-            return f"{files} {self.target}"
-        return f"{files} one folder and give that folder instead of the name"
-
-    def find(self, filename: str) -> Path | None:
-        """The file where it is to be; None where it is not there yet. No connection."""
-        if self.target is None:
-            return cached(self.repo_id, filename, self.revision)
-        path = self.target / filename
-        return path if path.is_file() else None
+"""Seconds to wait at exit for an abandoned download to clean up."""
+MAIN = "main"
+"""The usual revision."""
 
 
 def endpoint() -> str:
@@ -85,21 +35,11 @@ def endpoint() -> str:
 
 
 def cached(repo_id: str, filename: str, revision: str) -> Path | None:
-    """A file's place in the Hub's cache; None where it is not there. No connection."""
+    """The path of a file in the Hub's cache, or None. No connection."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo_id, filename, revision=revision)
     return Path(found) if isinstance(found, str) else None
-
-
-def place(folder: Path, repo_id: str, revision: str, entry: Entry | None) -> Path:
-    """Where a model from the Hub is kept in a folder of models.
-
-    NAME for one of the catalog, else OWNER--NAME; with @REVISION where that is not the usual one.
-    """
-    usual = entry.revision if entry else "main"
-    name = entry.name if entry else repo_id.replace("/", "--")
-    return folder / (name if revision == usual else f"{name}@{revision.replace('/', '--')}")
 
 
 def download(
@@ -109,97 +49,131 @@ def download(
     progress: Progress | None = None,
     entry: Entry | None = None,
     folder: Path | None = None,
-) -> HubFiles:
-    """The files of a repository, from where they are already, else from the Hub.
+) -> ModelFiles:
+    """The files of a model, from this machine if they are there, else from the Hub.
 
     Args:
         repo_id: ``owner/name``.
         revision: branch, tag or commit.
         progress: called in this thread, before the first byte and then about every 0.2 seconds.
-            What it raises ends the wait at once; whole files are kept for the next time.
-        entry: what the catalog knows about it.
-        folder: files that are not in the Hub's cache are stored in a folder of their own in here,
-            see `place`, and found there again.
+            What it raises ends the wait at once; complete files are kept for the next time.
+        entry: the catalog's entry for it.
+        folder: files that are not in the Hub's cache are stored in a sub-folder of this one, and
+            found there again: NAME for a model of the catalog, else OWNER--NAME; with @REVISION
+            unless that is "main".
 
-    Raises:
-        WeightsError: no such repository or file, no permission, no connection, no space.
+    Raises WeightsError if there is no such repository or file, no permission, no connection or no
+    space.
     """
-    target = None if folder is None else place(folder, repo_id, revision, entry)
-    source = _Source(repo_id, revision, entry, target)
-    if target is not None:
-        for kept in (source, _Source(repo_id, revision, entry)):
-            if files := _complete(kept):
-                return files
-    config = _get(source, _CONFIG, progress)
-    preprocessor = _get(source, _PREPROCESSOR, progress) if _is_vitmatte(config) else None
-    return HubFiles(_get_weights(source, progress), config, preprocessor)
+    target = _Source.within(folder, repo_id, revision, entry)
+    for source in (target, _Source(repo_id, revision, entry)):
+        if files := source.files():
+            return files
+    config = _get(target, CONFIG, progress)
+    preprocessor = _get(target, PREPROCESSOR, progress) if _is_vitmatte(config) else None
+    return ModelFiles(_get_weights(target, progress), config, preprocessor, entry)
 
 
-def present(repo_id: str, revision: str, entry: Entry | None, folder: Path | None) -> Path | None:
-    """The weights of a repository where they are on this machine; see `download`."""
-    target = None if folder is None else place(folder, repo_id, revision, entry)
-    for source in (_Source(repo_id, revision, entry, target), _Source(repo_id, revision, entry)):
-        if path := next((p for n in _WEIGHTS if (p := source.find(n))), None):
-            return path
-    return None
-
-
-def download_weights(repo_id: str, *, revision: str, progress: Progress | None = None) -> Path:
-    """A repository's model.safetensors, or its pytorch_model.bin, cached or from the Hub.
-
-    Raises WeightsError as `download`.
-    """
-    return _get_weights(_Source(repo_id, revision, None), progress)
+def present(entry: Entry, folder: Path | None) -> Path | None:
+    """The weights of a catalog entry if they are on this machine; see `download`."""
+    target = _Source.within(folder, entry.repo_id, MAIN, entry)
+    return target.weights() or _Source(entry.repo_id, MAIN, entry).weights()
 
 
 def download_card(repo_id: str, *, revision: str) -> Path | None:
-    """A repository's README.md, cached or from the Hub; None where there is no way to one."""
+    """A repository's README.md, cached or from the Hub; None if it cannot be fetched."""
     try:
-        return _get(_Source(repo_id, revision, None), "README.md", None)
+        return _get(_Source(repo_id, revision, None), README, None)
     except WeightsError:
         return None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A model on the Hub, and where its files are kept on this machine."""
+
+    repo_id: str
+    revision: str
+    entry: Entry | None
+    folder: Path | None = None
+    """Folder for the files; None: the Hub's cache."""
+
+    @classmethod
+    def within(
+        cls, folder: Path | None, repo_id: str, revision: str, entry: Entry | None
+    ) -> _Source:
+        """The model in a sub-folder of its own; in the Hub's cache without a folder."""
+        name = entry.name if entry else repo_id.replace("/", "--")
+        if revision != MAIN:
+            name += f"@{revision.replace('/', '--')}"
+        return cls(repo_id, revision, entry, None if folder is None else folder / name)
+
+    @property
+    def name(self) -> str:
+        return self.entry.name if self.entry else self.repo_id
+
+    def find(self, filename: str) -> Path | None:
+        """The file, or None if it is not here yet. No connection."""
+        if self.folder is None:
+            return cached(self.repo_id, filename, self.revision)
+        path = self.folder / filename
+        return path if path.is_file() else None
+
+    def weights(self) -> Path | None:
+        return self.find(WEIGHT_NAMES[0]) or self.find(WEIGHT_NAMES[1])
+
+    def files(self) -> ModelFiles | None:
+        """All files of the model; None if one is missing."""
+        config, weights, preprocessor = self.find(CONFIG), self.weights(), self.find(PREPROCESSOR)
+        if config is None or weights is None:
+            return None
+        if not _is_vitmatte(config):
+            return ModelFiles(weights, config, None, self.entry)
+        if preprocessor is None:
+            return None
+        return ModelFiles(weights, config, preprocessor, self.entry)
+
+    @property
+    def by_hand(self) -> str:
+        """What to download in a browser instead."""
+        base = f"{endpoint()}/{self.repo_id}/resolve/{self.revision}"
+        condition = "" if self.entry else " (if it exists)"
+        files = (
+            f"download {base}/{CONFIG}, {base}/{PREPROCESSOR}{condition} and {base}/{MODEL} into"
+        )
+        if self.folder is not None:
+            return f"{files} {self.folder}"
+        return f"{files} one folder and give that folder instead of the name"
 
 
 def _is_vitmatte(config: Path) -> bool:
     return read_json(config).get("model_type") == "vitmatte"
 
 
-def _complete(source: _Source) -> HubFiles | None:
-    """All files of the model; None where one is missing."""
-    config, preprocessor = source.find(_CONFIG), source.find(_PREPROCESSOR)
-    weights = next((path for name in _WEIGHTS if (path := source.find(name))), None)
-    if config is None or weights is None:
-        return None
-    if not _is_vitmatte(config):
-        return HubFiles(weights, config, None)
-    return None if preprocessor is None else HubFiles(weights, config, preprocessor)
-
-
 def _get_weights(source: _Source, progress: Progress | None) -> Path:
-    for name in _WEIGHTS:
-        if weights := source.find(name):
-            return weights
+    if weights := source.weights():
+        return weights
     try:
-        return _get(source, _WEIGHTS[0], progress)
-    except MissingFileError:
-        return _get(source, _WEIGHTS[1], progress)
+        return _get(source, WEIGHT_NAMES[0], progress)
+    except _MissingFileError:
+        return _get(source, WEIGHT_NAMES[1], progress)
 
 
-class MissingFileError(WeightsError):
+class _MissingFileError(WeightsError):
     """The repository exists, the file does not."""
 
 
 def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
     if path := source.find(filename):
         return path
-    if source.target is None:
+    if source.folder is None:
         _check_home(source.name)
     logger.info("downloading %s of %s from %s", filename, source.repo_id, endpoint())
-    stage, transfer = f"{source.name}: {filename}", _Transfer()
+    transfer = _Transfer()
 
     def tick() -> None:
         if progress is not None:
-            progress(transfer.done, transfer.total, stage)
+            progress(transfer.done, transfer.total, f"{source.name}: {filename}")
 
     tick()
     # In another thread: connecting may take long, and data may stop coming.
@@ -207,30 +181,31 @@ def _get(source: _Source, filename: str, progress: Progress | None) -> Path:
     try:
         path = watched(future, tick)
     except BaseException as error:
-        transfer.given_up = True
+        transfer.abandoned = True
         if not future.done():
             atexit.register(wait, [future], LINGER)
-        if error is transfer.failure and isinstance(error, _hub_errors()):
+        # What the callback raised, an interrupt for example, is passed on as it is.
+        if error is transfer.failure and isinstance(error, hub_errors()):
             raise _explained(error, source, filename) from error
-        raise  # also the callback's own, an interrupt for example
+        raise
     transfer.done = transfer.total = path.stat().st_size
     tick()
     return path
 
 
 def _check_home(name: str) -> None:
-    """Where there is no home folder the Hub's cache would be a folder named "~" right here."""
+    """Without a home folder the Hub's cache would be a folder named "~" in the current one."""
     from huggingface_hub import constants
 
     if str(constants.HF_HUB_CACHE).startswith("~"):
         raise WeightsError(
-            f"{name}: there is no home folder to keep downloads in; set HF_HOME to a folder that"
-            " can be written"
+            f"{name}: there is no home folder to keep downloads in; set HF_HOME to a writable"
+            " folder"
         )
 
 
 class _Transfer:
-    """How far a download is: written by the thread that loads, read by the one that waits."""
+    """The state of a download: written by the thread that downloads, read by the one that waits."""
 
     done = 0
     """Bytes."""
@@ -238,19 +213,19 @@ class _Transfer:
     """Bytes in all, 0 while unknown."""
     failure: BaseException | None = None
     """What ended it."""
-    given_up = False
-    """Nobody waits any more."""
+    abandoned = False
+    """The caller no longer waits for it."""
 
 
-class _GivenUpError(Exception):
-    """Ends a download that nobody waits for."""
+class _AbandonedError(Exception):
+    """Ends an abandoned download."""
 
 
 def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    options: dict[str, Any] = {} if source.target is None else {"local_dir": source.target}
-    if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
+    options: dict[str, Any] = {} if source.folder is None else {"local_dir": source.folder}
+    if "tqdm_class" in inspect.signature(hf_hub_download).parameters:  # newer versions only
         options["tqdm_class"] = _bar_class(transfer)
     absent = (
         errors.RepositoryNotFoundError,
@@ -258,23 +233,49 @@ def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
         errors.EntryNotFoundError,
     )
     try:
-        # Without a connection the download would retry for half a minute before it says so, and
-        # for what is not there it would leave an empty folder.
+        # Without a connection the download would retry for half a minute first, and for a missing
+        # file it would leave an empty folder.
         try:
             get_hf_file_metadata(hf_hub_url(source.repo_id, filename, revision=source.revision))
         except absent:
             raise
         except errors.HfHubHTTPError:
             pass  # some other answer: the download deals with it
-        if transfer.given_up:
-            raise _GivenUpError
+        if transfer.abandoned:
+            raise _AbandonedError
         return Path(hf_hub_download(source.repo_id, filename, revision=source.revision, **options))
     except BaseException as error:
         transfer.failure = error
         raise
 
 
-def _hub_errors() -> tuple[type[Exception], ...]:
+def _bar_class(transfer: _Transfer) -> Any:
+    """A progress bar that shows nothing and notes how far the download is."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg,misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})
+            transfer.total = int(self.total or 0)
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            transfer.done, transfer.total = int(self.n), int(max(self.total or 0, self.n))
+            if transfer.abandoned:
+                raise _AbandonedError
+
+        def update_transfer(self, *_: Any, **__: Any) -> None:
+            """With this, Xet reports through this bar alone instead of two."""
+
+        set_transfer_postfix_str = update_transfer
+
+    return Bar
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
     """Everything that huggingface_hub raises on purpose, whichever HTTP client it is built on."""
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
@@ -282,146 +283,61 @@ def _hub_errors() -> tuple[type[Exception], ...]:
     return (OSError, EntryNotFoundError, HFValidationError, *transport)
 
 
-def _bar_class(transfer: _Transfer) -> Any:
-    """A stand-in for tqdm that notes how far it is, with what huggingface_hub uses of tqdm."""
-
-    class Bar:
-        def __init__(self, *_: Any, total: float | None = None, initial: float = 0, **__: Any):
-            self.n = initial
-            self.total = total
-            transfer.total = int(total or 0)
-
-        def update(self, n: float | None = 1) -> None:
-            self.n += n or 0
-            transfer.total = int(max(self.total or 0, self.n))
-            transfer.done = int(self.n)
-            if transfer.given_up:
-                raise _GivenUpError
-
-        def _nothing(self, *_: Any, **__: Any) -> None:
-            pass
-
-        def __enter__(self) -> Bar:
-            return self
-
-        __exit__ = close = refresh = set_postfix_str = set_description = _nothing
-        # With these two, Xet transfers are reported through this one bar instead of two.
-        update_transfer = set_transfer_postfix_str = _nothing
-
-    return Bar
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error carries, if any."""
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _explained(error: Exception, source: _Source, filename: str) -> WeightsError:
-    """One line for what went wrong, with the remedy."""
-    from huggingface_hub import errors
-
-    name, repo = source.name, f"{endpoint()}/{source.repo_id}"
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    local = isinstance(error, errors.LocalEntryNotFoundError)
-    if isinstance(error, errors.EntryNotFoundError) and not local:
-        return MissingFileError(
-            f"{name}: {repo} has no {filename} at {source.revision}; choose a MEMatte or ViTMatte "
-            "repository (config.json with model.safetensors or pytorch_model.bin)"
-        )
-    cause = error.__cause__ if local and error.__cause__ is not None else error
-    disk = _disk_problem(error, source.target)
-    missing = f"{filename} is not in {source.target or 'the cache'}"
-    answers = (  # the first that applies
-        (
-            isinstance(error, errors.GatedRepoError),
-            f"{repo} is gated; accept its licence there, then run `hf auth login` or set HF_TOKEN",
-        ),
-        (
-            isinstance(error, errors.RepositoryNotFoundError),
-            f"{repo} does not exist or is private, and there is no such folder here; check the "
-            "spelling, or run `hf auth login` if it is yours",
-        ),
-        (
-            isinstance(error, errors.RevisionNotFoundError),
-            f"{repo} has no revision {source.revision!r}; look at its branches and tags",
-        ),
-        (
-            isinstance(error, errors.HFValidationError),
-            f"not a valid Hub id ({_one_line(error)}); give owner/name",
-        ),
-        (
-            status in {401, 403},
-            f"{repo} refuses access ({status}); run `hf auth login` with a token that may read it",
-        ),
-        (
-            isinstance(cause, errors.OfflineModeIsEnabled),
-            f"{missing} and HF_HUB_OFFLINE forbids downloading; unset it, or {source.by_hand}",
-        ),
-        (disk is not None, f"{filename} cannot be stored: {disk}"),
-        (
-            True,
-            f"{missing} and downloading it from {endpoint()} failed ({_one_line(cause)}); try "
-            f"again, or {source.by_hand}",
-        ),
-    )
-    return WeightsError(f"{name}: {next(text for applies, text in answers if applies)}")
-
-
-def _disk_problem(error: Exception, target: Path | None) -> str | None:
-    from huggingface_hub import constants
-
-    number = getattr(error, "errno", None)
-    place = target or constants.HF_HUB_CACHE
-    if number in {errno.ENOSPC, errno.EDQUOT}:
-        return f"no space left below {place}; free some{'' if target else ', or move HF_HOME'}"
-    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        remedy = "change its rights" if target else "set HF_HOME to a folder that is"
-        return f"{place} is not writable; {remedy}"
-    return None
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """An error's message in one line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def push_to_hub(
-    directory: str | Path, repo_id: str, *, private: bool = False, token: str | None = None
-) -> str:
-    """Publish a model folder (see `save_network`) and return its address.
+def _explained(error: Exception, source: _Source, filename: str) -> WeightsError:
+    """What went wrong, with the remedy."""
+    from huggingface_hub import errors
 
-    The repository is made where it does not exist; existing files are replaced in one commit.
-
-    Args:
-        directory: holds config.json, model.safetensors and README.md.
-        repo_id: ``owner/name``.
-        private: for a repository that is made now.
-        token: default is the one of `hf auth login` or HF_TOKEN.
-
-    Raises:
-        WeightsError: the folder does not hold a network that loads.
-        OutputError: the Hub does not take it.
-    """
-    from huggingface_hub import HfApi
-
-    from .load import load_network
-
-    load_network(Path(directory))  # nothing is published that does not load
-    missing = [n for n in _UPLOADED if not (Path(directory) / n).is_file()]
-    if missing:
-        raise WeightsError(
-            f"{directory} has no {', '.join(missing)}; make the folder with `mematte convert`"
+    repo = f"{endpoint()}/{source.repo_id}"
+    local = isinstance(error, errors.LocalEntryNotFoundError)
+    if isinstance(error, errors.EntryNotFoundError) and not local:
+        return _MissingFileError(
+            f"{source.name}: {repo} has no {filename} at {source.revision}; choose a MEMatte or "
+            "ViTMatte repository (config.json with model.safetensors or pytorch_model.bin)"
         )
-    api = HfApi(token=token)
-    try:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repo_id,
-            folder_path=directory,
-            allow_patterns=_UPLOADED,
-            commit_message="Upload with mematte-plugin",
-        )
-    except _hub_errors() as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        remedy = "run `hf auth login` with a token that may write there"
-        if status not in {401, 403}:
-            remedy = "check the id and the connection, then try again"
-        raise OutputError(
-            f"{repo_id} on {endpoint()} does not take the model ({_one_line(error)}); {remedy}"
-        ) from error
-    return f"{endpoint()}/{repo_id}"
+    missing = f"{filename} is not in {source.folder or 'the cache'}"
+    cause = error.__cause__ if local and error.__cause__ is not None else error
+    if isinstance(error, errors.GatedRepoError):
+        fault = f"{repo} is gated; accept its licence there, then run `hf auth login` or set"
+        fault += " HF_TOKEN"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        fault = f"{repo} does not exist or is private, and there is no such folder here; check the"
+        fault += " spelling, or run `hf auth login` if it is yours"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        fault = f"{repo} has no revision {source.revision!r}; look at its branches and tags"
+    elif isinstance(error, errors.HFValidationError):
+        fault = f"not a valid Hub id ({one_line(error)}); give owner/name"
+    elif (status := status_of(error)) in {401, 403}:
+        fault = f"{repo} refuses access ({status}); run `hf auth login` with a token that may read"
+        fault += " it"
+    elif isinstance(cause, errors.OfflineModeIsEnabled):
+        fault = f"{missing} and HF_HUB_OFFLINE forbids downloading; unset it, or {source.by_hand}"
+    elif disk := _disk_problem(error, source.folder):
+        fault = f"{filename} cannot be stored: {disk}"
+    else:
+        fault = f"{missing} and downloading it from {endpoint()} failed ({one_line(cause)}); try"
+        fault += f" again, or {source.by_hand}"
+    return WeightsError(f"{source.name}: {fault}")
+
+
+def _disk_problem(error: Exception, folder: Path | None) -> str | None:
+    from huggingface_hub import constants
+
+    number = getattr(error, "errno", None)
+    place = folder or constants.HF_HUB_CACHE
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return f"no space left below {place}; free some{'' if folder else ', or move HF_HOME'}"
+    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        remedy = "change its rights" if folder else "set HF_HOME to a folder that is"
+        return f"{place} is not writable; {remedy}"
+    return None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,15 @@ from ..progress import Progress
 from ..torch_state import own_state
 from . import hub
 from .catalog import BUNDLE_ROOT, CATALOG, Entry, closest, find
+from .files import (
+    CONFIG,
+    MODEL,
+    PREPROCESSOR,
+    SUFFIXES,
+    WEIGHT_NAMES,
+    ModelFiles,
+    read_json,
+)
 from .formats import (
     FORMAT,
     check_shapes,
@@ -29,49 +37,26 @@ from .formats import (
     shapes_of,
     unwrap,
 )
-from .json_file import read_json
-from .read import SUFFIXES, read_tensors
+from .read import read_tensors
 
-Where = Literal["bundled", "hub", "local"]
-
-CONFIG = "config.json"
-PREPROCESSOR = "preprocessor_config.json"
 METADATA_KEY = "mematte"
 """Entry of a safetensors header that carries the NetworkConfig as JSON, so that the file can stand
 alone."""
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 _MAX_GROWTH = 8
-"""From the smallest dtype to float32, and once more for shared storage."""
+"""Bytes in float32 per byte of the file: 4 for the smallest dtype, doubled for shared storage."""
 _LONGEST_SHOWN = 200
-WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-
-
-@dataclass(frozen=True)
-class ResolvedWeights:
-    """The files that a name stands for; all of them exist."""
-
-    name: str
-    """As asked for."""
-    where: Where
-    """Inside the package, in the Hub's cache, or a path of the user's."""
-    weights: Path
-    """The file with the tensors."""
-    config: Path | None
-    """config.json; None where the weights file stands alone."""
-    preprocessor: Path | None
-    """preprocessor_config.json of a transformers repository."""
-    entry: Entry | None
-    """What the catalog knows about it."""
+"""Characters of a name that a message repeats."""
 
 
 @dataclass(frozen=True)
 class Availability:
-    """A catalog entry and whether it is usable without the network."""
+    """A model of the catalog, and its weights if they are on this machine."""
 
     entry: Entry
     """The model."""
     path: Path | None
-    """The weights file on this machine; None where it would have to be downloaded."""
+    """The weights file; None if it would have to be downloaded."""
 
 
 def load_network(
@@ -87,14 +72,13 @@ def load_network(
         name_or_path: catalog name (``mematte-tiny``), Hub id (``owner/name`` or
             ``owner/name@revision``), folder, or .safetensors / .pth / .pt / .ckpt / .bin file.
         revision: branch, tag or commit of a Hub repository.
-        progress: called with (bytes done, bytes in all or 0 while unknown, what is downloaded), a
-            few times a second while something is; what it raises ends the download and is passed
-            on.
-        folder: where downloads go instead of the Hub's cache: into a folder of their own in here,
-            in which they are found again without a connection.
+        progress: called during a download, a few times a second, with (bytes done, bytes in all or
+            0 while unknown, what is downloaded); what it raises ends the download and is passed on.
+        folder: downloads go into a sub-folder of this one instead of the Hub's cache, and are
+            found there again without a connection.
 
-    Raises:
-        WeightsError: not found, not reachable, not trusted, damaged, or not this network.
+    Raises WeightsError if they are not found, not reachable, not trusted, damaged, or of another
+    network.
     """
     return read_network(resolve(name_or_path, revision=revision, progress=progress, folder=folder))
 
@@ -105,15 +89,14 @@ def resolve(
     revision: str | None = None,
     progress: Progress | None = None,
     folder: Path | None = None,
-) -> ResolvedWeights:
-    """Find the files of a model, downloading them where they are not on this machine yet.
+) -> ModelFiles:
+    """Find the files of a model, downloading them if they are not on this machine yet.
 
     A catalog name wins over a folder of the same name in the current directory; write ``./name``
-    for the folder. Files from the Hub are looked for in `folder` and in its cache first, and then
-    no connection is made. See `load_network` for the arguments.
+    for the folder. Files from the Hub are looked for in `folder` and in the Hub's cache first; if
+    they are there, no connection is made. See `load_network` for the arguments.
 
-    Raises:
-        WeightsError: as `load_network`, without looking inside the weights file.
+    Raises WeightsError as `load_network`, without looking inside the weights file.
     """
     name = str(name_or_path)
     match = _HUB_ID.fullmatch(name)
@@ -123,7 +106,7 @@ def resolve(
             return _resolve_entry(entry, name, revision or pinned or None, progress, folder)
     if not name.strip():
         raise WeightsError(
-            f"a model without a name: give one such as {next(iter(CATALOG))}, a Hub id or a path"
+            f"the model's name is empty; give one such as {next(iter(CATALOG))}, a Hub id or a path"
         )
     path = Path(name)
     try:
@@ -148,17 +131,16 @@ def resolve(
             f"no model named {_shown(name)!r}; did you mean {' or '.join(closest(name))}? "
             "A Hub id (owner/name), a folder or a checkpoint file works as well"
         )
-    files = hub.download(
+    return hub.download(
         match["repo"],
-        revision=revision or match["revision"] or "main",
+        revision=revision or match["revision"] or hub.MAIN,
         progress=progress,
         folder=folder,
     )
-    return ResolvedWeights(name, "hub", files.weights, files.config, files.preprocessor, None)
 
 
 def _shown(name: str) -> str:
-    """A name as messages show it: not pages of it."""
+    """A name, shortened for messages."""
     return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
@@ -177,48 +159,26 @@ def _resolve_entry(
     revision: str | None,
     progress: Progress | None,
     folder: Path | None,
-) -> ResolvedWeights:
-    if entry.where == "bundled":
-        if revision is not None:
-            raise WeightsError(f"{name} comes with the package, it has no revisions")
-        home = BUNDLE_ROOT / entry.name
-        files = hub.HubFiles(home / entry.filename, home / CONFIG, None)
-        if not files.weights.is_file() or not files.config.is_file():
-            raise WeightsError(
-                f"{name} should lie in {home} but does not; install mematte-plugin again"
-            )
-    else:
-        files = hub.download(
+) -> ModelFiles:
+    if entry.where == "hub":
+        return hub.download(
             entry.repo_id,
-            revision=revision or entry.revision,
+            revision=revision or hub.MAIN,
             progress=progress,
             entry=entry,
             folder=folder,
         )
-    if entry.sha256 is not None and revision in {None, entry.revision}:
-        _verify(files.weights, entry)
-    return ResolvedWeights(
-        name, entry.where, files.weights, files.config, files.preprocessor, entry
-    )
+    if revision is not None:
+        raise WeightsError(f"{name} comes with the package, it has no revisions")
+    home = BUNDLE_ROOT / entry.name
+    if not (home / MODEL).is_file() or not (home / CONFIG).is_file():
+        raise WeightsError(f"{name} is missing from {home}; install mematte-plugin again")
+    return ModelFiles(home / MODEL, home / CONFIG, None, entry)
 
 
-def _verify(path: Path, entry: Entry) -> None:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != entry.sha256:
-        real = path.resolve()  # the Hub's cache holds links to what was downloaded
-        raise WeightsError(
-            f"{entry.name}: {real} has sha256 {digest.hexdigest()}, expected {entry.sha256}; "
-            "delete that file and load again, or pass its path if you want it as it is"
-        )
-
-
-def _resolve_path(path: Path, name: str) -> ResolvedWeights:
+def _resolve_path(path: Path, name: str) -> ModelFiles:
     if path.is_file():
-        beside = path.parent if path.name in WEIGHT_NAMES else None
-        return _with_companions(name, path, beside)
+        return _with_companions(path, path.parent if path.name in WEIGHT_NAMES else None)
     found = [path / n for n in WEIGHT_NAMES if (path / n).is_file()]
     if not found:
         try:
@@ -236,43 +196,43 @@ def _resolve_path(path: Path, name: str) -> ResolvedWeights:
                 f"{name} holds {len(found)} checkpoints ({', '.join(p.name for p in found[:3])}); "
                 "give the path of one of them"
             )
-    return _with_companions(name, found[0], path)
+    return _with_companions(found[0], path)
 
 
-def _with_companions(name: str, weights: Path, folder: Path | None) -> ResolvedWeights:
-    def beside(filename: str) -> Path | None:
+def _with_companions(weights: Path, folder: Path | None) -> ModelFiles:
+    def companion(filename: str) -> Path | None:
         path = folder / filename if folder is not None else None
         return path if path is not None and path.is_file() else None
 
-    return ResolvedWeights(name, "local", weights, beside(CONFIG), beside(PREPROCESSOR), None)
+    return ModelFiles(weights, companion(CONFIG), companion(PREPROCESSOR))
 
 
-def read_network(resolved: ResolvedWeights) -> MEMatte:
-    """The network that the files hold: eval mode, float32, on the CPU.
+def read_network(files: ModelFiles) -> MEMatte:
+    """The network in these files: eval mode, float32, on the CPU.
 
-    Raises:
-        WeightsError: unreadable, not trusted, not complete, of wrong shapes, or not finite.
+    Raises WeightsError if they are unreadable, not trusted, incomplete, of wrong shapes or not
+    finite.
     """
     with own_state(inference=False):
-        return _read_network(resolved)
+        return _read_network(files)
 
 
-def _read_network(resolved: ResolvedWeights) -> MEMatte:
-    source = str(resolved.weights)
-    loaded, metadata = read_tensors(resolved.weights)
+def _read_network(files: ModelFiles) -> MEMatte:
+    source = str(files.weights)
+    loaded, metadata = read_tensors(files.weights)
     raw = unwrap(loaded, source)
-    network = _blank(_config_of(resolved, raw, metadata), source)
+    network = _blank(_config_of(files, raw, metadata), source)
     state = network_keys(raw)
     expected = network.state_dict()
     check_shapes(shapes_of(state), shapes_of(expected), source)
-    _check_size(state, resolved.weights)
+    _check_size(state, files.weights)
     for key, tensor in state.items():
         if tensor.is_floating_point() != expected[key].is_floating_point():
             raise WeightsError(
                 f"{source}: {key} is of {tensor.dtype}, which this network cannot use; take the "
                 "unquantised weights"
             )
-        # A copy: safetensors are mapped from the file, which may change or have to be deleted.
+        # A copy: safetensors are mapped from the file, which may change or be deleted.
         state[key] = tensor.to(expected[key].dtype, copy=True)
         _check_finite(state[key], key, source)
     network.load_state_dict(state, assign=True)
@@ -280,44 +240,45 @@ def _read_network(resolved: ResolvedWeights) -> MEMatte:
 
 
 def _check_size(state: dict[str, Tensor], path: Path) -> None:
-    # A pickle can claim terabytes by repeating a few stored numbers; they would be copied out.
+    # A pickle can claim terabytes by repeating a few stored numbers, and the copy would hold them.
     claimed = sum(tensor.numel() for tensor in state.values()) * 4
     if claimed > _MAX_GROWTH * path.stat().st_size:
         raise WeightsError(
             f"{path} is refused: its tensors would take {claimed:,} bytes, many times the file's "
-            "size, as no checkpoint does"
+            "size; download it again from where you trust it"
         )
 
 
 def _check_finite(tensor: Tensor, key: str, source: str) -> None:
-    # The sum of finite numbers is nearly always finite, and quicker to look at than all of them.
+    # The sum of finite numbers is nearly always finite, and quicker to check than all of them.
     if not tensor.sum().isfinite() and not tensor.isfinite().all():
         raise WeightsError(
-            f"{source}: {key} holds NaN or infinite values; the training that made it failed or "
-            "the file is damaged"
+            f"{source}: {key} holds NaN or infinite values; the training failed or the file is "
+            "damaged: use other weights"
         )
 
 
 def _config_of(
-    resolved: ResolvedWeights, raw: dict[str, Tensor], metadata: dict[str, str]
+    files: ModelFiles, raw: dict[str, Tensor], metadata: dict[str, str]
 ) -> NetworkConfig:
-    if resolved.config is not None:
-        source = str(resolved.config)
-        config = read_json(resolved.config)
+    weights, config_path, preprocessor, _ = files
+    if config_path is not None:
+        source = str(config_path)
+        config = read_json(config_path)
         if config.get("format") == FORMAT:
             return config_from_ours(config, source)
         if config.get("model_type") == "vitmatte":
-            if resolved.preprocessor is None:
+            if preprocessor is None:
                 raise WeightsError(
-                    f"{source}: {PREPROCESSOR} is missing beside it; download it too, it says how "
+                    f"{source}: {PREPROCESSOR} is missing next to it; download it too, it says how "
                     "pixels are normalised"
                 )
-            return config_from_transformers(config, read_json(resolved.preprocessor), source)
+            return config_from_transformers(config, read_json(preprocessor), source)
         raise WeightsError(
             f"{source} describes neither a mematte nor a vitmatte network but "
             f"{config.get('model_type', 'something else')!r}; choose another model"
         )
-    source = str(resolved.weights)
+    source = str(weights)
     if METADATA_KEY in metadata:
         try:
             values: Any = json.loads(metadata[METADATA_KEY])
@@ -330,7 +291,7 @@ def _config_of(
 
 
 def _blank(config: NetworkConfig, source: str) -> MEMatte:
-    """The network without storage: shapes only, however large the configuration claims it is."""
+    """The network's shapes without storage, however large the configuration claims it is."""
     try:
         with torch.device("meta"):
             return MEMatte(config).to(torch.float32)  # whatever the default dtype
@@ -340,20 +301,16 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
         ) from None
 
 
-def available(folder: Path | None = None) -> list[Availability]:
-    """Every model of the catalog, with its file where that is on this machine. No connection.
+def list_models(folder: Path | None = None) -> list[Availability]:
+    """Every model of the catalog, with its weights if they are on this machine. No connection.
 
-    folder: downloads may also be here, see `load_network`.
+    folder: where downloads may also be, see `load_network`.
     """
     return [Availability(entry, _present(entry, folder)) for entry in CATALOG.values()]
 
 
-list_models = available
-"""Its public name."""
-
-
 def _present(entry: Entry, folder: Path | None) -> Path | None:
-    if entry.where == "bundled":
-        path = BUNDLE_ROOT / entry.name / entry.filename
-        return path if path.is_file() else None
-    return hub.present(entry.repo_id, entry.revision, entry, folder)
+    if entry.where == "hub":
+        return hub.present(entry, folder)
+    path = BUNDLE_ROOT / entry.name / MODEL
+    return path if path.is_file() else None

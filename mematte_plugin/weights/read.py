@@ -14,15 +14,11 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .json_file import MAX_JSON
-
-PICKLE_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
-SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
+from .files import MAX_JSON, SUFFIXES
 
 _HEAD = 512
 _MAX_EXPANSION = 3
-"""Checkpoints are stored uncompressed; what unpacks to more than this many times its size is not
-one."""
+"""Checkpoints are stored uncompressed: they do not unpack to this many times their size."""
 _NOT_WEIGHTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights; run `git lfs pull`"),
     (b"<", "a web page, not the weights; open its address in a browser and download the file"),
@@ -30,15 +26,13 @@ _NOT_WEIGHTS = (
 
 
 def read_tensors(path: Path) -> tuple[object, dict[str, str]]:
-    """What a checkpoint file holds, and its safetensors metadata (empty for pickles).
+    """The contents of a checkpoint file, and its safetensors metadata (empty for pickles).
 
-    Returns:
-        A state dict on the CPU for .safetensors; for .pth, .pt, .ckpt and .bin whatever was saved,
-        as far as it consists of tensors and plain containers. The dtypes are those of the file.
+    Returns: a state dict on the CPU for .safetensors; for .pth, .pt, .ckpt and .bin whatever was
+        saved, if it consists of tensors and plain containers. The dtypes are those of the file.
 
-    Raises:
-        WeightsError: missing, of another kind, empty, truncated, corrupt, or a pickle that wants
-            to run code.
+    Raises WeightsError for a file that is missing, of another kind, empty, truncated, corrupt, or a
+    pickle that would run code, and if there is no memory for it.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise WeightsError(f"{path} is not a checkpoint; give one of {', '.join(SUFFIXES)}")
@@ -70,16 +64,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             keys = list(file.keys())
             return {key: file.get_tensor(key) for key in keys}, dict(metadata)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as error:
-        raise WeightsError(
-            f"{path} is not a whole safetensors file ({_one_line(error)}); download it again"
-        ) from None
+        raise _damaged(path, "a whole safetensors file", error) from None
 
 
 def _read_pickle(path: Path) -> object:
     _refuse_zip_bomb(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols; the outcome is checked anyway
+            warnings.simplefilter("ignore")  # about pickle protocols; the outcome is checked anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # hostile bytes make the unpickler raise nearly anything
         culprit = _unsafe_global(path, str(error))
@@ -89,9 +81,16 @@ def _read_pickle(path: Path) -> object:
                 "code on this machine; if you trust its origin, save its state_dict() alone with "
                 "safetensors.torch.save_file and load that file"
             ) from None
-        raise WeightsError(
-            f"{path} is not a whole checkpoint ({_one_line(error)}); download it again"
-        ) from None
+        raise _damaged(path, "a whole checkpoint", error) from None
+
+
+def _damaged(path: Path, wanted: str, error: BaseException) -> WeightsError:
+    # torch's own words where it has no memory for a tensor
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return WeightsError(
+            f"{path} cannot be read: out of memory; close other programs or use a smaller model"
+        )
+    return WeightsError(f"{path} is not {wanted} ({_one_line(error)}); download it again")
 
 
 def _refuse_zip_bomb(path: Path) -> None:
@@ -102,13 +101,13 @@ def _refuse_zip_bomb(path: Path) -> None:
         return  # an old-style pickle, or damaged: torch will tell
     if unpacked > _MAX_EXPANSION * path.stat().st_size:
         raise WeightsError(
-            f"{path} is refused: it would unpack to {unpacked:,} bytes, {_MAX_EXPANSION} times its "
-            "size or more, as no checkpoint does"
+            f"{path} is refused: it would unpack to {unpacked:,} bytes, more than {_MAX_EXPANSION} "
+            "times its size; checkpoints are not compressed"
         )
 
 
 def _unsafe_global(path: Path, message: str) -> str | None:
-    """Name of what a refused pickle wanted to import; None where it was not refused for that."""
+    """The import for which a pickle was refused; None if it was refused for another reason."""
     named = re.search(r"GLOBAL ([\w.]+)", message)
     if named:
         return named[1]

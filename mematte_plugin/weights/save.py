@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import torch
 from torch import Tensor
 
 from ..errors import OutputError
-from ..network import MEMatte, NetworkConfig
-from .card import UNKNOWN_TERMS, Card, render
+from ..images.files import atomic_write, os_error
+from ..network import MEMatte
+from .files import CONFIG, MODEL, README
 from .formats import FORMAT, FORMAT_VERSION
-from .load import CONFIG, METADATA_KEY, read_network, resolve
-
-MODEL = "model.safetensors"
-README = "README.md"
+from .load import METADATA_KEY, read_network, resolve
+from .publish import UNKNOWN_TERMS, Card, render
 
 _FP16_MAX = 65504.0
 
@@ -29,27 +27,24 @@ def save_network(
     directory: str | Path,
     *,
     dtype: torch.dtype = torch.float32,
-    card: Card | str | None = None,
+    card: Card | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a network so that `load_network` and the Hub can read it.
 
-    All files are written aside first and then moved into place, config.json last.
+    All files are written under temporary names first and then moved into place, config.json last.
 
     Args:
         network: on any device, of any dtype.
-        directory: made where it does not exist; files of the same names are replaced.
+        directory: created if missing; files of the same names are replaced.
         dtype: float32 or float16. Batch norm statistics and tensors that float16 cannot hold stay
             float32.
-        card: README.md as text, or what it should say; None writes one with unknown terms.
+        card: what README.md says; None writes one with unknown terms.
         metadata: further JSON-ready entries of config.json (training settings, scores).
 
-    Returns:
-        The directory.
+    Returns: the directory.
 
-    Raises:
-        OutputError: it cannot be written.
-        ValueError: another dtype.
+    Raises OutputError if it cannot be written, ValueError for another dtype.
     """
     from safetensors.torch import save
 
@@ -59,25 +54,23 @@ def save_network(
     config = network.config
     own = {"format": FORMAT, "format_version": FORMAT_VERSION, "network": config.to_dict()}
     described = json.dumps({**own, **dict(metadata or {}), **own}, indent=2) + "\n"
-    tensors = {k: _stored(k, v, dtype) for k, v in network.state_dict().items()}
-    header = {"format": "pt", METADATA_KEY: json.dumps(config.to_dict())}
-    _write_all(
-        directory,
-        {
-            MODEL: save(tensors, metadata=header),
-            README: _card_text(card, config, directory).encode(),
-            CONFIG: described.encode(),
-        },
-    )
-    return directory
-
-
-def _card_text(card: Card | str | None, config: NetworkConfig, directory: Path) -> str:
-    if isinstance(card, str):
-        return card
     name = directory.resolve().name
-    unknown = Card(name, "unknown", UNKNOWN_TERMS, "Saved with mematte-plugin.")
-    return render(card or unknown, config, name)
+    card = card or Card(name, "unknown", UNKNOWN_TERMS, "Saved with mematte-plugin.")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise os_error(str(directory), error) from None
+    with ExitStack() as stack:  # which moves the last one first
+        files = {
+            name: stack.enter_context(atomic_write(directory / name))
+            for name in (CONFIG, MODEL, README)
+        }
+        files[CONFIG].write_text(described, encoding="utf-8")
+        files[README].write_text(render(card, config, name), encoding="utf-8")
+        header = {"format": "pt", METADATA_KEY: json.dumps(config.to_dict())}
+        tensors = {key: _stored(key, one, dtype) for key, one in network.state_dict().items()}
+        files[MODEL].write_bytes(save(tensors, metadata=header))
+    return directory
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -90,24 +83,6 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(torch.float32)
 
 
-def _write_all(directory: Path, contents: Mapping[str, bytes]) -> None:
-    temporary = {name: directory / f".{name}.{os.getpid()}.tmp" for name in contents}
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            temporary[name].write_bytes(content)
-        for name, path in temporary.items():
-            os.replace(path, directory / name)
-    except OSError as error:
-        raise OutputError(
-            f"{directory} cannot be written: {error.strerror or error}; choose another folder"
-        ) from None
-    finally:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
 def convert_weights(
     checkpoint: str | Path,
     directory: str | Path,
@@ -115,7 +90,6 @@ def convert_weights(
     overwrite: bool = False,
     licence: str | None = None,
     dtype: torch.dtype = torch.float32,
-    on_loaded: Callable[[NetworkConfig], None] | None = None,
 ) -> Path:
     """Turn any checkpoint that `load_network` reads into our layout.
 
@@ -123,17 +97,14 @@ def convert_weights(
         checkpoint: file, folder, catalog name or Hub id.
         directory: where config.json, model.safetensors and README.md go.
         overwrite: replace files of these names.
-        licence: SPDX identifier of the weights, for the model card. Left out, the card repeats the
+        licence: SPDX identifier of the weights, for the model card. By default the card repeats the
             catalog's terms, or says that they are unknown and probably non-commercial.
         dtype: float32 keeps the numbers; float16 halves the file.
-        on_loaded: told what network it is, before anything is written.
 
-    Returns:
-        The directory.
+    Returns: the directory.
 
-    Raises:
-        WeightsError: as `load_network`.
-        OutputError: the directory holds such files already, or cannot be written.
+    Raises WeightsError as `load_network`; OutputError if the directory already holds such files or
+    cannot be written.
     """
     directory = Path(directory)
     present = [n for n in (CONFIG, MODEL, README) if (directory / n).exists()]
@@ -142,21 +113,20 @@ def convert_weights(
             f"{directory} already holds {', '.join(present)}; pass --overwrite (overwrite=True) or "
             "another folder"
         )
-    resolved = resolve(checkpoint)
-    network = read_network(resolved)
-    if on_loaded is not None:
-        on_loaded(network.config)
-    entry = resolved.entry
+    files = resolve(checkpoint)
+    network = read_network(files)
+    entry = files.entry
     if entry is not None:
-        known = f"Trained on {entry.trained_on}. {entry.note}"
-        terms, default, origin = known, entry.licence, entry.repo_id or entry.name
+        terms = f"Trained on {entry.trained_on}. {entry.note}"
+        default, origin = entry.licence, entry.repo_id or entry.name
     else:
-        terms, default, origin = UNKNOWN_TERMS, "unknown", resolved.weights.name
-    stated = f"Stated by whoever converted the file. {UNKNOWN_TERMS}" if entry is None else terms
+        terms, default, origin = UNKNOWN_TERMS, "unknown", files.weights.name
+        if licence:
+            terms = f"Stated by the person who converted the file. {UNKNOWN_TERMS}"
     card = Card(
         title=directory.resolve().name,
         licence=licence or default,
-        terms=stated if licence else terms,
+        terms=terms,
         source=f"Converted from `{origin}` with mematte-plugin.",
     )
     return save_network(

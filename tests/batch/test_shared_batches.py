@@ -170,7 +170,7 @@ def test_a_run_takes_over_from_one_that_is_killed(folders, tmp_path):
         assert dying.stdout.readline() == b"claimed\n"
         heir = start("-m", "mematte_plugin")
         assert heir.stderr is not None
-        assert heir.stderr.readline() == b"waiting: another run is at work on a.jpg\n"
+        assert heir.stderr.readline() == b"waiting: another run is working on a.jpg\n"
         assert sorted(path.name for path in out.glob("*.png")) == ["b.png", "c.png", "d.png"]
         dying.send_signal(signal.SIGKILL)
         stdout, stderr = heir.communicate(timeout=PATIENCE)

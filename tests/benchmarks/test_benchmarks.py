@@ -15,24 +15,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.card import BUDGETS, measure_items
-from benchmarks.card_parity import WAYS, fixtures_gap
-from benchmarks.card_parts import Item
-from benchmarks.card_report import as_markdown, verdicts
-from benchmarks.compare import compare
-from benchmarks.methods import Context, build, cap_of
-from benchmarks.names import CPU_METHODS, CUDA_METHODS, Method, parse_method
+from benchmarks import prediction
+from benchmarks.card import as_markdown, verdicts
+from benchmarks.card_measures import WAYS, parity
+from benchmarks.compare import CPU_METHODS, CUDA_METHODS, compare
+from benchmarks.methods import Context, Method, build, cap_of, parse_method
+from benchmarks.results import Record, Store
 from benchmarks.retention import retention
+from benchmarks.runner import Limits, Task, run
 from benchmarks.scenes import make_scene
-from benchmarks.store import open_store
-from benchmarks.worker import attention_bytes
 from mematte_plugin import InputError, SettingError
 
 from ..evaluation.photographs import photographs
 from ..patience import PATIENCE
 from ..simulated_card import DEVICE, Card
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 OURS = "ours:tiny:fp32:0.25"
 
 
@@ -51,12 +49,9 @@ def test_a_scene_leaves_the_stated_share_unknown(size: tuple[int, int], unknown:
         known = scene.trimap == value
         assert known.mean() > 0.1
         assert (scene.alpha[known] == value).all()
-
-
-def test_a_scene_is_the_same_every_time() -> None:
-    first, second = make_scene(128, 160, 0.3), make_scene(128, 160, 0.3)
-    assert (first.image == second.image).all()
-    assert (first.trimap == second.trimap).all()
+    again = make_scene(*size, unknown)
+    assert (scene.image == again.image).all()
+    assert (scene.trimap == again.trimap).all()
 
 
 def test_a_share_below_the_hair_itself_is_refused() -> None:
@@ -75,20 +70,19 @@ def test_exactly_the_forced_share_is_kept(
     variant: str, share: float, size: tuple[int, int]
 ) -> None:
     scene = make_scene(*size, 0.5)
-    run = build(Method("ours", variant, "fp32", share), Context("cpu"))
-    outcome = run(scene.image, scene.trimap)
+    found = build(Method("ours", variant, "fp32", share), Context())(scene.image, scene.trimap)
     # 96×150: both sides grow by 32 - r as soon as one has a remainder, to 128×160, 8×10 tokens.
     tokens = {(128, 128): 64, (96, 150): 80}[size]
-    assert outcome.kept == pytest.approx(math.ceil(share * tokens) / tokens)
+    assert found["kept"] == pytest.approx(math.ceil(share * tokens) / tokens)
     assert cap_of(share, *size) == math.ceil(share * tokens)
     known = scene.trimap != 128
-    assert (outcome.alpha[known] == scene.trimap[known] / 255).all()
+    assert (found["alpha"][known] == scene.trimap[known] / 255).all()
 
 
 def test_trained_routers_can_be_forced_too() -> None:
     scene = make_scene(128, 128, 0.5)
-    run = build(Method("forced", "mematte-tiny", "fp32", 0.5), Context("cpu"))
-    assert run(scene.image, scene.trimap).kept == pytest.approx(0.5)
+    run = build(Method("forced", "mematte-tiny", "fp32", 0.5), Context())
+    assert run(scene.image, scene.trimap)["kept"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", sorted({*CPU_METHODS, *CUDA_METHODS, "model:mematte-tiny:fp32"}))
@@ -99,16 +93,9 @@ def test_a_method_is_named_as_it_is_parsed(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "ours", "ours:small:fp32", "ours:huge:fp32:1", "official:tiny:fp32:1"]
 )
-def test_a_method_that_is_none_is_refused(name: str) -> None:
+def test_anything_but_a_method_is_refused(name: str) -> None:
     with pytest.raises(SettingError, match="method"):
         parse_method(name)
-
-
-def test_attention_that_cannot_fit_is_foreseen() -> None:
-    # 1024² has 64·64 tokens; 6 heads, 3 copies, 4 bytes
-    whole = 3 * 6 * (64 * 64) ** 2 * 4
-    assert attention_bytes(parse_method("transformers:small:fp32"), 1024, 1024) == whole
-    assert attention_bytes(parse_method("ours:small:fp32:1"), 1024, 1024) == 0
 
 
 # ---- comparing -----------------------------------------------------------------------------------
@@ -132,30 +119,27 @@ def test_a_comparison_is_written_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "results" / "here.json"
     both = f"{OURS},official:small:fp32:0.25"
     first = small_run(out, methods=both)
-    assert [one["method"] for one in first] == both.split(",")
+    assert [one["case"]["method"] for one in first] == both.split(",")
     ours, official = first
-    assert ours["kept"] == pytest.approx(0.25)
-    assert ours["seconds"][0] > 0
-    assert 0 < ours["peaks"][0] < ours["total"]
+    assert ours["runs"][0]["kept"] == pytest.approx(0.25)
+    assert ours["runs"][0]["seconds"] > 0
+    assert ours["runs"][0]["peak"] > 0
     assert "--official" in official["skipped"]
     table = out.with_suffix(".md").read_text()
     assert "| 128×128 | **ours tiny fp32, 25% kept** |" in table
     assert "skipped: the official code is not there" in table
     if importlib.util.find_spec("matplotlib"):
-        assert {path.name for path in out.parent.glob("*.png")} == {
-            "here-time.png",
-            "here-memory.png",
-        }
+        assert out.with_suffix(".png").exists()
 
     second = small_run(out, sizes="128x128,160x128")
     assert second[:2] == first, "what is there is not measured again"
-    assert second[2]["width"] == 160
+    assert second[2]["case"]["width"] == 160
 
     with pytest.raises(SettingError, match="another threads"):
         small_run(out, threads=2)
 
 
-def test_time_that_is_over_ends_without_a_result(tmp_path: Path) -> None:
+def test_without_time_there_is_no_result(tmp_path: Path) -> None:
     assert small_run(tmp_path / "none.json", minutes=0) == []
 
 
@@ -168,18 +152,39 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_worker_ends_with_the_program_that_started_it() -> None:
-    job = {"method": OURS, "device": "cpu", "threads": 1}
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
+        [sys.executable, "-m", "benchmarks.worker"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as worker:
-        assert worker.stdout is not None
         assert worker.stdin is not None
-        assert json.loads(worker.stdout.readline()) == {"ready": True}
         worker.stdin.close()  # as a killed parent does
         assert worker.wait(timeout=PATIENCE) == 0
+
+
+def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.json", {}, {})
+    tasks = [
+        Task({"name": name}, function, arguments, "one")
+        for name, function, arguments in (
+            ("wrong", "benchmarks.scenes:make_scene", {"colour": 1}),
+            ("dies", "os:_exit", {"status": 3}),
+            (
+                "refused",
+                "benchmarks.scenes:make_scene",
+                {"height": 64, "width": 64, "unknown": 0.05},
+            ),
+            ("right", "benchmarks.results:machine", {"device": "cpu"}),
+        )
+    ]
+    run([tasks], store, Limits(1, PATIENCE, time.monotonic() + PATIENCE))
+    wrong, dies, refused, right = store.records
+    assert "TypeError" in wrong.failed
+    assert dies.failed.startswith("exit code 3")
+    assert "give more than" in refused.skipped
+    assert right.get("device") == "cpu"
+    assert len(Store(store.path, {}, {}).records) == len(tasks)
 
 
 def test_an_error_is_one_line_and_a_usage_code() -> None:
@@ -195,6 +200,24 @@ def test_an_error_is_one_line_and_a_usage_code() -> None:
     assert done.stderr.count("\n") == 1
 
 
+# ---- prediction ----------------------------------------------------------------------------------
+
+
+def test_a_refused_budget_is_replaced_by_the_least_and_the_alpha_stays() -> None:
+    case = prediction.case_of("tiny", (256, 256), unknown=0.4, budget=0.5)
+    record = Record(case, [prediction.measure("cpu", **case)])
+    assert record.get("predicted") <= record.get("granted")
+    assert record.get("difference") < prediction.CLOSE
+    assert prediction.faults(record) == []
+    record.runs[0]["difference"] = 0.1
+    assert prediction.faults(record) == ["alpha differs by 1.0e-01"]
+    assert "alpha differs by" in prediction.cells(record)[-1]
+
+
+def test_random_cases_are_the_same_every_time() -> None:
+    assert prediction.drawn(6) == prediction.drawn(6) != prediction.drawn(6, seed=1)
+
+
 # ---- retention -----------------------------------------------------------------------------------
 
 
@@ -205,16 +228,17 @@ def test_the_retention_curve_is_written_and_goes_on(tmp_path: Path) -> None:
     options: dict[str, Any] = {"shares": "0.5", "enlarge": 2, "threads": 1, "out": out}
     retention(folder, **options)
     points = json.loads(out.read_text())["results"]
-    assert [(one["scale"], one["share"]) for one in points] == [
+    assert [(one["case"]["scale"], one["case"]["share"]) for one in points] == [
         (1, "auto"),
         (1, "0.5"),
         (2, "auto"),
         (2, "0.5"),
     ]
+    runs = [one["runs"][0] for one in points]
     # 48×64 are 4×4 tokens (sides are padded to 64), enlarged 6×8
-    assert [one["kept"] for one in points[1::2]] == pytest.approx([0.5, 0.5])
-    assert all(np.isfinite(one["mse"]) for one in points[:2])
-    assert all(one["mse"] is None for one in points[2:]), "an enlarged photograph has no truth"
+    assert [one["kept"] for one in runs[1::2]] == pytest.approx([0.5, 0.5])
+    assert all(np.isfinite(one["mse"]) for one in runs[:2])
+    assert all("mse" not in one for one in runs[2:]), "an enlarged photograph has no truth"
     table = out.with_suffix(".md").read_text()
     assert "| 0.5 | 50.0% |" in table
     retention(folder, **options)
@@ -228,63 +252,57 @@ def test_the_retention_curve_is_written_and_goes_on(tmp_path: Path) -> None:
 def test_the_hour_with_a_card_is_rehearsed_on_the_cpu_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "card.json"
 
-    def rehearse(parts: str) -> dict[str, Any]:
+    def rehearse(*parts: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "benchmarks.card", "--device", "cpu", "--quick"]
-        command += ["--parts", parts, "--out", str(out)]
+        command += ["--minutes", "60"]
+        command += ["--out", str(out), *parts]
         environment = {k: v for k, v in os.environ.items() if k != "COMFYUI_PATH"}
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
         )
         assert done.returncode == 0, done.stderr
         results = json.loads(out.read_text())["results"]
-        return {f"{one['part']}, {one['name']}": one for one in results}
+        return {" ".join(map(str, one["case"].values())): one for one in results}
 
-    first = rehearse("parity,comfyui")
-    assert first["parity, float32 whole"]["values"]["largest"] < 1e-5
-    assert first["comfyui, --novram"]["skipped"] == "not run: COMFYUI_PATH is not set"
-    every = rehearse(",".join(BUDGETS))
-    assert {one["part"] for one in every.values()} == set(BUDGETS)
+    first = rehearse("--parts", "parity,comfyui")
+    assert first["parity float32 whole"]["runs"][0]["largest"] < 1e-5
+    assert first["comfyui []"]["skipped"] == "COMFYUI_PATH is not set"
+    every = rehearse()
+    assert {one["case"]["part"] for one in every.values()} == {
+        *("parity", "memory", "speed", "budgets", "comfyui", "training")
+    }
     assert not [one for one in every.values() if one["failed"]]
-    parity = {name: one for name, one in first.items() if one["part"] == "parity"}
+    parity = {name: one for name, one in first.items() if name.startswith("parity")}
     assert parity.items() <= every.items(), "what is there is not measured again"
     report = out.with_suffix(".md").read_text()
     assert "| float32 against the official code | pass |" in report
-    assert "not run: COMFYUI_PATH is not set" in report
-
-
-def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "card.json", Item, {}, {})
-    wrong = Item("memory", "wrong", {"variant": "huge", "width": 64, "height": 64})
-    measure_items([wrong, Item("memory", "context")], "cpu", store, time.monotonic() + PATIENCE)
-    assert "TypeError" in store.results["memory", "wrong"].failed
-    assert store.results["memory", "context"].values
-    assert [one.about for one in verdicts(store) if one.wrong] == ["memory, runs to its end"]
+    assert "COMFYUI_PATH is not set" in report
 
 
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [
-        ({"largest": 5e-6, "mean": 1e-7, "changed": 0, "decisions": 9}, False),
-        ({"largest": 5e-5, "mean": 1e-7, "changed": 0, "decisions": 9}, True),
-        ({"largest": 5e-6, "mean": 1e-7, "changed": 1, "decisions": 9}, True),
-        ({"largest": None, "mean": 1e-7, "changed": 0, "decisions": 9}, True),
+        ({}, False),
+        ({"largest": 5e-5}, True),
+        ({"changed": 1}, True),
+        ({"largest": None}, True),
     ],
 )
 def test_an_alpha_that_is_not_the_official_one_is_wrong(
     values: dict[str, Any], wrong: bool, tmp_path: Path
 ) -> None:
-    store = open_store(tmp_path / "card.json", Item, {"device": "a card"}, {})
-    spec = {"precision": "float32", "way": "whole"}
-    store.put(Item("parity", "float32 whole", spec, values, (1.0,)))
-    assert any(one.wrong for one in verdicts(store)) == wrong
-    assert ("**fail**" in as_markdown(store)) == wrong
+    store = Store(tmp_path / "card.json", {"device": "a card"}, {})
+    right = {"seconds": 1.0, "largest": 5e-6, "mean": 1e-7, "changed": 0, "decisions": 9}
+    case = {"part": "parity", "precision": "float32", "way": "whole"}
+    store.put(Record(case, [{**right, **values}]))
+    assert any(one.must and one.good is False for one in verdicts(store)) == wrong
+    assert ("FAIL" in as_markdown(store)) == wrong
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_parity_of_a_card_mixes_no_devices(way: str) -> None:
     with Card():
-        gap = fixtures_gap(DEVICE, "float32", way, quick=True)
-    assert gap.finite
-    assert gap.largest < 1e-5
-    assert gap.decisions > 0
-    assert gap.changed == 0
+        found = parity(str(DEVICE), "float32", way, quick=True)
+    assert found["largest"] < 1e-5
+    assert found["decisions"] > 0
+    assert found["changed"] == 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from benchmarks.meta_card import BLOCK, DEVICE, MetaCard
-from benchmarks.simulated_card import Case, run, simulated_card
+from benchmarks.results import Record, Store
+from benchmarks.simulated_card import as_markdown, measure
 
 
 def test_the_card_counts_what_lives_on_it_and_nothing_twice() -> None:
@@ -42,8 +42,9 @@ def test_only_maths_holds_the_logits() -> None:
 
 
 def test_a_case_runs_through_every_stage_and_the_table_names_it(tmp_path: Path) -> None:
-    stages = set(run(Case("small", 256, 256)).launches)
-    assert stages == {
+    case = {"network": "small", "width": 256, "height": 256}
+    found = measure(**case)
+    assert set(found["launches"]) == {
         *(
             "picture",
             "embedding",
@@ -56,9 +57,8 @@ def test_a_case_runs_through_every_stage_and_the_table_names_it(tmp_path: Path) 
             "decoder",
         )
     }
-    guided = run(Case("tiny", 256, 256))
-    assert guided.launches["guidance"] > guided.launches["windows"]
-    simulated_card(quick=True, network="small", minutes=0.001, out=tmp_path / "card.json")
-    rows = json.loads((tmp_path / "card.json").read_text())
-    assert rows[0]["case"]["network"] == "small"
-    assert "| small | 512×512 |" in (tmp_path / "card.md").read_text()
+    guided = measure("tiny", 256, 256)["launches"]
+    assert guided["guidance"] > guided["windows"]
+    store = Store(tmp_path / "card.json", {"torch": "2.13.0"}, {})
+    store.put(Record(case, [found]))
+    assert "| small | 256×256 | float16 | free |" in as_markdown(store)

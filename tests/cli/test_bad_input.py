@@ -207,7 +207,7 @@ def test_retention_needs_a_router(scene, models):
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),
         (("cut", "-", "-", "-o", "x.png"), "only one"),
         (("models", "where"), "NAME"),
-        (("models", "--json", "where", "mematte-tiny"), "behind"),
+        (("models", "--json", "where", "mematte-tiny"), "after the command"),
     ],
 )
 def test_commands_that_are_not_understood(scene, arguments, says):

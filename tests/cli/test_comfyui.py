@@ -17,7 +17,7 @@ from mematte_plugin import __version__
 from mematte_plugin.cli import console
 from mematte_plugin.cli.shell import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAME = "mematte-plugin"
 MARKER = ".mematte-install.json"
 Mematte = Callable[..., tuple[int, str, str]]

@@ -18,7 +18,7 @@ from mematte_plugin.cli.shell import run
 
 from ..gradio_app.processes import free_port, serving
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 Demo = Callable[..., tuple[int, str, str]]
 
 

@@ -81,11 +81,11 @@ def test_despill_without_a_screen_is_said(scene: Scene) -> None:
         (("--levels", "10,245"), "of 255: 0.0392, 0.961"),
         (("--choke", "500"), "choke 500.0: give pixels from -100 to 100"),
         (("--feather", "-1"), "feather -1.0"),
-        (("--margin", "4"), "--margin: is for --crop"),
+        (("--margin", "4"), "--margin: needs --crop"),
         (("--despill", "grey"), "is a grey"),
         (("--colors", "mine"), "use foreground or photo"),
         (("--alpha", "--despill", "green"), "--despill: changes colours"),
-        (("--quality", "50"), "png loses nothing"),
+        (("--quality", "50"), "png is lossless"),
         (("--quality", "0"), "quality 0: give a whole number"),
     ],
 )
@@ -119,7 +119,7 @@ def test_batch_shapes_every_photo(scene: Scene) -> None:
         np.testing.assert_array_equal(np.asarray(picture)[..., 3], np.rint(matte.alpha * 255))
     wrong = scene.run("batch", "photos", "--trimaps", "guides", "-o", "bad", "--quality", "30")
     assert wrong.code == USAGE
-    assert "png loses nothing" in wrong.err
+    assert "png is lossless" in wrong.err
     assert not Path("bad").exists()
 
 

@@ -41,7 +41,7 @@ def test_it_works_or_says_what_to_do_and_leaves_nothing(
 ) -> None:
     homes = {"HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in homes}
-    environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment |= {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", CODE, *command],
         capture_output=True, text=True, check=False, timeout=PATIENCE,

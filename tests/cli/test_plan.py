@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mematte_plugin import plan_memory
-from mematte_plugin.images.write import write_image
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.network import MEMatte
 
 from ..cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models

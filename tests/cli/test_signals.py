@@ -30,7 +30,7 @@ print(*signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_children_hear_every_signal_whoever_started_the_tests() -> None:
-    conftest = str(Path(__file__).with_name("conftest.py"))
+    conftest = str(Path(__file__).parents[1] / "conftest.py")
     done = subprocess.run(
         [sys.executable, "-c", TESTS, conftest, CHILD],
         capture_output=True,

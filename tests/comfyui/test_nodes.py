@@ -30,7 +30,7 @@ IDS = {
     "MEMatteRouting",
     "MEMatteComposite",
 }
-H, W = 97, 131
+H, W = 49, 67
 
 Execute = Callable[..., Any]
 
@@ -163,7 +163,7 @@ def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
 
 def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
     pictures, masks = photo(H, W, count=2), mask(H, W).repeat(2, 1, 1)
-    masks[1] = masks[1].roll(9, dims=1)
+    masks[1] = masks[1].roll(5, dims=1)
     shared = pack.run("MEMatteMaskToAlpha", image=pictures, mask=masks[:1])[0]
     each = pack.run("MEMatteMaskToAlpha", image=pictures, mask=masks)[0]
     alone = pack.run("MEMatteMaskToAlpha", image=pictures[1:], mask=masks[1:])[0]
@@ -207,8 +207,8 @@ def test_edges_are_the_cores(pack: SimpleNamespace, model: Any) -> None:
 
 def test_a_batch_is_cropped_to_one_box(pack: SimpleNamespace) -> None:
     masks = torch.zeros(3, H, W)
-    masks[0, 20:50, 30:60] = 1
-    masks[1, 40:70, 50:90] = 1
+    masks[0, 8:24, 12:28] = 1
+    masks[1, 20:36, 24:44] = 1
     given = {"image": photo(H, W, count=3), "mask": masks}
     whole = pack.run("MEMatteMaskToAlpha", **given)
     alpha, foreground, cutout, report = pack.run(
@@ -218,7 +218,7 @@ def test_a_batch_is_cropped_to_one_box(pack: SimpleNamespace) -> None:
     assert foreground.shape == (3, height, width, 3)
     assert cutout.shape == (3, height, width, 4)
     assert height < H
-    found = re.search(r"cropped to (\d+)×(\d+) at (\d+), (\d+) of 131×97", report)
+    found = re.search(r"cropped to (\d+)×(\d+) at (\d+), (\d+) of 67×49", report)
     assert found is not None
     left, top = int(found[3]), int(found[4])
     assert (int(found[1]), int(found[2])) == (width, height)
@@ -291,7 +291,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"image": photo(H, W, 3), "mask": mask(H, W).repeat(2, 1, 1)},
         "mask: 2 for 3 picture",
     ),
-    "aspect": ("MEMatteMaskToAlpha", {"mask": mask(W, H)}, "mask: is 97×131"),
+    "aspect": ("MEMatteMaskToAlpha", {"mask": mask(W, H)}, "mask: is 49×67"),
     "empty": ("MEMatteMaskToAlpha", {"mask": torch.zeros(1, H, W)}, "mask: is empty"),
     "known": ("MEMatteMatting", {"trimap": mask(H, W)}, "trimap: has no unknown pixels"),
     "all known": (

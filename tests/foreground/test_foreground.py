@@ -63,7 +63,7 @@ def test_known_foreground_is_untouched_and_the_background_not_handed_on(whole: n
 
 def test_tiles_show_no_seams(whole: np.ndarray) -> None:
     tile = 200
-    tiled = estimate_foreground(IMAGE, ALPHA, whole_pixels=1, tile=tile)
+    tiled = estimate_foreground(IMAGE, ALPHA, whole_pixels=1, tile=tile, overlap=64)
     weight = ALPHA[..., None]
     errors = [float(np.abs(colours - TRUE)[BAND].mean()) for colours in (whole, tiled)]
     assert errors[1] < 1.05 * errors[0]  # as right as in one piece
@@ -267,9 +267,9 @@ class _Short:
 def test_short_of_memory_the_tiles_become_smaller(
     whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = _Short(monkeypatch, 400 * 400)
-    colours = estimate_foreground(IMAGE, ALPHA)
-    assert short.sizes[0] > 400 * 400 >= short.sizes[-1]
+    short = _Short(monkeypatch, 200 * 200)
+    colours = estimate_foreground(IMAGE, ALPHA, overlap=32)
+    assert short.sizes[0] > 200 * 200 >= short.sizes[-1]
     errors = [float(np.abs(one - TRUE)[BAND].mean()) for one in (whole, colours)]
     assert errors[1] < 1.1 * errors[0]
     np.testing.assert_array_equal(colours[ALPHA == 1], IMAGE[ALPHA == 1])
@@ -285,11 +285,11 @@ def test_with_no_memory_at_all_there_is_one_error(monkeypatch: pytest.MonkeyPatc
 def test_tiles_fit_the_room_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     short = _Short(monkeypatch, 10**9)
     pixels = ALPHA.size
-    for room, most in [(10**10, pixels), (25_000_000, 230_000), (0, 400 * 400)]:
+    for room, most in [(10**10, pixels), (25_000_000, 230_000), (0, 200 * 200)]:
         short.sizes.clear()
-        estimate_foreground(IMAGE, ALPHA, room=room)
+        estimate_foreground(IMAGE, ALPHA, overlap=32, room=room)
         assert max(short.sizes) <= most
-    assert max(short.sizes) > 300 * 300  # and not smaller than makes sense
+    assert max(short.sizes) > 160 * 160  # and not smaller than makes sense
 
 
 def test_a_matte_keeps_its_foreground_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,8 @@ from mematte_plugin.network.flow import FlowAlpha
 from mematte_plugin.network.guidance import strips_of
 from mematte_plugin.training import losses
 from mematte_plugin.training.batches import network_input
-from mematte_plugin.training.pool import Pool
 from mematte_plugin.training.recipe import Recipe, Stage
-from mematte_plugin.training.recompose import ingredient_side, recompose
+from mematte_plugin.training.stored import Pool, packed, repeat
 from tests import simulated_card
 from tests.memory.live import LiveTensors
 from tests.networks import random_input, random_network
@@ -106,37 +105,28 @@ def test_predictions_on_the_card_are_those_on_the_cpu(
     assert difference[trimap == 0.5].abs().max() < 1e-4
 
 
-def test_a_training_step_of_recomposed_crops_stays_on_the_card() -> None:
+def test_a_training_step_stays_on_the_card() -> None:
     crop = 96
     network = random_network(spread=1, **GUIDED).train()
-    stages = (Stage(crop, 2, 1),)
-    recipe = Recipe(network.config.to_dict(), stages, data="recomposed", cells=(4,))
-    side = ingredient_side(crop)
-    draw = torch.Generator().manual_seed(0)
-    made = torch.randint(0, 256, (4, 7, side, side), generator=draw, dtype=torch.uint8)
-    made[:, 3] = 0
-    made[:, 3, side // 4 : -side // 4, side // 4 : -side // 4] = 255
+    recipe = Recipe(network.config.to_dict(), (Stage(crop, 2, 1),), cells=(4,))
+    image, trimap = random_input(crop, crop, batch=2)
+    made = packed(network_input(recipe, 0, image, trimap), torch.rand(2, 1, crop, crop))
     torch.manual_seed(0)
     with Card() as card:
         moved(network)
-        pool = Pool(4, DEVICE)
+        pool = Pool(2, DEVICE)
         pool.add(made.to(DEVICE))
         card.waits.clear()
-        batch = recompose(pool, 2, crop, simulated_card.Generator())
-        assert not card.waits.total()
-        inputs = network_input(recipe, 0, batch.image, batch.trimap)
-        # The nearest colours are sought on the CPU, once a side and image.
-        assert card.waits["cpu"] <= 2 * 2
-        card.waits.clear()
+        inputs, truth = repeat(pool, 2, network.config, simulated_card.Generator())
         out = network.training_pass(inputs)
-        unknown = (batch.trimap == 0.5).float()
+        unknown = (inputs.trimap == 0.5).float()
         loss = torch.stack(
             [
-                losses.unknown_l1(out.alpha, batch.alpha, unknown),
-                losses.unknown_squared(out.alpha, batch.alpha, unknown),
-                losses.known_l1(out.alpha, batch.alpha, unknown),
-                losses.laplacian(out.alpha, batch.alpha),
-                losses.gradient_penalty(out.alpha, batch.alpha, unknown),
+                losses.unknown_l1(out.alpha, truth, unknown),
+                losses.unknown_squared(out.alpha, truth, unknown),
+                losses.known_l1(out.alpha, truth, unknown),
+                losses.laplacian(out.alpha, truth),
+                losses.gradient_penalty(out.alpha, truth, unknown),
                 losses.retention(losses.kept_share(out.keep), 0.3),
                 losses.routing_hint(out.margins, unknown),
                 losses.distillation(out.features, out.features.detach() + 1),

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from PIL import Image
 
 from mematte_plugin.errors import InputError, OutputError
 from mematte_plugin.training.data.bank import build_bank
 from mematte_plugin.training.data.licences import (
-    credit_of,
-    debian_credits,
     known_pictures,
     permitted,
     sha256,
 )
-from mematte_plugin.training.data.panoramas import developed, view
-from mematte_plugin.training.data.sources import Picture, given, judged
+from mematte_plugin.training.data.sources import Picture, given
 from mematte_plugin.training.data.storing import bank_entries
 
 from .banks import make_bank, photo, pictures_of
-
-COPYRIGHT = """\
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-
-Files: 16.04/open_by_A.jpg
-Copyright: A, 2018
-License: CC-BY-4.0
-
-Files: 16.04/shared_by_B.jpg
-Copyright: B, 2018
-License: CC-BY-SA-4.0
-
-Files: debian/*
- README.md
-Copyright: C
-License: Expat
-"""
 
 
 @pytest.fixture(scope="module")
@@ -70,28 +45,14 @@ def test_only_free_licences_pass(licence: str, ok: bool) -> None:
     assert permitted(licence) is ok
 
 
-def test_share_alike_and_unlisted_wallpapers_stay_out(tmp_path: Path) -> None:
-    credits = debian_credits(COPYRIGHT, "wallpapers")
-    data = photo(tmp_path / "any.png", 0).read_bytes()
-    verdicts = {
-        name: judged(name, data, name, credit_of(name, credits))
-        for name in ("open_by_A.jpg", "shared_by_B.jpg", "unlisted.jpg")
-    }
-    kept = verdicts.pop("open_by_A.jpg")
-    assert isinstance(kept, Picture)
-    assert (kept.credit.author, kept.credit.licence) == ("A, 2018", "CC-BY-4.0")
-    assert not any(isinstance(verdict, Picture) for verdict in verdicts.values())
-
-
 def test_every_known_picture_is_permitted_and_credited() -> None:
     known = known_pictures()
-    assert len(known) > 80
+    assert len(known) > 60
     for checksum, credit in known.items():
         assert len(checksum) == 64
         assert permitted(credit.licence), credit
         assert credit.author
         assert credit.url.startswith("https://")
-        assert credit.kind in {"photo", "panorama"}
 
 
 def test_a_folder_says_in_a_table_what_is_free(tmp_path: Path) -> None:
@@ -132,7 +93,7 @@ def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
 def test_a_place_that_is_none_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         list(given(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="neither"):
+    with pytest.raises(InputError, match="not a folder"):
         list(given(photo(tmp_path / "one.png", 0)))
 
 
@@ -147,14 +108,6 @@ def test_a_picture_is_known_by_its_bytes_whatever_its_name(
     assert found.credit is credit
 
 
-def test_broken_archives_are_skipped(tmp_path: Path) -> None:
-    archive = tmp_path / "broken.tgz"
-    archive.write_bytes(b"not an archive")
-    (found,) = given(archive)
-    assert not isinstance(found, Picture)
-    assert "broken archive" in found.reason
-
-
 def test_bank_manifest_names_every_file(bank: Path) -> None:
     entries = pictures_of(bank)
     files = {str(p.relative_to(bank)) for p in bank.glob("*/*")}
@@ -167,11 +120,10 @@ def test_bank_manifest_names_every_file(bank: Path) -> None:
 
 def test_bank_lists_what_it_left_out(bank: Path) -> None:
     skipped = json.loads((bank / "skipped.json").read_text())
-    assert {Path(one["file"]).name: one["reason"].split()[0] for one in skipped} == {
-        "p2.png": "licence",
-        "broken.png": "unreadable:",
-        "tiny.png": "too",
-    }
+    reasons = {Path(one["file"]).name: one["reason"] for one in skipped}
+    assert set(reasons) == {"p2.png", "broken.png", "tiny.png"}
+    assert reasons["p2.png"].startswith("licence CC-BY-SA-4.0")
+    assert reasons["tiny.png"] == "too small (20 x 20)"
 
 
 def test_what_earlier_runs_left_out_stays_listed_until_it_is_mended(tmp_path: Path) -> None:
@@ -179,12 +131,12 @@ def test_what_earlier_runs_left_out_stays_listed_until_it_is_mended(tmp_path: Pa
         (tmp_path / name).mkdir()
         photo(tmp_path / name / "p.png", 0)
     first, second = tmp_path / "one", tmp_path / "two"
-    build_bank(tmp_path / "bank", count=0, photos=[first])
-    build_bank(tmp_path / "bank", count=0, photos=[second])
+    build_bank(tmp_path / "bank", count=0, size=64, photos=[first])
+    build_bank(tmp_path / "bank", count=0, size=64, photos=[second])
     listed = json.loads((tmp_path / "bank/skipped.json").read_text())
     assert [one["file"] for one in listed] == [str(first / "p.png"), str(second / "p.png")]
     (first / "credits.csv").write_text("file,author,licence\np.png,Ann,CC BY 4.0\n")
-    build_bank(tmp_path / "bank", count=0, photos=[first])
+    build_bank(tmp_path / "bank", count=0, size=64, photos=[first])
     listed = json.loads((tmp_path / "bank/skipped.json").read_text())
     assert [one["file"] for one in listed] == [str(second / "p.png")]
     (entry,) = pictures_of(tmp_path / "bank")
@@ -237,65 +189,10 @@ def test_bank_resumes(tmp_path: Path) -> None:
 def test_broken_manifest_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(InputError, match="delete it"):
-        build_bank(tmp_path, count=0, photos=[])
+        build_bank(tmp_path, count=0, size=64, photos=[])
 
 
 def test_bank_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another folder"):
-        build_bank(tmp_path / "file" / "bank", count=0, photos=[])
-
-
-def test_bank_takes_emoji_from_an_archive(tmp_path: Path) -> None:
-    archive = tmp_path / "emoji.tgz"
-    disc = np.zeros((64, 64, 4), np.uint8)
-    disc[16:48, 16:48] = (250, 180, 20, 255)
-    with tarfile.open(archive, "w:gz") as tar:
-        for name in ("1f600.webp", "1f1e9-1f1ea.webp"):  # a face, and a flag that is left out
-            data = io.BytesIO()
-            Image.fromarray(disc).save(data, "WEBP", lossless=True)
-            entry = tarfile.TarInfo(f"package/assets/{name}")
-            entry.size = data.tell()
-            data.seek(0)
-            tar.addfile(entry, data)
-    counts = build_bank(tmp_path / "bank", count=0, photos=[], emoji_archive=archive)
-    assert counts["foregrounds"] == 1
-    with Image.open(next((tmp_path / "bank" / "foregrounds").iterdir())) as image:
-        rgba = np.asarray(image)
-    assert rgba.shape == (448, 448, 4)
-    assert rgba[224, 224, 3] == 255
-    assert rgba[0, 0, 3] == 0
-    assert abs(int(rgba[90, 224, 0]) - 250) < 12  # colour goes on beyond the edge
-
-
-def test_a_view_of_a_panorama_looks_where_it_is_told() -> None:
-    # Columns hold the longitude, rows the latitude, both in degrees.
-    longitude, latitude = np.meshgrid(np.arange(-179.5, 180), np.arange(89.5, -90, -1))
-    panorama = np.dstack([longitude, latitude, latitude]).astype(np.float32)
-    seen = view(panorama, yaw=30, pitch=10, angle=60, height=41, width=61)
-    assert seen[20, 30, :2] == pytest.approx((30, 10), abs=0.1)
-    level = view(panorama, yaw=30, pitch=0, angle=60, height=41, width=61)
-    assert level[20, 0, 0] == pytest.approx(0, abs=0.1)  # half the angle to the left
-    assert level[20, 60, 0] == pytest.approx(60, abs=0.1)
-    assert level[0, 30, 1] > 15  # up is up
-    behind = view(panorama, yaw=180, pitch=0, angle=20, height=5, width=5)
-    assert abs(abs(behind[2, 1, 0]) - 175) < 1
-
-
-def test_development_makes_the_middle_grey_grey() -> None:
-    for light in (0.01, 5.0):
-        picture = developed(np.full((4, 4, 3), light, np.float32))
-        assert 90 < picture.mean() < 130
-    assert developed(np.full((4, 4, 3), -1, np.float32)).max() <= 130
-
-
-def test_panoramas_become_several_backgrounds(tmp_path: Path) -> None:
-    light = np.random.default_rng(0).random((64, 128, 3), np.float32) + 0.1
-    (tmp_path / "scene").mkdir()
-    cv2.imwrite(str(tmp_path / "scene" / "room.hdr"), light)
-    (tmp_path / "scene" / "credits.csv").write_text(
-        "file,author,licence,kind\nroom.hdr,Ann,CC0-1.0,panorama\n"
-    )
-    counts = build_bank(tmp_path / "bank", count=0, photos=[tmp_path / "scene"])
-    assert counts == {"backgrounds": 5, "foregrounds": 0, "skipped": 0}
-    assert {e["author"] for e in pictures_of(tmp_path / "bank")} == {"Ann"}
+        build_bank(tmp_path / "file" / "bank", count=0, size=64, photos=[])

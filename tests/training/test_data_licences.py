@@ -8,10 +8,9 @@ import pytest
 
 from mematte_plugin.errors import InputError
 from mematte_plugin.training.data.licences import (
-    Credits,
+    Rules,
     canonical,
     credit_of,
-    debian_credits,
     folder_credits,
     permitted,
     refusal,
@@ -23,14 +22,14 @@ from .banks import photo
 FREE, NC = "CC0-1.0", "CC-BY-NC-4.0"
 
 
-def table(folder: Path, *rows: tuple[str, str]) -> Credits:
+def table(folder: Path, *rows: tuple[str, str]) -> Rules:
     """A folder's credits.csv of (pattern, licence), as it is read."""
     lines = ["file,author,licence", *(f'"{pattern}",someone,{what}' for pattern, what in rows)]
     (folder / "credits.csv").write_text("\n".join(lines), encoding="utf-8")
     return folder_credits(folder)
 
 
-def licence(name: str, credits: Credits) -> str | None:
+def licence(name: str, credits: Rules) -> str | None:
     credit = credit_of(name, credits)
     return None if credit is None else credit.licence
 
@@ -130,60 +129,6 @@ def test_a_nearer_folder_says_more(tmp_path: Path) -> None:
     table(tmp_path / "nc", ("*", NC))
     free = [found.name for found in given(tmp_path) if isinstance(found, Picture)]
     assert free == ["a.png", "plain/c.png"]
-
-
-# ---- Debian's copyright --------------------------------------------------------------------------
-
-
-def debian(*stanzas: tuple[str, str]) -> Credits:
-    return debian_credits(
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n"
-        + "\n\n".join(
-            f"Files: {files}\nCopyright: someone\nLicense: {licence}" for files, licence in stanzas
-        ),
-        "package",
-    )
-
-
-@pytest.mark.parametrize(
-    ("stanzas", "name", "expected"),
-    [
-        # As they lie in the package: Debian's rule, the last one counts and * is anything.
-        ((("*", NC), ("art/a.jpg", FREE)), "art/a.jpg", FREE),
-        ((("art/a.jpg", FREE), ("*", NC)), "art/a.jpg", NC),
-        ((("art/*", FREE),), "art/sub/a.jpg", FREE),
-        ((("art/*", FREE), ("art/sub/*", NC)), "art/sub/a.jpg", NC),
-        ((("*", FREE),), "art/a.jpg", FREE),
-        ((("art/a\\*.jpg", FREE),), "art/ab.jpg", None),
-        # Installed flat: by a name that says something.
-        ((("art/a.jpg", FREE),), "a.jpg", FREE),
-        ((("art/*_by_Ann.jpg", FREE),), "hill_by_Ann.jpg", FREE),
-        ((("*", FREE),), "a.jpg", None),
-        ((("art/*", FREE),), "a.jpg", None),
-        ((("art/*.jpg", FREE),), "a.jpg", None),
-        ((("debian/*", FREE),), "a.jpg", None),
-        ((("art/?.jpg", FREE),), "a.jpg", None),
-        ((("art/a.jpg", FREE), ("debian/*", "GPL-2+")), "a.jpg", FREE),
-        # Said twice of one name: not free.
-        ((("nc/a.jpg", NC), ("art/a.jpg", FREE)), "a.jpg", NC),
-        ((("art/a.jpg", FREE), ("nc/a.jpg", NC)), "a.jpg", NC),
-        ((("nc/*", NC), ("art/a*.jpg", FREE)), "ab.jpg", NC),
-        ((("*", FREE), ("art/a.jpg", NC)), "big/a.jpg", NC),
-        ((("*", FREE), ("art/A.jpg", NC)), "big/a.jpg", NC),
-        # Old commas between the files; a stanza of several.
-        ((("art/a.jpg, art/b.jpg", NC), ("art/c.jpg", FREE)), "a.jpg", NC),
-        ((("art/a.jpg\n art/b.jpg", FREE),), "b.jpg", FREE),
-    ],
-)
-def test_debians_patterns(
-    stanzas: tuple[tuple[str, str], ...], name: str, expected: str | None
-) -> None:
-    assert licence(name, debian(*stanzas)) == expected
-
-
-def test_a_debian_stanza_without_licence_frees_nothing() -> None:
-    text = "Files: *\nLicense: CC0-1.0\n\nFiles: art/a.jpg\nCopyright: A\n"
-    assert licence("art/a.jpg", debian_credits(text, "p")) == "unknown"
 
 
 # ---- names of licences ---------------------------------------------------------------------------

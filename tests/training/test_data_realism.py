@@ -11,7 +11,6 @@ import pytest
 from mematte_plugin.training.data import camera, compose, light, vapour
 from mematte_plugin.training.data.compose import Composer, Layers
 from mematte_plugin.training.data.cutouts import Cutout, view
-from mematte_plugin.training.data.textures import COATS, PhotoPool
 from mematte_plugin.training.data.trimaps import ASTRAY, astray, random_trimap
 
 from .banks import make_bank
@@ -123,21 +122,6 @@ def test_a_tone_curve_never_swaps_light_and_dark() -> None:
         assert (np.diff(bent) >= 0).all()
         assert bent[0] == pytest.approx(0, abs=0.1)
         assert bent[-1] == pytest.approx(255, abs=0.1)
-
-
-def test_known_coats_come_from_their_place_in_the_photograph(tmp_path: Path) -> None:
-    name = next(iter(COATS))
-    x0, y0, x1, y1 = COATS[name]
-    photo = np.zeros((400, 600, 3), np.uint8)
-    photo[round(y0 * 400) + 2 : round(y1 * 400) - 2, round(x0 * 600) + 2 : round(x1 * 600) - 2] = (
-        200
-    )
-    cv2.imwrite(str(tmp_path / f"{name}.jpg"), photo, [cv2.IMWRITE_JPEG_QUALITY, 98])
-    pool = PhotoPool.open(tmp_path)
-    coat = pool.coat(np.random.default_rng(0), 64, 64)
-    assert coat is not None
-    assert np.median(coat) > 190
-    assert PhotoPool([]).coat(np.random.default_rng(0), 64, 64) is None
 
 
 @pytest.mark.parametrize(("share", "gap"), [(1.0, 12), (0.0, 90)])

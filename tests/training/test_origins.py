@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mematte_plugin.cli.shell import run
-from mematte_plugin.training.origins import Terms, of_card, parts_of_run, terms_of
+from mematte_plugin.training.origins import Terms, ingredients_of_run, of_card, terms_of
 from mematte_plugin.training.recipe import Recipe, Stage
-from mematte_plugin.weights.card import Card
 from mematte_plugin.weights.load import load_network
+from mematte_plugin.weights.publish import Card
 from mematte_plugin.weights.save import convert_weights, save_network
 from tests.networks import SMALL, random_network
 from tests.weights.hub_server import Server
@@ -37,7 +37,7 @@ def picture(licence: str, author: str = "Ann") -> dict[str, str]:
 
 def terms(*licences: str, **recipe: Any) -> Terms:
     plan = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),), **recipe)
-    return terms_of(parts_of_run(plan, [picture(licence) for licence in licences]))
+    return terms_of(ingredients_of_run(plan, [picture(licence) for licence in licences]))
 
 
 def model(folder: Path, licence: str, words: str = "As its owner says.") -> str:
@@ -77,7 +77,7 @@ def test_peoples_own_pictures_without_a_licence_are_unknown(licence: str) -> Non
 def test_peoples_own_pictures_with_a_licence_of_their_own() -> None:
     found = terms("CC0-1.0", "Studio Ann, in-house use")
     assert (found.kind, found.licence) == ("other", "Studio Ann, in-house use")
-    assert "count for these weights too" in found.words
+    assert "apply to these weights too" in found.words
     assert terms("CC-BY-SA-4.0").licence == "CC-BY-SA-4.0"
 
 
@@ -98,11 +98,10 @@ def test_official_checkpoints_are_known_by_their_files_names(name: str, tmp_path
 
 def test_a_file_alone_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"whatever")
-    for role in ("init", "init_backbone"):
-        found = terms("CC0-1.0", **{role: str(tmp_path / "weights.pth")})
-        assert (found.kind, found.licence) == ("unknown", "unknown")
-        assert "weights.pth" in found.words
-        assert str(tmp_path) not in found.words  # nobody's folders on a public card
+    found = terms("CC0-1.0", init=str(tmp_path / "weights.pth"))
+    assert (found.kind, found.licence) == ("unknown", "unknown")
+    assert "weights.pth" in found.words
+    assert str(tmp_path) not in found.words  # local folders stay off a public card
     gone = terms("CC0-1.0", init=str(tmp_path / "gone"))
     assert (gone.kind, "gone" in gone.words) == ("unknown", True)
 
@@ -154,12 +153,12 @@ def test_cards_of_the_hub(front: str, licence: str, kind: str) -> None:
 
 
 HUB = """
-from mematte_plugin.training.origins import parts_of_run
+from mematte_plugin.training.origins import ingredients_of_run
 from mematte_plugin.training.recipe import Recipe, Stage
 
 for name in ("some/free", "some/closed", "some/silent", "some/nothing"):
     plan = Recipe(network={}, stages=(Stage(64, 1, 1),), init=name)
-    attempt(name, lambda: parts_of_run(plan, [])[0].kind)
+    attempt(name, lambda: ingredients_of_run(plan, [])[0].kind)
 """
 
 

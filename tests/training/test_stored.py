@@ -17,12 +17,18 @@ from mematte_plugin.network import NetworkConfig
 from mematte_plugin.network.config import input_channels
 from mematte_plugin.network.guidance import FARTHEST_LOG
 from mematte_plugin.network.inputs import NetworkInput
-from mematte_plugin.training.batches import Feed, Part
+from mematte_plugin.training.batches import Feed, Share
 from mematte_plugin.training.checkpoint import CHECKPOINT
-from mematte_plugin.training.habits import Habits
-from mematte_plugin.training.pool import Pool
 from mematte_plugin.training.recipe import Recipe, Stage
-from mematte_plugin.training.stored import packed, read_crops, repeat, unpacked, write_crops
+from mematte_plugin.training.run_options import RunOptions
+from mematte_plugin.training.stored import (
+    Pool,
+    packed,
+    read_crops,
+    repeat,
+    unpacked,
+    write_crops,
+)
 from mematte_plugin.training.trainer import CROPS, Trainer
 from tests.networks import SMALL, random_input
 
@@ -59,7 +65,7 @@ def recipe(*stages: tuple[int, int, int], **changes: object) -> Recipe:
 
 def feed(plan: Recipe, bank: Path, folder: Path) -> Feed:
     device = torch.device("cpu")
-    return Feed(plan, bank, device=device, workers=0, part=Part(), folder=folder)
+    return Feed(plan, bank, device=device, workers=0, share=Share(), folder=folder)
 
 
 def planes_at(fed: Feed, step: int) -> Tensor:
@@ -156,9 +162,9 @@ def test_only_filled_slots_are_drawn() -> None:
 def test_training_starts_long_before_the_pool_is_full(bank: Path, tmp_path: Path) -> None:
     fed = feed(recipe((SIDE, 2, 200), pool=100), bank, tmp_path)
     planes_at(fed, 0)
-    assert fed.tally.samples == 8 * 2 + 1  # eight batches, and the step's own
+    assert fed.throughput.crops == 8 * 2 + 1  # eight batches, and the step's own
     planes_at(fed, 1)
-    assert fed.tally.samples == 8 * 2 + 2  # two crops a step, each used twice: one new one
+    assert fed.throughput.crops == 8 * 2 + 2  # two crops a step, each used twice: one new one
 
 
 def test_the_folder_holds_what_the_pool_holds(bank: Path, tmp_path: Path) -> None:
@@ -229,7 +235,9 @@ def test_what_is_no_file_of_crops_is_not_read(tmp_path: Path) -> None:
 
 def test_a_wish_to_stop_is_heeded_while_the_pool_fills(bank: Path, tmp_path: Path) -> None:
     plan = recipe((SIDE, 2, 4))
-    trained = Trainer(plan, bank, tmp_path, device="cpu", workers=0, habits=Habits(preview_every=0))
+    trained = Trainer(
+        plan, bank, tmp_path, device="cpu", workers=0, options=RunOptions(preview_every=0)
+    )
     trained.run(until=2)
     before = (tmp_path / CHECKPOINT).read_bytes()
     for path in (tmp_path / CROPS).rglob("*.npy"):

@@ -39,7 +39,7 @@ def test_stages_follow_each_other() -> None:
     assert plan.stage_at(0) == plan.stage_at(59) == (0, 0)
     assert plan.stage_at(60) == plan.stage_at(99) == plan.stage_at(100) == (1, 60)
     assert plan.crops_until(70) == 60 * 8 + 10 * 2
-    assert plan.crops == 60 * 8 + 40 * 2
+    assert plan.crops_until(plan.steps) == 60 * 8 + 40 * 2
 
 
 def test_learning_rates() -> None:
@@ -119,18 +119,20 @@ def test_the_papers_recipe_is_the_papers() -> None:
     plan = Recipe.read("paper-vits")
     assert NetworkConfig.from_dict(plan.network) == VARIANTS["small"]
     composites, epochs = 43_100, 30
-    assert abs(plan.crops - composites * epochs) < 16
+    assert abs(plan.crops_until(plan.steps) - composites * epochs) < 16
     rates = [learning_rate(plan, epoch * composites // 16) for epoch in (1, 5, 7, 25, 27, 29)]
     assert rates == pytest.approx([5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6])
     assert (plan.retention, plan.distillation, plan.squared, plan.routing_hint) == (0.25, 1, 0, ())
     assert decisions_learn(plan, 0)
 
 
-def test_recipes_of_former_data_modes_train_on_stored_crops() -> None:
+def test_fields_of_older_recipes_are_ignored_only_where_nothing_changes() -> None:
     values = {"network": {}, "stages": [{"crop": 96, "batch": 1, "steps": 1}]}
-    for former in ("composed", "repeated"):
-        assert Recipe.from_dict({**values, "data": former}).data == "stored"
-    assert Recipe.from_dict({**values, "data": "recomposed"}).data == "recomposed"
+    for former in ("stored", "composed", "recomposed"):
+        old = {**values, "data": former, "init_backbone": None}
+        assert Recipe.from_dict(old) == Recipe.from_dict(values)
+    with pytest.raises(SettingError, match="init_backbone 'vit\\.pth' is no longer supported"):
+        Recipe.from_dict({**values, "init_backbone": "vit.pth"})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_recipes_of_former_data_modes_train_on_stored_crops() -> None:
         ({"stages": [{"crop": 96, "batch": 0, "steps": 1}]}, "below 1"),
         ({"stages": [{"side": 96}]}, "not a recipe"),
         ({"schedule": "linear"}, "cosine, plateau, step"),
-        ({"data": "photos"}, "stored, recomposed"),
+        ({"data": "photos"}, "data 'photos' is no longer supported"),
         ({"precision": "int8"}, "bf16"),
         ({"routing_hint": [[0.5, 1.0], [0.1, 0.0]]}, "sort"),
         ({"learning_rate": 1}, "unknown recipe field learning_rate"),

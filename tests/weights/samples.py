@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from mematte_plugin.network import MEMatte, NetworkConfig
-from mematte_plugin.weights.formats import to_transformers
+from mematte_plugin.weights.formats import TRANSFORMERS_NAMES
 
 SMALL = NetworkConfig(
     embed_dim=32,
@@ -46,6 +46,13 @@ def random_network(config: NetworkConfig = SMALL, seed: int = 0) -> MEMatte:
         if tensor.is_floating_point():
             tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
     return network.eval()
+
+
+def to_transformers(key: str) -> str:
+    """The transformers name of a key of a ViTMatte network."""
+    for official, transformers in TRANSFORMERS_NAMES:
+        key = key.replace(official, transformers)
+    return key
 
 
 def write_transformers(network: MEMatte, folder: Path) -> Path:

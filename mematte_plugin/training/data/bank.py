@@ -1,14 +1,13 @@
-"""Prepare the folder that training draws from: photographs, foregrounds and their origin."""
+"""Build the folder that training draws from: photographs, foregrounds and their origin."""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import Progress
-from . import blender_jobs, sources
-from .blender import subjects
-from .foregrounds import generate, generate_figure, kind_of
+from ...progress import Progress, no_progress
+from . import sources
+from .foregrounds import generate, kind_of
 from .licences import sha256
-from .panoramas import read_panorama, views
-from .photos import read_photo
+from .photos import UnusableError, read_background
 from .sources import Picture
 from .storing import (
     Entry,
@@ -37,15 +34,13 @@ from .storing import (
     write_photo,
     write_skipped,
 )
-from .strokes import straighten
-from .textures import PhotoPool
+from .textures import PhotoPool, shrunk
 
 log = logging.getLogger(__name__)
 
 LONG_SIDE = 1280
 CLOSE_FROM = 2400
-"""Photographs of that many pixels also give a closer view: few photographs must go far."""
-PANORAMA_VIEWS = 5
+"""Photographs of this many pixels also give a closer view, to make the most of few photographs."""
 
 
 def build_bank(
@@ -54,40 +49,31 @@ def build_bank(
     count: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    size: int = 1024,
+    size: int,
     workers: int = 1,
-    photos: Sequence[Path] | None = None,
-    installed: bool | None = None,
-    emoji_archive: Path | None = None,
-    emoji_count: int = 120,
-    figures: int = 0,
-    blender: int = 0,
-    blender_python: Path | None = None,
-    progress: Progress | None = None,
+    photos: Sequence[Path] = (),
+    installed: bool = False,
+    progress: Progress = no_progress,
 ) -> dict[str, int]:
     """Fill `directory` with `backgrounds/`, `foregrounds/` and `manifest.json`; resumes.
 
     Args:
-        directory: the bank; made if it does not exist.
-        count: foregrounds drawn in 2D (600 if neither this nor `minutes` is given).
-        figures: people, animals and plants drawn in 3D, some seconds each.
-        minutes: stop rendering after so long.
+        directory: the bank; created if missing.
+        count: subjects to draw (600 if neither this nor `minutes` is given).
+        minutes: stop drawing after this long.
         seed: foreground number i depends only on `seed`, i and the photographs.
-        size: pixels a side of a foreground.
+        size: side of a foreground in pixels.
         workers: processes that draw.
-        photos: folders and .tgz archives of more photographs; what may be used of them is decided
-            file by file (see `sources.given`).
-        installed: take the photographs of installed packages; default: if no `photos` are named.
-        emoji_archive: archive of @lobehub/fluent-emoji-3d, of which `emoji_count` are taken.
-        blender: how many foregrounds Blender path-traces, of the same subjects; minutes each.
-        blender_python: a Python that can import bpy; default: this one.
+        photos: folders of more photographs, each judged by its licence (see `sources.given`).
+        installed: use the photographs of installed packages.
         progress: called as progress(done, total, stage).
 
-    What exists is never made again. Pictures that may not be used or cannot be read are left out,
-    counted and listed with the reason in `skipped.json`, which keeps what earlier calls left out of
-    other places.
+    Existing pictures are never made again. Pictures that may not be used or cannot be read are left
+    out, counted and listed with the reason in `skipped.json`, which keeps what earlier calls left
+    out of other places.
+
     Returns: how many backgrounds and foregrounds the bank holds and how many pictures were skipped.
-    Raises InputError for a place that does not exist, OutputError where writing fails.
+    Raises InputError for a place that is not a folder, OutputError where writing fails.
     """
     directory = Path(directory)
     for folder in ("backgrounds", "foregrounds"):
@@ -96,15 +82,10 @@ def build_bank(
     until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     if count is None:
         count = 600 if minutes is None else 1_000_000
-    if blender:  # hours may pass before it is needed
-        blender_jobs.check(blender_python)
     skipped: list[Skipped] = []
-
-    if installed is None:
-        installed = photos is None
-    found: Iterable[Picture | Skipped] = chain(
+    found = chain(
         sources.installed() if installed else (),
-        *(sources.given(Path(place)) for place in photos or ()),
+        *(sources.given(Path(place)) for place in photos),
     )
     try:
         for picture in found:
@@ -114,24 +95,17 @@ def build_bank(
             if problem is not None:
                 skipped.append(problem)
                 log.info("%s: left out (%s)", problem.file, problem.reason)
-        if emoji_archive is not None:
-            for picture in sources.emoji(emoji_archive, emoji_count, np.random.default_rng(seed)):
-                _keep_emoji(directory, picture, entries, skipped)
         write_manifest(directory, entries)
-        for kind, wanted in (("rendered", count), ("figure", figures)):
-            plan = _Plan(directory, kind, seed, size)
-            _collect(directory, entries, _drawn(plan, entries, wanted, workers, until), progress)
-        if blender:
-            jobs = blender_jobs.rendered(
-                directory, entries, blender, seed=seed, python=blender_python, until=until
-            )
-            _collect(directory, entries, jobs, progress)
-    finally:  # also after an interrupt: what is there must be known
+        made = _drawn(_Drawing(directory, seed, size), entries, count, workers, until)
+        for done, (entry, total) in enumerate(made, 1):
+            entries[entry["file"]] = entry
+            if done % 25 == 0:
+                write_manifest(directory, entries)
+            progress(done, total, "foregrounds")
+    finally:  # also after an interrupt: the manifest must know what exists
         write_manifest(directory, entries)
-    retried = [str(place) for place in photos or ()]
-    retried += sources.INSTALLED if installed else []
-    retried += [str(emoji_archive)] if emoji_archive is not None else []
-    write_skipped(directory, skipped, retried)
+    looked_at = [str(place) for place in photos] + (list(sources.INSTALLED) if installed else [])
+    write_skipped(directory, skipped, looked_at)
     return {
         "backgrounds": len(background_files(directory)),
         "foregrounds": len(foreground_files(directory)),
@@ -139,55 +113,36 @@ def build_bank(
     }
 
 
-def _collect(
-    directory: Path,
-    entries: dict[str, Entry],
-    made: Iterator[tuple[Entry, int]],
-    progress: Progress | None,
-) -> None:
-    """Put entries of new foregrounds into the manifest as they come, each with the total."""
-    for done, (entry, total) in enumerate(made, 1):
-        entries[entry["file"]] = entry
-        if done % 25 == 0:
-            write_manifest(directory, entries)
-        if progress is not None:
-            progress(done, total, "foregrounds")
-
-
-# ---- real pictures -------------------------------------------------------------------------------
+# ---- photographs ---------------------------------------------------------------------------------
 
 
 def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipped | None:
-    """Store the views of a photograph or panorama; what was wrong with it, if anything."""
+    """Store the views of a photograph; returns what is wrong with it, if anything."""
     first = f"backgrounds/{picture.stem}.jpg"
     if first in entries and (directory / first).exists():
         return None
-    if sources.is_panorama(picture):
-        linear = read_panorama(picture.data)
-        if linear is None:
-            return Skipped(picture.where, _panorama_problem(picture))
-        digits = int(sha256(picture.data)[:8], 16)
-        pictures = views(np.random.default_rng(digits), linear, PANORAMA_VIEWS)
-    else:
-        photo = read_photo(picture.data)
-        if isinstance(photo, str):
-            return Skipped(picture.where, photo)
-        pictures = views_of(photo)
-    for i, image in enumerate(pictures):
+    try:
+        photo = read_background(picture.path)
+    except UnusableError as error:
+        return Skipped(str(picture.path), str(error))
+    for i, image in enumerate(views_of(photo)):
         name = first if i == 0 else f"backgrounds/{picture.stem}-{i}.jpg"
         write_photo(directory / name, image)
-        entries[name] = _entry(directory, name, picture, "background, texture")
+        entries[name] = {
+            "file": name,
+            "source": picture.credit.source,
+            "original": picture.name,
+            "author": picture.credit.author,
+            "licence": picture.credit.licence,
+            "url": picture.credit.url,
+            "sha256": sha256(directory / name),
+            "use": "background, texture",
+        }
     return None
 
 
-def _panorama_problem(picture: Picture) -> str:
-    if picture.name.lower().endswith(".exr") and find_spec("OpenEXR") is None:
-        return "an .exr panorama needs the package OpenEXR: pip install 'mematte-plugin[train]'"
-    return "unreadable panorama"
-
-
 def views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """A photograph whole, and a large one also its lower middle, where things are."""
+    """The whole photograph, and of a large one also its lower middle, where objects are."""
     pictures = [shrunk(photo, LONG_SIDE)]
     height, width = photo.shape[:2]
     if max(height, width) >= CLOSE_FROM:
@@ -196,116 +151,66 @@ def views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return pictures
 
 
-def shrunk(image: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
-    """Scaled down so that neither side is longer."""
-    scale = long_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _entry(directory: Path, name: str, picture: Picture, use: str) -> Entry:
-    return {
-        "file": name,
-        "source": picture.credit.source,
-        "original": picture.name,
-        "author": picture.credit.author,
-        "licence": picture.credit.licence,
-        "url": picture.credit.url,
-        "sha256": sha256(directory / name),
-        "use": use,
-    }
-
-
-def _keep_emoji(
-    directory: Path, picture: Picture, entries: dict[str, Entry], skipped: list[Skipped]
-) -> None:
-    name = f"foregrounds/{picture.stem}.webp"
-    if (directory / name).exists() and name in entries:
-        return
-    rgba = read_photo(picture.data, mode="RGBA", smallest=32)
-    if isinstance(rgba, str):
-        skipped.append(Skipped(picture.where, rgba))
-        return
-    premultiplied = np.concatenate(
-        [rgba[..., :3] * (rgba[..., 3:] / np.float32(255)), rgba[..., 3:]], 2, dtype=np.float32
-    )
-    scale = 448 / max(rgba.shape[:2])
-    size = (round(rgba.shape[1] * scale), round(rgba.shape[0] * scale))
-    scaled = np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
-    write_foreground(directory / name, straighten(scaled))
-    entries[name] = _entry(directory, name, picture, "foreground")
-
-
 # ---- drawn foregrounds ---------------------------------------------------------------------------
 
 
-def rendered_entry(directory: Path, name: str, recipe: str) -> Entry:
-    """The manifest entry of a foreground that this project rendered."""
-    return {
-        "file": name,
-        "source": "rendered",
-        "original": recipe,
-        "author": "the mematte-plugin authors",
-        "licence": "rendered",
-        "sha256": sha256(directory / name),
-        "use": "foreground",
-    }
-
-
 @dataclass(frozen=True)
-class _Plan:
-    """What to draw."""
+class _Drawing:
+    """A series of foregrounds to draw."""
 
     directory: Path
-    kind: str
-    """Start of the file names: `rendered` (in 2D) or `figure` (in 3D)."""
     seed: int
     size: int
 
     def name(self, index: int) -> str:
-        return f"foregrounds/{self.kind}-{index:06d}.webp"
+        return f"foregrounds/rendered-{index:06d}.webp"
 
     def generator(self, index: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, 1 if self.kind == "rendered" else 2, index])
+        return np.random.default_rng([self.seed, 1, index])
 
-    def recipe(self, index: int) -> str:
-        which = kind_of if self.kind == "rendered" else subjects.kind_of
-        return f"{which(self.generator(index))} seed={self.seed} index={index}"
+    def entry(self, index: int) -> Entry:
+        """The manifest entry of foreground `index`, which exists."""
+        return {
+            "file": self.name(index),
+            "source": "rendered",
+            "original": f"{kind_of(self.generator(index))} seed={self.seed} index={index}",
+            "author": "the mematte-plugin authors",
+            "licence": "rendered",
+            "sha256": sha256(self.directory / self.name(index)),
+            "use": "foreground",
+        }
 
 
 # One pool of textures per worker process, read once.
 _pools: dict[Path, PhotoPool] = {}
 
 
-def _draw(plan: _Plan, index: int) -> Entry:
+def _draw(drawing: _Drawing, index: int) -> Entry:
     """Draw and store foreground `index`; returns its manifest entry."""
-    if plan.directory not in _pools:
-        _pools[plan.directory] = PhotoPool.open(plan.directory / "backgrounds")
+    if drawing.directory not in _pools:
+        _pools[drawing.directory] = PhotoPool.open(drawing.directory / "backgrounds")
     cv2.setNumThreads(1)
-    pool = _pools[plan.directory]
-    make = generate if plan.kind == "rendered" else generate_figure
-    _, foreground = make(plan.generator(index), plan.size, pool)
-    write_foreground(plan.directory / plan.name(index), foreground)
-    return rendered_entry(plan.directory, plan.name(index), plan.recipe(index))
+    foreground = generate(drawing.generator(index), drawing.size, _pools[drawing.directory])
+    write_foreground(drawing.directory / drawing.name(index), foreground)
+    return drawing.entry(index)
 
 
 def _drawn(
-    plan: _Plan, entries: dict[str, Entry], count: int, workers: int, until: float
+    drawing: _Drawing, entries: dict[str, Entry], count: int, workers: int, until: float
 ) -> Iterator[tuple[Entry, int]]:
+    """Draw the foregrounds below `count` that are missing: each entry, and how many were."""
     missing = []
     for index in range(count):
-        name = plan.name(index)
-        if not (plan.directory / name).exists():
+        name = drawing.name(index)
+        if not (drawing.directory / name).exists():
             missing.append(index)
         elif name not in entries:  # stored just before a kill
-            entries[name] = rendered_entry(plan.directory, name, plan.recipe(index))
+            entries[name] = drawing.entry(index)
     if workers <= 1:
         for index in missing:
             if time.monotonic() > until:
                 return
-            yield _draw(plan, index), len(missing)
+            yield _draw(drawing, index), len(missing)
         return
     # spawn: forking a process that already runs threads (torch, cv2) can hang.
     context: Any = multiprocessing.get_context("spawn")
@@ -314,6 +219,6 @@ def _drawn(
         for start in range(0, len(missing), batch):
             if time.monotonic() > until:
                 return
-            jobs = [pool.submit(_draw, plan, index) for index in missing[start:][:batch]]
+            jobs = [pool.submit(_draw, drawing, index) for index in missing[start:][:batch]]
             for job in jobs:
                 yield job.result(), len(missing)

@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .blender.subjects import draw
 from .hairs import down, fringe, fur, hair_head
-from .raster import draw_subject
 from .strokes import Foreground
 from .textures import PhotoPool
 from .things import flower, foliage, glass, grass, net, solid, twigs, veil
@@ -55,13 +53,6 @@ def kind_of(rng: np.random.Generator) -> str:
     return str(rng.choice(names, p=weights / weights.sum()))
 
 
-def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str, Foreground]:
-    """Draw one foreground of a random kind: (name of the generator, foreground)."""
-    name = kind_of(rng)
-    return name, GENERATORS[name](rng, size, pool)
-
-
-def generate_figure(rng: np.random.Generator, size: int, pool: PhotoPool) -> tuple[str, Foreground]:
-    """Draw a random person, animal, plant or cloth in 3D: (its kind, foreground)."""
-    kind, subject = draw(rng)
-    return kind, draw_subject(rng, subject, size, pool)
+def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
+    """Draw one foreground of a random kind."""
+    return GENERATORS[kind_of(rng)](rng, size, pool)

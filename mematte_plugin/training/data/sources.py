@@ -1,24 +1,18 @@
-"""Where real pictures come from: installed packages, given folders and archives."""
+"""Where photographs come from: installed packages and given folders."""
 
 from __future__ import annotations
 
-import base64
 import importlib.util
-import logging
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import InputError
 from .licences import (
     Credit,
-    Credits,
+    Rules,
     credit_of,
-    debian_credits,
     folder_credits,
     known_pictures,
     permitted,
@@ -28,193 +22,89 @@ from .licences import (
 from .roles import is_of_pairs
 from .storing import Skipped
 
-log = logging.getLogger(__name__)
-
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
-PANORAMAS = {".hdr", ".exr"}
-ARCHIVES = (".tgz", ".tar.gz", ".tar")
-
-DEBIAN_PHOTOS = Path("/usr/share/backgrounds")
-DEBIAN_PACKAGES = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04")
-PYTHON_FOLDERS = {
-    "skimage": ("data",),
-    "sklearn": ("datasets", "images"),
-    "bpy": ("*", "datafiles", "studiolights", "world"),
-}
-"""Python packages that bring pictures, and where in them these lie."""
-INSTALLED = [*DEBIAN_PACKAGES, *PYTHON_FOLDERS, str(DEBIAN_PHOTOS)]
-"""What `installed` may leave out, as it names it."""
+INSTALLED = {"skimage": "data", "sklearn": "datasets/images"}
+"""Python packages that contain photographs, and their folders."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One real picture that may be used, with what the manifest needs."""
+    """A photograph that may be used, with what the manifest needs."""
 
     name: str
-    """File name within its collection."""
-    data: bytes
+    """Path within its collection, with slashes."""
+    path: Path
     """The file."""
     credit: Credit
     """Its origin."""
-    where: str = ""
-    """Path of the file, or of the archive and its name there."""
 
     @property
     def stem(self) -> str:
         """A unique file stem."""
-        bare = self.name.removesuffix(".js")
-        bare = bare.removesuffix(Path(bare).suffix)
+        bare = self.name.removesuffix(Path(self.name).suffix)
         return re.sub(r"[^A-Za-z0-9-]+", "_", f"{self.credit.source}-{bare}")
 
 
 def installed() -> Iterator[Picture | Skipped]:
-    """The permitted pictures of packages on this machine; packages that are missing are told."""
-    for package in DEBIAN_PACKAGES:
-        copyright_file = Path("/usr/share/doc") / package / "copyright"
-        if not copyright_file.is_file() or not DEBIAN_PHOTOS.is_dir():
-            yield Skipped(package, "not installed (Debian package)")
-            continue
-        credits = debian_credits(copyright_file.read_text(encoding="utf-8"), "lomiri-wallpapers")
-        for path in _files(DEBIAN_PHOTOS):
-            # Other packages' pictures lie there too: they are nobody's business here.
-            credit = credit_of(path.name, credits)
-            if credit is not None:
-                yield judged(path.name, path.read_bytes(), str(path), credit)
-    for package, inside in PYTHON_FOLDERS.items():
+    """The permitted photographs of installed packages; missing packages are reported."""
+    for package, inside in INSTALLED.items():
         spec = importlib.util.find_spec(package)
         places = spec.submodule_search_locations if spec is not None else None
         if not places:
             yield Skipped(package, "not installed (Python package)")
             continue
-        for folder in sorted(Path(next(iter(places))).glob("/".join(inside))):
-            for path in _files(folder):
-                # These packages say per file what is free; only that is listed, the rest not asked.
-                picture = judged(path.name, path.read_bytes(), str(path))
-                if isinstance(picture, Picture):
-                    yield picture
+        for path in _files(Path(next(iter(places))) / inside):
+            picture = judged(path.name, path)
+            if isinstance(picture, Picture):  # most of a package is not meant as photographs
+                yield picture
 
 
 def given(place: Path) -> Iterator[Picture | Skipped]:
-    """The permitted pictures of a folder or of a tar archive (an npm package).
+    """The permitted photographs of a folder.
 
-    Permitted is what the folder's own credits say so of (see `licences.folder_credits`), those of
-    the nearest folder first, and what is known by its checksum. Raises InputError if the place does
-    not exist or is neither.
+    A photograph is permitted by the credits of the nearest folder that mentions it (see
+    `licences.folder_credits`), or by its checksum. Raises InputError if the place is not a folder.
     """
-    if place.is_dir():
-        said = {place: folder_credits(place)}
-        for path in _files(place):
-            if is_of_pairs(path, place):
-                yield Skipped(str(path), "of subjects with alphas: use `mematte train data import`")
-                continue
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                yield Skipped(str(path), f"cannot be read ({error.strerror})")
-                continue
-            yield judged(
-                path.relative_to(place).as_posix(), data, str(path), said_of(path, place, said)
-            )
-    elif place.is_file() and place.name.endswith(ARCHIVES):
-        yield from _archived(place)
-    else:
-        what = "neither a folder nor a .tgz archive" if place.exists() else "does not exist"
-        raise InputError(f"{place}: {what}; give the folder or archive of a picture collection")
+    if not place.is_dir():
+        what = "not a folder" if place.exists() else "does not exist"
+        raise InputError(f"{place}: {what}; give the folder of a picture collection")
+    rules = {place: folder_credits(place)}
+    for path in _files(place):
+        if is_of_pairs(path, place):
+            yield Skipped(str(path), "of subjects with alphas: use `mematte train data import`")
+            continue
+        name = path.relative_to(place).as_posix()
+        yield judged(name, path, credited(path, place, rules))
 
 
-def said_of(path: Path, place: Path, said: dict[Path, Credits]) -> Credit | None:
-    """What the nearest folder up to `place` that says anything of a picture says of it."""
+def credited(path: Path, place: Path, rules: dict[Path, Rules]) -> Credit | None:
+    """What the nearest folder up to `place` that mentions a picture says about it.
+
+    rules: those of the folders read so far.
+    """
     for folder in path.parents:
-        if folder not in said:
-            said[folder] = folder_credits(folder)
-        credit = credit_of(path.relative_to(folder).as_posix(), said[folder])
+        if folder not in rules:
+            rules[folder] = folder_credits(folder)
+        credit = credit_of(path.relative_to(folder).as_posix(), rules[folder])
         if credit is not None or folder == place:
             return credit
     return None
 
 
-def judged(name: str, data: bytes, where: str, credit: Credit | None = None) -> Picture | Skipped:
-    """The picture, if its licence, as told or else known by its checksum, permits it."""
-    credit = credit or known_pictures().get(sha256(data))
+def judged(name: str, path: Path, credit: Credit | None = None) -> Picture | Skipped:
+    """The picture, if its licence, given or known by checksum, permits it."""
     if credit is None:
-        return Skipped(where, "no licence known; list it in the folder's credits.csv")
+        try:
+            credit = known_pictures().get(sha256(path))
+        except OSError as error:
+            return Skipped(str(path), f"cannot be read ({error.strerror})")
+    if credit is None:
+        return Skipped(str(path), "licence unknown; list it in the folder's credits.csv")
     if not permitted(credit.licence):
-        return Skipped(where, refusal(credit.licence))
-    return Picture(name, unwrapped(name, data), credit, where)
-
-
-def unwrapped(name: str, data: bytes) -> bytes:
-    """The file itself where a JavaScript module holds it as a data URI (npm packages do)."""
-    if not name.endswith(".js"):
-        return data
-    found = re.search(rb"base64,([A-Za-z0-9+/=]+)", data)
-    return base64.b64decode(found.group(1)) if found else b""
-
-
-def is_panorama(picture: Picture) -> bool:
-    """Whether it shows everything around rather than one view."""
-    return picture.credit.kind == "panorama"
+        return Skipped(str(path), refusal(credit.licence))
+    return Picture(name, path, credit)
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and _wanted(path.name))
-
-
-def _wanted(name: str) -> bool:
-    suffixes = PHOTOS | PANORAMAS
-    return Path(name.removesuffix(".js")).suffix.lower() in suffixes
-
-
-def _archived(archive: Path) -> Iterator[Picture | Skipped]:
-    strangers = 0
-    try:
-        with tarfile.open(archive) as tar:
-            for entry in tar:
-                handle = tar.extractfile(entry) if _wanted(entry.name) else None
-                if handle is None:
-                    continue
-                where = f"{archive}:{entry.name}"
-                picture = judged(Path(entry.name).name, handle.read(), where)
-                if isinstance(picture, Picture) or "no licence" not in picture.reason:
-                    yield picture
-                else:
-                    strangers += 1
-    except (tarfile.TarError, OSError, EOFError) as error:
-        yield Skipped(str(archive), f"broken archive ({error})")
-    if strangers:  # a package holds hundreds of icons; one line for all
-        yield Skipped(str(archive), f"no licence known of {strangers} pictures in it")
-
-
-# Flags, letters and arrows are flat signs, not things.
-_FLAT_EMOJI = re.compile(r"^(1f1|0|2[013]|3[0-9]-|1f5[0-3]|1f53|1f19|1f17|1f2|2b|303|329|a9|ae)")
-_EMOJI = Credit(
-    "fluent-emoji-3d",
-    "Microsoft, LobeHub",
-    "MIT",
-    url="https://www.npmjs.com/package/@lobehub/fluent-emoji-3d",
-)
-
-
-def emoji(archive: Path, count: int, rng: np.random.Generator) -> Iterator[Picture]:
-    """A random choice of 3D emoji renders out of the npm archive of @lobehub/fluent-emoji-3d.
-
-    Raises InputError if it is no such archive.
-    """
-    try:
-        with tarfile.open(archive) as tar:
-            names = sorted(
-                name
-                for name in tar.getnames()
-                if name.endswith(".webp") and not _FLAT_EMOJI.match(Path(name).name)
-            )
-            chosen = {names[int(i)] for i in rng.permutation(len(names))[:count]}
-            for entry in tar:
-                handle = tar.extractfile(entry) if entry.name in chosen else None
-                if handle is not None:
-                    where = f"{archive}:{entry.name}"
-                    yield Picture(Path(entry.name).name, handle.read(), _EMOJI, where)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(
-            f"{archive}: not the archive of @lobehub/fluent-emoji-3d ({error}); fetch it with"
-            " `npm pack @lobehub/fluent-emoji-3d`"
-        ) from error
+    paths = folder.rglob("*")
+    return sorted(path for path in paths if path.suffix.lower() in PHOTOS and path.is_file())

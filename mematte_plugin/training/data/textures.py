@@ -1,4 +1,4 @@
-"""Surfaces: crops of real photographs, and procedural patterns where photographs run out."""
+"""Surfaces: crops of photographs, and procedural patterns."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ Array = NDArray[Any]
 
 
 def read_rgb(path: Path) -> Array | None:
-    """Read a photograph as (H, W, 3) uint8 RGB; None if it is none."""
+    """Read a photograph as (H, W, 3) uint8 RGB; None if it is unreadable."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         return None
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def shrunk(image: Array, longest: int) -> Array:
+    """Scale (H, W, C) down so that no side is longer than `longest`."""
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return np.ascontiguousarray(image)
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -40,8 +49,8 @@ def noise(
 ) -> Array:
     """Smooth multi-octave noise.
 
-    `cells` is how many lumps of the coarsest octave fit the longer side. Returns (H, W) float32
-    in [0, 1], stretched to the full range.
+    `cells`: lumps of the coarsest octave along the longer side. Returns (H, W) float32 in [0, 1],
+    stretched to the full range.
     """
     total = np.zeros((height, width), np.float32)
     long_side = max(height, width)
@@ -151,28 +160,12 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> Array:
     return np.clip(PATTERNS[str(name)](rng, height, width), 0, 255).astype(np.uint8)
 
 
-COATS: dict[str, tuple[float, float, float, float]] = {
-    "budgie-backgrounds-oakland-zoo-otters-1": (0.64, 0.04, 0.98, 0.44),
-    "budgie-backgrounds-oakland-zoo-otters": (0.6, 0.48, 0.8, 0.68),
-    "budgie-backgrounds-kitten-on-lawn-1": (0.55, 0.18, 0.85, 0.5),
-    "budgie-backgrounds-perched-osprey-1": (0.11, 0.02, 0.36, 0.32),
-    "scikit-image-grass": (0, 0, 1, 1),
-    "twentytwentyfive-star-thristle-flower": (0.15, 0.25, 0.82, 0.65),
-    "twentytwentyfive-red-hibiscus-closeup": (0.46, 0.3, 0.68, 0.6),
-}
-"""Fur, plumage, dry grass and petals in known photographs, without eyes or outlines: left, top,
-right, bottom as shares of the sides."""
-
-
 class PhotoPool:
-    """Photographs in memory, each with smaller copies so that crops never alias."""
+    """Photographs in memory, with smaller copies so that crops never alias."""
 
-    def __init__(
-        self, photos: Sequence[Array], skipped: Sequence[str] = (), coats: Sequence[Array] = ()
-    ) -> None:
+    def __init__(self, photos: Sequence[Array], skipped: Sequence[str] = ()) -> None:
         self.skipped = list(skipped)
         """Names of photographs that could not be read."""
-        self._coats = list(coats)
         self._pyramids: list[list[Array]] = []
         for photo in photos:
             levels = [photo]
@@ -185,7 +178,7 @@ class PhotoPool:
     @classmethod
     def open(cls, directory: Path) -> PhotoPool:
         """Read every JPEG of a folder; those that cannot be read are skipped with a warning."""
-        photos, skipped, coats = [], [], []
+        photos, skipped = [], []
         for path in sorted(directory.glob("*.jpg")):
             photo = read_rgb(path)
             if photo is None:
@@ -193,14 +186,7 @@ class PhotoPool:
                 log.warning("%s: skipped, not a readable image", path)
             else:
                 photos.append(photo)
-                if path.stem in COATS:
-                    size = np.tile(photo.shape[1::-1], 2)
-                    x0, y0, x1, y1 = np.rint(COATS[path.stem] * size).astype(int).tolist()
-                    coats.append(np.ascontiguousarray(photo[y0:y1, x0:x1]))
-        return cls(photos, skipped, coats)
-
-    def __len__(self) -> int:
-        return len(self._pyramids)
+        return cls(photos, skipped)
 
     def crop(self, rng: np.random.Generator, height: int, width: int) -> Array:
         """A turned, scaled, mirrored crop, (H, W, 3) uint8; a pattern if the pool is empty."""
@@ -226,23 +212,8 @@ class PhotoPool:
         )
         return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
 
-    def coat(self, rng: np.random.Generator, height: int, width: int) -> Array | None:
-        """Real fur or plumage, mirrored on to fill (H, W, 3) uint8; None if there is none."""
-        if not self._coats:
-            return None
-        coat = self._coats[int(rng.integers(len(self._coats)))]
-        smallest = 0.5 * max(height / coat.shape[0], width / coat.shape[1])
-        scale = log_uniform(rng, max(0.6, smallest), max(1.8, smallest))
-        matrix = np.asarray(
-            cv2.getRotationMatrix2D((0.0, 0.0), float(rng.uniform(0, 360)), scale), np.float64
-        )
-        matrix[:, 2] = rng.uniform(0, (width, height))
-        return np.asarray(
-            cv2.warpAffine(coat, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-        )
-
     def surface(self, rng: np.random.Generator, height: int, width: int) -> Array:
-        """What a thing may be made of: mostly a photo crop, else a pattern, at times both."""
+        """The surface of an object: mostly a photo crop, else a pattern, sometimes both."""
         kind = rng.random()
         if kind < 0.6:
             return self.crop(rng, height, width)
@@ -254,9 +225,14 @@ class PhotoPool:
             cv2.addWeighted(self.crop(rng, height, width), share, drawn, 1 - share, 0)
         )
 
+    def coarse_surface(self, rng: np.random.Generator, side: int) -> Array:
+        """A surface (side, side, 3) uint8, made at half the size: a canvas is shrunk anyway."""
+        half = self.surface(rng, side // 2, side // 2)
+        return np.asarray(cv2.resize(half, (side, side), interpolation=cv2.INTER_LINEAR))
+
 
 def _span(length: int, window: float) -> tuple[float, float]:
-    """Where the centre of a window may lie so that it stays inside, if it can."""
+    """Range of the centre of a window that stays inside, if it can."""
     if window >= length:
         return length / 2, length / 2 + 1e-6
     return window / 2, length - window / 2
