@@ -281,8 +281,7 @@ class Matte:
         holds linear light, as its readers expect: Rec. 709, or a scene-linear photo's own
         `primaries`, which it records. Every other format is display-encoded, scene-linear photos
         as sRGB. Colours beyond white survive in EXR and 32-bit TIFF; elsewhere they are clipped,
-        with a MEMatteWarning. Raises OutputError, also for a cut-out as JPEG, and SettingError for
-        an unknown kind.
+        with a MEMatteWarning. Raises OutputError, also for a cut-out as JPEG, or SettingError.
         """
         check_quality(quality)
         check_writable(path, overwrite=overwrite)  # before the colours are estimated

@@ -14,7 +14,7 @@ from . import console, options
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..batch.listing import BatchJob
+    from ..batch.listing import BatchEntry
     from ..batch.report import BatchItem, BatchReport, Status
     from ..pipeline import MattingPipeline
 
@@ -122,7 +122,7 @@ def batch(
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
     # Names are checked before torch is imported, which takes seconds.
-    from ..batch.listing import plan_batch
+    from ..batch.listing import list_batch
     from ..batch.options import BatchOptions
     from ..batch.report import BatchReport, listed
     from ..batch.run import cut_all
@@ -155,11 +155,11 @@ def batch(
         pair=pair,
         recursive=recursive,
     )
-    plan = plan_batch(folder, cast(Path, trimaps or masks), output, chosen)
-    for note in (*plan.notes, *plan.missing):
+    listing = list_batch(folder, cast(Path, trimaps or masks), output, chosen)
+    for note in (*listing.notes, *listing.missing):
         console.warn(note)
     items: list[BatchItem] = []
-    jobs = plan.jobs
+    entries = listing.entries
     with console.progress() as report:
 
         def load() -> MattingPipeline:
@@ -168,23 +168,24 @@ def batch(
 
             return ready_pipeline(model, device=device, dtype=dtype, progress=report)
 
-        def wait(others: Sequence[BatchJob]) -> None:
-            report(len(items), len(jobs), "waiting for another run")
-            names = listed(job.photo.name for job in others)
+        def wait(others: Sequence[BatchEntry]) -> None:
+            report(len(items), len(entries), "waiting for another run")
+            names = listed(entry.photo.name for entry in others)
             console.tell("waiting", f"another run is working on {names}")
 
-        report(0, len(jobs), jobs[0].photo.name)
+        report(0, len(entries), entries[0].photo.name)
         try:
-            for item in cut_all(plan, chosen, load=load, on_wait=wait):
+            for item in cut_all(listing, chosen, load=load, on_wait=wait):
                 items.append(item)
-                following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
-                report(len(items), len(jobs), following)
+                following = entries[len(items)].photo.name if len(items) < len(entries) else "done"
+                report(len(items), len(entries), following)
         except KeyboardInterrupt as stop:
             stop.args = (
-                f"stopped after {len(items)} of {len(jobs)} photos; the same command resumes there",
+                f"stopped after {len(items)} of {len(entries)} photos; the same command resumes"
+                " there",
             )
             raise
-    _summarise(BatchReport(tuple(items), plan.notes), output, perf_counter() - start, as_json)
+    _summarise(BatchReport(tuple(items), listing.notes), output, perf_counter() - start, as_json)
 
 
 def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,11 @@ def info(as_json: AsJson = False) -> None:
     )
 
 
-def _versions(package: str) -> Callable[[], str]:
-    def version() -> str:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return "not installed"
-
-    return version
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _devices() -> list[str]:
@@ -91,28 +89,25 @@ def _processors() -> str:
     return f"{cpu_count()} usable of {os.cpu_count()}"
 
 
-def _hub(name: str) -> Callable[[], str]:
-    def constant() -> str:
-        from huggingface_hub import constants
+def _hub(name: str) -> str:
+    from huggingface_hub import constants
 
-        value = str(getattr(constants, name))
-        try:  # keep the account's name out of public issues
-            return value.replace(str(Path.home()), "~")
-        except RuntimeError:  # there is no home folder
-            return value
-
-    return constant
+    value = str(getattr(constants, name))
+    try:  # keep the account's name out of public issues
+        return value.replace(str(Path.home()), "~")
+    except RuntimeError:  # no home folder
+        return value
 
 
 FACTS: tuple[tuple[str, Callable[[], Any]], ...] = (
     ("python", lambda: f"{platform.python_version()} ({sys.implementation.name})"),
     ("system", platform.platform),
-    *((package, _versions(package)) for package in PACKAGES),
+    *((package, partial(_version, package)) for package in PACKAGES),
     ("devices", _devices),
     ("processors", _processors),
     ("memory", lambda: _free("cpu")),
-    ("Hub", _hub("ENDPOINT")),
-    ("Hub cache", _hub("HF_HUB_CACHE")),
-    ("Hub offline", _hub("HF_HUB_OFFLINE")),
+    ("Hub", partial(_hub, "ENDPOINT")),
+    ("Hub cache", partial(_hub, "HF_HUB_CACHE")),
+    ("Hub offline", partial(_hub, "HF_HUB_OFFLINE")),
 )
 """Name → how to find the value."""

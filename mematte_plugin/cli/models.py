@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -44,22 +45,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     known = known_models()
     if as_json:
-        console.say_json(
-            [
-                {
-                    "name": model.entry.name,
-                    "variant": model.entry.variant,
-                    "licence": model.entry.licence,
-                    "commercial": model.entry.commercial,
-                    "trained_on": model.entry.trained_on,
-                    "where": model.entry.where,
-                    "repo_id": model.entry.repo_id,
-                    "path": model.path,
-                    "note": model.entry.note,
-                }
-                for model in known
-            ]
-        )
+        console.say_json([{**asdict(model.entry), "path": model.path} for model in known])
         return
     console.say_table(
         ("name", "size", "licence", "commercial use", "on this machine", "trained on"),

@@ -71,9 +71,9 @@ def checksum(case: Case) -> str:
 
 
 def read(case: Case) -> Inputs:
-    """Read a case.
+    """Read a case's files.
 
-    Nothing is resized: an error over resized pictures would be one of another data set. Raises
+    Nothing is resized: errors over resized pictures cannot be compared with published ones. Raises
     InputError for a file that cannot be read, for sizes that differ, and where nothing is unknown.
     """
     photo = read_photo(case.image)

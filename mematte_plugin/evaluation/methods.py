@@ -26,13 +26,12 @@ Trimap: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a method makes of a photograph and a trimap."""
+    """A method's result for a photograph and a trimap."""
 
     alpha: NDArray[Any]
     """(H, W) float in [0, 1]."""
     keep: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
-    """Per routed block, counted from 1, (h, w) over the padded token grid: True went through
-    attention."""
+    """By routed block, counted from 1: (h, w) over the padded token grid, True where kept."""
     patch: int = 16
     """Side of a token in pixels."""
 
@@ -42,7 +41,7 @@ class Method:
     """One row of the tables."""
 
     name: str
-    """How the row is headed."""
+    """Heads the row."""
     settings: Mapping[str, Any]
     """All that its results depend on, JSON-ready: a result is reused only if they are equal."""
     estimate: Callable[[Photo, Trimap], Estimate]

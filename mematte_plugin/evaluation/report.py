@@ -19,7 +19,7 @@ HEADERS = ("method", "pictures", "SAD", "MSE", "MAD", "Grad", "Conn", "kept", "s
 UNITS = (
     "Errors over the unknown region (Rhemann et al. 2009), mean over the pictures, lower is better:"
     " SAD, Grad and Conn in thousands, MSE × 10⁻³, MAD the mean absolute difference. kept: share of"
-    " the tokens that went through attention; s: seconds a picture."
+    " the tokens kept; s: seconds per picture."
 )
 
 
@@ -32,7 +32,7 @@ class Summary:
     method: str
     """The method's name."""
     pictures: int
-    """How many are in the means."""
+    """Number of pictures in the means."""
     errors: Errors
     """Mean errors."""
     seconds: float
@@ -53,13 +53,13 @@ class Report:
     folder: str
     """The data set's."""
     layout: str
-    """How it is laid out, a name in `layouts.LAYOUTS`."""
+    """A name in `layouts.LAYOUTS`."""
     summaries: tuple[Summary, ...]
     """Rows, set of trimaps by set of trimaps."""
     results: tuple[Result, ...]
-    """What they are means of."""
+    """The results behind the means."""
     problems: tuple[str, ...]
-    """What is wrong with the data set or could not be evaluated, one line each."""
+    """Faults of the data set and failures, one line each."""
 
 
 def make_report(

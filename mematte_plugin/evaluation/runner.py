@@ -1,4 +1,4 @@
-"""Running methods over cases: one result each, kept in a cache, so that a run can go on."""
+"""Running methods over cases, with a cache of results so that a run can resume."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """Which tokens one block sent through attention."""
+    """Shares of the tokens that one block kept."""
 
     block: int
     """Number of the block, from 1."""
     overall: float
     """Share of all tokens, padding included."""
     inside: float
-    """Share of those that hold an unknown pixel."""
+    """Share of the tokens with an unknown pixel."""
     outside: float | None
-    """Share of the others; None where there are none."""
+    """Share of the others; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Result:
     errors: Errors
     """Over the unknown region."""
     seconds: float
-    """How long the estimate took, without reading, loading and measuring."""
+    """Duration of the estimate, without reading, loading and measuring."""
     routing: tuple[Kept, ...]
     """Per routed block; empty for methods that do not route."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be evaluated."""
+    """A case or method that could not be evaluated."""
 
     what: str
     """The picture, the method, or both."""
     reason: str
-    """Why, as an error message puts it."""
+    """Why, in the words of an error message."""
 
 
 class ResultCache:

@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import FAILURE, HEIGHT, USAGE, WIDTH, assert_refused
 
 # ---- files that are no pictures ------------------------------------------------------------------
 

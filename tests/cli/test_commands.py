@@ -13,19 +13,8 @@ from mematte_plugin.cli import console
 from mematte_plugin.images.encode import write_image
 from mematte_plugin.images.read import read_photo
 
-from ..cli_cases import HEIGHT, WIDTH, Scene, saved_models
 from ..patience import PATIENCE
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import HEIGHT, WIDTH
 
 # ---- cut -----------------------------------------------------------------------------------------
 

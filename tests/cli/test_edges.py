@@ -15,18 +15,7 @@ from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.run import run_batch
 from mematte_plugin.foreground.edges import Edge
 
-from ..cli_cases import USAGE, Scene, saved_models
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import USAGE, Scene
 
 SHAPED = ("--levels", "0.1,0.9", "--choke", "-0.5", "--feather", "0.5")
 
@@ -46,10 +35,10 @@ def test_a_crop_stands_in_the_json_and_in_the_file(scene: Scene, more: tuple[str
     options = ("-o", "out.png", "--crop", "--margin", "2", "--json", *more)
     done = scene.cut("photo.png", "trimap.png", *options)
     assert done.code == 0, done.err
-    told = json.loads(done.text)
-    crop = told["crop"]
+    facts = json.loads(done.text)
+    crop = facts["crop"]
     with Image.open("out.png") as picture:
-        assert picture.size == (crop["width"], crop["height"]) == (told["width"], told["height"])
+        assert picture.size == (crop["width"], crop["height"]) == (facts["width"], facts["height"])
     assert (crop["full_width"], crop["full_height"]) == (80, 64)
     data = Path("out.png").read_bytes()
     at = data.index(b"oFFs") + 4
@@ -75,7 +64,7 @@ def test_despill_without_a_screen_is_said(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "says"),
     [
         (("--levels", "0.5"), "--levels 0.5: give two numbers"),
         (("--levels", "10,245"), "of 255: 0.0392, 0.961"),
@@ -90,11 +79,11 @@ def test_despill_without_a_screen_is_said(scene: Scene) -> None:
     ],
 )
 def test_what_cannot_be_is_said_before_the_work(
-    scene: Scene, options: tuple[str, ...], told: str
+    scene: Scene, options: tuple[str, ...], says: str
 ) -> None:
     done = scene.cut("photo.png", "trimap.png", "-o", "out.png", *options)
     assert done.code == USAGE
-    assert told in done.err
+    assert says in done.err
     assert not Path("out.png").exists()
 
 

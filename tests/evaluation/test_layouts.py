@@ -1,4 +1,4 @@
-"""Data sets are recognised by their folders, and what is incomplete is named."""
+"""Data sets are recognised by their folders, and missing files are reported."""
 
 import subprocess
 import sys
@@ -98,7 +98,7 @@ def test_layouts_are_recognised(tmp_path: Path, layout: str, files: tuple, items
     assert found == items
 
 
-def test_data_sets_with_the_same_folders_are_told_apart_by_the_path(tmp_path: Path) -> None:
+def test_the_path_distinguishes_data_sets_with_the_same_folders(tmp_path: Path) -> None:
     for folder, layout in (("UHR-395", "uhr-395"), ("d646", "distinctions-646")):
         files = ("merged/a.png", "alpha_copy/a.png", "trimaps/a.png")
         assert scan(made(tmp_path / folder / "x", *files)).layout == layout

@@ -1,4 +1,4 @@
-"""A run names what it cannot do, does the rest, and goes on where it stopped."""
+"""A run reports failures, does the rest, and resumes."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_trimaps_made_from_the_alpha_grow_and_never_contradict_it(tmp_path: Path
     assert unknown == sorted(set(unknown))
 
 
-def test_without_trimaps_the_way_out_is_told(tmp_path: Path) -> None:
+def test_without_trimaps_the_error_names_the_option(tmp_path: Path) -> None:
     dataset = scan(photographs(tmp_path, "a", widths=()))
     with pytest.raises(InputError, match="--widths"):
         cases_of(dataset)
@@ -90,8 +90,8 @@ def test_a_method_that_fails_on_one_picture_or_altogether_stops_no_other(tmp_pat
         method(half),
     ]
     found = list(run(cases(tmp_path / "data", "a", "b")[:2], rows, cache=ResultCache()))
-    told = [(one.method, one.picture) for one in found if isinstance(one, Result)]
-    assert told == [("picky", "a"), ("half", "a"), ("half", "b")]
+    done = [(one.method, one.picture) for one in found if isinstance(one, Result)]
+    assert done == [("picky", "a"), ("half", "a"), ("half", "b")]
     failures = [(one.what, one.reason) for one in found if isinstance(one, Failure)]
     assert failures[0] == ("picky on b (2)", "not this one")
     assert len(failures) == 2
