@@ -1,4 +1,4 @@
-"""CMYK and L*a*b* as RGB."""
+"""CMYK and L*a*b* pictures as RGB."""
 
 import io
 from functools import cache
