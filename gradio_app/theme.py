@@ -57,4 +57,4 @@ def _theme() -> gr.themes.Base:
     }
     light = {name: colours[0] for name, colours in TOKENS.items()}
     dark = {f"{name}_dark": colours[1] for name, colours in TOKENS.items()}
-    return theme.set(**both, **light, **dark)  # type: ignore[arg-type]
+    return theme.set(**both, **light, **dark)
