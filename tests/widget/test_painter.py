@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -487,11 +486,3 @@ def printed(kernel: Any, request: str) -> str:
         text += content.get("text", "")
         if content.get("execution_state") == "idle":
             return text
-
-
-def test_a_fresh_process_finds_the_widget(tmp_path: Path) -> None:
-    code = "from mematte_plugin.widget import MatteWidget as M; print(len(M._esm) > 10_000)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
-    )
-    assert done.stdout == "True\n"
