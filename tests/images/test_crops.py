@@ -77,7 +77,7 @@ def test_nothing_is_cropped_where_nothing_is_opaque() -> None:
         same = matte.shaped(crop=True)
     assert same.alpha.shape == (70, 100)
     assert same.crop is None
-    assert "nothing is cropped" in notes[0]
+    assert "not cropped" in notes[0]
 
 
 def chunks(path: Path) -> dict[bytes, bytes]:
