@@ -12,17 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import MEMatteError, SettingError, warn_user
+from .errors import MEMatteError, SettingError, first_line, warn_user
 from .images.decoded import to_unit
 from .images.photo import Photo
 from .matte import Matte
-from .memory.backend import refuses_half, resolve_device
 from .memory.exhaustion import is_out_of_memory, release, trim_memory
-from .memory.free import computing_threads, cpu_count, lost_card_is_named, ran_out
-from .memory.law import LARGE, Job, weights
+from .memory.free import (
+    computing_threads,
+    cpu_count,
+    fused_attention,
+    lost_card_is_named,
+    ran_out,
+    refuses_half,
+    resolve_device,
+)
+from .memory.law import LARGE, Workload, weights
 from .memory.meter import PeakMeter
 from .memory.plan import RAN_OUT, Plan
-from .memory.request import Request, fused_on, resolve_dtype
+from .memory.request import Request, resolve_dtype
 from .memory.retention import Retention, max_tokens
 from .network import Light, MEMatte, Prediction
 from .progress import Progress
@@ -189,7 +196,7 @@ class Engine:
     ) -> Request:
         config = self.network.config
         height, width = photo.size
-        job = Job(
+        work = Workload(
             height,
             width,
             config,
@@ -202,12 +209,12 @@ class Engine:
             official=decoder == "official",
         )
         return Request(
-            job=job,
+            workload=work,
             device=str(self.device),
             dtype=self.dtype,
             model=self.model,
             half=self._half,
-            fused=fused_on(self.device, self.network.dtype, config),
+            fused=fused_attention(self.device, self.network.dtype, config.head_dim),
             held=photo.pixels.nbytes + trimap.nbytes,
             copied=self._copied(),
         )
@@ -224,9 +231,9 @@ class Engine:
 
         Raises MEMatteError where there is no room for it.
         """
-        job = replace(request.job, itemsize=4)
-        fused = fused_on(self.device, torch.float32, job.config)
-        request = replace(request, job=job, dtype="float32", half=None, fused=fused)
+        work = replace(request.workload, itemsize=4)
+        fused = fused_attention(self.device, torch.float32, work.config.head_dim)
+        request = replace(request, workload=work, dtype="float32", half=None, fused=fused)
         try:
             request.plan(budget)
             if self.dtype != "float32":
@@ -260,7 +267,7 @@ class Engine:
             except Exception as error:
                 if not ran_out(error, plan.device):
                     raise
-                reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
+                reason = f"{stage.name}: {first_line(error)[:120]}"
             # Outside of the except: the error's frames hold what is to be freed.
             release(self.device)
             if attempt == STEP_DOWNS:
@@ -280,7 +287,7 @@ class Engine:
                 raise
         on_cpu = replace(
             request,
-            job=replace(request.job, backend="cpu", itemsize=4),
+            workload=replace(request.workload, backend="cpu", itemsize=4),
             device="cpu",
             dtype="float32",
             half=None,

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import InputError, MEMatteError
 from ..images.decoded import to_unit
-from ..memory.backend import resolve_device
 from ..memory.exhaustion import is_out_of_memory, release
+from ..memory.free import resolve_device
 from ..progress import TICK, Progress
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Fused kernels want all of q, k and v equally wide, and a multiple of this.
-_WIDTH_STEP = 8
+from .config import WIDTH_STEP
+
 # Tokens of a grid up to which its tables are kept: a window's take some ten kilobytes.
 _KEPT_GRID = 1024
 
@@ -149,7 +149,7 @@ class Attention(nn.Module):
 
 def _places(grid: tuple[int, int], q: Tensor, one: float) -> tuple[Tensor, Tensor]:
     h, w = grid
-    pad = -(q.shape[3] + h + w) % _WIDTH_STEP
+    pad = -(q.shape[3] + h + w) % WIDTH_STEP
     rows, columns = torch.arange(h, device=q.device), torch.arange(w, device=q.device)
     token = torch.arange(h * w, device=q.device)[:, None]
     row, column = token // w, token % w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -14,6 +15,24 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MULTIPLE = 32  # sides of the padded input
 GUIDANCE_CHANS = {"none": 0, "nearest": 9, "flow": 14}
+HEAD_CHANS = 16
+"""Channels between the two convolutions of the matting head."""
+
+# Sizes that the memory law has to know; they are here because it does without torch.
+CELL = 4
+"""Side in pixels of a cell of the nearest colours."""
+MAX_CELLS, SMALLEST_CELL = 2**18, 2
+"""Most cells of the flow's grid (larger pictures get larger cells), and the least side of one in
+pixels: one pixel would cost four times as much."""
+STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE = 2**16, 2**20
+"""Pixels of the picture that are pooled to cells at a time: on a CPU, and on devices where starting
+an operation takes longer than so few pixels."""
+DISTANCES = 2**23
+"""Distances that brute force computes at a time when it searches neighbours: 32 MiB."""
+FEWEST_QUERIES = 16
+"""Queries that attention without a fused kernel takes at least at a time."""
+WIDTH_STEP = 8
+"""Fused kernels want q, k and v equally wide, and a multiple of this."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +195,11 @@ def padded_size(height: int, width: int, padding: str) -> tuple[int, int]:
     if padding == "both" and (rest_h or rest_w):
         return height + MULTIPLE - rest_h, width + MULTIPLE - rest_w
     return height + -height % MULTIPLE, width + -width % MULTIPLE
+
+
+def flow_cell(height: int, width: int) -> int:
+    """Side in pixels of a cell of the flow's grid, for a picture of this size."""
+    return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
 
 
 VARIANTS: dict[str, NetworkConfig] = {

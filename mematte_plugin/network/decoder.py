@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import NetworkConfig
+from .config import HEAD_CHANS, NetworkConfig
 from .flow import CHANNELS, first_alpha
 from .inputs import NetworkInput
 from .tiling import OFFICIAL_OVERLAP, OFFICIAL_TILE
@@ -71,13 +71,13 @@ class Fusion(nn.Module):
 class MattingHead(nn.Module):
     """3×3 and 1×1 convolutions down to one channel."""
 
-    def __init__(self, in_chans: int, hidden: int = 16) -> None:
+    def __init__(self, in_chans: int) -> None:
         super().__init__()
         self.matting_convs = nn.Sequential(
-            nn.Conv2d(in_chans, hidden, 3, 1, 1),
-            nn.BatchNorm2d(hidden),
+            nn.Conv2d(in_chans, HEAD_CHANS, 3, 1, 1),
+            nn.BatchNorm2d(HEAD_CHANS),
             nn.ReLU(),
-            nn.Conv2d(hidden, 1, 1),
+            nn.Conv2d(HEAD_CHANS, 1, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

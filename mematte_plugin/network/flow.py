@@ -23,7 +23,6 @@ It is not part of MEMatte; see guidance.py for why our own small networks have i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .abilities import able
+from .config import flow_cell
 from .guidance import Strip, pool_strips
 from .guided import linear_model, surrounded, upsampled
 from .neighbours import Neighbours, Search, rebuilding_weights, without_itself
@@ -40,10 +40,6 @@ CHANNELS = ("mixed", "flow", "undecided", "estimate", "confidence")
 """What `crop` gives: flow without and with known-to-unknown flow, the latter's early iterate, the
 known-to-unknown estimate, and its confidence in [0, 1]."""
 
-MAX_CELLS = 2**18
-"""Most cells of the grid; larger pictures get larger cells."""
-SMALLEST_CELL = 2
-"""Side of a cell in pixels where the picture is small: one pixel would cost four times as much."""
 _POSITION_SCALE = 400.0  # cells per unit of position, about the width of a full grid
 _REACH = 8  # cells: known cells that near to unknown ones are neighbours' candidates,
 _LATTICE = 4  # and of the others one in every square of that side
@@ -87,7 +83,7 @@ class FlowAlpha:
         search: Search | None = None,
         tick: Tick = idle,
     ) -> None:
-        self.cell = cell or cell_size(*size)
+        self.cell = cell or flow_cell(*size)
         pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
         stays = pooled.device if device is None else device
         pooled = pooled.to(stays if able(stays, "flow") else "cpu")
@@ -129,11 +125,6 @@ def first_alpha(channels: Tensor) -> Tensor:
     without and with known-to-unknown flow, nearer to the latter the more confident that is."""
     mixed, flow, confidence = (channels[:, k : k + 1].float() for k in (0, 1, 4))
     return mixed + (flow - mixed) * (0.5 + 0.5 * confidence)
-
-
-def cell_size(height: int, width: int) -> int:
-    """Side of a grid cell for a picture of this size, in pixels."""
-    return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .config import CELL, STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE
 from .rows import Tick, idle
 
-CELL = 4
-"""Side of a grid cell, in pixels."""
 FARTHEST = 512.0
 """Distances saturate here, in pixels: also the distance to a region that does not exist."""
-STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE = 2**16, 2**20
-"""The picture is pooled about so many pixels at a time: on a CPU, and on devices where starting an
-operation takes longer than so few."""
 Strip = Callable[[int, int], tuple[Tensor, Tensor]]
 _LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
 FARTHEST_LOG = math.log1p(FARTHEST) / _LOG_SCALE

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .config import DISTANCES
 from .rows import Tick, idle, strips
 
 Search = Literal["tree", "brute"]
@@ -19,7 +20,6 @@ Search = Literal["tree", "brute"]
 MOST_POINTS = 2**17
 """Brute force searches among that many points at most; of more, every second, third … is taken."""
 _QUERIES = 2**13  # searched at a time in a tree
-_DISTANCES = 2**23  # computed at a time by brute force: 32 MiB
 _TREE_THREADS = 8
 
 
@@ -51,7 +51,7 @@ class Neighbours:
         out = torch.empty(len(queries), count, dtype=torch.int32, device=queries.device)
         batch = _QUERIES
         if self.tree is None:
-            batch = max(1, _DISTANCES // len(self.points))
+            batch = max(1, DISTANCES // len(self.points))
         for first, last in strips(len(queries), batch, tick):
             out[first:last] = self._nearest(queries[first:last], count)
         return out.mul_(self.step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import numpy as np
@@ -15,10 +14,10 @@ from ..progress import Progress
 from .config import NetworkConfig, padded_size
 from .decoder import ConvNormRelu, Decoder, Fusion
 from .inputs import NetworkInput
-from .tiling import CONTEXT, LARGEST, Box, Span, boxes, groups, spans
+from .tiling import LARGEST, Box, Span, boxes, groups, spans
 
-STRIP_PIXELS = 2**21
-"""About so many pixels of a trimap are looked at together."""
+TRIMAP_PIXELS = 2**21
+"""Pixels of a trimap that are looked at together, roughly."""
 
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution with its batch norm folded in."""
@@ -154,7 +153,7 @@ def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
     step = config.patch_size
     height, width = trimap.shape[2:]
     padded = padded_size(height, width, config.padding)
-    rows = max(1, STRIP_PIXELS // (width * step)) * step
+    rows = max(1, TRIMAP_PIXELS // (width * step)) * step
     found = []
     for top in range(0, padded[0], rows):
         bottom = min(top + rows, padded[0])
@@ -163,25 +162,6 @@ def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
         unknown = F.pad(unknown, (0, padded[1] - width, 0, bottom - top - len(unknown)))
         found.append(unknown.view(-1, step, padded[1] // step, step).any(3).any(1))
     return torch.cat(found).cpu().numpy()
-
-
-def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str) -> int:
-    """Side in pixels of the square that takes as much as the most that is decoded at once.
-
-    Args:
-        trimap: (B, 1, H, W).
-        config: the network's shape.
-        tile: longest side of a piece.
-        device: its type.
-    """
-    size = padded_size(trimap.shape[2], trimap.shape[3], config.padding)
-    wanted = boxes(unknown_tokens(trimap, config), config, tile, device)
-    areas = [
-        len(group) * (low - top + 2 * CONTEXT) * (right - left + 2 * CONTEXT)
-        for group in groups(wanted, size, len(config.fusion_chans), tile)
-        for top, left, low, right in group[:1]
-    ]
-    return math.ceil(math.sqrt(max(areas, default=0))) - 2 * CONTEXT
 
 
 def _folded(convs: list[nn.Conv2d], norms: list[nn.BatchNorm2d]) -> list[Folded]:

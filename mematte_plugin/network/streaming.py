@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .attention import Attention, windowed
-from .config import Chunking
+from .config import FEWEST_QUERIES, Chunking
 from .routing import LTRM, Router
 from .rows import Tick, idle, rows_in, sliding, strips, sum_dtype
 
@@ -190,7 +190,7 @@ def attention_split(
     if chunking.fused:
         return heads, chunking.tokens or K
     room = chunking.attention - heads * of_head
-    return heads, max(16, min(K, room // (heads * K * (2 * itemsize + 4))))
+    return heads, max(FEWEST_QUERIES, min(K, room // (heads * K * (2 * itemsize + 4))))
 
 
 def add_dense(

@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import NetworkConfig
+from .config import HEAD_CHANS, NetworkConfig
 
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels."""
@@ -34,8 +34,6 @@ LAUNCH = {"cpu": 1e8}
 LAUNCH_ELSEWHERE = 2e10
 CONTEXT = 31
 """How far a decoded pixel looks, in pixels of the network input, with four stages."""
-HEAD_CHANS = 16
-"""Channels between the two convolutions of the matting head."""
 
 
 @dataclass(frozen=True)
