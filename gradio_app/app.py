@@ -33,6 +33,9 @@ from .settings import Settings
 
 def main() -> None:
     """Serve the page until interrupted."""
+    # As in mematte_plugin.cli: torch would cache kernels of 1024 convolutions, twice.
+    for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     settings = Settings(
         model=os.environ.get("MEMATTE_MODEL") or Settings.model,
         mcp=importlib.util.find_spec("mcp") is not None,

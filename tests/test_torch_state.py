@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin import MattingPipeline, load_network
+from mematte_plugin import MattingPipeline, engine, load_network
 
 from .patience import PATIENCE
 
@@ -100,6 +100,19 @@ def test_a_threads_own_settings_change_nothing_either(
     thread.join(PATIENCE)
     for one, expected in zip(found, right, strict=True):
         np.testing.assert_array_equal(one, expected)
+
+
+def test_a_run_uses_no_more_threads_than_cores_and_restores_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "cpu_count", lambda: 1)
+    seen: list[int] = []
+    with setting(torch.set_num_threads, 3, torch.get_num_threads()):
+        pipe = MattingPipeline(load_network("mematte-tiny"), device="cpu")
+        pipe(IMAGE, TRIMAP, progress=lambda *_: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == 3
+    assert 1 in seen
+    assert seen[-1] == 1
 
 
 # ---- fork ----------------------------------------------------------------------------------------
