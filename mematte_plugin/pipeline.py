@@ -21,6 +21,7 @@ from .matte import Matte
 from .memory.exhaustion import release
 from .memory.retention import Retention, check_retention
 from .memory.units import parse_bytes
+from .network.mematte import DecoderMode
 from .network.rows import idle
 from .progress import ForkSafeLock, Progress
 from .trimap.labels import Objects

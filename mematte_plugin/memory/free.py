@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import takewhile
@@ -190,7 +190,7 @@ def _mps(_: str) -> Limit:
     return min(metal, _ram(), key=lambda limit: limit.free)  # the RAM is shared
 
 
-_FINDERS = {"cpu": _ram, "cuda": _cuda, "mps": _mps}
+_FINDERS: dict[str, Callable[[str], Limit]] = {"cpu": _ram, "cuda": _cuda, "mps": _mps}
 """How the tightest limit of each kind of device is found, from the device's name."""
 
 

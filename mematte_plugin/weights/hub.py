@@ -251,9 +251,9 @@ def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
 
 def _bar_class(transfer: _Transfer) -> Any:
     """A progress bar that shows nothing and notes how far the download is."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    class Bar(tqdm):  # type: ignore[type-arg,misc]
+    class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "disable": True})
             transfer.total = int(self.total or 0)
