@@ -23,7 +23,7 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Default: the usable co
 Minutes = Annotated[float | None, typer.Option(help="Stop after this time; results are kept.")]
 Out = Annotated[Path | None, typer.Option(help="JSON file; the tables go next to it.")]
 Again = Annotated[bool, typer.Option("--again", help="Measure again what the file holds.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Small pictures, few of them.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Only a few small measurements.")]
 
 
 def main(command: Callable[..., Any]) -> None:

@@ -4,12 +4,12 @@
     python -m benchmarks.compare --device cuda --minutes 9
 
 Methods take turns on each picture, each in a process of its own. Every run is written down at once:
-the program can be stopped at any time, and the same command goes on.
+the program can be stopped at any time, and the same command goes on. First it checks that the
+official code and ours compute the same alpha from the same weights.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,20 +23,13 @@ from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.units import show_bytes
 
 from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
-from .figures import Panel, write_figure
-from .methods import parse_method, share_of
+from .methods import EXAMPLES, check_official, parse_method, share_of
 from .results import Record, Store, file_of, machine
-from .runner import Task, run
+from .runner import Task, logger, run
 from .scenes import make_scene
 
-SIZES = {
-    "2048": (2048, 2048),
-    "1024": (1024, 1024),
-    "4k": (3840, 2160),
-    "8k": (7680, 4320),
-    "512": (512, 512),
-}
-"""(width, height) in pixels; the most wanted first, in case the run is stopped before its end."""
+SIZES = "2048x2048,1024x1024,3840x2160,7680x4320,512x512"
+"""The most wanted first, in case the run is stopped before its end."""
 SHARES = "0.15,0.05,0.4"
 """Unknown shares, the most wanted first."""
 CPU_METHODS = (
@@ -66,8 +59,8 @@ HEADERS = ("size", "method", "seconds", "× ours", "peak above idle", "× ours",
 LEGEND = (
     "seconds: median of the runs, from pictures in memory to a result on the host. Peak: the"
     " process's highest memory above its loaded, idle state (on a GPU: tensors above the model)."
-    " × ours: relative to the method in bold; above 1 is worse. Random weights of equal size,"
-    " synthetic pictures."
+    " × ours: relative to the method in bold; above 1 is worse. Methods are named by kind, size,"
+    " precision and kept share of the tokens. Random weights of equal size, synthetic pictures."
 )
 
 
@@ -78,8 +71,8 @@ def compare(
     ] = None,
     device: Device = "cpu",
     sizes: Annotated[
-        str, typer.Option(metavar="SIZE,…", help=f"Of {', '.join(SIZES)}, or as 1920x1080.")
-    ] = ",".join(SIZES),
+        str, typer.Option(metavar="WIDTHxHEIGHT,…", help="Of the pictures, in pixels.")
+    ] = SIZES,
     unknown: Annotated[
         str, typer.Option(metavar="SHARE,…", help="Unknown shares of the trimap.")
     ] = SHARES,
@@ -87,9 +80,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME,…",
-            help="As ours:small:fp32:0.25 (size, precision, kept share), transformers:base:fp16,"
-            " official:small:fp32:0.25, model:mematte-tiny:fp32, closed-form. The others are"
-            " compared with the first of ours.",
+            help=f"{EXAMPLES}. The others are compared with the first of ours.",
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each, after a warm-up.")] = 3,
@@ -103,9 +94,9 @@ def compare(
     quick: Quick = False,
 ) -> None:
     """Measure seconds and peak memory of matting methods, side by side."""
-    if quick:
-        sizes, unknown, repeats = "512,1024", "0.15", 1
     default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
+    if quick:
+        sizes, unknown, repeats, default = "128x128", "0.4", 1, default[:2]
     chosen = methods.split(",") if methods else list(default)
     cases = make_cases(sizes, unknown, chosen)
     here, limits = machine(device), limits_of(threads, minutes)
@@ -115,6 +106,9 @@ def compare(
     settings = {"threads": limits.threads, "memory_budget": memory_budget}
     store = Store(path, here, settings)
     todo = [one for one in cases if again or not store.done(one, repeats)]
+    if official is not None and any(one["method"].startswith("official") for one in todo):
+        largest = check_official(str(official.resolve()))
+        logger.info("the official code computes the same alpha within %.1e", largest)
     run(groups(todo, context), store, limits, repeats=repeats, again=again)
     write_report(store, lambda store: as_markdown(store, chosen))
 
@@ -123,14 +117,14 @@ def make_cases(sizes: str, shares: str, methods: Sequence[str]) -> list[dict[str
     """Every method at all sizes of the first share, then of the next: the order of measuring.
 
     Args:
-        sizes: names in `SIZES`, or as 1920x1080, separated by commas.
+        sizes: as in `SIZES`.
         shares: unknown shares, likewise.
         methods: see `parse_method`.
 
     Raises SettingError for anything that is none of these.
     """
     names = [parse_method(name).name for name in methods]
-    pixels = [_size(size.strip()) for size in sizes.split(",")]
+    pixels = [_size(size) for size in sizes.split(",")]
     unknown = [share_of(share, f"--unknown {shares}") for share in shares.split(",")]
     return [
         {"method": name, "width": width, "height": height, "unknown": share}
@@ -142,21 +136,16 @@ def make_cases(sizes: str, shares: str, methods: Sequence[str]) -> list[dict[str
 
 
 def _size(text: str) -> tuple[int, int]:
-    if text.lower() in SIZES:
-        return SIZES[text.lower()]
-    match = re.fullmatch(r"(\d{2,5})[x×](\d{2,5})", text)
-    if not match:
-        raise SettingError(f"size {text!r}: choose {', '.join(SIZES)}, or write it as 1920x1080")
-    return int(match[1]), int(match[2])
+    width, _, height = text.strip().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise SettingError(f"size {text!r}: write it as 1920x1080")
+    return int(width), int(height)
 
 
-def groups(
-    cases: Sequence[dict[str, Any]], context: dict[str, Any], **more: Any
-) -> Iterator[list[Task]]:
+def groups(cases: Sequence[dict[str, Any]], context: dict[str, Any]) -> Iterator[list[Task]]:
     """The tasks picture by picture; its files are there until the next group is asked for.
 
     context: see `methods.Context`.
-    more: what else tells the cases apart.
     """
     pictures = dict.fromkeys((one["height"], one["width"], one["unknown"]) for one in cases)
     for number, (height, width, unknown) in enumerate(pictures):
@@ -169,7 +158,7 @@ def groups(
             np.save(files["trimap"], scene.trimap)
             yield [
                 Task(
-                    {**more, **one},
+                    one,
                     "benchmarks.methods:measure",
                     {"method": one["method"], **files, **context},
                     f"{one['method']} {suffix}",
@@ -183,7 +172,7 @@ def groups(
 
 
 def as_markdown(store: Store, order: Sequence[str]) -> str:
-    """A table for each unknown share, and curves.
+    """A table for each unknown share.
 
     order: names of the methods; all are compared with the first of ours.
     """
@@ -192,7 +181,7 @@ def as_markdown(store: Store, order: Sequence[str]) -> str:
         store.records,
         key=lambda one: (_pixels(one), places.get(one.case["method"], len(places))),
     )
-    shares = list(dict.fromkeys(one.case["unknown"] for one in store.records))
+    shares = {one.case["unknown"] for one in store.records}
     ours = next((name for name in order if name.startswith("ours:")), order[0])
     parts = ["# Speed and memory", store.about, LEGEND]
     for share in sorted(shares):
@@ -200,39 +189,26 @@ def as_markdown(store: Store, order: Sequence[str]) -> str:
         best = {_size_of(one): one for one in some if one.case["method"] == ours}
         table = markdown_table(HEADERS, [_cells(one, best.get(_size_of(one))) for one in some])
         parts.append(f"## {share:.0%} of the pixels unknown\n\n{table}")
-    drawn = [one for one in records if one.case["unknown"] == shares[0] and one.runs]
-    figure = _figure(store, drawn, f"{shares[0]:.0%} of the pixels unknown")
-    return "\n\n".join([*parts, figure]).rstrip() + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _cells(one: Record, ours: Record | None) -> list[str]:
-    label = parse_method(one.case["method"]).label
+    name = one.case["method"]
     if one.seconds is None or one.peak is None:
-        return [_size_of(one), label, one.failed or f"skipped: {one.skipped}", "", "", "", ""]
+        return [_size_of(one), name, one.failed or f"skipped: {one.skipped}", "", "", "", ""]
     time, peak = ("", "")
     if ours is not None and ours.seconds and ours.peak:
         time, peak = f"{one.seconds / ours.seconds:.2f}", f"{one.peak / ours.peak:.2f}"
     kept = one.get("kept")
     return [
         _size_of(one),
-        f"**{label}**" if one is ours else label,
+        f"**{name}**" if one is ours else name,
         f"{one.seconds:.4g}",
         time,
         show_bytes(one.peak),
         peak,
         "" if kept is None else f"{kept:.0%}",
     ]
-
-
-def _figure(store: Store, records: Sequence[Record], title: str) -> str:
-    ticks = {float(_pixels(one)): _size_of(one) for one in records}
-    panels = [Panel(name, "picture, pixels", ticks=ticks) for name in ("seconds", "peak, MB")]
-    for method in dict.fromkeys(one.case["method"] for one in records):
-        line = [one for one in records if one.case["method"] == method and one.seconds and one.peak]
-        label = parse_method(method).label
-        panels[0].curves[label] = [(_pixels(one), one.seconds or 0) for one in line]
-        panels[1].curves[label] = [(_pixels(one), (one.peak or 0) / 1e6) for one in line]
-    return write_figure(store.path.with_suffix(".png"), panels, title)
 
 
 def _pixels(one: Record) -> int:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mematte_plugin.images.write import write_image
+from mematte_plugin.images.encode import write_image
 
 from .runner import logger
-
-Points = Sequence[tuple[float, float]]
 
 
 @dataclass
@@ -25,12 +23,10 @@ class Panel:
     """What is measured, with its unit."""
     axis: str
     """What it is measured against."""
-    curves: dict[str, Points] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Points (x, y) by label."""
     stars: dict[str, tuple[float, float]] = field(default_factory=dict)
     """One more point of a curve, by the curve's label."""
-    ticks: dict[float, str] = field(default_factory=dict)
-    """Named places on the x-axis; both axes are then logarithmic."""
 
 
 def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
@@ -39,7 +35,7 @@ def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
     if importlib.util.find_spec("matplotlib") is None:
         logger.info("no figure: pip install 'mematte-plugin[bench]' for matplotlib")
         return ""
-    if not any(panel.curves for panel in panels):
+    if not any(points for panel in panels for points in panel.curves.values()):
         return ""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,21 +52,12 @@ def write_figure(path: Path, panels: Sequence[Panel], title: str) -> str:
 
 def _draw(axes: Any, panel: Panel) -> None:
     for label, points in panel.curves.items():
+        if not points:
+            continue
         (line,) = axes.plot(*zip(*sorted(points), strict=True), "-o", label=label)
         if label in panel.stars:
             axes.plot(*panel.stars[label], "*", markersize=14, color=line.get_color())
-    if panel.ticks:
-        from matplotlib.ticker import LogLocator, NullFormatter
-
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xticks(list(panel.ticks), list(panel.ticks.values()), fontsize=8)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0)
     axes.set_xlabel(panel.axis)
     axes.set_title(panel.title)
     axes.grid(alpha=0.3)

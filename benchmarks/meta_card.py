@@ -1,10 +1,10 @@
-"""A card that is not there, with room for any picture: torch's meta device stands in for it.
+"""A simulated card with room for any picture: torch's meta device stands in for it.
 
-Nothing is computed on it, so the bytes, launches and round trips of 8K take seconds on a laptop.
-Whatever hangs on values that are not there (which tokens are kept, whether a solver has converged)
-is given an answer that fits the case. For exact values see tests/simulated_card.py.
+Nothing is computed: counting the bytes, launches and round trips of 8K takes seconds on a laptop.
+Results that depend on values (which tokens are kept, whether a solver has converged) are made up to
+suit the case. tests/simulated_card.py has another simulation, with exact values.
 
-What libraries take besides (cuBLAS' and cuDNN's workspaces) is not seen here.
+The workspaces of cuBLAS and cuDNN are not counted.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from mematte_plugin.network.inputs import NetworkInput
 
 DEVICE = torch.device("meta")
 BLOCK = 512
-"""CUDA's allocator rounds up to a multiple of it, in bytes."""
+"""CUDA's allocator rounds sizes up to a multiple of this, in bytes."""
 MATRIX_STEP = 8
-"""Fused kernels copy a mask whose rows are no multiple of it."""
+"""Fused kernels copy a mask whose row length is not a multiple of this."""
 
 STAGES: dict[Any, str] = {
     MEMatte.predict: "picture",
@@ -50,20 +50,20 @@ STAGES: dict[Any, str] = {
     pieces.decode: "decoder",
     Decoder.decode_official: "decoder",
 }
-"""The stage of an operation: that of the innermost of these functions."""
+"""An operation belongs to the stage of the innermost of these functions that called it."""
 _STAGES = {function.__code__: stage for function, stage in STAGES.items()}
 _IDLE = {"empty", "empty_strided", "detach", "alias", "_unsafe_view", "empty_like", "new_empty"}
 
 
 class MetaCard(TorchDispatchMode):
-    """While it is entered, counts what happens on the card.
+    """Context manager that counts what happens on the card.
 
     Args:
-        loaded: what is there already and does not count, as a network's weights: a view of them
-            would look like something new.
+        loaded: tensors that do not count, such as a network's weights; without this a view of them
+            would look like a new tensor.
         kept: tokens that a router keeps.
         unknown: share of unknown pixels.
-        fused: whether attention runs in a kernel that holds no logits; else in torch's math.
+        fused: whether attention runs in a kernel that holds no logits, or in torch's math.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class MetaCard(TorchDispatchMode):
         self.peaks: Counter[str] = Counter()
         """Most bytes in each stage."""
         self.operations = 0
-        """All of torch's, views too, on the CPU too."""
+        """All of torch's, including views and those on the CPU."""
         self.launches: Counter[str] = Counter()
         """Kernels on the card, by stage."""
         self.trips: Counter[str] = Counter()
-        """What waits for the card or goes between it and the host, by kind."""
+        """Waits for the card and copies between it and the host, by kind."""
         self._held = {tensor.untyped_storage()._cdata: 0 for tensor in loaded}
         self._kernels = _Kernels(fused=fused)
 
@@ -126,13 +126,13 @@ class MetaCard(TorchDispatchMode):
         self.now -= self._held.pop(key, 0)
 
     def _stand_in(self, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
-        """The outcome of what hangs on values or leaves the card; None where nothing does."""
+        """The result of an operation that depends on values or leaves the card; None for others."""
         first: Any = args[0] if args else None
         if name in ("_to_copy", "copy_"):
             return self._moved(name, args, kwargs)
         if name == "_local_scalar_dense":
             self.trips["item"] += 1
-            # A solver takes all of its iterations.
+            # Solvers run all of their iterations.
             return "_solve" not in _callers() if first.dtype == torch.bool else 1
         if name == "nonzero":
             self.trips["nonzero"] += 1
@@ -164,12 +164,12 @@ class MetaCard(TorchDispatchMode):
         return None
 
     def _found(self, mask: Tensor) -> int:
-        """How many are true."""
+        """How many values of a mask are true."""
         callers = _callers()
         count = mask.numel()
-        if "without_itself" in callers:  # one in each row is not
+        if "without_itself" in callers:  # all but one in each row
             return count - len(mask)
-        if "_matrices" in callers:  # at worst no neighbour of an unknown cell is known
+        if "_matrices" in callers:  # the worst case: unknown cells have unknown neighbours only
             return count
         if "_numbers" in callers:
             near = min(1.0, 1.5 * self.unknown + 1 / 16)
@@ -180,7 +180,7 @@ class MetaCard(TorchDispatchMode):
         return min(self.kept, count)
 
     def _brought(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-        """On the host: zeros, but of a map of what is unknown, rows in the middle."""
+        """A copy on the host: zeros, or for a map of the unknown pixels, rows in the middle."""
         out = torch.zeros(tensor.shape, dtype=dtype)
         if dtype == torch.bool and out.dim() >= 2:
             rows = out.shape[-2]
@@ -190,7 +190,7 @@ class MetaCard(TorchDispatchMode):
 
 
 class _Kernels(TorchFunctionMode):
-    """Attention and Linear layers as a card's kernels do them."""
+    """Attention and Linear layers with the memory that a card's kernels take."""
 
     def __init__(self, *, fused: bool) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class _Kernels(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is F.linear and _on_card(args[0]) and args[0].dim() > 2:
-            # While operations are watched torch adds the bias to a copy, which it does not else.
+            # In a dispatch mode torch adds the bias to a copy; without one it does not.
             x, *rest = args
             return func(x.reshape(-1, x.shape[-1]), *rest, **kwargs).view(*x.shape[:-1], -1)
         if func is not F.scaled_dot_product_attention or not _on_card(args[0]):
@@ -234,7 +234,7 @@ def _is_mask(value: Any) -> bool:
 
 
 def _is_view(func: Any) -> bool:
-    """Whether an operation's result is a view of what it was given."""
+    """Whether an operation returns a view of its input."""
     return any(
         one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns
     )

@@ -22,17 +22,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mematte_plugin import MattingPipeline, MEMatte, SettingError, load_network
+from mematte_plugin import MattingPipeline, MEMatte, MEMatteError, SettingError, load_network
 from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
 
 from .scenes import make_scene
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+EXAMPLES = (
+    "ours:small:fp32:0.25 (tiny, small or base; fp32, bf16 or fp16; kept share),"
+    " official:small:fp32:0.25, transformers:base:fp16, model:mematte-tiny:fp32 or closed-form"
+)
 WANT_ALL = 20.0
 """Added to a router's scores for keeping; those of `random_network` lie within ±10."""
 WANT_ALL_TRAINED = 100.0
 """The same for trained routers."""
+SAME = 1e-4
+"""How far the official alpha and ours may differ."""
+SPREAD = 0.05
+"""Alphas that vary less than this would hide a difference between the two."""
 GLOBAL_BLOCKS = (2, 5, 8, 11)
 HALF = 128 / 255
 
@@ -62,15 +70,6 @@ class Method:
         share = [] if self.retention is None else [f"{self.retention:g}"]
         return ":".join([self.kind, self.variant, self.dtype, *share])
 
-    @property
-    def label(self) -> str:
-        """For tables."""
-        if self.kind == "closed-form":
-            return "pymatting closed-form"
-        who = {"official": "official MEMatte", "transformers": "transformers VitMatte"}
-        kept = "" if self.retention is None else f", {self.retention:.0%} kept"
-        return f"{who.get(self.kind, self.kind)} {self.variant} {self.dtype}{kept}"
-
 
 def parse_method(text: str) -> Method:
     """ours:small:fp32:0.25, transformers:small:fp16, model:mematte-tiny:fp32 or closed-form.
@@ -78,25 +77,20 @@ def parse_method(text: str) -> Method:
     Raises SettingError for anything else.
     """
     kind, *rest = text.strip().split(":")
-    if kind not in BUILDERS:
-        raise SettingError(f"method {text!r}: the first word is one of {', '.join(BUILDERS)}")
     if kind == "closed-form" and not rest:
         return Method(kind)
+    sizes = {"ours": ("tiny", "small", "base"), "model": None, "forced": None}
+    known = sizes.get(kind, ("small", "base"))
     routed = kind in ("ours", "official", "forced")
-    trained = kind in ("model", "forced")
-    if kind == "closed-form" or len(rest) not in ((3,) if routed else (2, 3)):
-        variant = "mematte-tiny" if trained else "small"
-        pattern = f"{kind}:{variant}:fp32" + (":0.25" if routed else "")
-        raise SettingError(f"method {text!r}: write it as {pattern}")
-    variant, dtype = rest[:2]
-    if not trained and variant not in VARIANTS:
-        raise SettingError(f"method {text!r}: the size is one of {', '.join(VARIANTS)}")
-    if kind in ("transformers", "official") and variant == "tiny":
-        raise SettingError(f"method {text!r}: only ours comes in size tiny")
-    if dtype not in DTYPES:
-        raise SettingError(f"method {text!r}: the precision is one of {', '.join(DTYPES)}")
+    if (
+        kind not in BUILDERS
+        or len(rest) not in ((3,) if routed else (2, 3))
+        or (known is not None and rest[0] not in known)
+        or rest[1] not in DTYPES
+    ):
+        raise SettingError(f"method {text!r}: write it as {EXAMPLES}")
     share = share_of(rest[2], f"method {text!r}") if len(rest) == 3 else None
-    return Method(kind, variant, dtype, share)
+    return Method(kind, rest[0], rest[1], share)
 
 
 def share_of(text: str, what: str) -> float:
@@ -195,6 +189,30 @@ def measure(
 @lru_cache(1)
 def _pictures(image: str, trimap: str) -> tuple[Bytes, Bytes]:
     return np.load(image), np.load(trimap)
+
+
+def check_official(checkout: str) -> float:
+    """The largest difference between the official code's alpha and ours, from the same random
+    weights, on the CPU in float32.
+
+    Raises MEMatteError where they differ by more than rounding errors, or keep other shares of the
+    tokens: comparing their speed would say nothing.
+    """
+    scene = make_scene(512, 512, 0.15)
+    context = Context("cpu", checkout)
+    ours, theirs = (
+        build(Method(kind, "small", "fp32", 0.25), context)(scene.image, scene.trimap)
+        for kind in ("ours", "official")
+    )
+    largest = float(np.abs(ours["alpha"] - theirs["alpha"]).max())
+    spread = float(np.ptp(theirs["alpha"][scene.trimap == 128]))
+    if largest > SAME or ours["kept"] != theirs["kept"] or spread < SPREAD:
+        raise MEMatteError(
+            f"{checkout}: its alpha differs from ours by {largest:.1e} (kept tokens:"
+            f" {theirs['kept']:.4f} and {ours['kept']:.4f}; spread of alpha: {spread:.2f}); check"
+            " that it is the published code"
+        )
+    return largest
 
 
 # ---- building ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The official implementation, from a checkout, as it computes inference.
 
-It imports packages that do not install beside a current torch. Inference needs little of them: the
-stand-ins below, which do what these names stand for, are all that is put in their place.
+It imports packages that cannot be installed with a current torch. Inference needs little of them:
+the stand-ins below, which do what those names do, replace them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def load_official(checkout: Path, config: NetworkConfig) -> Any:
     Returns: its MEMatte; call it with {"image", "trimap"}, and `patch_decoder=True` as its own
     inference does. `backbone.max_number_token` is the cap.
 
-    Raises SettingError where that is no such checkout.
+    Raises SettingError for a folder that is not such a checkout.
     """
     if not (checkout / "modeling" / "meta_arch").is_dir():
-        raise SettingError(f"{checkout}: is no checkout of the official MEMatte repository")
+        raise SettingError(f"{checkout}: is not a checkout of the official MEMatte repository")
     _stand_in()
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
@@ -73,7 +73,7 @@ def load_official(checkout: Path, config: NetworkConfig) -> Any:
 
 
 class _Block(nn.Module):
-    """A block that knows its channels and stride."""
+    """A block with channels and stride."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 def _unused(*_: Any, **__: Any) -> None:
-    """For what inference imports and never calls, or what sets weights that are loaded later."""
+    """Imported by inference but never called, or only to set weights that are loaded later."""
 
 
 _NAMES: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""Measuring in worker processes that take turns, so that a machine's drift hits all alike."""
+"""Measuring in worker processes that take turns, so that a machine's drift affects all equally."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _add(record: Record, answer: dict[str, Any]) -> None:
     else:
         record.runs.clear()
         record.failed, record.skipped = answer.get("failed", ""), answer.get("skipped", "")
-    told = ", ".join(str(value) for value in record.case.values() if value is not None)
-    logger.info("%s: %s", told, json.dumps(answer.get("run") or answer)[:200])
+    case = ", ".join(str(value) for value in record.case.values() if value is not None)
+    logger.info("%s: %s", case, json.dumps(answer.get("run") or answer)[:200])
 
 
 class _OutOfTime(Exception):
@@ -153,7 +153,7 @@ class _Worker:
         try:
             if self._process.stdin is not None:
                 self._process.stdin.close()
-        except OSError:  # with a command that nobody read
+        except OSError:  # it died before it read a command
             pass
 
     def _listen(self) -> None:

@@ -1,6 +1,6 @@
 """Synthetic photographs with trimaps: the same scene at any size, and a chosen unknown share.
 
-A blob with a soft edge and strands of hair before a smooth background. Its trimap is what a careful
+A blob with a soft edge and strands of hair over a smooth background. Its trimap is what a careful
 person would draw: a band along the outline that follows the strands. Nothing is read or downloaded,
 and the same arguments give the same bytes.
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.simulated_card
 
-The peaks are compared with the plan's prediction, less the libraries' share, which is not seen
-here. The same command goes on where it was stopped.
+The peaks are compared with the plan's prediction less the libraries' share, which is not simulated.
+The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mematte_plugin.network import VARIANTS, MEMatte, NetworkConfig
 
 from .command import Again, Minutes, Out, Quick, limits_of, main, write_report
 from .meta_card import MetaCard
-from .prediction import QUICK_PIXELS, SUMMARY, ratio_of, summary_of
+from .prediction import SUMMARY, ratio_of, summary_of
 from .results import RESULTS, Record, Store
 from .runner import Task, run
 
@@ -34,7 +34,7 @@ DOMINATES = 64_000_000
 """Bytes: from such a peak on, the network's tensors decide whether a card has room."""
 UNKNOWN, KEPT = 1 / 3, 0.25
 STRIPE = 16
-"""Rows of pixels that are unknown together."""
+"""Height of a stripe of unknown pixels."""
 UNROUTED: dict[str, Any] = {"routed": False, "global_rel_pos": True, "padding": "each"}
 NETWORKS: dict[str, NetworkConfig] = {
     "tiny": VARIANTS["tiny"],
@@ -59,7 +59,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "no kernel": {"fused": False, "attention": 2**26},
     "all at once": {"tokens": None, "patches": None, "attention": None},
 }
-"""Each of them alone, the rest as planned for a card with room for all."""
+"""Each of them alone; the rest as planned for a card with enough room."""
 
 
 @lru_cache(maxsize=1)
@@ -84,16 +84,16 @@ def measure(
     knob: str = "",
     decoder: Literal["exact", "official"] = "exact",
 ) -> dict[str, Any]:
-    """Plan one picture for a card, and run it on one that is not there.
+    """Plan one picture for a card, and run it on a simulated one.
 
     Args:
         network: a name in `NETWORKS`.
         width, height: in pixels.
         dtype: of the network.
-        budget: times the least; None for all that could be wanted.
+        budget: times the least; None for enough.
         card: or the size of the card in GiB.
         knob: a name in `KNOBS`.
-        decoder: how it is decoded.
+        decoder: as for `MattingPipeline`.
 
     Returns: "predicted" by the law, less the libraries' workspaces, and "peak" of live tensors
     besides the weights, in bytes; the same by phase ("law") and stage ("peaks"); "operations" of
@@ -145,8 +145,8 @@ def measure(
 
 
 def picture(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """A photograph (1, 3, H, W) uint8 and a trimap (1, 1, H, W) with a third of it unknown, in
-    stripes: everywhere, so that the decoder has whole tiles to do."""
+    """A photograph (1, 3, H, W) uint8 and a trimap (1, 1, H, W) with a third unknown, in stripes
+    all over the picture, so that the decoder gets whole tiles."""
     rows = torch.arange(height)
     known = (rows >= height // 2).float()
     column = torch.where(rows // STRIPE % 3 == 1, 0.5, known)
@@ -155,7 +155,7 @@ def picture(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def cases() -> Iterator[dict[str, Any]]:
-    """What `measure` is asked, small pictures first."""
+    """Arguments of `measure`, small pictures first."""
     for width, height in SIZES:
         for network in NETWORKS:
             case = {"network": network, "width": width, "height": height}
@@ -171,9 +171,6 @@ def cases() -> Iterator[dict[str, Any]]:
 
 def simulated_card(
     *,
-    free: Annotated[
-        bool, typer.Option("--free", help="Only float16 on a card with room for all.")
-    ] = False,
     network: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     minutes: Minutes = None,
     out: Out = None,
@@ -182,11 +179,7 @@ def simulated_card(
 ) -> None:
     """Count bytes, launches and round trips on a card, and compare them with the prediction."""
     chosen = [
-        one
-        for one in cases()
-        if network in (None, one["network"])
-        and (not quick or one["width"] * one["height"] <= QUICK_PIXELS)
-        and (not free or is_free(one))
+        one for one in cases() if network in (None, one["network"]) and (not quick or is_free(one))
     ]
     version = torch.__version__.partition("+")[0]
     store = Store(out or RESULTS / "simulated-card.json", {"torch": version}, {})
@@ -233,7 +226,7 @@ def as_markdown(store: Store) -> str:
 
 
 def is_free(case: dict[str, Any]) -> bool:
-    """Whether a case is float16 on a card with room for all."""
+    """Whether a case is float16 on a card with enough room."""
     return _plan(case) == "free" and case.get("dtype", "float16") == "float16"
 
 

@@ -13,6 +13,14 @@ CATEGORY = "mask/matting"
 
 ModelType = io.Custom("MEMATTE_MODEL")
 
+EDGE_NUMBERS = (
+    ("levels_black", 0.0, 0.0, 0.99, 0.01, "Opacity up to this becomes 0: removes haze."),
+    ("levels_white", 1.0, 0.01, 1.0, 0.01, "Opacity from this up becomes 1."),
+    ("choke", 0.0, -100.0, 100.0, 0.25, "Pixels that the edge moves inward; negative, outward."),
+    ("feather", 0.0, 0.0, 250.0, 0.25, "Gaussian blur of the edge, in pixels."),
+)
+"""Of `edges`: name, default, lowest, highest, step, tooltip."""
+
 
 def schema(**options: Any) -> io.Schema:
     """A node's declaration, without options that this version of ComfyUI does not know."""
@@ -53,41 +61,11 @@ def memory_budget() -> io.Float.Input:
 def edges() -> list[Any]:
     """How the finished edge is shaped. Keep them last: graphs store values by position."""
     return [
-        _advanced(
-            io.Float,
-            "levels_black",
-            default=0.0,
-            min=0.0,
-            max=0.99,
-            step=0.01,
-            tooltip="Opacity up to this becomes 0: removes haze from empty areas.",
-        ),
-        _advanced(
-            io.Float,
-            "levels_white",
-            default=1.0,
-            min=0.01,
-            max=1.0,
-            step=0.01,
-            tooltip="Opacity from this up becomes 1.",
-        ),
-        _advanced(
-            io.Float,
-            "choke",
-            default=0.0,
-            min=-100.0,
-            max=100.0,
-            step=0.25,
-            tooltip="Moves the edge inward by this many pixels; fractions too; negative: outward.",
-        ),
-        _advanced(
-            io.Float,
-            "feather",
-            default=0.0,
-            min=0.0,
-            max=250.0,
-            step=0.25,
-            tooltip="Gaussian blur of the edge, in pixels.",
+        *(
+            _advanced(
+                io.Float, name, default=default, min=low, max=high, step=step, tooltip=tooltip
+            )
+            for name, default, low, high, step, tooltip in EDGE_NUMBERS
         ),
         despill(),
         _advanced(

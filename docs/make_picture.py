@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import mematte_plugin.examples
-from mematte_plugin.images.write import write_image
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.show.overlays import contact_sheet
 
 EXAMPLES = Path(mematte_plugin.examples.__path__[0])

@@ -14,10 +14,11 @@ from .errors import (
 )
 from .foreground.edges import Edge as Edge
 from .foreground.estimate import estimate_foreground as estimate_foreground
+from .images.arrays import scaled_down as scaled_down
 from .images.crops import Crop as Crop
-from .images.photo import Photo as Photo, scaled_down as scaled_down
+from .images.encode import write_image as write_image
+from .images.photo import Photo as Photo
 from .images.read import Layer as Layer, read_photo as read_photo
-from .images.write import write_image as write_image
 from .jobs import Job as Job, Stopped as Stopped
 from .matte import Matte as Matte
 from .memory.exhaustion import trim_memory as trim_memory

@@ -14,12 +14,10 @@ from .errors import OutputError, SettingError
 from .foreground.edges import Colors, Edge
 from .foreground.shaping import compute_colours, crop_matte, shape_matte, small_colours
 from .foreground.spill import Despill
+from .images.arrays import STRIP, scaled_down, to_steps, to_unit
 from .images.crops import Crop
-from .images.decoded import to_unit
-from .images.encode import STRIP, to_steps
-from .images.photo import Photo, scaled_down
-from .images.photo_colour import warn_if_clipped
-from .images.write import FORMATS, check_quality, check_writable, write_image
+from .images.encode import FORMATS, check_quality, check_writable, write_image
+from .images.photo import Photo, warn_if_clipped
 from .notebook import LONGEST, as_html, file_name, one_line
 from .progress import Progress
 from .show.composite import Background, composite

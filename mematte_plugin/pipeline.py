@@ -14,7 +14,7 @@ from .engine import Engine
 from .errors import InputError, SettingError, warn_user
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
-from .images.decoded import to_unit
+from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
 from .matte import Matte

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from mematte_plugin import Matte, MEMatteWarning, Photo, Plan, cut, plan_memory, read_photo
-from mematte_plugin.images.photo import srgb_to_linear
+from mematte_plugin.images.arrays import srgb_to_linear
 from mematte_plugin.notebook import LONGEST, as_html
 from mematte_plugin.show.overlays import checkerboard, on_checkerboard
 

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from mematte_plugin.errors import InputError, OutputError, SettingError
-from mematte_plugin.images.photo import Photo, linear_to_srgb, srgb_to_linear
+from mematte_plugin.images.arrays import linear_to_srgb, srgb_to_linear
+from mematte_plugin.images.encode import write_image
+from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.read import read_gray, read_photo
-from mematte_plugin.images.write import write_image
 from mematte_plugin.matte import Matte
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..images.decode import CAMERA_RAW, READABLE
+from ..images.formats import CAMERA_RAW, READABLE
 
 
 class Named(NamedTuple):
@@ -19,7 +19,7 @@ class Named(NamedTuple):
     path: Path
     """Where it is."""
     place: tuple[str, ...]
-    """The folders from the one that was given down to it."""
+    """The folders from the given one down to it."""
     stem: str
     """Its name without the suffix."""
     suffix: str
@@ -27,17 +27,17 @@ class Named(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The file's name from the folder that was given."""
+        """The file's name from the given folder."""
         return "/".join((*self.place, self.path.name))
 
 
 def scan(
     folder: Path, what: str, *, recursive: bool = False, without: Collection[Path] = ()
 ) -> list[Named]:
-    """The pictures of a folder, sorted; hidden ones, unfinished outputs too, do not count.
+    """The pictures of a folder, sorted; hidden files do not count, nor do unfinished outputs.
 
     recursive: also those in folders inside it. Every folder is looked into once, so that links in
-        a circle end; a link to a folder that is there anyway is left out.
+        a circle end; a link to a folder that is inside anyway is left out.
     without: folders inside it that are not looked into.
 
     Raises InputError, which calls the pictures `what`, for a folder that cannot be read.
@@ -58,18 +58,14 @@ def scan(
 
 
 def developed(photos: list[Named]) -> tuple[list[Named], list[Named]]:
-    """The photos, and the camera raw files that lie beside the same one in another format."""
-    there = {(photo.place, photo.stem) for photo in photos if not _is_raw(photo)}
+    """The photos, and the camera raw files of which another format is in the same folder."""
+    others = {(p.place, p.stem) for p in photos if p.suffix.lower() not in CAMERA_RAW}
     kept: list[Named] = []
-    beside: list[Named] = []
+    left_out: list[Named] = []
     for photo in photos:
-        twin = _is_raw(photo) and (photo.place, photo.stem) in there
-        (beside if twin else kept).append(photo)
-    return kept, beside
-
-
-def _is_raw(photo: Named) -> bool:
-    return photo.suffix.lower() in CAMERA_RAW
+        raw = photo.suffix.lower() in CAMERA_RAW
+        (left_out if raw and (photo.place, photo.stem) in others else kept).append(photo)
+    return kept, left_out
 
 
 def has_folders(folder: Path) -> bool:
@@ -80,11 +76,10 @@ def has_folders(folder: Path) -> bool:
 
 
 def same_folder(one: Path, other: Path) -> bool:
-    """Both are there and the same."""
-    try:
+    """Both exist and are the same."""
+    with suppress(OSError):
         return os.path.samefile(one, other)
-    except OSError:
-        return False
+    return False
 
 
 def _walk(root: Path, recursive: bool, left_out: set[tuple[int, int]]) -> Iterator[Named]:

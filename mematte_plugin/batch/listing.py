@@ -1,4 +1,4 @@
-"""What a batch has to do, as far as the names of files tell."""
+"""What a batch has to do, by the names of files alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ..errors import InputError, OutputError, SettingError
-from ..images.sniff import PICTURE_FORMATS
-from ..images.write import write_image
+from ..images.encode import write_image
+from ..images.formats import PICTURE_FORMATS
+from .claims import cannot_be_made
 from .folder_scan import Named, developed, has_folders, same_folder, scan
 from .name_words import composed, folded
-from .pair_pattern import parse_pair
+from .pair_pattern import Pattern, parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
 from .report import listed
 from .shared_folder import named_like_guides, split_by_pattern, split_shared
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from .options import BatchOptions
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""What changes when a file is written anew."""
+"""Differs after a file has been rewritten."""
 
 
 @dataclass(frozen=True)
-class BatchJob:
+class BatchEntry:
     """One photo of a batch, before it is looked at."""
 
     photo: Path
@@ -39,18 +40,18 @@ class BatchJob:
     output: Path
     """Where its result goes."""
     guide: Path | None
-    """Its trimap or mask; None where there is none."""
+    """Its trimap or mask; None if it has none."""
     problem: str
-    """Why it cannot be cut, as far as the file names tell; empty where it can."""
+    """Why it cannot be cut, as far as the file names tell; empty if it can."""
     before: Stamp | None = None
-    """The output that was there when the batch was planned; None without one."""
+    """The output that existed when the batch was listed; None without one."""
 
 
 @dataclass(frozen=True)
-class BatchPlan:
-    """The jobs of a batch, and what a user should know before they are done."""
+class BatchListing:
+    """The photos of a batch, and what a user should know before they are cut."""
 
-    jobs: tuple[BatchJob, ...]
+    entries: tuple[BatchEntry, ...]
     """One per photo, sorted by name."""
     output: Path
     """The folder for the results."""
@@ -60,72 +61,65 @@ class BatchPlan:
     """One sentence on the photos that have no guide, if there are any; they will fail."""
 
 
-class FolderError(OutputError):
-    """The output folder cannot be made."""
-
-
-def plan_batch(
+def list_batch(
     folder: str | Path, guides: str | Path, output: str | Path, options: BatchOptions
-) -> BatchPlan:
-    """The jobs of a batch. Nothing is read but the names, nothing is written.
+) -> BatchListing:
+    """The photos of a batch. Only names are read, and nothing is written.
 
-    Raises InputError where a folder is missing or holds no photo, no photo has a guide, photos and
-    guides are numbered from different starts or two photos would have one result; OutputError where
+    Raises InputError if a folder is missing or holds no photo, no photo has a guide, photos and
+    guides are numbered from different starts or two photos would have one result; OutputError if
     results would end up among the photos or guides or cannot be written at all; SettingError for a
-    depth that the format lacks and for a pattern that is none.
+    depth that the format lacks and for an invalid pattern.
     """
     _check_format(options)
     folder, guides, output = Path(folder), Path(guides), Path(output)
-    if options.pair is not None:
-        _check_pair(options.pair, recursive=options.recursive)
+    pair = None if options.pair is None else parse_pair(options.pair)
+    if pair is not None and (pair[0].path or pair[1].path) and not options.recursive:
+        raise SettingError(
+            f"pair {options.pair!r}: names folders inside the folder, which only --recursive looks"
+            " into"
+        )
     check_folder(output, to_write=False)
-    pairing, notes = _paired(folder, guides, output, options)
+    pairing, notes = _paired(folder, guides, output, options, pair)
     if same_folder(output, folder) or same_folder(output, guides):
         raise OutputError(
             f"{output}: is a folder of the inputs; results of the same name would be taken for"
             " them: choose another one"
         )
-    outputs = [_output_of(photo, output, options) for photo in pairing.photos]
+    ending = "_alpha" if options.kind == "alpha" else ""
+    outputs = [
+        output.joinpath(*photo.place, f"{photo.stem}{ending}{options.suffix}")
+        for photo in pairing.photos
+    ]
     _check_collisions(pairing, outputs, output)
     if not pairing.guide_of and not pairing.problem_of:
         raise _nothing_paired(pairing, folder, recursive=options.recursive)
-    jobs = tuple(
-        BatchJob(
-            photo.path,
-            outputs[index],
-            pairing.guide(index),
-            pairing.problem(index),
-            stamp(outputs[index]),
-        )
-        for index, photo in enumerate(pairing.photos)
+    entries = tuple(
+        BatchEntry(photo.path, path, pairing.guide(index), pairing.problem(index), stamp(path))
+        for index, (photo, path) in enumerate(zip(pairing.photos, outputs, strict=True))
     )
-    check_folder(output, to_write=any(is_open(job, options) for job in jobs))
-    return BatchPlan(jobs, output, (*notes, *pairing.notes()), pairing.missing())
+    check_folder(output, to_write=any(to_do(entry, options) for entry in entries))
+    return BatchListing(entries, output, (*notes, *pairing.notes()), pairing.missing())
 
 
-def is_open(job: BatchJob, options: BatchOptions) -> bool:
-    """There is something to do, as far as the names tell."""
-    return not job.problem and (options.overwrite or job.before is None)
+def to_do(entry: BatchEntry, options: BatchOptions) -> bool:
+    """The photo has to be cut, as far as the names tell."""
+    return not entry.problem and (options.overwrite or entry.before is None)
 
 
 def stamp(path: Path) -> Stamp | None:
-    """The state of a file, to see whether it is written anew; None where there is none."""
+    """The state of a file, to see whether it is rewritten; None without one."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    # A folder of that name is in the way, which writing will tell.
+    # A folder of that name is in the way; writing will report it.
     regular = S_ISREG(found.st_mode)
     return (found.st_ino, found.st_mtime_ns, found.st_size) if regular else None
 
 
-def cannot_be_made(output: Path, error: OSError) -> FolderError:
-    """The error for a folder that cannot be made."""
-    return FolderError(f"{output}: cannot be made ({error.strerror}); choose another folder")
-
-
 def check_folder(output: Path, *, to_write: bool) -> None:
-    """Raises OutputError where no results can be written, as far as that can be foreseen."""
+    """Raises OutputError if no results can be written, as far as that can be foreseen."""
     try:
         if output.is_dir():
             if to_write and not os.access(output, os.W_OK | os.X_OK):
@@ -163,34 +157,26 @@ def _check_format(options: BatchOptions) -> None:
         raise OutputError(text) from error  # a library is missing
 
 
-def _check_pair(pair: str, *, recursive: bool) -> None:
-    if any(side.path for side in parse_pair(pair)) and not recursive:
-        raise SettingError(
-            f"pair {pair!r}: names folders inside the folder, which only --recursive looks into"
-        )
-
-
 # ---- photos and guides ---------------------------------------------------------------------------
 
 
 def _paired(
-    folder: Path, guides: Path, output: Path, options: BatchOptions
+    folder: Path,
+    guides: Path,
+    output: Path,
+    options: BatchOptions,
+    pair: tuple[Pattern, Pattern] | None,
 ) -> tuple[Pairing, list[str]]:
     what = "mask" if options.masks else "trimap"
     notes: list[str] = []
     shared = same_folder(folder, guides)
-    photos = scan(
-        folder,
-        "photos",
-        recursive=options.recursive,
-        without=[output] if shared else [output, guides],
-    )
+    without = [output] if shared else [output, guides]
+    photos = scan(folder, "photos", recursive=options.recursive, without=without)
     if shared:
-        images = photos
-        if options.pair is None:
-            photos, found = split_shared(images, masks=options.masks)
+        if pair is None:
+            photos, found = split_shared(photos, masks=options.masks)
         else:
-            photos, found = split_by_pattern(images, options.pair)
+            photos, found = split_by_pattern(photos, pair)
         if odd := named_like_guides(photos, masks=options.masks):
             many = (
                 "1 file is taken for a photo" if len(odd) == 1 else f"{len(odd)} files are photos"
@@ -199,34 +185,40 @@ def _paired(
             notes.append(f"{folder}: {many}, though named as a {what} is: {names}")
     else:
         found = scan(guides, f"{what}s", recursive=options.recursive, without=[output, folder])
-        if options.pair is not None:
-            side = parse_pair(options.pair)[0]
-            left_out = [photo.name for photo in photos if side.read(photo) is None]
-            photos = [photo for photo in photos if side.read(photo) is not None]
-            if left_out and photos:
-                are = "is" if len(left_out) == 1 else "are"
-                notes.append(
-                    f"{folder}: {len(left_out)} {are} left out, not named as --pair '{side.text}':"
-                    f" {listed(left_out)}"
-                )
-            elif left_out:
-                raise InputError(
-                    f"{folder}: no photo is named as --pair '{side.text}' says, as {left_out[0]} is"
-                    " not; write the pattern after the names"
-                )
+        if pair is not None:
+            photos, left_out = _matching(photos, pair[0], folder)
+            notes += left_out
     photos, undeveloped = developed(photos)
     if undeveloped:
         names = listed(photo.name for photo in undeveloped)
-        notes.append(f"{folder}: camera raw files are left out beside the same photo: {names}")
+        notes.append(f"{folder}: camera raw files are left out next to the same photo: {names}")
     if not photos:
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""
         raise InputError(
             f"{folder}: holds no photos; give a folder of {PICTURE_FORMATS} files{more}"
         )
-    if options.pair is None:
+    if pair is None:
         return pair_by_names(photos, found, what, guides, shared=shared), notes
-    return pair_by_pattern(photos, found, what, guides, options.pair), notes
+    return pair_by_pattern(photos, found, what, guides, str(options.pair)), notes
+
+
+def _matching(photos: list[Named], side: Pattern, folder: Path) -> tuple[list[Named], list[str]]:
+    """The photos that a pattern describes, and a note on the others."""
+    kept = [photo for photo in photos if side.read(photo) is not None]
+    left_out = [photo.name for photo in photos if side.read(photo) is None]
+    if not left_out:
+        return kept, []
+    if not kept:
+        raise InputError(
+            f"{folder}: no photo is named as --pair '{side.text}' says, as {left_out[0]} is"
+            " not; write the pattern after the names"
+        )
+    are = "is" if len(left_out) == 1 else "are"
+    return kept, [
+        f"{folder}: {len(left_out)} {are} left out, not named as --pair '{side.text}':"
+        f" {listed(left_out)}"
+    ]
 
 
 def _nothing_paired(pairing: Pairing, folder: Path, *, recursive: bool) -> InputError:
@@ -245,13 +237,8 @@ def _nothing_paired(pairing: Pairing, folder: Path, *, recursive: bool) -> Input
     )
 
 
-def _output_of(photo: Named, output: Path, options: BatchOptions) -> Path:
-    ending = "_alpha" if options.kind == "alpha" else ""
-    return output.joinpath(*photo.place, f"{photo.stem}{ending}{options.suffix}")
-
-
 def _check_collisions(pairing: Pairing, outputs: Sequence[Path], output: Path) -> None:
-    """Raises InputError where a result would take another's place."""
+    """Raises InputError if a result would take another's place."""
     first: dict[str, int] = {}
     for index, path in enumerate(outputs):
         other = first.setdefault(folded(str(path)), index)

@@ -1,4 +1,4 @@
-"""What file names say: their words and numbers, and the words that name a role and no subject."""
+"""The words and numbers of file names, without the words for a role rather than a subject."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from .folder_scan import Named
 Token: TypeAlias = str | int
 """A run of letters, or a number."""
 
+Tokens: TypeAlias = tuple[Token, ...]
+
 GUIDE_WORDS = ("mask", "matte", "alpha", "trimap")
 """Words that make hair_mask.png, mask_hair.png or hair-mask.png a guide of hair.jpg."""
 
-_PHOTO_ROLES = frozenset(
-    re.findall(
-        r"\w+",
-        "photo photos image images img im pic picture frame frames fr plate plates rgb rgba color"
-        " colour src source input in orig original raw comp beauty shot jpg jpeg png tif exr",
-    )
+_PHOTO_WORDS = (
+    "photo photos image images img im pic picture frame frames fr plate plates rgb rgba color"
+    " colour src source input in orig original raw comp beauty shot jpg jpeg png tif exr"
 )
-"""Words that tell nothing of a photo's subject."""
+_MORE_GUIDE_WORDS = (
+    "msk pha seg segmentation roto silhouette label labels gt annotation annotations cutout key"
+    " out output pred prediction result binary holdout"
+)
+
+_PHOTO_ROLES = frozenset(_PHOTO_WORDS.split())
+"""Words that say nothing of a photo's subject."""
 
 _GUIDE_ROLES = _PHOTO_ROLES | {*GUIDE_WORDS, "masks", "mattes", "alphas", "trimaps"}
-"""Words that tell nothing of a guide's subject."""
+"""Words that say nothing of a guide's subject."""
 
-_MORE_GUIDE_ROLES = _GUIDE_ROLES | set(
-    re.findall(
-        r"\w+",
-        "msk pha seg segmentation roto silhouette label labels gt annotation annotations cutout key"
-        " out output pred prediction result binary holdout",
-    )
-)
-"""Words that may tell a guide's role, or its subject."""
+_MORE_GUIDE_ROLES = _GUIDE_ROLES | set(_MORE_GUIDE_WORDS.split())
+"""Words that may name a guide's role, or its subject."""
 
 _END = re.compile(rf"(.+?)[_\-. ]+({'|'.join(GUIDE_WORDS)})", re.IGNORECASE | re.DOTALL)
 _START = re.compile(rf"({'|'.join(GUIDE_WORDS)})[_\-. ]+(.+)", re.IGNORECASE | re.DOTALL)
@@ -44,24 +43,25 @@ _VERSION = re.compile(r"(?:^|(?<=[_\-. ]))v\d+(?=$|[_\-. ])", re.IGNORECASE)
 
 
 def composed(text: str) -> str:
-    """One spelling for each accent: macOS hands out decomposed names."""
+    """One spelling for each accent: macOS gives decomposed names."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
-    """Without difference between capitals and small letters, and as `composed`."""
+    """Composed, and without difference between capitals and small letters."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return composed(composed(text).casefold())
 
 
 def bases(stem: str, *, masks: bool) -> Iterator[tuple[str, int, bool]]:
-    """Photos' stems that a guide of this stem may belong to, each with its rank and whether that
-    goes without saying; the lowest rank counts.
+    """Stems of photos that a guide of this stem may belong to.
+
+    Each with its rank, of which the lowest counts, and whether it needs no mention.
 
     masks: hair_mask.png is better than hair_trimap.png, and not the other way round.
     """
-    if not _ANY.search(stem):  # of a hundred thousand names most say nothing
+    if not _ANY.search(stem):  # true of most of a hundred thousand names
         return
     first, second = ("mask", "trimap") if masks else ("trimap", "mask")
     ranks = {first: 1, second: 2, "matte": 3, "alpha": 3}
@@ -73,41 +73,33 @@ def bases(stem: str, *, masks: bool) -> Iterator[tuple[str, int, bool]]:
         yield found[2], ranks[found[1].lower()], False
 
 
-def stem_tokens(named: Named, *, guide: bool) -> tuple[Token, ...]:
-    """Words and numbers of a name, but those that only tell a photo's or a guide's role."""
-    return _tokens(named.stem, _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES)
+def stem_tokens(named: Named, *, guide: bool) -> Tokens:
+    """Words and numbers of a name, except words for the role of a photo or a guide."""
+    return _tokens([named.stem], _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES)
 
 
-def folder_tokens(named: Named, *, guide: bool) -> tuple[Token, ...]:
-    """The same of the folders it lies in."""
-    without = _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES
-    return tuple(token for part in named.place for token in _tokens(part, without))
+def folder_tokens(named: Named, *, guide: bool) -> Tokens:
+    """The same of the folders it is in."""
+    return _tokens(named.place, _MORE_GUIDE_ROLES if guide else _PHOTO_ROLES)
 
 
-def all_tokens(named: Named, *, guide: bool) -> list[tuple[Token, ...]]:
+def all_tokens(named: Named, *, guide: bool) -> list[Tokens]:
     """Words and numbers of the folders and the name, in one or two readings, the likelier first.
 
     In label_mask_1.png label may be the subject's word, or the guide's.
     """
     parts = (*named.place, named.stem)
     readings = (_GUIDE_ROLES, _MORE_GUIDE_ROLES) if guide else (_PHOTO_ROLES,)
-    found = [
-        tuple(token for part in parts for token in _tokens(part, without)) for without in readings
-    ]
-    return found if len(set(found)) > 1 else found[:1]
+    return list(dict.fromkeys(_tokens(parts, roles) for roles in readings))
 
 
-def _tokens(text: str, without: frozenset[str]) -> tuple[Token, ...]:
+def _tokens(parts: tuple[str, ...] | list[str], without: frozenset[str]) -> Tokens:
     return tuple(
         int(run) if run.isdecimal() else run
-        for run in _RUNS.findall(folded(text))
+        for part in parts
+        for run in _RUNS.findall(folded(part))
         if run not in without
     )
-
-
-def has_version(text: str) -> bool:
-    """The name has a v2 in it."""
-    return _VERSION.search(text) is not None
 
 
 def without_version(text: str) -> str:

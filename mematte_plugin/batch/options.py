@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import SettingError
 from ..foreground.edges import Edge
 from ..images.colour_spaces import check_input_space
-from ..images.write import FORMATS
+from ..images.encode import FORMATS
 from ..memory.units import parse_bytes
 from ..trimap.labels import Objects, parse_objects
 
@@ -22,13 +22,13 @@ class BatchOptions:
     """How every photo of a batch is cut and saved."""
 
     masks: bool = False
-    """The guides are rough masks, of which trimaps are made, and not trimaps."""
+    """The guides are rough masks, from which trimaps are made, rather than trimaps."""
     objects: Objects = None
-    """For masks that are label maps: the ids that are the subject; None for the only one."""
+    """For masks that are label maps: the ids of the subject; None for the only one."""
     inside: float | None = None
-    """For masks: reach of the unknown band into the subject; None for `trimap.from_mask`'s own."""
+    """For masks: reach of the unknown band into the subject; None for `BAND_INSIDE`."""
     outside: float | None = None
-    """For masks: reach of the unknown band out of the subject."""
+    """For masks: reach of the unknown band out of the subject; None for `BAND_OUTSIDE`."""
     unit: Literal["%", "px"] = "%"
     """For masks: of inside and outside."""
     layer: str | None = None
@@ -36,7 +36,7 @@ class BatchOptions:
     guide_layer: str | None = None
     """Of EXR trimaps or masks of several layers, the layer or channel to take."""
     input_space: str | None = None
-    """What the photos' colours are, whatever their files say; as for `images.read_photo`."""
+    """The photos' colour space, whatever their files say; as for `images.read_photo`."""
     premultiplied: bool | None = None
     """How cut-outs in EXR and TIFF store their colours; as for `Matte.save`."""
     kind: Literal["cutout", "alpha"] = "cutout"
@@ -54,12 +54,12 @@ class BatchOptions:
     memory_budget: Budget = None
     """As for `MattingPipeline`; a photo for which it is too small fails."""
     overwrite: bool = False
-    """Do photos again whose output is there already."""
+    """Cut photos again whose output exists."""
     pair: str | None = None
     """How the names of photos and guides belong together, as "{name}_plate.{n}:{name}_matte.{n}";
-    None finds out."""
+    None goes by what is usual."""
     recursive: bool = False
-    """Also the photos in folders inside the folder; the results are laid out in the same way."""
+    """Also cut photos in folders inside the folder; the results are laid out in the same way."""
 
     def __post_init__(self) -> None:
         parse_objects(self.objects)

@@ -1,4 +1,4 @@
-"""Names that belong together as a user's pattern says: "{name}_plate.{n}:{name}_matte.{n}"."""
+"""Patterns for names that belong together: "{name}_plate.{n}:{name}_matte.{n}"."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..errors import SettingError
-from ..images.decode import READABLE
+from ..images.formats import READABLE
 from .folder_scan import Named
 from .name_words import composed, folded
 
-EXAMPLE = "'{name}_plate.{n}:{name}_matte.{n}'"
+EXAMPLE = "{name}_plate.{n}:{name}_matte.{n}"
 
 Fields: TypeAlias = tuple[tuple[str, str | int], ...]
 """What the fields of a pattern stand for in one name, in the order of their names."""
@@ -27,9 +27,9 @@ class Pattern:
     text: str
     """As the user wrote it."""
     regex: re.Pattern[str]
-    """Matches a name, or from the folder on where `path` is set."""
+    """Matches a name, or a path inside the folder if `path` is set."""
     offsets: dict[str, int]
-    """What a name's numbers are larger by than the fields; texts are not in it."""
+    """By numeric field, how much larger the number in a name is."""
     path: bool
     """It names folders."""
     suffix: bool
@@ -58,25 +58,23 @@ def parse_pair(pair: str) -> tuple[Pattern, Pattern]:
     """The patterns of photos and of guides.
 
     Fields are {n} (also n1, n2, frame, number: a number, whatever its padding; {n-1} one less) and
-    any other name for a text; * stands for what does not matter. The suffix may be left out; a
-    pattern with / goes for the path inside the folder. Raises SettingError for what is none.
+    any other name for a text; * stands for text that does not matter. The suffix may be left out; a
+    pattern with / describes the path inside the folder. Raises SettingError for an invalid pattern.
     """
     sides = pair.split(":")
     if len(sides) != 2 or not all(sides):
-        raise SettingError(
-            f"pair {pair!r}: is no pair of patterns; write PHOTO:GUIDE, as {EXAMPLE}"
-        )
+        raise SettingError(f"pair {pair!r}: not a pair; write PHOTO:GUIDE, as '{EXAMPLE}'")
     photo, guide = (_parse(side.replace("\\", "/"), pair) for side in sides)
     if missing := guide.fields - photo.fields:
         names = ", ".join(f"{{{name}}}" for name in sorted(missing))
         raise SettingError(
             f"pair {pair!r}: the guide has {names}, which the photo has not; use the same fields on"
-            f" both sides, as {EXAMPLE}, and * for what does not matter"
+            f" both sides, as '{EXAMPLE}', and * for what does not matter"
         )
     if not photo.fields:
         raise SettingError(
             f"pair {pair!r}: has no field, so that all photos would be one; use {{name}} or {{n}},"
-            f" as {EXAMPLE}"
+            f" as '{EXAMPLE}'"
         )
     return photo, guide
 
@@ -98,25 +96,24 @@ def _parse(side: str, pair: str) -> Pattern:
         part = _PART.match(side, at)
         if part is None:
             raise SettingError(
-                f"pair {pair!r}: {side[at:]!r} is no field; write {{name}} or {{n}}, as {EXAMPLE}"
+                f"pair {pair!r}: {side[at:]!r} is not a field; write {{name}} or {{n}}, as"
+                f" '{EXAMPLE}'"
             )
         at = part.end()
-        field = part["field"]
+        field, offset = part["field"], part["offset"]
         if part["any"]:
             regex += "[^/]*?"
         elif not field:
             regex += re.escape(composed(part["text"]))
         elif field in seen:
-            if part["offset"]:
+            if offset:
                 raise SettingError(f"pair {pair!r}: {{{field}}} is there twice; name it once")
             regex += f"(?P={field})"
         elif _NUMBER.fullmatch(field):
-            offsets[field] = int(part["offset"] or 0)
+            offsets[field] = int(offset or 0)
             regex += rf"(?<!\d)(?P<{field}>\d+)(?!\d)"
-        elif part["offset"]:
-            raise SettingError(
-                f"pair {pair!r}: only numbers can be counted on; write {{n{part['offset']}}}"
-            )
+        elif offset:
+            raise SettingError(f"pair {pair!r}: only numbers take an offset; write {{n{offset}}}")
         else:
             regex += f"(?P<{field}>[^/]+?)"
         if field:

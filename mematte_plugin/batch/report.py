@@ -1,4 +1,4 @@
-"""What became of the photos of a batch, one by one and summed up."""
+"""The outcome of a batch, photo by photo and summed up."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from typing import Literal
 from ..images.crops import Crop
 
 Status = Literal["done", "skipped", "elsewhere", "failed"]
-"""What became of a photo; "elsewhere": done by another run that worked on the folder meanwhile."""
+"""The outcome of a photo; "elsewhere": done by another run that worked on the folder meanwhile."""
 
-NAMED = 3
+_NAMED = 3
 """Names that a line about many of them gives."""
 
 
 @dataclass(frozen=True)
 class BatchItem:
-    """What became of one photo."""
+    """The outcome of one photo."""
 
     photo: Path
     """The photograph."""
     output: Path
     """The result; written by this run only where the status is "done"."""
     status: Status
-    """"done", "skipped" where the output was there already, "elsewhere" where another run made it
+    """"done", "skipped" if the output existed already, "elsewhere" if another run made it
     meanwhile, or "failed"."""
     reason: str
-    """Why it failed, in one line that goes after the photo's name; empty otherwise."""
+    """Why it failed, in one line that follows the photo's name; empty otherwise."""
     seconds: float
     """Time spent on it."""
     guide: Path | None = None
-    """The trimap or mask that it was cut with; None where there is none."""
+    """The trimap or mask that it was cut with; None without one."""
     notes: tuple[str, ...] = ()
-    """What a user should know of the result, in one sentence each."""
+    """What a user should know about the result, in one sentence each."""
     crop: Crop | None = None
-    """Where the result lay in the photo; None where it was not cropped."""
+    """Where the result was in the photo; None if it was not cropped."""
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of all photos, in the order in which they were finished."""
+    """The outcome of all photos, in the order in which they were finished."""
 
     items: tuple[BatchItem, ...]
     """One per photo."""
     notes: tuple[str, ...] = ()
-    """What was to be said of the folders before the work, as of guides that no photo uses."""
+    """Notes on the folders from before the work, such as guides that no photo uses."""
 
     def count(self, status: Status) -> int:
         """How many have that status."""
@@ -59,24 +59,30 @@ class BatchReport:
         return tuple(item for item in self.items if item.status == "failed")
 
     def note_lines(self) -> list[str]:
-        """The notes of all photos; those that say the same of several are one line."""
-        told = [
+        """The notes of all photos; equal ones are one line."""
+        texts = [
             (item, note if item.photo.name in note else f"{item.photo.name}: {note}")
             for item in self.items
             for note in item.notes
         ]
-        return _lines(told, at_most=1)
+        return _lines(texts, at_most=1)
 
     def failure_lines(self) -> list[str]:
-        """Why photos failed, each with its name; those that say the same of many are one line."""
-        told = [(item, f"{item.photo.name}: {item.reason}") for item in self.failed]
-        return _lines(told, at_most=NAMED)
+        """Why photos failed, each with its name; equal reasons of many are one line."""
+        texts = [(item, f"{item.photo.name}: {item.reason}") for item in self.failed]
+        return _lines(texts, at_most=_NAMED)
 
 
-def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
-    """One line for each sentence, or one together where more than so many say the same."""
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and whether there are more."""
+    names = list(names)
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def _lines(texts: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
+    """One line for each sentence, or one together if more than `at_most` are equal."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for item, text in told:
+    for item, text in texts:
         # 40×30 of one photo and 41×30 of the next are the same news.
         kind = re.sub(r"\d+(\.\d+)?", "0", _without_names(text, item))
         groups.setdefault(kind, []).append((item.photo.name, text))
@@ -90,15 +96,9 @@ def _lines(told: Iterable[tuple[BatchItem, str]], *, at_most: int) -> list[str]:
     return lines
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and that there are more."""
-    names = list(names)
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
-
-
-def _without_names(note: str, item: BatchItem) -> str:
+def _without_names(text: str, item: BatchItem) -> str:
     for path in (item.guide, item.photo, item.output):
         if path is not None:
             for name in (str(path), path.name, path.stem):
-                note = note.replace(name, "")
-    return note
+                text = text.replace(name, "")
+    return text

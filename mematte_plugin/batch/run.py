@@ -1,6 +1,6 @@
-"""A folder of photos, each with its trimap or mask, cut one after the other.
+"""Cutting a folder of photos one by one, each with its trimap or mask.
 
-Results appear whole or not at all, so that a batch that was killed goes on where it stopped.
+Results appear whole or not at all, so that a killed batch continues where it stopped.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING
@@ -21,20 +22,19 @@ from ..errors import (
     warn_user,
 )
 from ..images.crops import Crop
+from ..images.encode import check_writable
 from ..images.read import Layer, read_photo
-from ..images.write import check_writable
 from ..trimap.trimap import trimap_for
-from .claims import claimed
-from .listing import BatchJob, BatchPlan, FolderError, is_open, plan_batch, stamp
+from .claims import FolderError, OutputFolders, claimed
+from .listing import BatchEntry, BatchListing, list_batch, stamp, to_do
 from .options import BatchOptions
-from .places import Places
 from .report import BatchItem, BatchReport, Status
 
 if TYPE_CHECKING:
     from ..pipeline import MattingPipeline
 
 POLL = 0.2
-"""Seconds between looks at the photos that other runs are at work on."""
+"""Seconds between looks at the photos that other runs are working on."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,161 +55,151 @@ def run_batch(
 
     Args:
         folder: the photos (with options.recursive also those in folders inside it).
-        guides: folder of trimaps, or with options.masks of masks, matched by name: of hair.jpg
-            that is hair.png, hair_trimap.png, hair_mask.png or mask-hair.png, of any image suffix,
-            or another name with the same words and numbers; or as options.pair says. May be the
-            same folder, where hair_mask is a mask if there is a photo hair.
-        output: folder for the results, made where it does not exist (but not the one around it).
+        guides: folder of trimaps, or with options.masks of masks, matched by name: the guide of
+            hair.jpg is hair.png, hair_trimap.png, hair_mask.png or mask-hair.png, of any image
+            suffix, or another name with the same words and numbers; or as options.pair says. May
+            be the same folder, where hair_mask is a mask if there is a photo hair.
+        output: folder for the results, created if it is missing (but not the one around it).
         options: how each photo is cut and saved.
         load: makes the pipeline; called once, and only if there is something to do. None loads the
             built-in model.
-        on_item: told about every photo as soon as it is finished.
+        on_item: called with every photo as soon as it is finished.
 
-    Raises InputError, OutputError or SettingError for what concerns the batch as a whole, as names
-    that do not belong together, and WeightsError where the network cannot be loaded.
+    Raises InputError, OutputError or SettingError for what concerns the batch as a whole, such as
+    names that do not belong together, and WeightsError if the network cannot be loaded.
     """
     options = options or BatchOptions()
-    plan = plan_batch(folder, guides, output, options)
-    for note in plan.notes:
+    listing = list_batch(folder, guides, output, options)
+    for note in listing.notes:
         warn_user(note)
     items = []
-    for item in cut_all(plan, options, load=load):
+    for item in cut_all(listing, options, load=load):
         items.append(item)
         if on_item is not None:
             on_item(item)
-    report = BatchReport(tuple(items), plan.notes)
+    report = BatchReport(tuple(items), listing.notes)
     for line in report.note_lines():
         warn_user(line)
     return report
 
 
 def cut_all(
-    plan: BatchPlan,
+    listing: BatchListing,
     options: BatchOptions,
     *,
     load: Callable[[], MattingPipeline] | None = None,
-    on_wait: Callable[[Sequence[BatchJob]], None] | None = None,
+    on_wait: Callable[[Sequence[BatchEntry]], None] | None = None,
 ) -> Iterator[BatchItem]:
-    """Do the jobs one by one, yielding each as it is finished; see `run_batch`.
+    """Cut the photos one by one, yielding each as it is finished; see `run_batch`.
 
-    on_wait: told once which photos other runs are at work on, when nothing else is left.
+    on_wait: called once, with the photos that other runs are working on, when no others are left.
     """
-    with Places(plan.output) as places:
-        work = _Work(options, places, load)
-        later = []
-        for job in plan.jobs:
-            item = work.try_one(job)
-            if item is None:
-                later.append(job)
-            else:
-                yield item
-        told = on_wait is None
-        while later:
-            places.forget()  # what is left of a run that has died meanwhile
-            waiting = []
-            for job in later:
-                item = work.try_one(job)
+    with OutputFolders(listing.output) as folders:
+        run = _Run(options, folders, load)
+        left: Sequence[BatchEntry] = listing.entries
+        while left:
+            claimed_elsewhere = []
+            for entry in left:
+                item = run.try_one(entry)
                 if item is None:
-                    waiting.append(job)
+                    claimed_elsewhere.append(entry)
                 else:
                     yield item
-            if len(waiting) == len(later):
-                if on_wait is not None and not told:
-                    on_wait(tuple(waiting))
-                    told = True
+            if len(claimed_elsewhere) == len(left):
+                if on_wait is not None:
+                    on_wait(tuple(left))
+                    on_wait = None
                 sleep(POLL)
-            later = waiting
-        places.remove_stale_claims(job.output for job in plan.jobs)
+            left = claimed_elsewhere
+            folders.look_again()
+        folders.remove_stale_claims(entry.output for entry in listing.entries)
 
 
 @dataclass
-class _Work:
+class _Run:
     """What the photos of a run have in common."""
 
     options: BatchOptions
-    places: Places
+    folders: OutputFolders
     load: Callable[[], MattingPipeline] | None
     pipeline: MattingPipeline | None = None
     crop: Crop | None = None
-    """Where the latest result lay in its photo."""
+    """Where the latest result was in its photo."""
 
-    def try_one(self, job: BatchJob) -> BatchItem | None:
-        """Do a photo; None where another run is at work on it."""
+    def try_one(self, entry: BatchEntry) -> BatchItem | None:
+        """Cut a photo; None if another run is working on it."""
         start = perf_counter()
         self.crop = None
         status: Status = "failed"
-        reason = job.problem
+        reason = entry.problem
         notes: list[str] = []
-        if is_open(job, self.options):
-            if _done_elsewhere(job):
-                status = "elsewhere"
-            else:
-                with claimed(job.output, lambda: self.places.make(job.output.parent)) as ours:
-                    if _done_elsewhere(job):
-                        status = "elsewhere"
-                    elif not ours:
-                        return None
-                    else:
-                        status, reason, notes = self._do(job)
+        if to_do(entry, self.options):
+            status = "elsewhere"
+            if not _done_elsewhere(entry):
+                make = partial(self.folders.make, entry.output.parent)
+                with claimed(entry.output, make) as ours:
+                    if not _done_elsewhere(entry):
+                        if not ours:
+                            return None
+                        status, reason, notes = self._cut(entry)
         elif not reason:
             status = "skipped"
-        seconds = perf_counter() - start
         return BatchItem(
-            job.photo,
-            job.output,
+            entry.photo,
+            entry.output,
             status,
             reason,
-            seconds,
-            guide=job.guide,
+            perf_counter() - start,
+            guide=entry.guide,
             notes=tuple(notes),
             crop=self.crop if status == "done" else None,
         )
 
-    def _do(self, job: BatchJob) -> tuple[Status, str, list[str]]:
-        # What is wrong with the network, an option or the output folder is wrong for every photo:
-        # it passes through and ends the batch.
+    def _cut(self, entry: BatchEntry) -> tuple[Status, str, list[str]]:
+        # Errors about the network, an option or the output folder hold for every photo: they pass
+        # through and end the batch.
         if self.pipeline is None:
             if self.load is None:
                 from ..pipeline import MattingPipeline
 
                 self.load = MattingPipeline.from_pretrained
             self.pipeline = self.load()
-        self.places.remove_leftovers(job.output)
+        self.folders.remove_leftovers(entry.output)
         with collect_notes() as notes:
-            reason = self._attempt(self.pipeline, job)
-        if reason and _done_elsewhere(job):  # where the file system knows no claims
+            reason = self._attempt(self.pipeline, entry)
+        if reason and _done_elsewhere(entry):  # on a file system without locks
             return "elsewhere", "", []
         return "failed" if reason else "done", reason, notes
 
-    def _attempt(self, pipeline: MattingPipeline, job: BatchJob) -> str:
+    def _attempt(self, pipeline: MattingPipeline, entry: BatchEntry) -> str:
         """Why the photo could not be cut; empty when its result has been written."""
         try:
-            self.crop = _cut_one(pipeline, job, self.options)
+            self.crop = _cut_one(pipeline, entry, self.options)
         except BudgetError as error:  # the next photo may be smaller
             return str(error)
-        except (SettingError, FolderError, DeviceLostError):  # so would all the others
+        except (SettingError, FolderError, DeviceLostError):  # the same for all others
             raise
         except MEMatteError as error:
-            return str(error).removeprefix(f"{job.photo}: ")
+            return str(error).removeprefix(f"{entry.photo}: ")
         except MemoryError:
             return "not enough memory; use a smaller copy or a lower retention"
         except Exception as error:
-            logger.debug("%s failed", job.photo, exc_info=True)
+            logger.debug("%s failed", entry.photo, exc_info=True)
             return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return ""
 
 
-def _done_elsewhere(job: BatchJob) -> bool:
-    """Another run has written the result since this one was planned."""
-    return stamp(job.output) not in (None, job.before)
+def _done_elsewhere(entry: BatchEntry) -> bool:
+    """Another run has written the result since this one started."""
+    return stamp(entry.output) not in (None, entry.before)
 
 
-def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) -> Crop | None:
-    """Where the result lay in the photo, if it was cropped."""
-    photo = read_photo(job.photo, layer=options.layer, input_space=options.input_space)
-    guide: object = job.guide
+def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions) -> Crop | None:
+    """Where the result was in the photo, if it was cropped."""
+    photo = read_photo(entry.photo, layer=options.layer, input_space=options.input_space)
+    guide: object = entry.guide
     if options.guide_layer is not None:
-        guide = Layer(job.guide, options.guide_layer)
+        guide = Layer(entry.guide, options.guide_layer)
     if options.masks:
         guide = trimap_for(
             photo,
@@ -219,11 +209,11 @@ def _cut_one(pipeline: MattingPipeline, job: BatchJob, options: BatchOptions) ->
             outside=options.outside,
             unit=options.unit,
         )
-    check_writable(job.output, overwrite=options.overwrite)
+    check_writable(entry.output, overwrite=options.overwrite)
     matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
     shaped = matte.with_edge(options.edge)
     shaped.save(
-        job.output,
+        entry.output,
         kind=options.kind,
         bits=options.bits,
         quality=options.quality,

@@ -1,8 +1,7 @@
 """The command line, `mematte …`.
 
-`shell` decides what a user sees of errors, warnings and interrupts, `console` where it is printed;
-the other files are the commands. torch and what else is slow is imported inside the commands, so
-that the help comes at once.
+`shell` turns errors, warnings and interrupts into messages and exit codes, `console` prints, the
+other files are the commands. Slow imports, such as torch, are inside the commands: --help is fast.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ def main() -> None:
     # some 30 MB for pictures of many sizes. A few do as well. It reads this when it is loaded.
     for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
-    # When Python shuts down all is said and done: an interrupt could only spill a traceback.
+    # While Python shuts down, an interrupt could only print a traceback.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         from .shell import run

@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The commands in one app."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .pictures import cut, routing, trimap
 from .plan import plan
 from .train import train
 
-# Plain help: the same in a terminal and a pipe, and examples stay as they are typed.
+# Without rich markup the help is the same in a terminal and a pipe, and examples keep their lines.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command()(cut)
 app.command()(trimap)
@@ -54,6 +54,6 @@ def mematte(
       mematte cut photo.jpg --mask mask.png        writes photo_cutout.png
       mematte cut photo.jpg trimap.png             the same with a trimap
 
-    A trimap says what is known: white is the subject, black the background, grey is to be found
-    out. `mematte COMMAND --help` explains each command.
+    A trimap says what is known: white is the subject, black the background, grey is unknown.
+    `mematte COMMAND --help` explains each command.
     """

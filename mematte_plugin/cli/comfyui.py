@@ -21,6 +21,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError, OutputError
+from ..images.files import atomic_write
 from . import console
 from .options import AsJson
 
@@ -236,7 +237,8 @@ def _edited(target: Path, written: Mapping[str, str], new: Mapping[str, bytes]) 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _delete(target: Path, names: set[str]) -> None:

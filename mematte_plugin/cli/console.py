@@ -1,8 +1,4 @@
-"""Where the command line's text, pictures and progress go.
-
-stdout carries results and nothing else; everything addressed to a person watching goes to stderr,
-and progress only where that is a terminal.
-"""
+"""Printing: results to stdout, messages to stderr, progress to stderr if it is a terminal."""
 
 from __future__ import annotations
 
@@ -11,24 +7,20 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputError, SettingError
-from ..progress import Progress
+from ..progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NARROW = 20
-"""Columns that are too few to wrap text into."""
-
 
 PIPE = "-"
-"""The file name that stands for stdin or stdout."""
+"""The file name for stdin or stdout."""
 
 
 def say(text: str) -> None:
@@ -42,7 +34,7 @@ def say_json(values: Any) -> None:
 
 
 def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns on stdout, never wrapped: rows stay rows for grep."""
+    """Aligned columns on stdout, never wrapped, so that grep works."""
     table = [list(headers), *([_printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(headers))]
     for row in table:
@@ -51,15 +43,10 @@ def say_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def say_facts(rows: Sequence[tuple[str, str]]) -> None:
-    """Lines `name  value` on stdout; on a terminal long values are wrapped into their column."""
-    width = max(len(name) for name, _ in rows) + 2
-    room = 0
-    if sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns - width
+    """Lines `name  value` on stdout."""
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        lines = textwrap.wrap(_printable(value), room) if room >= NARROW else [_printable(value)]
-        for i, line in enumerate(lines):
-            _write_text(f"{'' if i else name:{width}}{line}\n")
+        say(f"{name:{width}}  {value}")
 
 
 def tell(label: str, text: str, style: str = "") -> None:
@@ -69,7 +56,7 @@ def tell(label: str, text: str, style: str = "") -> None:
     line = Text(_printable(" ".join(text.split())))
     if label:
         line = Text(f"{label}: ", style=style).append(line)
-    # A closed stderr leaves nobody to tell.
+    # stderr may be closed.
     with contextlib.suppress(OSError):
         stderr().print(line, soft_wrap=True)
 
@@ -81,20 +68,20 @@ def warn(text: str) -> None:
 
 
 warned: list[str] = []
-"""The warnings of the command that runs, in order."""
+"""The warnings of the current command, in order."""
 
 
 def flush() -> None:
-    """Let stdout fail here, where it can be reported, and not in Python's shutdown."""
+    """Flush stdout now: an error during Python's shutdown could not be reported."""
     if sys.stdout is not None:
         with _reported():
             sys.stdout.flush()
 
 
 def read_stdin() -> bytes:
-    """All that is piped in. Raises SettingError where that is the keyboard."""
+    """All bytes of stdin. Raises SettingError if it is a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
-        raise SettingError("'-' reads a picture from a pipe, but nothing is piped in")
+        raise SettingError("'-' reads a picture from a pipe, but nothing is piped in; name a file")
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
@@ -102,9 +89,11 @@ def read_stdin() -> bytes:
 
 
 def check_stdout() -> None:
-    """Raises SettingError where a picture would land on a terminal."""
+    """Raises SettingError if stdout is a terminal."""
     if sys.stdout is None or sys.stdout.isatty():
-        raise SettingError("'-o -' writes a picture into a pipe, and stdout is none; name a file")
+        raise SettingError(
+            "'-o -' writes a picture to a pipe, but stdout is not a pipe; name a file"
+        )
 
 
 def write_stdout(path: Path) -> None:
@@ -118,10 +107,10 @@ def write_stdout(path: Path) -> None:
 def progress() -> Iterator[Progress]:
     """A callback `(done, total, stage)` that draws a bar on a terminal and nothing elsewhere."""
     console = stderr()
-    # A notebook shows what a command writes, but does not know how to write over it.
+    # Notebooks cannot redraw a line.
     in_notebook = "JPY_PARENT_PID" in os.environ
     if not console.is_terminal or console.is_dumb_terminal or in_notebook:
-        yield _ignore
+        yield no_progress
         return
     from rich import progress as bars
 
@@ -135,19 +124,15 @@ def progress() -> Iterator[Progress]:
         task = bar.add_task("reading", total=None)
 
         def report(done: int, total: int, stage: str) -> None:
-            # Unknown lengths pulse.
+            # Without a total the bar pulses.
             bar.update(task, completed=done, total=total or None, description=_printable(stage))
 
         yield report
 
 
-def _ignore(done: int, total: int, stage: str) -> None:
-    """No terminal, no progress."""
-
-
 @cache
 def stderr() -> Console:
-    """One for all, so that a warning does not tear a progress bar apart."""
+    """The one console, so that warnings and the progress bar do not collide."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -157,18 +142,18 @@ def _write_text(text: str) -> None:
     with _reported():
         try:
             sys.stdout.write(text)
-        except UnicodeEncodeError:  # a code page without × or the letters of a file name
+        except UnicodeEncodeError:  # a code page without some letters
             encoding = sys.stdout.encoding or "ascii"
             sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
 @contextlib.contextmanager
 def _reported() -> Iterator[None]:
-    """Failures of stdout as OutputError; a reader that has had enough (BrokenPipeError) as such."""
+    """Turn errors of stdout into OutputError, except BrokenPipeError: the reader has closed it."""
     try:
         yield
     except OSError as error:
-        # What is still buffered must not fail once more when Python shuts down.
+        # The rest of the buffer must not fail again when Python shuts down.
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, sys.stdout.fileno())
@@ -181,5 +166,5 @@ def _reported() -> Iterator[None]:
 
 
 def _printable(text: str) -> str:
-    """File names may hold line breaks, terminal commands and broken letters."""
+    """Replaces line breaks, terminal commands and broken letters, as file names may hold them."""
     return "".join(c if c.isprintable() else "?" for c in text)

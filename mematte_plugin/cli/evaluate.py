@@ -1,4 +1,4 @@
-"""`mematte eval`: how good are mattes, on photographs whose true alpha is known?"""
+"""`mematte eval`: how good mattes are, on photographs whose true alpha is known."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def evaluate(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="A network, as for the other commands; may be given several times. Default:"
-            " mematte-tiny, unless a --method is given.",
+            help="A network, as in other commands; repeatable. Default: mematte-tiny, unless a"
+            " --method is given.",
         ),
     ] = None,
     method: Annotated[
@@ -48,7 +48,7 @@ def evaluate(
             "--method",
             metavar="NAME",
             help="A method without a network: closed-form, knn, distance-ratio, or flow"
-            " (what mematte-tiny starts from); may be given several times.",
+            " (what mematte-tiny starts from); repeatable.",
         ),
     ] = None,
     layout: Annotated[
@@ -62,28 +62,27 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PX,PX,…",
-            help="Instead of the data set's trimaps use such as are made from the true alpha,"
-            " widened by so many pixels: 5,10,20,40.",
+            help="Make trimaps from the true alpha, widened by these many pixels, instead of using"
+            " the data set's: 5,10,20,40.",
         ),
     ] = None,
     retention: Annotated[
         str,
         typer.Option(
             metavar="auto|SHARE|TOKENS,…",
-            help="One row for each: how much of the picture may take the exact path; see"
-            " `mematte cut --help`.",
+            help="Share or count of the tokens kept, one row for each; see `mematte cut --help`.",
         ),
     ] = "auto",
     shortcuts: Annotated[
         int | None,
         typer.Option(
             metavar="PX",
-            help="Add two rows for each network: +D with the photo shrunk to this longest side, +P"
-            " with the photo cut into tiles of this side.",
+            help="Add two rows for each network: +D shrinks the photo to this longest side, +P cuts"
+            " it into tiles of this side.",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many photographs, the first by name.")
+        int | None, typer.Option(min=1, help="Use only the first photographs, by name.")
     ] = None,
     output: Annotated[
         list[Path] | None,
@@ -91,21 +90,22 @@ def evaluate(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write a report: .md for people, .json for programs; may be given several times.",
+            help="Write a report: .md for people, .json for programs; repeatable.",
         ),
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep every result in this file (JSON lines) and compute none twice: a run that"
-            " was stopped goes on.",
+            help="Keep every result in this file (JSON lines) and compute none twice, to resume a"
+            " stopped run.",
         ),
     ] = None,
     save_alphas: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write the alphas as DIR/METHOD/TRIMAP/PHOTO.png, replacing older."
+            metavar="DIR",
+            help="Write the alphas to DIR/METHOD/TRIMAP/PHOTO.png, replacing older ones.",
         ),
     ] = None,
     device: Device = "auto",
@@ -114,15 +114,15 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure mattes against a true alpha, several methods in one table.
+    """Measure mattes against the true alpha, several methods in one table.
 
     \b
     Examples:
       mematte eval photos --model mematte-tiny --method knn -o report.md
       mematte eval AIM-500 --model runs/mine --limit 50 --resume aim.jsonl
 
-    Errors are those of the papers: SAD, MSE, Gradient, Connectivity over the unknown region. What
-    is missing or does not fit is named, the rest is evaluated, and the exit code is 1.
+    The errors are those of the papers: SAD, MSE, Gradient, Connectivity over the unknown region.
+    Missing or mismatched files are reported, the rest is evaluated, and the exit code is 1.
     """
     pixels = _numbers(widths)
     retentions = [retention_of(one.strip()) for one in retention.split(",")]
@@ -136,7 +136,7 @@ def evaluate(
 
     dataset = layouts.scan(folder, layout)
     listed = cases.cases_of(dataset, pixels, limit)
-    memory = runner.Memory(resume)
+    cache = runner.ResultCache(resume)
     outcomes: list[Result | Failure] = []
     with console.progress() as show:
         rows: list[Method] = [methods.classical(name) for name in method or []]
@@ -152,17 +152,17 @@ def evaluate(
             )
         rows = list({row.name: row for row in rows}.values())
         try:
-            for outcome in runner.run(listed, rows, memory=memory, save=save_alphas, progress=show):
+            for outcome in runner.run(listed, rows, cache=cache, save=save_alphas, progress=show):
                 outcomes.append(outcome)
         except KeyboardInterrupt as stop:
-            remedy = "the same command goes on there" if resume else "with --resume it could go on"
+            remedy = "the same command resumes" if resume else "use --resume FILE to resume"
             stop.args = (
                 f"stopped after {len(outcomes)} of {len(rows) * len(listed)} mattes; {remedy}",
             )
             raise
     done = report.make_report(str(folder), dataset.layout, outcomes, dataset.problems)
     _write(done, outputs, overwrite)
-    _tell(done, as_json)
+    _print(done, as_json)
     if done.problems:
         raise typer.Exit(1)
 
@@ -198,7 +198,7 @@ def _write(done: Report, outputs: list[Path], overwrite: bool) -> None:
         write_text(path, text, overwrite=overwrite)
 
 
-def _tell(done: Report, as_json: bool) -> None:
+def _print(done: Report, as_json: bool) -> None:
     from ..evaluation.report import HEADERS, as_dict, cells
 
     if as_json:

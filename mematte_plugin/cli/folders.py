@@ -1,4 +1,4 @@
-"""`mematte batch`: a folder of photos."""
+"""`mematte batch`: cut a folder of photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import console, options
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..batch.listing import BatchJob
+    from ..batch.listing import BatchEntry
     from ..batch.report import BatchItem, BatchReport, Status
     from ..pipeline import MattingPipeline
 
@@ -35,47 +35,46 @@ def batch(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the results; made if only it is missing.",
+            help="Output folder; created if its parent exists.",
         ),
     ],
     trimaps: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of trimaps: for hair.jpg, hair.png or hair_trimap.png; for plate.0001.exr,"
-            " trimap.0001.png.",
+            help="Folder of trimaps: hair.png or hair_trimap.png for hair.jpg, trimap.0001.png for"
+            " plate.0001.exr.",
         ),
     ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Instead of trimaps, a folder of rough masks: for hair.jpg, hair.png or"
-            " hair_mask.png. In the folder of the photos itself, hair_mask is a mask where there is"
-            " a photo hair.",
+            help="Instead of trimaps, a folder of rough masks: hair.png or hair_mask.png for"
+            " hair.jpg. It may be the photos' own folder: hair_mask is a mask if there is a photo"
+            " hair.",
         ),
     ] = None,
     pair: Annotated[
         str | None,
         typer.Option(
             metavar="PHOTO:GUIDE",
-            help="How the names belong together, where they do not tell:"
-            " '{name}_plate.{n}:{name}_matte.{n}'. {n} is a number of any padding, {n-1} one less,"
-            " * what does not matter.",
+            help="How names are paired, if they differ: '{name}_plate.{n}:{name}_matte.{n}'. {n} is"
+            " a number with any padding, {n-1} one less, * anything.",
         ),
     ] = None,
     recursive: Annotated[
         bool,
         typer.Option(
             "--recursive",
-            help="Also the photos in folders inside DIR; the results are laid out in the same way.",
+            help="Include the folders inside DIR; the results get the same layout.",
         ),
     ] = False,
     alpha: Annotated[
         bool, typer.Option("--alpha", help="Write only the opacity, as hair_alpha.png.")
     ] = False,
     suffix: Annotated[
-        str, typer.Option(help="Format of the results: png, tif, webp, exr; an alpha also jpg.")
+        str, typer.Option(help="Format of the results: png, tif, webp, exr; alphas also jpg.")
     ] = "png",
     objects: options.Object = None,
     inside: options.Inside = None,
@@ -100,16 +99,16 @@ def batch(
     retention: options.RetentionText = "auto",
     memory_budget: options.MemoryBudget = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do photos again whose result is there already.")
+        bool, typer.Option("--overwrite", help="Redo photos whose result exists.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Cut all photos of a folder.
 
-    Each photo is matched by name with its trimap or mask; what does not pair is told before the
-    work begins. Photos whose result exists are skipped, so that a batch that was stopped goes on
-    with the same command, and several of them may work on one folder at once. One that fails does
-    not stop the others; the exit code is 1 if any did.
+    Each photo is paired by name with its trimap or mask; photos without one are listed before the
+    work begins. Photos whose result exists are skipped: the same command resumes a stopped batch,
+    and several batches may share one folder. A photo that fails does not stop the others; the exit
+    code is then 1.
 
     \b
     Examples:
@@ -118,12 +117,12 @@ def batch(
     """
     start = perf_counter()
     if (trimaps is None) == (masks is None):
-        raise SettingError("batch: give --trimaps DIR or --masks DIR, one of the two")
+        raise SettingError("batch: give either --trimaps DIR or --masks DIR")
     band = options.band_of(inside, outside, unit, objects, with_trimap=masks is None)
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
-    # Names are looked at before torch is imported, which takes seconds.
-    from ..batch.listing import plan_batch
+    # Names are checked before torch is imported, which takes seconds.
+    from ..batch.listing import list_batch
     from ..batch.options import BatchOptions
     from ..batch.report import BatchReport, listed
     from ..batch.run import cut_all
@@ -156,11 +155,11 @@ def batch(
         pair=pair,
         recursive=recursive,
     )
-    plan = plan_batch(folder, cast(Path, trimaps or masks), output, chosen)
-    for note in (*plan.notes, *plan.missing):
+    listing = list_batch(folder, cast(Path, trimaps or masks), output, chosen)
+    for note in (*listing.notes, *listing.missing):
         console.warn(note)
     items: list[BatchItem] = []
-    jobs = plan.jobs
+    entries = listing.entries
     with console.progress() as report:
 
         def load() -> MattingPipeline:
@@ -169,23 +168,24 @@ def batch(
 
             return ready_pipeline(model, device=device, dtype=dtype, progress=report)
 
-        def wait(others: Sequence[BatchJob]) -> None:
-            report(len(items), len(jobs), "waiting for another run")
-            names = listed(job.photo.name for job in others)
-            console.tell("waiting", f"another run is at work on {names}")
+        def wait(others: Sequence[BatchEntry]) -> None:
+            report(len(items), len(entries), "waiting for another run")
+            names = listed(entry.photo.name for entry in others)
+            console.tell("waiting", f"another run is working on {names}")
 
-        report(0, len(jobs), jobs[0].photo.name)
+        report(0, len(entries), entries[0].photo.name)
         try:
-            for item in cut_all(plan, chosen, load=load, on_wait=wait):
+            for item in cut_all(listing, chosen, load=load, on_wait=wait):
                 items.append(item)
-                following = jobs[len(items)].photo.name if len(items) < len(jobs) else "done"
-                report(len(items), len(jobs), following)
+                following = entries[len(items)].photo.name if len(items) < len(entries) else "done"
+                report(len(items), len(entries), following)
         except KeyboardInterrupt as stop:
             stop.args = (
-                f"stopped after {len(items)} of {len(jobs)} photos; the same command goes on there",
+                f"stopped after {len(items)} of {len(entries)} photos; the same command resumes"
+                " there",
             )
             raise
-    _summarise(BatchReport(tuple(items), plan.notes), output, perf_counter() - start, as_json)
+    _summarise(BatchReport(tuple(items), listing.notes), output, perf_counter() - start, as_json)
 
 
 def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool) -> None:

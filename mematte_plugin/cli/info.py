@@ -1,4 +1,4 @@
-"""`mematte info`: what a bug report should hold."""
+"""`mematte info`: versions, devices and memory, for bug reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -45,25 +46,24 @@ def info(as_json: AsJson = False) -> None:
     for name, find in FACTS:
         try:
             facts[name] = find()
-        except Exception as error:  # a broken part is just what is to be reported
+        except Exception as error:  # the report is about broken parts
             facts[name] = f"failed: {type(error).__name__}: {error}"
     if as_json:
         console.say_json(facts)
         return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        console.say(f"{name:{width}}  {shown}")
+    console.say_facts(
+        [
+            (name, ", ".join(value) if isinstance(value, list) else value)
+            for name, value in facts.items()
+        ]
+    )
 
 
-def _versions(package: str) -> Callable[[], str]:
-    def version() -> str:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return "not installed"
-
-    return version
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _devices() -> list[str]:
@@ -80,7 +80,7 @@ def _devices() -> list[str]:
 def _free(device: str) -> str:
     try:
         found = free_memory(device)
-    except MEMatteError as error:  # one device that is lost or busy must not hide the others
+    except MEMatteError as error:  # a lost or busy device must not hide the others
         return f"failed: {error}"
     return f"{show_bytes(found.free)} of {show_bytes(found.total)} free (limited by {found.name})"
 
@@ -89,28 +89,25 @@ def _processors() -> str:
     return f"{cpu_count()} usable of {os.cpu_count()}"
 
 
-def _hub(name: str) -> Callable[[], str]:
-    def constant() -> str:
-        from huggingface_hub import constants
+def _hub(name: str) -> str:
+    from huggingface_hub import constants
 
-        value = str(getattr(constants, name))
-        try:  # the name of the account is nobody's business in a public issue
-            return value.replace(str(Path.home()), "~")
-        except RuntimeError:  # there is no home folder
-            return value
-
-    return constant
+    value = str(getattr(constants, name))
+    try:  # keep the account's name out of public issues
+        return value.replace(str(Path.home()), "~")
+    except RuntimeError:  # no home folder
+        return value
 
 
 FACTS: tuple[tuple[str, Callable[[], Any]], ...] = (
     ("python", lambda: f"{platform.python_version()} ({sys.implementation.name})"),
     ("system", platform.platform),
-    *((package, _versions(package)) for package in PACKAGES),
+    *((package, partial(_version, package)) for package in PACKAGES),
     ("devices", _devices),
     ("processors", _processors),
     ("memory", lambda: _free("cpu")),
-    ("Hub", _hub("ENDPOINT")),
-    ("Hub cache", _hub("HF_HUB_CACHE")),
-    ("Hub offline", _hub("HF_HUB_OFFLINE")),
+    ("Hub", partial(_hub, "ENDPOINT")),
+    ("Hub cache", partial(_hub, "HF_HUB_CACHE")),
+    ("Hub offline", partial(_hub, "HF_HUB_OFFLINE")),
 )
-"""What is shown, and how it is found out."""
+"""Name → how to find the value."""

@@ -1,9 +1,10 @@
-"""`mematte models` and `mematte convert`: where networks come from."""
+"""`mematte models` and `mematte convert`: list, download, locate and convert networks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from .options import AsJson
 from .signals import import_torch
 
 models = typer.Typer(
-    help="List the networks that are known by name, download them, or find them on this machine.",
+    help="List the networks, download them, or find them on this machine.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -26,12 +27,14 @@ def models_group(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
         list_models(as_json)
     elif as_json:
-        raise SettingError(f"--json: goes behind the command, models {context.invoked_subcommand}")
+        raise SettingError(
+            f"--json: put it after the command: models {context.invoked_subcommand} --json"
+        )
 
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the networks, their licences and whether they are on this machine.
+    """List the networks, with their licences and whether they are on this machine.
 
     \b
     Example:
@@ -42,22 +45,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     known = known_models()
     if as_json:
-        console.say_json(
-            [
-                {
-                    "name": model.entry.name,
-                    "variant": model.entry.variant,
-                    "licence": model.entry.licence,
-                    "commercial": model.entry.commercial,
-                    "trained_on": model.entry.trained_on,
-                    "where": model.entry.where,
-                    "repo_id": model.entry.repo_id,
-                    "path": model.path,
-                    "note": model.entry.note,
-                }
-                for model in known
-            ]
-        )
+        console.say_json([{**asdict(model.entry), "path": model.path} for model in known])
         return
     console.say_table(
         ("name", "size", "licence", "commercial use", "on this machine", "trained on"),
@@ -82,7 +70,7 @@ Name = Annotated[
 
 @models.command()
 def download(name: Name, as_json: AsJson = False) -> None:
-    """Fetch a network, so that it works offline from then on.
+    """Download a network for offline use.
 
     \b
     Example:
@@ -98,7 +86,7 @@ def download(name: Name, as_json: AsJson = False) -> None:
 
 @models.command()
 def where(name: Name, as_json: AsJson = False) -> None:
-    """Print the path of a network's weights on this machine; fails if they are not there.
+    """Print the path of a network's weights; fails if they are not on this machine.
 
     \b
     Example:
@@ -106,33 +94,26 @@ def where(name: Name, as_json: AsJson = False) -> None:
     """
     import_torch()
     from ..weights import catalog
+    from ..weights.files import WEIGHT_NAMES
+    from ..weights.hub import cached
     from ..weights.load import list_models as known_models, resolve
 
     entry = catalog.find(name)
+    path: Path | None = None
     if entry is not None:
         path = next(model.path for model in known_models() if model.entry == entry)
     elif name.count("/") == 1 and not os.path.exists(name):
-        path = _cached(name)
+        repo_id, _, revision = name.partition("@")
+        with contextlib.suppress(ValueError):  # not a Hub id
+            found = (cached(repo_id, file, revision or "main") for file in WEIGHT_NAMES)
+            path = next((one for one in found if one), None)
     else:
         path = resolve(name).weights
     if path is None:
         raise WeightsError(
-            f"{name}: is not on this machine yet; fetch it with `mematte models download {name}`"
+            f"{name}: is not on this machine; download it with `mematte models download {name}`"
         )
     _tell_place(name, path, as_json)
-
-
-def _cached(name: str) -> Path | None:
-    """The weights of a Hub id in the Hub's cache; no connection is made."""
-    from ..weights.files import WEIGHT_NAMES
-    from ..weights.hub import cached
-
-    repo_id, _, revision = name.partition("@")
-    with contextlib.suppress(ValueError):  # no id at all, and so not there
-        for filename in WEIGHT_NAMES:
-            if path := cached(repo_id, filename, revision or "main"):
-                return path
-    return None
 
 
 def _tell_place(name: str, path: Path, as_json: bool) -> None:
@@ -148,17 +129,17 @@ def convert(
         str,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="A .pth of MEMatte or ViTMatte, a safetensors file, a folder, or a name or id as"
-            " for --model.",
+            help="A .pth of MEMatte or ViTMatte, a safetensors file, a folder, or a name or Hugging"
+            " Face id.",
         ),
     ],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder to write; made if missing.")
+        Path, typer.Argument(metavar="DIR", help="The folder to write; created if missing.")
     ],
     licence: Annotated[
         str | None,
         typer.Option(
-            help="The weights' licence for the model card, as an SPDX identifier (apache-2.0)."
+            help="The weights' licence for the model card, an SPDX identifier such as apache-2.0."
         ),
     ] = None,
     push: Annotated[
@@ -170,9 +151,9 @@ def convert(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Convert a checkpoint into a folder that loads safely and fast, here and from the Hub.
+    """Convert a checkpoint into a folder that loads safely and fast, also from the Hub.
 
-    The folder holds config.json, model.safetensors and README.md, the model card.
+    The folder contains config.json, model.safetensors and README.md, the model card.
 
     \b
     Example:

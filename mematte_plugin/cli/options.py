@@ -1,4 +1,4 @@
-"""The options that several commands share, and what their text stands for."""
+"""The options that several commands share, and how their text is parsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Model = Annotated[
         " the path of a checkpoint or its folder.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="The device: auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[
     str,
     typer.Option(
@@ -35,9 +35,9 @@ RetentionText = Annotated[
     typer.Option(
         "--retention",
         metavar="auto|SHARE|TOKENS",
-        help="How much of the picture may take the exact but memory-hungry path: auto lets the"
-        " network decide; 0.25 allows at most a quarter of the tokens (squares of 16 pixels) in"
-        " each block, 4096 at most so many.",
+        help="How many tokens (squares of 16 pixels) may go through full attention, which is exact"
+        " but needs memory: auto lets the network decide; 0.25 is at most a quarter of them in each"
+        " block, 4096 at most this many.",
     ),
 ]
 MemoryBudget = Annotated[
@@ -46,12 +46,12 @@ MemoryBudget = Annotated[
         "--memory-budget",
         "--budget",
         metavar="BYTES|4GB|1.5GiB",
-        help="How much memory the computation may take, besides the program and the weights; on a"
-        " GPU, of its memory. Default: what is free, less headroom.",
+        help="Memory for the computation, besides the program and the weights; on a GPU, of the"
+        " GPU's memory. Default: the free memory less some headroom.",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that exist, even an input.")
+    bool, typer.Option("--overwrite", help="Replace existing files, even an input.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for other programs.")]
 Object = Annotated[
@@ -59,48 +59,49 @@ Object = Annotated[
     typer.Option(
         "--object",
         metavar="ID,ID,…",
-        help="Of a mask that numbers objects (a label map), those that are the subject, as in 1,3;"
-        " of one that colours them, '#ff0000'.",
+        help="Which objects of a label map are the subject: numbers such as 1,3, or colours such as"
+        " '#ff0000'.",
     ),
 ]
 Inside = Annotated[
     float | None,
     typer.Option(
-        help="With a mask: how far the uncertain band reaches into the subject; less on thin parts,"
-        " which keep a core. Default 2 %."
+        help="With a mask: how far the unknown band reaches into the subject; less on thin parts,"
+        " which keep a core. Default: 2 %."
     ),
 ]
 Outside = Annotated[
     float | None,
     typer.Option(
-        help="With a mask: how far the uncertain band reaches outward; wide enough for the longest"
-        " hair. Default 4 %."
+        help="With a mask: how far the unknown band reaches outward; make it wide enough for the"
+        " longest hair. Default: 4 %."
     ),
 ]
 Unit = Annotated[
     str | None,
     typer.Option(
         metavar="%|px",
-        help="What --inside and --outside are measured in: % of the subject's size (default), or"
-        " pixels.",
+        help="Unit of --inside and --outside: % of the subject's size (default) or pixels.",
     ),
 ]
 Bits = Annotated[
     int | None,
     typer.Option(
-        help="Depth per channel: PNG 8 or 16, TIFF also 32, EXR 16 or 32. Default: the photo's own."
+        help="Bits per channel: PNG 8 or 16, TIFF also 32, EXR 16 or 32. Default: as the photo."
     ),
 ]
 Quality = Annotated[
     int | None,
-    typer.Option(help="Of JPEG and WebP, 1 to 100. Default: 95; a WebP cut-out loses nothing."),
+    typer.Option(
+        help="Quality of JPEG and WebP, 1 to 100. Default: 95; WebP cut-outs are lossless."
+    ),
 ]
 Levels = Annotated[
     str | None,
     typer.Option(
         metavar="BLACK,WHITE",
-        help="Opacity up to BLACK becomes 0 and from WHITE on 1, as 0.05,0.95: takes haze out of"
-        " what should be empty.",
+        help="Opacity up to BLACK becomes 0 and from WHITE up 1: 0.05,0.95 removes haze from empty"
+        " areas.",
         show_default=False,
     ),
 ]
@@ -108,19 +109,19 @@ Choke = Annotated[
     float,
     typer.Option(
         metavar="PIXELS",
-        help="Move the edge inward by so many pixels, also by half a one; a negative number moves"
-        " it outward.",
+        help="Move the edge inward by this many pixels; fractions are allowed, negative numbers"
+        " move it outward.",
     ),
 ]
 Feather = Annotated[
     float,
-    typer.Option(metavar="PIXELS", help="Blur the edge, by a Gaussian of so many pixels."),
+    typer.Option(metavar="PIXELS", help="Blur the edge by a Gaussian of this many pixels."),
 ]
 Despill = Annotated[
     str,
     typer.Option(
         metavar="auto|COLOUR|off",
-        help="Take a screen's colour out of the edge: auto finds a green, blue or red screen in the"
+        help="Remove a screen's colour from the edge: auto finds a green, blue or red screen in the"
         " known background, green or '#00b140' names it.",
     ),
 ]
@@ -128,19 +129,20 @@ Colors = Annotated[
     str,
     typer.Option(
         metavar="foreground|photo",
-        help="What lies under the opacity: the subject's own colours, or the photo's pixels as they"
-        " are, also where nothing is opaque.",
+        help="Colours of the cut-out: the subject's own, or the photo's pixels unchanged, even"
+        " where nothing is opaque.",
     ),
 ]
 Crop = Annotated[
     bool,
     typer.Option(
         "--crop",
-        help="Write only the box around the subject; the file tells where in the photo it lay.",
+        help="Write only the box around the subject; the file records its place in the photo.",
     ),
 ]
 Margin = Annotated[
-    int | None, typer.Option(metavar="PIXELS", help="With --crop: so much more around the subject.")
+    int | None,
+    typer.Option(metavar="PIXELS", help="With --crop: pixels to keep around the subject."),
 ]
 
 
@@ -155,9 +157,9 @@ def edge_of(
     margin: int | None,
     alpha_only: bool,
 ) -> Edge:
-    """The options about the edge as the library takes them.
+    """The options that shape the edge, as the library takes them.
 
-    Raises SettingError for what is out of its range, and for colours where there are none.
+    Raises SettingError for values out of range, and for colour options with an alpha.
     """
     from ..foreground.edges import Edge
 
@@ -169,13 +171,13 @@ def edge_of(
             pair = ()
         if len(pair) != 2:
             raise SettingError(
-                f"--levels {levels}: give two numbers from 0 to 1 with a comma, as 0.05,0.95"
+                f"--levels {levels}: give two numbers from 0 to 1, such as 0.05,0.95"
             )
     if margin is not None and not crop:
-        raise SettingError("--margin: is for --crop; give that too, or leave it out")
+        raise SettingError("--margin: needs --crop; add it, or drop --margin")
     if alpha_only and (despill != "off" or colors != "foreground"):
         option = "--despill" if despill != "off" else "--colors"
-        raise SettingError(f"{option}: changes colours, and an alpha has none; leave it out")
+        raise SettingError(f"{option}: changes colours, but an alpha has none; drop it")
     chosen: Any = colors
     return Edge(pair, choke, feather, despill, chosen, crop, margin or 0)
 
@@ -185,7 +187,7 @@ Layer = Annotated[
     typer.Option(
         "--layer",
         metavar="NAME",
-        help="Of an EXR photo of several layers or parts, the one to cut.",
+        help="The layer or part of an EXR photo to cut.",
     ),
 ]
 GuideLayer = Annotated[
@@ -194,32 +196,30 @@ GuideLayer = Annotated[
         "--mask-layer",
         "--trimap-layer",
         metavar="NAME",
-        help="Of an EXR mask or trimap of several layers or parts, the layer or channel to take.",
+        help="The layer or channel of an EXR mask or trimap.",
     ),
 ]
 InputSpace = Annotated[
     str | None,
     typer.Option(
         metavar="SPACE",
-        help="What the photo's colours are, whatever its file says: srgb, display-p3, adobe-rgb,"
-        " rec2020, or scene-linear light: linear-srgb, linear-p3, linear-rec2020, acescg,"
-        " aces2065-1.",
+        help="The photo's colour space, overriding its file: srgb, display-p3, adobe-rgb, rec2020,"
+        " or scene-linear: linear-srgb, linear-p3, linear-rec2020, acescg, aces2065-1.",
     ),
 ]
 LinearLight = Annotated[
     bool,
     typer.Option(
         "--linear-light",
-        help="With --background: blend light itself, as lenses do, instead of the photo's"
-        " encoding, as image editors do.",
+        help="With --background: blend light, as lenses do, instead of encoded values, as image"
+        " editors do.",
     ),
 ]
 Premultiplied = Annotated[
     bool | None,
     typer.Option(
         "--premultiplied/--straight",
-        help="Colours times alpha, or straight, in EXR and TIFF. Default: EXR premultiplied, the"
-        " others straight.",
+        help="Alpha in EXR and TIFF. Default: premultiplied in EXR, straight in TIFF.",
         show_default=False,
     ),
 ]

@@ -77,8 +77,8 @@ class Output:
 
     def _write_composite(self, matte: Matte, path: str) -> None:
         """In the photo's own depth, if the format has it and no other is asked for."""
-        from ..images.photo_colour import warn_if_clipped
-        from ..images.write import FORMATS, write_image
+        from ..images.encode import FORMATS, write_image
+        from ..images.photo import warn_if_clipped
         from ..show.composite import over_white
 
         array = matte.composite_array(self.background, linear_light=self.linear_light)
@@ -111,9 +111,8 @@ def write_array(
     array: np.ndarray, target: str, *, overwrite: bool, icc_profile: bytes | None = None
 ) -> None:
     """Write a display-encoded picture to a file or the pipe."""
-    from ..images.decoded import to_unit
-    from ..images.photo import srgb_to_linear
-    from ..images.write import write_image
+    from ..images.arrays import srgb_to_linear, to_unit
+    from ..images.encode import write_image
 
     if target.lower().endswith(".exr") and array.ndim == 3:
         array = srgb_to_linear(to_unit(array))
@@ -130,7 +129,7 @@ def check_output(
             raise SettingError("--json with -o -: stdout carries the picture; write it to a file")
         console.check_stdout()
         return
-    from ..images.write import FORMATS, check_writable
+    from ..images.encode import FORMATS, check_writable
 
     if os.path.isdir(target):
         raise OutputError(f"{target}: is a folder; name a file in it")
@@ -180,6 +179,6 @@ def _temporary_file(target: str, suffix: str) -> Iterator[str]:
         raise
     except OSError as error:
         raise OutputError(
-            f"stdout: no temporary file can be made ({error.strerror or error}); point TMPDIR at"
+            f"stdout: cannot create a temporary file ({error.strerror or error}); point TMPDIR at"
             " another folder"
         ) from error

@@ -11,63 +11,42 @@ import typer
 
 from ..errors import InputError, SettingError
 from ..memory.units import show_bytes
-from . import console, options
+from . import console, inputs, options
 from .console import PIPE
 from .outputs import Kind, Output, check_output, write_array
 from .signals import import_torch
 
 if TYPE_CHECKING:
-    from ..images.photo import Photo
     from ..matte import Matte
-
-Image = Annotated[
-    str, typer.Argument(metavar="IMAGE", help="The photograph; - reads it from a pipe.")
-]
-Trimap = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="TRIMAP",
-        help="A picture of the same size: white where the subject is for sure, black where the"
-        " background is, grey where it is to be found out (hair, fur, veils).",
-        show_default=False,
-    ),
-]
-Mask = Annotated[
-    str | None,
-    typer.Option(
-        help="Instead of a trimap, a rough mask of the subject, white on black; along its edge an"
-        " uncertain band is laid."
-    ),
-]
 
 
 def cut(
     *,
-    image: Image,
-    trimap: Trimap = None,
-    mask: Mask = None,
+    image: inputs.Image,
+    trimap: inputs.Trimap = None,
+    mask: inputs.Mask = None,
     output: Annotated[
         str | None,
         typer.Option(
             "--output",
             "-o",
-            help="Where to write: .png, .tif, .webp or .exr (a composite or an alpha also .jpg); -"
-            " writes PNG into a pipe. Default: beside the photo, as photo_cutout.png.",
+            help="Output file: .png, .tif, .webp or .exr (composites and alphas also .jpg); -"
+            " writes PNG to a pipe. Default: photo_cutout.png next to the photo.",
         ),
     ] = None,
     alpha: Annotated[
         bool,
         typer.Option(
             "--alpha",
-            help="Write only the opacity, as a grey picture. So does a name ending in _alpha.",
+            help="Write only the opacity, as a grey picture; the default for names in _alpha.",
         ),
     ] = False,
     background: Annotated[
         str | None,
         typer.Option(
             metavar="COLOUR|IMAGE",
-            help="Write the subject before this instead: white, '#20c0ff', 'rgba(0, 0, 0, 0.5)', or"
-            " a picture. What is transparent in it stays so (in JPEG it becomes white).",
+            help="Write the subject over this background: white, '#20c0ff', 'rgba(0, 0, 0, 0.5)',"
+            " or a picture. Its transparent parts stay transparent (white in JPEG).",
         ),
     ] = None,
     objects: options.Object = None,
@@ -106,16 +85,16 @@ def cut(
       mematte cut photo.jpg trimap.png --levels 0.05,0.95 --choke 0.5 --crop --margin 20
       cat photo.jpg | mematte cut - trimap.png -o - > cutout.png
 
-    What is the subject is told by a trimap, by a rough mask, or by the photo's own transparency.
+    A trimap, a rough mask, or the photo's own transparency says what the subject is.
     """
     start = perf_counter()
     kind = _kind(output, alpha, background)
     target = _target(image, output, kind)
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
-    _check_inputs(image, trimap, mask, mask_layer)
+    inputs.check(image, trimap, mask, mask_layer)
     if linear_light and background is None:
-        raise SettingError("--linear-light: is about a background; give --background, too")
+        raise SettingError("--linear-light: needs --background; add it, or drop --linear-light")
     band = options.band_of(inside, outside, unit, objects, with_trimap=trimap is not None)
     check_output(target, (image, trimap, mask, background), overwrite=overwrite, as_json=as_json)
     import_torch()
@@ -133,7 +112,7 @@ def cut(
         alpha_only=kind == "alpha",
     )
     with console.progress() as report:
-        photo = _photo(image, input_space, layer)
+        photo = inputs.read_photo(image, layer, input_space)
         if trimap is None and mask is None and photo.alpha is None:
             raise SettingError(f"{photo.name}: which part is the subject? Give a trimap or --mask")
         behind: Any = background
@@ -152,8 +131,8 @@ def cut(
         result.rehearse(photo.pixels[:1, :1])
         matte = library_cut(
             photo,
-            _source(trimap, mask_layer),
-            mask=_source(mask, mask_layer),
+            inputs.read_source(trimap, mask_layer),
+            mask=inputs.read_source(mask, mask_layer),
             **band,
             model=model,
             device=device,
@@ -187,14 +166,14 @@ def trimap(
     ],
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="Where to write the trimap; - writes PNG into a pipe."),
+        typer.Option("--output", "-o", help="Output file for the trimap; - writes PNG to a pipe."),
     ],
     from_alpha: Annotated[
         bool,
         typer.Option(
             "--from-alpha",
-            help="The input is a finished alpha matte: unknown becomes what is neither opaque nor"
-            " transparent, widened by --outside pixels (default 5).",
+            help="The input is a finished alpha matte: its semitransparent pixels become unknown,"
+            " widened by --outside pixels (default 5).",
         ),
     ] = False,
     objects: options.Object = None,
@@ -207,7 +186,7 @@ def trimap(
             "--layer",
             "--mask-layer",
             metavar="NAME",
-            help="Of an EXR of several layers or parts, the layer or channel to take.",
+            help="The layer or channel of an EXR.",
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -215,24 +194,24 @@ def trimap(
 ) -> None:
     """Make a trimap from a rough mask: a band along its edge becomes unknown.
 
-    Look at it before you cut: all hair must lie in the grey band or in the white.
+    Look at it before you cut: all hair must be inside the grey band or the white.
 
     \b
     Example:
       mematte trimap mask.png -o trimap.png --inside 10 --outside 40 --unit px
     """
     if from_alpha and inside is not None:
-        raise SettingError("--inside: has no meaning with --from-alpha; give --outside alone")
+        raise SettingError("--inside: does not apply to --from-alpha; use --outside")
     if from_alpha and objects is not None:
-        raise SettingError("--object: has no meaning with --from-alpha; leave it out")
+        raise SettingError("--object: does not apply to --from-alpha; drop it")
     if from_alpha and unit not in (None, "px"):
-        raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in px; leave it out")
+        raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in pixels; drop --unit")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
-    from ..trimap.trimap import from_alpha as trimap_from_alpha, from_mask
+    from ..trimap.trimap import WIDENED, from_alpha as trimap_from_alpha, from_mask
 
-    source = _source(mask, layer)
+    source = inputs.read_source(mask, layer)
     if from_alpha:
-        made = trimap_from_alpha(source, **({} if outside is None else {"width": outside}))
+        made = trimap_from_alpha(source, width=WIDENED if outside is None else outside)
     else:
         band = options.band_of(inside, outside, unit, objects, with_trimap=False)
         made = from_mask(source, **{k: value for k, value in band.items() if value is not None})
@@ -252,11 +231,16 @@ def trimap(
 
 def routing(
     *,
-    image: Image,
-    trimap: Trimap = None,
-    mask: Mask = None,
+    image: inputs.Image,
+    trimap: inputs.Trimap = None,
+    mask: inputs.Mask = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Where to write; - writes PNG into a pipe.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Output file; - writes PNG to a pipe. Default: photo_routing.png next to it.",
+        ),
     ] = "",
     objects: options.Object = None,
     inside: options.Inside = None,
@@ -272,10 +256,10 @@ def routing(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show which parts of a photograph the network computes exactly.
+    """Show which parts of a photo get full attention.
 
     One panel for each routed block: tinted squares went through global attention, dark ones took
-    the short cut.
+    the shortcut.
 
     \b
     Example:
@@ -285,9 +269,9 @@ def routing(
     target = output or _target(image, None, "routing")
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
-    _check_inputs(image, trimap, mask, mask_layer)
+    inputs.check(image, trimap, mask, mask_layer)
     if trimap is None and mask is None:
-        raise SettingError("routing: give a trimap or --mask, one of the two")
+        raise SettingError("routing: give a trimap or --mask")
     band = options.band_of(inside, outside, unit, objects, with_trimap=trimap is not None)
     check_output(target, (image, trimap, mask), overwrite=overwrite, as_json=as_json)
     import_torch()
@@ -295,18 +279,18 @@ def routing(
     from ..show.overlays import routing_sheet
 
     with console.progress() as report:
-        photo = _photo(image, layer=layer)
+        photo = inputs.read_photo(image, layer)
         pipeline = ready_pipeline(model, device=device, dtype=dtype, progress=report)
         config = pipeline.network.config
         if not config.routed:
             raise SettingError(
-                f"--model {model}: has no router, it computes everything exactly; use a MEMatte"
-                " model"
+                f"--model {model}: has no router and sends everything through attention; use a"
+                " MEMatte model"
             )
         matte = library_cut(
             photo,
-            _source(trimap, mask_layer),
-            mask=_source(mask, mask_layer),
+            inputs.read_source(trimap, mask_layer),
+            mask=inputs.read_source(mask, mask_layer),
             **band,
             model=model,
             device=device,
@@ -317,8 +301,8 @@ def routing(
         )
         if not matte.routing:
             raise InputError(
-                f"{photo.name}: its trimap leaves nothing unknown, so that nothing is computed;"
-                " give one with grey in it"
+                f"{photo.name}: the trimap leaves nothing unknown, so nothing is computed; give one"
+                " with grey areas"
             )
         captions = [
             f"block {number + 1}: {keep.mean():.0%} kept"
@@ -335,38 +319,7 @@ def routing(
         console.say(f"{target}: {', '.join(facts)}")
 
 
-# ---- inputs --------------------------------------------------------------------------------------
-
-
-def _source(name: str | None, layer: str | None = None) -> Any:
-    source = console.read_stdin() if name == PIPE else name
-    if layer is None or source is None:
-        return source
-    from ..images.read import Layer as OneLayer
-
-    return OneLayer(source, layer)
-
-
-def _photo(name: str, input_space: str | None = None, layer: str | None = None) -> Photo:
-    from ..images.read import read_photo
-
-    return read_photo(
-        _source(name, layer), name="stdin" if name == PIPE else None, input_space=input_space
-    )
-
-
-def _check_inputs(
-    image: str, trimap: str | None, mask: str | None, mask_layer: str | None = None
-) -> None:
-    if mask_layer is not None and trimap is None and mask is None:
-        raise SettingError("--mask-layer: is about a trimap or a mask; give one, too")
-    if trimap is not None and mask is not None:
-        raise SettingError("both a trimap and --mask are given; leave one of them out")
-    if [image, trimap, mask].count(PIPE) > 1:
-        raise SettingError("only one of photo, trimap and mask can be '-', the pipe")
-
-
-# ---- what and where ------------------------------------------------------------------------------
+# ---- kind and target -----------------------------------------------------------------------------
 
 
 def _kind(output: str | None, alpha: bool, background: str | None) -> Kind:
@@ -380,7 +333,7 @@ def _kind(output: str | None, alpha: bool, background: str | None) -> Kind:
 
 
 def _target(image: str, output: str | None, kind: str) -> str:
-    """Where to write: as told, else into the pipe or beside the photo."""
+    """Default: the pipe for a photo from the pipe, else a file next to the photo."""
     if output is not None:
         return output
     if image == PIPE:
@@ -389,7 +342,7 @@ def _target(image: str, output: str | None, kind: str) -> str:
     return str(path.with_name(f"{path.stem}_{kind}.png")) if path.name else image
 
 
-# ---- what is told --------------------------------------------------------------------------------
+# ---- summary --------------------------------------------------------------------------------
 
 
 def _facts(matte: Matte, seconds: float) -> dict[str, Any]:
@@ -406,7 +359,7 @@ def _kept_in_words(matte: Matte) -> str:
 
 
 def _memory(matte: Matte) -> list[str]:
-    """What it took, where that was not simply enough."""
+    """The peak, if memory was short."""
     plan = matte.plan
     if plan is None or not (plan.lost or plan.ran_out):
         return []

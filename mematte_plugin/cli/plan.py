@@ -1,4 +1,4 @@
-"""`mematte plan`: how much memory a picture would take, before it is computed."""
+"""`mematte plan`: predict how much memory a picture takes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _WRITTEN = re.compile(r"([0-9]{1,9})\s*[x×X*]\s*([0-9]{1,9})")
 
 SIZES = {"1K": (1024, 1024), "2K": (2048, 2048), "4K": (2160, 3840), "8K": (4320, 7680)}
-"""(H, W) of the sizes that have names."""
+"""(H, W) of the named sizes."""
 MEMORIES = {"cuda": (2, 4, 6, 8, 12, 16, 24), "cpu": (2, 4, 8, 16)}
 """Memory sizes of the table's rows by device type, in GiB."""
 KINDS = {
@@ -57,8 +57,8 @@ def plan(
         str | None,
         typer.Argument(
             metavar="WIDTHxHEIGHT|IMAGE",
-            help="The picture's size in pixels; 1K, 2K, 4K or 8K; or a photograph, of which only"
-            " the header is read.",
+            help="The picture's size in pixels; 1K, 2K, 4K or 8K; or a photo, of which only the"
+            " header is read.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +76,10 @@ def plan(
     unknown: Annotated[
         float,
         typer.Option(
-            min=0, max=1, metavar="SHARE", help="How much of the picture the trimap leaves unknown."
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of the picture that the trimap leaves unknown.",
         ),
     ] = 0.25,
     as_json: AsJson = False,
@@ -98,7 +101,7 @@ def plan(
     header = None if size is None else _picture(size)
     if table:
         if budget is not None:
-            raise SettingError("--memory-budget with --table: leave it out, each row has its own")
+            raise SettingError("--memory-budget with --table: drop it, each row has its own")
         _show_table(
             header,
             model=model,
@@ -110,7 +113,7 @@ def plan(
         )
         return
     if header is None:
-        raise SettingError("plan: give WIDTHxHEIGHT, a photograph, or --table")
+        raise SettingError("plan: give WIDTHxHEIGHT, a photo, or --table")
     if budget is None or device == "auto":
         import_torch()
     if budget is None:
@@ -154,8 +157,8 @@ def _check_present(device: str) -> None:
 
 def _picture(text: str) -> Header:
     """The picture that the argument stands for."""
+    from ..images.decode import read_header
     from ..images.decoded import MAX_PIXELS, Header, check_size
-    from ..images.headers import read_header
 
     written = _WRITTEN.fullmatch(text.strip())
     if written is not None:

@@ -1,8 +1,7 @@
-"""From arguments to an exit code: what becomes of errors, warnings and interrupts.
+"""Runs a command line: errors, warnings and interrupts become messages and an exit code.
 
-0 done; 1 something failed; 2 the command was not understood, or an option has a value it cannot
-have; 130 stopped with Ctrl-C. An error is one line on stderr; MEMATTE_DEBUG=1 adds the traceback
-and the library's log.
+0 success; 1 failure; 2 an unknown command, or an option with an invalid value; 130 stopped with
+Ctrl-C. An error is one line on stderr; MEMATTE_DEBUG=1 adds the traceback and the library's log.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
                 code = _invoke(argv)
                 console.flush()
         except BrokenPipeError:
-            return FAILURE  # the reader of our output has had enough, and needs no explanation
+            return FAILURE  # the reader closed the pipe and needs no message
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 traceback.print_exc()
@@ -50,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _invoke(argv: Sequence[str]) -> int:
-    # Not app(): click's main catches what is to be reported here, and differs between versions.
+    # Not app(): it would handle errors and interrupts itself, differently in each version of click.
     command = typer.main.get_command(app)
     try:
         with command.make_context("mematte", list(argv) or ["--help"]) as context:
@@ -68,7 +67,7 @@ def _explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str, str]:
         return USAGE, "error", str(error)
     if isinstance(error, MEMatteError):
         return FAILURE, "error", str(error)
-    if hasattr(error, "format_message"):  # click's, of whichever package it is part of
+    if hasattr(error, "format_message"):  # click's; typer may bundle a copy of click
         context: Any = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "mematte"
         remedy = f"see `{path} --help`"
@@ -80,7 +79,7 @@ def _explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str, str]:
         return (
             FAILURE,
             "error",
-            "not enough memory; close other programs, or use a smaller picture",
+            "not enough memory; close other programs or use a smaller picture",
         )
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return (
@@ -92,7 +91,7 @@ def _explain(error: BaseException, argv: Sequence[str]) -> tuple[int, str, str]:
 
 
 def _warner(debug: bool) -> Callable[..., None]:
-    """Shows this package's warnings as one line each, once; those of others are for developers."""
+    """Shows each warning of this package once, as one line; others only in debug mode."""
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         text = str(message)

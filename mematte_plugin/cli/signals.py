@@ -1,7 +1,4 @@
-"""Signals that ask the command line to stop: temporary files go, then the process.
-
-Ctrl-C is Python's own business; SIGTERM and SIGHUP take the same way, as a KeyboardInterrupt.
-"""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: by a KeyboardInterrupt, which cleans up."""
 
 from __future__ import annotations
 
@@ -12,27 +9,27 @@ from collections.abc import Iterator
 from typing import Any
 
 _NAMES = ("SIGTERM", "SIGHUP")
-"""The second is unknown to Windows."""
+"""Windows has no SIGHUP."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Another signal than Ctrl-C asks to stop."""
+    """SIGTERM or SIGHUP was received."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self.exit_code = 128 + number
-        """What a shell reports for a process that this signal ended."""
+        """The exit code that shells report for a process ended by this signal."""
 
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Within, the signals raise Stopped. One that is ignored, as under nohup, stays so."""
+    """Raise Stopped on these signals. One that is ignored, as under nohup, stays ignored."""
     with _handled(_NAMES, _stop, only_default=True):
         yield
 
 
 def import_torch() -> None:
-    """Import torch; a signal waits until that is done, because its C++ side aborts on one."""
+    """Import torch, holding back signals, since one during the import aborts the process."""
     held: list[int] = []
     with _handled(("SIGINT", *_NAMES), lambda number, _: held.append(number)):
         import torch  # noqa: F401
@@ -41,7 +38,7 @@ def import_torch() -> None:
 
 
 def _stop(number: int, _: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the tidying up
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
     raise Stopped(number)
 
 

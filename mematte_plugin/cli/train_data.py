@@ -26,11 +26,8 @@ def build(
     directory: Bank,
     count: Annotated[
         int | None,
-        typer.Option(min=0, help="Subjects drawn in 2D; 600 unless --minutes is given."),
+        typer.Option(min=0, help="Subjects to draw; 600 unless --minutes is given."),
     ] = None,
-    figures: Annotated[
-        int, typer.Option(min=0, help="People and animals drawn in 3D, some seconds each.")
-    ] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop drawing after this many minutes.")
     ] = None,
@@ -70,7 +67,6 @@ def build(
         counts = build_bank(
             directory,
             count=count,
-            figures=figures,
             minutes=minutes,
             photos=photos or (),
             installed=installed,
@@ -152,7 +148,7 @@ def preview(
     Example:
       mematte train data preview bank sheet.png
     """
-    from ..training.data import preview as write_sheet
+    from ..training.data.preview import preview as write_sheet
 
     write_sheet(directory, output, rows=rows, cols=cols, size=size, seed=seed, overwrite=overwrite)
     console.say(f"{output}: written")
@@ -176,7 +172,7 @@ def pack(
     Example:
       mematte train data pack bank packed --max-mb 45
     """
-    from ..training.data import pack as write_pack
+    from ..training.data.pack import pack as write_pack
 
     with console.progress() as report:
         packed = write_pack(

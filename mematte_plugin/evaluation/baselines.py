@@ -1,4 +1,4 @@
-"""What any learned matte must beat."""
+"""Classical methods, which any learned matte must beat."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def distance_ratio(trimap: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def closed_form(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
-    """Closed-form matting (Levin, Lischinski, Weiss 2008) as pymatting has it.
+    """Closed-form matting (Levin, Lischinski, Weiss 2008), by pymatting.
 
     Args:
         image: (H, W, 3) float in [0, 1].
@@ -51,24 +51,20 @@ def closed_form(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32
     Returns: (H, W) float32 in [0, 1].
 
     Raises InputError where foreground or background is missing, or the solver does not converge;
-    SettingError as `load_pymatting`.
+    SettingError like `load_pymatting`.
     """
     return _pymatting("estimate_alpha_cf", image, trimap)
 
 
 def knn(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
-    """KNN matting (Chen, Li, Tang 2013) as pymatting has it; otherwise as `closed_form`."""
+    """KNN matting (Chen, Li, Tang 2013), by pymatting; otherwise as `closed_form`."""
     return _pymatting("estimate_alpha_knn", image, trimap)
 
 
 def flow(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
-    """What the built-in model corrects, without the correction: see network/flow.py.
+    """Information-flow matting, which the built-in model starts from; see network/flow.py.
 
-    Args:
-        image: (H, W, 3) float in [0, 1].
-        trimap: (H, W) float; 0 background, 1 foreground, anything between unknown.
-
-    Returns: (H, W) float32 in [0, 1]; 0.5 everywhere unknown where a region is missing.
+    Arguments and result as for `closed_form`, but 0.5 everywhere unknown where a region is missing.
     """
     rgb = torch.from_numpy(image).float().permute(2, 0, 1)[None]
     known = torch.from_numpy(trimap).float()[None, None]
@@ -80,7 +76,7 @@ def flow(image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[np.float32]:
 def load_pymatting() -> None:
     """Import what `closed_form` and `knn` need; the very first time it compiles for a minute.
 
-    Raises SettingError where pymatting is not installed, or does not work with what is.
+    Raises SettingError where pymatting is missing or cannot be imported.
     """
     if find_spec("pymatting") is None:
         raise SettingError(f"closed-form and knn matting need the package pymatting: {PIP}")
@@ -91,9 +87,9 @@ def load_pymatting() -> None:
 def _estimator(name: str) -> Callable[..., NDArray[Any]]:
     try:
         import pymatting
-    except Exception as error:  # numba refuses some numpys with an ImportError, some otherwise
+    except Exception as error:  # numba raises several kinds for a numpy that it refuses
         raise SettingError(
-            f"pymatting cannot be loaded ({error}); install what fits together: {PIP}"
+            f"pymatting cannot be loaded ({error}); install matching versions: {PIP}"
         ) from error
     estimator: Callable[..., NDArray[Any]] = getattr(pymatting, name)
     return estimator
@@ -107,13 +103,13 @@ def _pymatting(name: str, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[
     load_pymatting()
 
     def solve() -> NDArray[Any]:
-        # It prints when a preconditioner is tried again, and stdout carries results.
+        # It prints when it retries with another preconditioner, and stdout carries results.
         with contextlib.redirect_stdout(io.StringIO()):
             return _estimator(name)(image.astype(np.float64), trimap.astype(np.float64))
 
     try:
         # Not in the caller's thread: an interrupt inside numba's compiled code crashes the process,
-        # and its OpenMP changes the thread count, torch's too, of the thread that it starts in.
+        # and its OpenMP changes the thread count, torch's too, of the thread that starts it.
         return in_thread(solve).result().astype(np.float32)
     except ValueError as error:  # what pymatting raises when its solver gives up
         raise InputError(f"pymatting found no solution ({error})") from error

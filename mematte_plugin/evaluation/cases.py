@@ -1,10 +1,10 @@
-"""What is evaluated: photographs with a true alpha and a trimap, drawn or made from the alpha."""
+"""The cases of an evaluation: choosing them from a data set, and reading their files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,7 @@ from ..errors import InputError
 from ..images.photo import Photo
 from ..images.read import read_gray, read_photo
 from ..trimap.trimap import from_alpha, normalise_trimap
-from .layouts import Dataset
-
-
-@dataclass(frozen=True)
-class Case:
-    """One photograph with one trimap; the files are not opened yet."""
-
-    name: str
-    """The photograph's, without suffix."""
-    trimap_name: str
-    """Which trimaps: a set's name such as "narrow", or "10 px"."""
-    image: Path
-    """The photograph."""
-    alpha: Path
-    """Its true alpha."""
-    trimap: Path | None
-    """Its trimap; None where it is made from the alpha."""
-    width: float = 0
-    """How far that one is widened, in pixels; see `trimap.from_alpha`."""
+from .layouts import Case, Dataset
 
 
 @dataclass(frozen=True)
@@ -53,16 +35,16 @@ def cases_of(
 ) -> list[Case]:
     """The cases of a data set, set of trimaps by set of trimaps.
 
-    widths: instead of the data set's own trimaps take such as are made from the alpha, widened by
-        so many pixels each.
-    limit: only so many photographs, the first by name.
+    widths: instead of the data set's own trimaps, make some from the alpha, widened by these many
+        pixels.
+    limit: take only the first photographs, by name.
 
     Raises InputError where there are neither trimaps nor widths.
     """
     pictures = dataset.pictures[:limit]
     if widths:
         return [
-            Case(one.name, f"{width:g} px", one.image, one.alpha, None, width)
+            replace(one, trimap_name=f"{width:g} px", width=width)
             for width in widths
             for one in pictures
         ]
@@ -73,8 +55,7 @@ def cases_of(
             f"{pictures[0].image.parent.parent}: holds no trimaps for its photographs; pass"
             " --widths 10 to have them made from the true alpha"
         )
-    items.sort(key=lambda item: item.trimap_name)
-    return [Case(one.name, one.trimap_name, one.image, one.alpha, one.trimap) for one in items]
+    return sorted(items, key=lambda item: item.trimap_name)
 
 
 def checksum(case: Case) -> str:
@@ -90,9 +71,9 @@ def checksum(case: Case) -> str:
 
 
 def read(case: Case) -> Inputs:
-    """Read a case.
+    """Read a case's files.
 
-    Nothing is resized: an error over resized pictures would be one of another data set. Raises
+    Nothing is resized: errors over resized pictures cannot be compared with published ones. Raises
     InputError for a file that cannot be read, for sizes that differ, and where nothing is unknown.
     """
     photo = read_photo(case.image)

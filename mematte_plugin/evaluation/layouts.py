@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,22 +16,22 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one data set; names are compared without regard to case."""
+    """The folders of one data set; the case of names does not matter."""
 
     name: str
     """What `--layout` calls it."""
     images: tuple[str, ...]
-    """Names that the folder of photographs may have; the first that is there counts."""
+    """Possible names of the folder of photographs; the first that exists counts."""
     alphas: tuple[str, ...]
     """The same for the folder of true alphas."""
     trimaps: tuple[str, ...]
-    """Patterns of trimap folders; every folder that matches is one more set of trimaps."""
+    """Patterns of trimap folders; each folder that matches is a set of trimaps."""
     roots: tuple[str, ...] = ("",)
-    """Where the folders may lie below the one that is given."""
+    """Where these folders may be, below the given one."""
     numbered: bool = False
     """Several composites share one alpha: hair_0, hair_1, … belong to the alpha hair."""
     hint: str = ""
-    """A word in the folder's name, or in that of the one above, that tells this data set from
+    """A word in the name of the given folder or its parent that distinguishes this data set from
     another with the same folders."""
 
 
@@ -85,12 +85,12 @@ LAYOUTS = {
         ),
     )
 }
-"""The data sets as their authors hand them out, or as MEMatte reads them; and any folder."""
+"""The data sets as their authors publish them, or as MEMatte reads them; and any folder."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A photograph and its true alpha."""
+class Case:
+    """A photograph with its true alpha and one trimap; files are not opened."""
 
     name: str
     """The photograph's file name without its suffix."""
@@ -98,22 +98,12 @@ class Picture:
     """The photograph."""
     alpha: Path
     """Its true alpha."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A photograph, its true alpha and one of its trimaps."""
-
-    name: str
-    """The photograph's file name without its suffix."""
-    trimap_name: str
-    """Which set of trimaps: the folder's name without "trimap_", as in "narrow"."""
-    image: Path
-    """The photograph."""
-    trimap: Path
-    """The trimap."""
-    alpha: Path
-    """The photograph's true alpha."""
+    trimap: Path | None = None
+    """Its trimap; None where there is none, or it is made from the alpha."""
+    trimap_name: str = ""
+    """Which set of trimaps: the folder's name without "trimap_", as in "narrow", or "10 px"."""
+    width: float = 0
+    """How far a trimap made from the alpha is widened, in pixels; see `trimap.from_alpha`."""
 
 
 @dataclass(frozen=True)
@@ -122,36 +112,22 @@ class Dataset:
 
     layout: str
     """The name in `LAYOUTS`."""
-    pictures: tuple[Picture, ...]
-    """Photographs with their alphas, by name."""
-    items: tuple[Item, ...]
+    pictures: tuple[Case, ...]
+    """Photographs with their alphas, without trimaps; by name."""
+    items: tuple[Case, ...]
     """The same for each set of trimaps, where there are any; by name, then by trimap."""
     problems: tuple[str, ...]
-    """Files that are missing, ambiguous or too many, one line each."""
-
-
-def find(folder: Path, layout: str = "auto") -> list[Item]:
-    """The photographs of a data set with their trimaps and true alphas.
-
-    folder: the data set's; see `LAYOUTS` for what may be in it.
-    layout: a name in `LAYOUTS`, or "auto" to recognise it by its folders.
-
-    Incomplete pictures are left out; `scan` tells which. Raises InputError where the folder is none
-    of these or holds no complete picture, SettingError for an unknown layout.
-    """
-    dataset = scan(folder, layout)
-    if not dataset.items:
-        raise InputError(
-            f"{folder}: no photograph with alpha and trimap in the {dataset.layout} layout"
-            f"{_first(dataset.problems)}; complete it"
-        )
-    return list(dataset.items)
+    """Files that are missing, ambiguous or left over, one line each."""
 
 
 def scan(folder: Path, layout: str = "auto") -> Dataset:
-    """List a data set and what is wrong with it; the trimaps may be missing altogether.
+    """List a data set and what is wrong with it.
 
-    Arguments and errors as for `find`, but a folder without trimaps is no error.
+    folder: the data set's; see `LAYOUTS` for what it may contain. Trimaps may be missing.
+    layout: a name in `LAYOUTS`, or "auto" to recognise it by its folders.
+
+    Raises InputError for a folder that is not a data set or has no photograph with an alpha,
+    SettingError for an unknown layout.
     """
     if layout != "auto" and layout not in LAYOUTS:
         raise SettingError(f"layout {layout!r}: choose auto, {', '.join(LAYOUTS)}")
@@ -169,9 +145,10 @@ def scan(folder: Path, layout: str = "auto") -> Dataset:
     hinted = [place for place in fitting if place.layout.hint and place.layout.hint in names]
     dataset = _listed((hinted or fitting)[0])
     if not dataset.pictures:
+        first = f" ({dataset.problems[0]})" if dataset.problems else ""
         raise InputError(
-            f"{folder}: no photograph with an alpha in the {dataset.layout} layout"
-            f"{_first(dataset.problems)}; complete it"
+            f"{folder}: no photograph with an alpha in the {dataset.layout} layout{first};"
+            " complete it"
         )
     return dataset
 
@@ -181,7 +158,7 @@ def scan(folder: Path, layout: str = "auto") -> Dataset:
 
 @dataclass(frozen=True)
 class _Place:
-    """A layout's folders, found."""
+    """The folders of a layout that were found."""
 
     layout: Layout
     images: Path
@@ -209,7 +186,7 @@ def _one_of(root: Path, names: Iterable[str]) -> Path | None:
 
 
 def _matching(root: Path, pattern: str) -> Iterator[Path]:
-    """The folders below root that a pattern such as a/b* names, by name."""
+    """The folders below root that match a pattern such as a/b*, sorted."""
     if not pattern:
         yield root
         return
@@ -238,11 +215,11 @@ def _listed(place: _Place) -> Dataset:
             problems.append(f"{image.name}: has no alpha in {place.alphas.name}/")
             continue
         used.add(alpha_name)
-        picture = Picture(name, image, alphas[alpha_name])
+        picture = Case(name, image, alphas[alpha_name])
         pictures.append(picture)
         for set_name, trimaps in sorted(sets.items()):
             if name in trimaps:
-                items.append(Item(name, set_name, image, trimaps[name], picture.alpha))
+                items.append(replace(picture, trimap=trimaps[name], trimap_name=set_name))
             else:
                 problems.append(f"{image.name}: has no trimap in {place.trimaps[set_name].name}/")
     for files, matched in [(alphas, used), *((one, set(images)) for one in sets.values())]:
@@ -255,7 +232,7 @@ def _listed(place: _Place) -> Dataset:
 
 
 def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """The pictures of a folder by stem. Of several with one stem none is taken."""
+    """The pictures of a folder by stem. If several share a stem, all are ignored."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
@@ -263,7 +240,7 @@ def _files(folder: Path, problems: list[str]) -> dict[str, Path]:
     for paths in found.values():
         if len(paths) > 1:
             names = " and ".join(path.name for path in paths)
-            problems.append(f"{folder.name}/: holds {names}, so that none of them counts")
+            problems.append(f"{folder.name}/: holds {names}: ambiguous, all ignored")
     return {stem: paths[0] for stem, paths in found.items() if len(paths) == 1}
 
 
@@ -271,10 +248,3 @@ def _alpha_name(name: str, alphas: dict[str, Path], layout: Layout) -> str | Non
     shared = re.sub(r"_\d+$", "", name)
     candidates = (name, shared) if layout.numbered else (name,)
     return next((one for one in candidates if one in alphas), None)
-
-
-def _first(problems: tuple[str, ...]) -> str:
-    if not problems:
-        return ""
-    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f" ({problems[0]}{more})"

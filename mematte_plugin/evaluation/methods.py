@@ -1,11 +1,10 @@
-"""What is compared: networks, networks taken short cuts with, and classical methods."""
+"""The methods that are compared: networks, networks with shortcuts, and classical methods."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +16,7 @@ from .. import __version__
 from ..errors import SettingError
 from ..images.photo import Photo
 from ..memory.retention import Retention
-from ..pipeline import MattingPipeline
+from ..pipeline import MattingPipeline, ready_pipeline
 from ..progress import Progress
 from ..weights.load import resolve
 from .baselines import closed_form, distance_ratio, flow, knn, load_pymatting
@@ -27,13 +26,12 @@ Trimap: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a method makes of a photograph and a trimap."""
+    """A method's result for a photograph and a trimap."""
 
     alpha: NDArray[Any]
     """(H, W) float in [0, 1]."""
     keep: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
-    """Per routed block, counted from 1, (h, w) over the padded token grid: True went through
-    attention."""
+    """By routed block, counted from 1: (h, w) over the padded token grid, True where kept."""
     patch: int = 16
     """Side of a token in pixels."""
 
@@ -43,13 +41,13 @@ class Method:
     """One row of the tables."""
 
     name: str
-    """How the row is headed."""
+    """Heads the row."""
     settings: Mapping[str, Any]
-    """All that its results hang on, JSON-ready: a result is reused only if they are the same."""
+    """All that its results depend on, JSON-ready: a result is reused only if they are equal."""
     estimate: Callable[[Photo, Trimap], Estimate]
-    """Computes it."""
-    prepare: Callable[[], object]
-    """Loads what that needs, if it is not there yet, so that it does not count as time."""
+    """Computes the alpha."""
+    prepare: Callable[[], object] = lambda: None
+    """Loads what that needs, unless it is loaded, so that loading is not timed."""
 
 
 CLASSICAL: dict[str, Callable[[Photo, Trimap], NDArray[Any]]] = {
@@ -70,13 +68,10 @@ def classical(name: str) -> Method:
         raise SettingError(f"method {name!r}: choose {', '.join(CLASSICAL)}, or name a model")
     alpha_of = CLASSICAL[name]
     settings = {"method": name, "version": __version__}
-    by_pymatting = name in {"closed-form", "knn"}
-    if by_pymatting:
+    if name in {"closed-form", "knn"}:
         load_pymatting()
         settings["pymatting"] = metadata.version("pymatting")
-    return Method(
-        name, settings, lambda photo, trimap: Estimate(alpha_of(photo, trimap)), lambda: None
-    )
+    return Method(name, settings, lambda photo, trimap: Estimate(alpha_of(photo, trimap)))
 
 
 def networks(
@@ -92,16 +87,16 @@ def networks(
     """The rows of one model.
 
     Args:
-        model: catalog name, Hub id, folder or file; downloaded now, loaded when it is its turn.
+        model: catalog name, Hub id, folder or file; downloaded now, loaded with the first row.
         retentions: one row for each; see `MattingPipeline`.
-        shortcut: two more rows with the short cuts that the paper compares itself with: +D shrinks
+        shortcut: two more rows with the shortcuts that the paper compares itself with: +D shrinks
             the photograph to this longest side in pixels and enlarges the alpha, +P cuts it into
-            tiles of this side that know nothing of each other.
+            independent tiles of this side.
         device, dtype: as for `MattingPipeline`.
         memory_budget: bytes that each run may take; None for what is free.
-        progress: told of a download.
+        progress: called while the model is downloaded.
 
-    Raises WeightsError where the model is not to be had.
+    Raises WeightsError for a model that cannot be found.
     """
     found = resolve(model, progress=progress)
     settings = {
@@ -114,7 +109,7 @@ def networks(
 
     def row(name: str, way: _Way, value: Any, **more: Any) -> Method:
         def load() -> MattingPipeline:
-            return _loaded(model, device, dtype)
+            return ready_pipeline(model, device=device, dtype=dtype)
 
         def estimate(photo: Photo, trimap: Trimap) -> Estimate:
             return way(load(), photo, trimap, value, memory_budget)
@@ -133,12 +128,6 @@ def networks(
 
 
 _Way: TypeAlias = Callable[[MattingPipeline, Photo, Trimap, Any, int | None], Estimate]
-
-
-@lru_cache(maxsize=1)
-def _loaded(model: str, device: str, dtype: str) -> MattingPipeline:
-    """One network in memory at a time: a model's rows follow each other."""
-    return MattingPipeline.from_pretrained(model, device=device, dtype=dtype)
 
 
 def _sha256(path: Path) -> str:
@@ -170,7 +159,7 @@ def _downsampled(
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(photo.for_network(), size, interpolation=cv2.INTER_AREA)
-    # What is averaged of different values is unknown; sums of equal ones may be off by a rounding.
+    # A mean of different values is unknown; one of equal values may be off by a rounding error.
     mean = cv2.resize(trimap, size, interpolation=cv2.INTER_AREA)
     guide = np.where(mean < 1e-4, 0, np.where(mean > 1 - 1e-4, 1, 0.5)).astype(np.float32)
     alpha = _plain(pipe, np.asarray(small), guide, photo.name, budget)

@@ -1,8 +1,8 @@
 """Matting errors as the field defines them (Rhemann et al. 2009), over the unknown region.
 
-Details that the definition leaves open follow the evaluation code that the papers' tables were made
-with: kernels of unit Euclidean norm, the picture's border repeated, components of 4-neighbours.
-Alphas are compared as they are, without rounding to 8 bits.
+Details that the definition leaves open follow the evaluation code behind the papers' tables:
+kernels of unit Euclidean norm, replicated borders, components of 4-neighbours. Alphas are not
+rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 SIGMA, RADIUS = 1.4, 4
-"""Gradient: the Gaussian's standard deviation and where its kernel ends, in pixels."""
+"""Gradient: standard deviation of the Gaussian and radius of its kernel, in pixels."""
 
 STEPS = 10
-"""Connectivity: levels of alpha between 0 and 1 at which components are looked for."""
+"""Connectivity: number of alpha levels between 0 and 1 at which components are found."""
 
 TOLERANCE = 0.15
-"""Connectivity: how far alpha may exceed the level at which the pixel is still connected."""
+"""Connectivity: how far alpha may exceed the level up to which the pixel is connected."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def errors(alpha: Array, truth: Array, trimap: Array) -> Errors:
     """Compare an alpha with the truth over the pixels that the trimap leaves unknown.
 
     Args:
-        alpha: (H, W) float in [0, 1]; where the trimap is known its value counts instead.
+        alpha: (H, W) float in [0, 1]; replaced by the trimap's value where that is known.
         truth: (H, W) float in [0, 1].
         trimap: (H, W) float; 0 background, 1 foreground, anything between unknown.
 
@@ -72,7 +72,7 @@ def errors(alpha: Array, truth: Array, trimap: Array) -> Errors:
 
 
 def mean_errors(all_errors: list[Errors]) -> Errors:
-    """Mean over pictures, each counting the same."""
+    """Mean over pictures, each with the same weight."""
     return Errors(
         *(float(np.mean([getattr(e, field.name) for e in all_errors])) for field in fields(Errors))
     )
@@ -115,10 +115,8 @@ def _connectivity_error(alpha: Array, truth: Array, unknown: Array) -> float:
 
 
 def _connected_level(alpha: Array, truth: Array) -> Array:
-    """(H, W) float64: up to which level a pixel is connected to the largest sure foreground.
-
-    That is the largest component of the pixels that reach the level in both mattes.
-    """
+    """(H, W) float64: up to which level a pixel is connected to the sure foreground, the largest
+    component of the pixels that reach the level in both mattes."""
     import cv2
 
     both = np.minimum(alpha, truth)
@@ -128,7 +126,7 @@ def _connected_level(alpha: Array, truth: Array) -> Array:
         reached = (both >= np.float32(step / STEPS)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(reached, connectivity=4)
         inside = np.zeros(both.shape, bool)
-        if count > 1:  # label 0 is what does not reach the level
+        if count > 1:  # label 0: pixels below the level
             inside = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
         level[open_ & ~inside] = (step - 1) / STEPS
         open_ &= inside

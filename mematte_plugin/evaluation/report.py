@@ -1,10 +1,10 @@
-"""From results to the tables that papers print: means over pictures, each counting the same."""
+"""From results to the tables of papers: means over pictures, each with the same weight."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ HEADERS = ("method", "pictures", "SAD", "MSE", "MAD", "Grad", "Conn", "kept", "s
 UNITS = (
     "Errors over the unknown region (Rhemann et al. 2009), mean over the pictures, lower is better:"
     " SAD, Grad and Conn in thousands, MSE × 10⁻³, MAD the mean absolute difference. kept: share of"
-    " the tokens that went through attention; s: seconds a picture."
+    " the tokens kept; s: seconds per picture."
 )
 
 
@@ -32,7 +32,7 @@ class Summary:
     method: str
     """The method's name."""
     pictures: int
-    """How many are in the means."""
+    """Number of pictures in the means."""
     errors: Errors
     """Mean errors."""
     seconds: float
@@ -53,13 +53,13 @@ class Report:
     folder: str
     """The data set's."""
     layout: str
-    """How it is laid out, a name in `layouts.LAYOUTS`."""
+    """A name in `layouts.LAYOUTS`."""
     summaries: tuple[Summary, ...]
     """Rows, set of trimaps by set of trimaps."""
     results: tuple[Result, ...]
-    """What they are means of."""
+    """The results behind the means."""
     problems: tuple[str, ...]
-    """What is wrong with the data set or could not be evaluated, one line each."""
+    """Faults of the data set and failures, one line each."""
 
 
 def make_report(
@@ -70,16 +70,15 @@ def make_report(
 ) -> Report:
     """Put a run's outcomes together.
 
-    problems: what was wrong with the data set before.
+    problems: what is wrong with the data set itself.
     """
     outcomes = list(outcomes)
     results = tuple(one for one in outcomes if isinstance(one, Result))
     failures = (f"{one.what}: {one.reason}" for one in outcomes if isinstance(one, Failure))
+    trimaps = list(dict.fromkeys(one.trimap for one in results))
     groups: dict[tuple[str, str], list[Result]] = {}
-    for trimap in dict.fromkeys(one.trimap for one in results):
-        for one in results:
-            if one.trimap == trimap:
-                groups.setdefault((trimap, one.method), []).append(one)
+    for one in sorted(results, key=lambda one: trimaps.index(one.trimap)):
+        groups.setdefault((one.trimap, one.method), []).append(one)
     summaries = tuple(
         Summary(
             trimap=trimap,
@@ -91,8 +90,7 @@ def make_report(
         )
         for (trimap, method), group in groups.items()
     )
-    told = tuple(dict.fromkeys([*problems, *failures]))
-    return Report(folder, layout, summaries, results, told)
+    return Report(folder, layout, summaries, results, tuple(dict.fromkeys([*problems, *failures])))
 
 
 def _mean_routing(group: Sequence[Result]) -> tuple[Kept, ...]:
@@ -116,7 +114,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """JSON-ready: `scores` by trimap and method, `routing` beside it, every result, problems."""
+    """JSON-ready: `scores` and `routing` by trimap and method, every result, problems."""
     scores: dict[str, dict[str, dict[str, float]]] = {}
     routing: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in report.summaries:
@@ -146,18 +144,10 @@ def as_json(report: Report) -> str:
 
 
 def cells(row: Summary) -> tuple[str, ...]:
-    """A row of the table under `HEADERS`."""
+    """A row under `HEADERS`."""
     e = row.errors
-    kept = "–" if row.kept is None else f"{row.kept:.0%}"
-    return (
-        row.method,
-        str(row.pictures),
-        *(f"{value:.2f}" for value in (e.sad, e.mse)),
-        f"{e.mad:.4f}",
-        *(f"{value:.2f}" for value in (e.grad, e.conn)),
-        kept,
-        f"{row.seconds:.2f}",
-    )
+    measured = (f"{e.sad:.2f}", f"{e.mse:.2f}", f"{e.mad:.4f}", f"{e.grad:.2f}", f"{e.conn:.2f}")
+    return (row.method, str(row.pictures), *measured, _share(row.kept), f"{row.seconds:.2f}")
 
 
 def as_markdown(report: Report) -> str:
@@ -179,41 +169,37 @@ def as_markdown(report: Report) -> str:
 
 
 def _by_trimap(report: Report, trimaps: Sequence[str]) -> str:
-    """SAD does not grow with known pixels, so that it can be compared between widths; MSE can't."""
     found = {(row.method, row.trimap): row.errors for row in report.summaries}
-    first, last = trimaps[0], trimaps[-1]
     sad, mse = [], []
     for method in dict.fromkeys(row.method for row in report.summaries):
         errors = [found.get((method, trimap)) for trimap in trimaps]
-        sad.append((method, *("–" if e is None else f"{e.sad:.2f}" for e in errors)))
-        mse.append((method, *("–" if e is None else f"{e.mse:.2f}" for e in errors)))
-        if errors[0] is not None and errors[-1] is not None and errors[0].sad > 0:
-            sad[-1] += (f"{errors[-1].sad / errors[0].sad:.2f}",)
-        else:
-            sad[-1] += ("–",)
+        first, last = errors[0], errors[-1]
+        growth = last.sad / first.sad if first and last and first.sad > 0 else None
+        sads = [None if one is None else one.sad for one in errors]
+        sad.append((method, *map(_number, [*sads, growth])))
+        mse.append((method, *(_number(None if one is None else one.mse) for one in errors)))
     note = (
         "SAD is the whole error and can be compared across trimaps; MSE is a mean over a region"
         " that grows with them."
     )
-    growth = markdown_table(("SAD", *trimaps, f"{last} ÷ {first}"), sad)
-    means = markdown_table(("MSE", *trimaps), mse)
-    return "\n\n".join(["## From trimap to trimap", note, growth, means])
+    head = ("SAD", *trimaps, f"{trimaps[-1]} ÷ {trimaps[0]}")
+    tables = [markdown_table(head, sad), markdown_table(("MSE", *trimaps), mse)]
+    return "\n\n".join(["## From trimap to trimap", note, *tables])
 
 
 def _routing(rows: Sequence[Summary]) -> str:
     lines = [
-        (
-            row.method,
-            row.trimap,
-            str(one.block),
-            *map(_share, (one.overall, one.inside, one.outside)),
-        )
+        (row.method, row.trimap, str(one.block), *map(_share, astuple(one)[1:]))
         for row in rows
         for one in row.routing
     ]
     head = ("method", "trimap", "block", "kept", "of unknown tokens", "of others")
     note = "Share of the tokens kept; a token is unknown if any pixel of it is."
     return f"## Routing\n\n{note}\n\n" + markdown_table(head, lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _share(value: float | None) -> str:

@@ -1,12 +1,12 @@
-"""Running methods over cases: one result each, remembered, so that a run can go on."""
+"""Running methods over cases, with a cache of results so that a run can resume."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BudgetError, InputError, MEMatteError, OutputError, SettingError
-from ..images.write import write_image
+from ..images.encode import write_image
 from ..progress import Progress
-from .cases import Case, checksum, read
+from .cases import checksum, read
+from .layouts import Case
 from .methods import Estimate, Method
 from .metrics import Errors, errors
 
@@ -27,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """Which tokens one block sent through attention."""
+    """Shares of the tokens that one block kept."""
 
     block: int
     """Number of the block, from 1."""
     overall: float
     """Share of all tokens, padding included."""
     inside: float
-    """Share of those that hold an unknown pixel."""
+    """Share of the tokens with an unknown pixel."""
     outside: float | None
-    """Share of the others; None where there are none."""
+    """Share of the others; None if there are none."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +57,26 @@ class Result:
     errors: Errors
     """Over the unknown region."""
     seconds: float
-    """How long the estimate took, without reading, loading and measuring."""
+    """Duration of the estimate, without reading, loading and measuring."""
     routing: tuple[Kept, ...]
     """Per routed block; empty for methods that do not route."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be evaluated."""
+    """A case or method that could not be evaluated."""
 
     what: str
     """The picture, the method, or both."""
     reason: str
-    """Why, as an error message puts it."""
+    """Why, in the words of an error message."""
 
 
-class Memory:
+class ResultCache:
     """Results of earlier runs in a JSON-lines file, to which new ones are added at once.
 
     Args:
-        path: the file; made with the first result. None remembers nothing.
+        path: the file; created with the first result. None keeps results in memory only.
 
     Raises InputError for a file that holds something else, OutputError where it cannot be written.
     """
@@ -83,6 +84,7 @@ class Memory:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._known: dict[str, Result] = {}
+        self._unfinished = False
         if path is None:
             return
         if not path.parent.is_dir():
@@ -90,14 +92,15 @@ class Memory:
         if not path.exists():
             return
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read ({error}); name another file") from error
-        for line in lines:
+        self._unfinished = text != "" and not text.endswith("\n")  # killed while writing
+        for line in text.splitlines():
             result = _parsed(line)
-            if result is not None:  # the last line may be half written: that case is done again
+            if result is not None:
                 self._known[_key(result)] = result
-        if lines and not self._known:
+        if text and not self._known:
             raise InputError(f"{path}: holds no results of an evaluation; name another file")
 
     def find(self, case: Case, method: Method, inputs: str) -> Result | None:
@@ -106,48 +109,46 @@ class Memory:
         return self._known.get(_key_of(*wanted))
 
     def add(self, result: Result) -> None:
-        """Remember a result."""
+        """Keep a result."""
         self._known[_key(result)] = result
         if self.path is None:
             return
-        line = json.dumps(asdict(result)) + "\n"
+        line = "\n" * self._unfinished + json.dumps(asdict(result)) + "\n"
         try:
-            with self.path.open("a+b") as file:
-                if file.tell() and not _ends_line(file):
-                    line = "\n" + line  # after a line that a killed run left unfinished
-                file.write(line.encode())
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written ({error.strerror or error}); free some space or"
                 " name another file"
             ) from error
+        self._unfinished = False
 
 
 def run(
     cases: Sequence[Case],
     methods: Sequence[Method],
     *,
-    memory: Memory,
+    cache: ResultCache,
     save: Path | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Result | Failure]:
     """Evaluate every method on every case, yielding each when it is done.
 
     Args:
-        cases: what on; one that cannot be read is a failure and does not stop the others.
-        methods: with what, one after the other; one that cannot be loaded is a failure.
-        memory: known results are yielded without computing them.
+        cases: one that cannot be read is a failure and does not stop the others.
+        methods: taken one after the other; one that cannot be loaded is a failure.
+        cache: results in it are yielded without computing them.
         save: folder for the alphas, METHOD/TRIMAP/NAME.png in 8 bits, replacing older ones.
-        progress: called with (done, total, what is next).
+        progress: called with (done, total, name of the next matte).
 
     Raises OutputError where results or alphas cannot be written, SettingError for a device or dtype
     that is not there.
     """
     broken: dict[Case, Failure] = {}
-    inputs: dict[Case, str] = {}
+    checksums: dict[Case, str] = {}
     total = len(methods) * len(cases)
     for row, method in enumerate(methods):
-        prepared = False
         for column, case in enumerate(cases):
             if progress is not None:
                 progress(row * len(cases) + column, total, f"{method.name}: {case.name}")
@@ -155,16 +156,15 @@ def run(
                 yield broken[case]
                 continue
             try:
-                inputs[case] = inputs.get(case) or _checksum(case)
-                known = memory.find(case, method, inputs[case])
+                if case not in checksums:
+                    with _raising(_BrokenCaseError):
+                        checksums[case] = checksum(case)
                 target = _alpha_path(save, method, case)
-                if known is None or (target is not None and not target.exists()):
-                    if not prepared:
-                        _prepare(method)
-                        prepared = True
-                    known = _evaluated(case, method, inputs[case], target)
-                    memory.add(known)
-                yield known
+                result = cache.find(case, method, checksums[case])
+                if result is None or (target is not None and not target.exists()):
+                    result = _evaluated(case, method, checksums[case], target)
+                    cache.add(result)
+                yield result
             except _BrokenCaseError as error:
                 broken[case] = Failure(f"{case.name} ({case.trimap_name})", str(error))
                 yield broken[case]
@@ -180,43 +180,40 @@ def run(
 
 
 class _BrokenCaseError(InputError):
-    """The files of a case are the trouble, whatever the method."""
+    """The files of a case are at fault, whatever the method."""
 
 
 class _BrokenMethodError(MEMatteError):
-    """A method is the trouble, whatever the case."""
+    """A method is at fault, whatever the case."""
 
 
-def _prepare(method: Method) -> None:
+@contextmanager
+def _raising(kind: type[MEMatteError]) -> Iterator[None]:
+    """Say who is at fault."""
+    try:
+        yield
+    except MEMatteError as error:
+        raise kind(str(error)) from error
+
+
+def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> Result:
     try:
         method.prepare()
     except SettingError:
         raise
     except Exception as error:
         raise _BrokenMethodError(_reason(error)) from error
-
-
-def _checksum(case: Case) -> str:
-    try:
-        return checksum(case)
-    except MEMatteError as error:
-        raise _BrokenCaseError(str(error)) from error
-
-
-def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> Result:
-    try:
-        read_in = read(case)
-    except MEMatteError as error:
-        raise _BrokenCaseError(str(error)) from error
+    with _raising(_BrokenCaseError):
+        files = read(case)
     start = perf_counter()
     try:
-        found = method.estimate(read_in.photo, read_in.trimap)
+        found = method.estimate(files.photo, files.trimap)
     except BudgetError as error:  # another picture may be smaller
         raise MEMatteError(str(error)) from error
-    except SettingError as error:  # a retention that this network cannot keep to
+    except SettingError as error:  # such as a retention that this network cannot keep
         raise _BrokenMethodError(str(error)) from error
     seconds = perf_counter() - start
-    alpha = np.where(read_in.trimap == 0.5, found.alpha, read_in.trimap)
+    alpha = np.where(files.trimap == 0.5, found.alpha, files.trimap)
     if target is not None:
         _write_alpha(alpha, target)
     return Result(
@@ -225,14 +222,14 @@ def _evaluated(case: Case, method: Method, inputs: str, target: Path | None) -> 
         method=method.name,
         settings=method.settings,
         inputs=inputs,
-        errors=errors(alpha, read_in.truth, read_in.trimap),
+        errors=errors(alpha, files.truth, files.trimap),
         seconds=seconds,
-        routing=kept_shares(found, read_in.trimap),
+        routing=kept_shares(found, files.trimap),
     )
 
 
 def kept_shares(found: Estimate, trimap: NDArray[Any]) -> tuple[Kept, ...]:
-    """Per routed block, how many tokens took the exact path and whether they are those that count.
+    """For each routed block, the shares of kept tokens inside and outside the unknown band.
 
     trimap: (H, W) of 0, 0.5 and 1, not padded.
     """
@@ -283,11 +280,6 @@ def _parsed(line: str) -> Result | None:
         return Result(**values)
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _ends_line(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) == b"\n")
 
 
 def _reason(error: Exception) -> str:

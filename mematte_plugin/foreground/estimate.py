@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MEMatteError
-from ..images.decoded import to_unit
+from ..images.arrays import to_unit
 from ..memory.exhaustion import is_out_of_memory, release
 from ..memory.free import resolve_device
 from ..progress import TICK, Progress

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MEMatteError, SettingError, warn_user
+from ..images.arrays import scaled_down, to_unit
 from ..images.crops import crop_around
-from ..images.decoded import to_unit
-from ..images.photo import scaled_down
 from ..progress import Progress
 from .bleed import reach_further
 from .edges import Edge, shape_alpha

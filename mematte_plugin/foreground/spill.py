@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import InputError, SettingError, warn_user
+from ..images.arrays import scaled_down, to_unit
 from ..images.colour_names import colour_of, parse_colour
 from ..images.colour_spaces import convert, srgb
-from ..images.decoded import to_unit
-from ..images.photo import Photo, scaled_down
+from ..images.photo import Photo
 from ..notebook import LONGEST
 
 Despill: TypeAlias = str | tuple[float, ...]

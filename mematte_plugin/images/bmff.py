@@ -1,4 +1,4 @@
-"""Boxes of ISO base media files (HEIC, AVIF, JPEG XL): what they say before anything is decoded."""
+"""Boxes of ISO base media files (HEIC, AVIF, JPEG XL): what they say before decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def brands(head: bytes) -> tuple[bytes, ...]:
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Type, and where the content begins and ends, of the boxes in data[start:end], in order."""
+    """Type, and start and end of the content, of the boxes in data[start:end], in order."""
     at, last = start, len(data) if end is None else end
     while at + 8 <= last:
         size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
@@ -30,73 +30,65 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
         at += size
 
 
-def picture_properties(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and content of the item properties (ipco): ispe, pixi, av1C, colr, irot, imir, ..."""
-    found = []
-    for kind, start, end in boxes(data):
-        if kind == b"meta":
-            for inner, first, last in boxes(data, start + 4, end):
-                if inner == b"iprp":
-                    for deeper, one, two in boxes(data, first, last):
-                        if deeper == b"ipco":
-                            found += [(k, data[a:b]) for k, a, b in boxes(data, one, two)]
-    return found
-
-
 def primary_colours(data: bytes) -> list[tuple[bytes, bytes]]:
     """Kind (nclx, prof, rICC) and content of the colr properties of the primary picture.
 
-    All of the file's where none is its own: those of a grid may hang on its tiles only.
+    All of the file's if none is its own: a grid may have them on its tiles only.
     """
-    meta = _inside(data, b"meta", 0, len(data))
-    if meta is None:
-        return []
-    start, end = meta[0] + 4, meta[1]
-    pitm = _inside(data, b"pitm", start, end)
     primary = 0
-    if pitm is not None:
-        length = 4 if data[pitm[0]] else 2
-        primary = int.from_bytes(data[pitm[0] + 4 : pitm[0] + 4 + length], "big")
-    iprp = _inside(data, b"iprp", start, end)
-    ipma = None if iprp is None else _inside(data, b"ipma", *iprp)
-    linked = set() if ipma is None else _linked(data, ipma[0], primary)
+    if pitm := _content(data, b"meta", b"pitm"):
+        primary = int.from_bytes(pitm[4:8] if pitm[0] else pitm[4:6], "big")
+    ipma = _content(data, b"meta", b"iprp", b"ipma")
+    linked = _linked(ipma, primary) if ipma else set()
     found = [
         (number in linked, (body[:4], body[4:]))
-        for number, (kind, body) in enumerate(picture_properties(data), 1)
+        for number, (kind, body) in enumerate(_properties(data), 1)
         if kind == b"colr"
     ]
     return [colour for own, colour in found if own] or [colour for _, colour in found]
 
 
-def _linked(data: bytes, at: int, item: int) -> set[int]:
-    """The numbers, from 1, of the properties that an ipma box links to an item."""
-    wide, size = bool(data[at]), 2 if data[at + 3] & 1 else 1
-    count = int.from_bytes(data[at + 4 : at + 8], "big")
-    at += 8
-    for _ in range(count):
-        if at + 5 > len(data):
-            break
-        found = int.from_bytes(data[at : at + (4 if wide else 2)], "big")
-        at += 4 if wide else 2
-        number = data[at]
-        at += 1
-        if found == item:
-            raw = (data[at + i * size : at + (i + 1) * size] for i in range(number))
-            return {int.from_bytes(value, "big") & (0x7FFF if size == 2 else 0x7F) for value in raw}
-        at += number * size
-    return set()
-
-
-def _inside(data: bytes, kind: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Where the content of the first box of that type begins and ends."""
-    return next(((a, b) for found, a, b in boxes(data, start, end) if found == kind), None)
-
-
 def avif_bits(data: bytes) -> int:
     """Bits of a sample of an AVIF, 8, 10 or 12: the deepest of colour and alpha."""
     bits = 8
-    for kind, body in picture_properties(data):
+    for kind, body in _properties(data):
         if kind == b"av1C" and len(body) > 2:
             high, twelve = body[2] >> 6 & 1, body[2] >> 5 & 1
             bits = max(bits, 12 if high and twelve else 10 if high else 8)
     return bits
+
+
+def _properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Type and content of the item properties: ispe, pixi, av1C, colr, irot, imir, ..."""
+    ipco = _content(data, b"meta", b"iprp", b"ipco") or b""
+    return [(kind, ipco[start:end]) for kind, start, end in boxes(ipco)]
+
+
+def _content(data: bytes, *path: bytes) -> bytes | None:
+    """The content of the first box at this path of types."""
+    for step in path:
+        found = next(((a, b) for kind, a, b in boxes(data) if kind == step), None)
+        if found is None:
+            return None
+        data = data[found[0] : found[1]]
+        if step == b"meta":
+            data = data[4:]  # version and flags
+    return data
+
+
+def _linked(ipma: bytes, item: int) -> set[int]:
+    """The numbers, from 1, of the properties that an ipma box links to an item."""
+    wide, size = bool(ipma[0]), 2 if ipma[3] & 1 else 1
+    at = 8
+    for _ in range(int.from_bytes(ipma[4:8], "big")):
+        if at + 5 > len(ipma):
+            break
+        found = int.from_bytes(ipma[at : at + (4 if wide else 2)], "big")
+        at += 4 if wide else 2
+        number = ipma[at]
+        at += 1
+        if found == item:
+            raw = (ipma[at + i * size : at + (i + 1) * size] for i in range(number))
+            return {int.from_bytes(value, "big") & (0x7FFF if size == 2 else 0x7F) for value in raw}
+        at += number * size
+    return set()

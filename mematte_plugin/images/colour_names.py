@@ -14,7 +14,7 @@ _FUNCTION = re.compile(r"(rgb|hsl|hsv|hsb)a?\(\s*([^()]*?)\s*\)")
 
 
 def parse_colour(text: str) -> tuple[float, float, float, float] | None:
-    """Red, green, blue and opacity in [0, 1] of a colour's name; None for what is none.
+    """Red, green, blue and opacity in [0, 1] of a colour's name; None if it is not a colour.
 
     As in CSS: "white", "transparent", "#20c0ff", "#20c0ff80", "rgb(…)", "rgba(255, 0, 0, 0.5)",
     "hsl(120, 100%, 50%)", "hsla(120deg 100% 50% / 50%)". An opacity above 1 is one of 255.
@@ -22,19 +22,18 @@ def parse_colour(text: str) -> tuple[float, float, float, float] | None:
     plain = text.strip().lower()
     if plain == "transparent":
         return 0.0, 0.0, 0.0, 0.0
-    function = _FUNCTION.fullmatch(plain)
     opacity = 1.0
     try:
-        if function is not None:
+        if function := _FUNCTION.fullmatch(plain):
             numbers = [part for part in re.split(r"[\s,/]+", function[2]) if part]
-            if len(numbers) not in (3, 4):
-                return None
             if len(numbers) == 4:
-                opacity = _share(numbers.pop())
+                opacity = _share(numbers.pop(), 255)
+            if len(numbers) != 3:
+                return None
             if function[1] == "rgb":
-                return (*_rgb(numbers), opacity)
-            numbers[0] = numbers[0].removesuffix("deg")
-            plain = f"{function[1]}({','.join(numbers)})"
+                red, green, blue = (_share(number, 255, always=True) for number in numbers)
+                return red, green, blue, opacity
+            plain = f"{function[1]}({numbers[0].removesuffix('deg')},{','.join(numbers[1:])})"
         found = ImageColor.getrgb(plain)
     except ValueError:
         return None
@@ -42,18 +41,13 @@ def parse_colour(text: str) -> tuple[float, float, float, float] | None:
     return red, green, blue, found[3] / 255 if len(found) == 4 else opacity
 
 
-def _rgb(numbers: list[str]) -> tuple[float, float, float]:
-    red, green, blue = (
-        float(n.removesuffix("%")) / (100 if n.endswith("%") else 255) for n in numbers
-    )
-    if not all(0 <= value <= 1 for value in (red, green, blue)):
-        raise ValueError(numbers)
-    return red, green, blue
-
-
-def _share(text: str) -> float:
+def _share(text: str, top: float, *, always: bool = False) -> float:
+    """A percentage, a number up to `top`, or without `always` up to 1, as a share of 1."""
     value = float(text.removesuffix("%"))
-    value = value / 100 if text.endswith("%") else value / 255 if value > 1 else value
+    if text.endswith("%"):
+        value /= 100
+    elif always or value > 1:
+        value /= top
     if not 0 <= value <= 1:
         raise ValueError(text)
     return value
@@ -62,9 +56,9 @@ def _share(text: str) -> float:
 def colour_of(numbers: tuple[Any, ...] | list[Any]) -> np.ndarray:
     """(4,) float32 in [0, 1] of three or four numbers, 0 to 255 or floats in [0, 1].
 
-    The fourth is the opacity; as a float in [0, 1] it is one beside integers, too.
+    The fourth is the opacity; as a float in [0, 1] it may follow integers, too.
 
-    Raises InputError for what is no colour.
+    Raises InputError for anything else.
     """
     if not numbers or not all(isinstance(n, int | float | np.number) for n in numbers):
         raise InputError("background: give one colour or one image, not a list of them")
@@ -77,7 +71,7 @@ def colour_of(numbers: tuple[Any, ...] | list[Any]) -> np.ndarray:
         values.append(float(last) if share else float(last) / 255)
     if len(numbers) not in (3, 4) or not all(0 <= v <= 1 for v in values):
         raise InputError(
-            f"background {tuple(numbers)!r}: give three numbers, 0–255 or floats 0–1 (and perhaps"
-            " a fourth, the opacity)"
+            f"background {tuple(numbers)!r}: give three numbers, 0–255 or floats 0–1, and perhaps"
+            " the opacity"
         )
     return np.array([*values, 1.0][:4], np.float32)

@@ -1,4 +1,4 @@
-"""Colour spaces as numbers: primaries, transfer curves, and the way from one space to another.
+"""Colour spaces as numbers: primaries, transfer curves, and conversion between spaces.
 
 Whites are adapted by Bradford's matrix, as ICC profiles and ACES do.
 """
@@ -16,7 +16,7 @@ from ..errors import SettingError
 Pair: TypeAlias = "tuple[float, float]"
 
 D50 = (0.9642, 1.0, 0.8249)
-"""XYZ of the white that ICC profiles are connected by."""
+"""XYZ of the white of ICC's profile connection space."""
 
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -34,12 +34,12 @@ class Primaries:
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """Eight numbers in the order of the fields, as EXR's `chromaticities` has them."""
+        """Eight numbers in the order of the fields, as in EXR's `chromaticities`."""
         return (*self.red, *self.green, *self.blue, *self.white)
 
     @classmethod
     def of(cls, numbers: object) -> Primaries | None:
-        """From eight numbers; None where they span no colour space."""
+        """From eight numbers; None if they do not span a colour space."""
         try:
             values = [float(v) for v in np.ravel(np.asarray(numbers, float))]
             pairs = [(values[i], values[i + 1]) for i in range(0, 8, 2)]
@@ -51,11 +51,11 @@ class Primaries:
         return found if sane and len(values) == 8 else None
 
     def close_to(self, other: Primaries) -> bool:
-        """The same to the third digit, which is what files round to."""
+        """Equal to the third digit, to which files round."""
         return bool(np.allclose(self.numbers, other.numbers, atol=1.5e-3))
 
     def to_xyz(self) -> np.ndarray:
-        """(3, 3): linear RGB to XYZ with this white, white's Y being 1."""
+        """(3, 3): linear RGB to XYZ with this white, whose Y is 1."""
         corners = np.array([_xyz(*xy) for xy in (self.red, self.green, self.blue)]).T
         white = np.array(_xyz(*self.white))
         return corners * np.linalg.solve(corners, white)
@@ -90,14 +90,11 @@ H273_PRIMARIES: dict[int, Primaries] = {
     5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),
     6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
     7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
-    8: Primaries((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
     9: REC2020,
-    10: Primaries((1.0, 1e-9), (0.0, 1.0), (0.0, 1e-9), (1 / 3, 1 / 3)),
     11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     12: P3,
-    22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
 }
-"""Colour primaries by their number in ITU-T H.273, as nclx and cICP tell them."""
+"""Colour primaries by their number in ITU-T H.273, as in nclx and cICP."""
 
 
 # ---- curves --------------------------------------------------------------------------------------
@@ -107,8 +104,7 @@ H273_PRIMARIES: dict[int, Primaries] = {
 class Curve:
     """Light = (a·v + b)^gamma + e for values v from d on, c·v + f below: ICC's parametric curve.
 
-    Below zero it is mirrored, as in extended sRGB: so far out of the gamut a straight line would
-    make numbers that nobody reads.
+    Below zero it is mirrored, as in extended sRGB.
     """
 
     gamma: float = 1.0
@@ -121,7 +117,7 @@ class Curve:
 
     @property
     def plain(self) -> bool:
-        """A power alone, which goes on below zero as it does above."""
+        """A power alone."""
         return (self.a, self.b, self.c, self.d, self.e, self.f) == (1, 0, 0, 0, 0, 0)
 
     def decode(self, values: np.ndarray) -> np.ndarray:
@@ -155,12 +151,12 @@ def _power(values: np.ndarray, exponent: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Table:
-    """Light at equally spaced stored values from 0 to 1, rising."""
+    """Rising light at equally spaced stored values from 0 to 1."""
 
     points: tuple[float, ...]
 
     def decode(self, values: np.ndarray) -> np.ndarray:
-        """Stored values to linear light, float32; what lies beyond the table gets its end."""
+        """Stored values to linear light, float32; values outside the table get its end."""
         grid = np.linspace(0, 1, len(self.points))
         return np.interp(values, grid, self.points).astype(np.float32)
 
@@ -268,12 +264,12 @@ class ColourSpace:
 
 @lru_cache(maxsize=1)
 def srgb() -> ColourSpace:
-    """What pictures are in that do not say otherwise."""
+    """The space of pictures that do not name theirs."""
     return ColourSpace.of(REC709, SRGB_CURVE)
 
 
 def same(one: ColourSpace, other: ColourSpace) -> bool:
-    """The same numbers mean the same colours, as far as files round them."""
+    """Equal numbers mean equal colours, to the precision of files."""
     if one is other:
         return True
     if not np.allclose(one.to_d50, other.to_d50, atol=5e-4):
@@ -308,7 +304,7 @@ INPUT_SPACES: dict[str, tuple[Primaries, Curve]] = {
     "acescg": (AP1, LINEAR),
     "aces2065-1": (AP0, LINEAR),
 }
-"""What `input_space=` and `--input-space` take. Linear ones are scene-linear light."""
+"""The values of `input_space=` and `--input-space`. Linear ones are scene-linear light."""
 
 _ALIASES = {
     "linear": "linear-srgb",
@@ -321,7 +317,7 @@ _ALIASES = {
     "ap1": "acescg",
     "ap0": "aces2065-1",
     "aces": "aces2065-1",
-    # what EXR files say in colorInteropID (OpenEXR, 2025) and oiio:ColorSpace
+    # in EXR files: colorInteropID (OpenEXR, 2025) and oiio:ColorSpace
     "lin-rec709-scene": "linear-srgb",
     "lin-rec709": "linear-srgb",
     "lin-srgb": "linear-srgb",

@@ -1,27 +1,25 @@
-"""A crop of a picture, and how each file format tells where in the whole it lay."""
+"""A crop of a picture, and how each file format records where in the whole it was."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-X_POSITION, Y_POSITION = 286, 287
-"""TIFF's tags, which EXIF has too: the offset in units of the resolution."""
-FULL_WIDTH, FULL_HEIGHT = 33300, 33301
-"""TIFF's tags (Pixar's) that OpenImageIO and others read: the whole in pixels."""
-
+# TIFF's tags, which EXIF has too.
+_X_POSITION, _Y_POSITION = 286, 287  # the offset in units of the resolution
+_FULL_WIDTH, _FULL_HEIGHT = 33300, 33301  # Pixar's, which OpenImageIO reads: the whole in pixels
 _RATIONAL, _LONG = 5, 4
 _DENOMINATOR = 10**4
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Where a cropped picture lay in the whole one; all in pixels."""
+    """Where a cropped picture was in the whole one; all in pixels."""
 
     left: int
     """Columns left of it."""
@@ -46,7 +44,7 @@ class Crop:
 
     @staticmethod
     def around(crops: Sequence[Crop]) -> Crop:
-        """The smallest one that holds all of these, of pictures of one size."""
+        """The smallest crop that holds all of these, of pictures of one size."""
         left, top = min(crop.left for crop in crops), min(crop.top for crop in crops)
         right = max(crop.left + crop.width for crop in crops)
         bottom = max(crop.top + crop.height for crop in crops)
@@ -61,12 +59,11 @@ class Crop:
 
     def to_dict(self) -> dict[str, int]:
         """The fields, JSON-ready."""
-        return {name: int(getattr(self, name)) for name in self.__dataclass_fields__}
+        return asdict(self)
 
 
 def crop_around(alpha: np.ndarray, margin: int, least: float) -> Crop | None:
-    """The box around every alpha of at least so much, and a margin of pixels; None where no alpha
-    has it."""
+    """The box around every alpha of at least `least`, and a margin of pixels; None if empty."""
     height, width = alpha.shape
     seen = alpha >= least
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
@@ -81,8 +78,10 @@ def crop_around(alpha: np.ndarray, margin: int, least: float) -> Crop | None:
 # ---- in files ------------------------------------------------------------------------------------
 
 
-def png_chunks(crop: Crop) -> list[tuple[bytes, bytes]]:
+def png_chunks(crop: Crop | None) -> list[tuple[bytes, bytes]]:
     """oFFs, a registered chunk; and caNv, from which ImageMagick takes the whole's size."""
+    if crop is None:
+        return []
     place = (crop.full_width, crop.full_height, crop.left, crop.top)
     return [
         (b"oFFs", struct.pack(">iiB", crop.left, crop.top, 0)),  # 0: pixels
@@ -90,32 +89,40 @@ def png_chunks(crop: Crop) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def tiff_tags(crop: Crop, dpi: tuple[float, float] | None) -> list[tuple[int, int, int, Any, bool]]:
+def tiff_tags(
+    crop: Crop | None, dpi: tuple[float, float] | None
+) -> list[tuple[int, int, int, Any, bool]]:
     """Extra tags as tifffile takes them: offset in units of the resolution, size of the whole."""
+    if crop is None:
+        return []
     x, y = _positions(crop, dpi)
     return [
-        (X_POSITION, _RATIONAL, 1, (x.numerator, x.denominator), True),
-        (Y_POSITION, _RATIONAL, 1, (y.numerator, y.denominator), True),
-        (FULL_WIDTH, _LONG, 1, crop.full_width, True),
-        (FULL_HEIGHT, _LONG, 1, crop.full_height, True),
+        (_X_POSITION, _RATIONAL, 1, (x.numerator, x.denominator), True),
+        (_Y_POSITION, _RATIONAL, 1, (y.numerator, y.denominator), True),
+        (_FULL_WIDTH, _LONG, 1, crop.full_width, True),
+        (_FULL_HEIGHT, _LONG, 1, crop.full_height, True),
     ]
 
 
-def exif_tags(crop: Crop, dpi: tuple[float, float] | None) -> dict[int, Any]:
-    """The same in EXIF, for JPEG and WebP, which have no place of their own."""
+def exif_tags(crop: Crop | None, dpi: tuple[float, float] | None) -> dict[int, Any]:
+    """The same in EXIF, for JPEG and WebP."""
+    if crop is None:
+        return {}
     from PIL.TiffImagePlugin import IFDRational
 
     x, y = (IFDRational(at.numerator, at.denominator) for at in _positions(crop, dpi))
     return {
-        X_POSITION: x,
-        Y_POSITION: y,
-        FULL_WIDTH: crop.full_width,
-        FULL_HEIGHT: crop.full_height,
+        _X_POSITION: x,
+        _Y_POSITION: y,
+        _FULL_WIDTH: crop.full_width,
+        _FULL_HEIGHT: crop.full_height,
     }
 
 
-def exr_windows(crop: Crop) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def exr_windows(crop: Crop | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The data window inside the display window."""
+    if crop is None:
+        return {}
 
     def window(left: int, top: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
         first, last = (left, top), (left + width - 1, top + height - 1)
@@ -128,7 +135,7 @@ def exr_windows(crop: Crop) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _positions(crop: Crop, dpi: tuple[float, float] | None) -> tuple[Fraction, Fraction]:
-    """Offsets in inches, or in pixels where there is no resolution."""
+    """Offsets in inches, or in pixels without a resolution."""
     across, down = (
         Fraction(value).limit_denominator(_DENOMINATOR) if value > 0 else Fraction(1)
         for value in dpi or (1.0, 1.0)

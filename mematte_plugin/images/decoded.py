@@ -1,28 +1,23 @@
-"""What every decoder needs: the result type, size limit, orientation, straight alpha."""
+"""What the readers of all formats share: their result, the size limit, orientation, profiles."""
+
+from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..errors import InputError, warn_user
-from .colour_tags import Told
+from ..errors import InputError
+from .colour_tags import ColourTags
 from .profiles import for_rgb
 
 MAX_PIXELS = 300_000_000
 """Largest picture that is decoded, by its header: every camera fits (8K is 33 MP), no bomb does."""
 
-FORMATS_PIP = 'pip install "mematte-plugin[formats]"'
-"""What brings the readers of TIFF's rarer compressions, HEIC, deep AVIF, JPEG XL and camera raw."""
-
-ORIENTATION_TAG = 0x0112
-"""The EXIF and TIFF tag."""
-
 STRAIGHT_ALPHA = "oiio:UnassociatedAlpha"
-"""The attribute by which an EXR says that its colours are not premultiplied (OpenImageIO's)."""
+"""OpenImageIO's attribute for an EXR whose colours are not premultiplied."""
 
 HALF_MAX = 65504.0
 """The largest half float."""
@@ -30,12 +25,19 @@ HALF_MAX = 65504.0
 Role: TypeAlias = Literal["photo", "mask", "trimap", "background"]
 """What a picture is for."""
 
-_UNSUPPORTED = re.compile(
-    r"(?i)unsupported|not (supported|implemented|available|a known)|requires the '|"
-    r"unknown (data|raw|pixel|compression)"
-)
-
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a file is read for."""
+
+    role: Role = "photo"
+    """Decides which channels of an EXR are taken, and whether integer ids are refused."""
+    layer: str | None = None
+    """The layer or part of an EXR to take; None for the one that the role means."""
+    max_pixels: int = MAX_PIXELS
+    """Larger pictures are refused by their header."""
 
 
 @dataclass(eq=False)
@@ -46,7 +48,7 @@ class Decoded:
     icc_profile: the profile the colours are meant in; None for sRGB or unknown.
     dpi: dots per inch, (horizontal, vertical).
     linear: the colours are scene-linear light (EXR).
-    told: what the file says of its colours otherwise than by a profile.
+    tags: what the file says of its colours other than by a profile.
     borrowed: the pixels may be memory of the caller's array or tensor, which may change.
     indices: (H, W) uint8, of a picture with a palette: which of its colours; they may be labels.
     lossy: it comes from a format that changes values a little (JPEG).
@@ -57,7 +59,7 @@ class Decoded:
     dpi: tuple[float, float] | None = None
     linear: bool = False
     borrowed: bool = False
-    told: Told | None = None
+    tags: ColourTags | None = None
     indices: np.ndarray | None = None
     lossy: bool = False
 
@@ -74,16 +76,42 @@ class Header:
     """Bytes of one colour value once it is decoded: 1, 2 or 4."""
 
 
+Reading: TypeAlias = Generator[Header, None, Decoded]
+"""How a format is read: its header first, and if that is wanted, the pixels."""
+
+
+def header_of(
+    height: int, width: int, bits: int, orientation: int = 1, tags: ColourTags | None = None
+) -> Header:
+    """The header of a picture that is stored with this size, depth and EXIF orientation.
+
+    PQ and HLG become linear light, which is float.
+    """
+    if orientation >= 5:
+        height, width = width, height
+    hdr = tags is not None and isinstance(tags.transfer, str)
+    return Header(height, width, 4 if hdr else 2 if bits > 8 else 1)
+
+
 def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
     """Refuse what has no pixels or, by its header, more than the limit."""
     if height < 1 or width < 1:
         raise InputError(f"{name}: is {width}×{height}, without a single pixel; give a picture")
     if height * width > max_pixels:
-        # Whoever set another limit knows how; those who meet it in a front end cannot.
+        # Front ends show this too; their users have no Python to set the limit in.
         hint = " (or in Python: read_photo(…, max_pixels=…))" if max_pixels == MAX_PIXELS else ""
         raise InputError(
             f"{name}: claims {width}×{height} pixels, {height * width / 1e6:.0f} megapixels; the"
             f" limit is {max_pixels / 1e6:.0f}: crop it or scale it down first{hint}"
+        )
+
+
+def check_shape(pixels: np.ndarray, height: int, width: int, name: str) -> None:
+    """Refuse pixels that do not agree with their header."""
+    if pixels.shape[:2] != (height, width):
+        raise InputError(
+            f"{name}: its header says {width}×{height}, its pixels are"
+            f" {pixels.shape[1]}×{pixels.shape[0]}; export it again"
         )
 
 
@@ -108,65 +136,8 @@ def upright(decoded: Decoded, orientation: int) -> Decoded:
     return decoded
 
 
-def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Straight colours, 0 where alpha is 0; same dtype, integers rounded.
-
-    Where it is 0 everywhere the colours stay: then nobody has filled it in.
-    """
-    if not alpha.any():
-        return colour
-    top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
-    safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
-    straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)
-    if colour.dtype.kind != "f":
-        straight = np.rint(straight.clip(0, top))
-    return straight.astype(colour.dtype)
-
-
-def finite(pixels: np.ndarray, stored: np.dtype[Any], name: str) -> np.ndarray:
-    """The pixels, where half floats overflowed their largest value; with a warning.
-
-    stored: the file's samples. Raises InputError for NaN, and for infinite values of other types.
-    """
-    infinite = int(np.count_nonzero(np.isinf(pixels)))
-    bad = int(np.count_nonzero(np.isnan(pixels)))
-    if bad or (infinite and stored != np.float16):
-        raise InputError(
-            f"{name}: holds {bad + infinite} NaN or infinite values; repair it in your compositor"
-        )
-    if infinite:
-        warn_user(
-            f"{name}: {infinite} values are beyond what half floats hold; {HALF_MAX:.0f} is used"
-        )
-        pixels = pixels.clip(-HALF_MAX, HALF_MAX)
-    return pixels
-
-
-def rgb_order(pixels: np.ndarray | None) -> np.ndarray:
-    """OpenCV's BGR(A) as RGB(A)."""
-    if pixels is None:
-        raise ValueError("the decoder gave up")
-    if pixels.ndim == 2:
-        return pixels
-    order = [2, 1, 0, 3][: pixels.shape[2]]
-    return np.ascontiguousarray(pixels[..., order])
-
-
-def scaled_bits(values: np.ndarray, bits: int) -> np.ndarray:
-    """Unsigned values of so many bits over the whole range of uint8, uint16 or uint32."""
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8) * np.uint8(255)
-    if bits in (8, 16) or bits > 16:
-        return values
-    whole = 255 if bits < 8 else 65535
-    steps = (1 << bits) - 1
-    table = (np.arange(steps + 1, dtype=np.uint32) * whole + steps // 2) // steps
-    kind = np.uint8 if bits < 8 else np.uint16
-    return np.asarray(table.astype(kind)[np.minimum(values, steps)])
-
-
 def clean_dpi(dpi: Any) -> tuple[float, float] | None:
-    """Two sane numbers or None, from whatever the metadata held."""
+    """Two plausible numbers or None, from whatever the metadata held."""
     try:
         x, y = (float(v) for v in dpi)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -174,31 +145,11 @@ def clean_dpi(dpi: Any) -> tuple[float, float] | None:
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
-def drop_foreign_icc(decoded: Decoded, name: str) -> Decoded:
-    """Only an RGB profile may travel with RGB pixels: a grey one becomes one for three channels."""
+def with_rgb_profile(decoded: Decoded, name: str) -> Decoded:
+    """Replace a grey profile by one for three channels, and drop any other that is not for RGB."""
     icc = decoded.icc_profile
     if icc and icc[16:20] != b"RGB ":
         decoded.icc_profile = for_rgb(icc) if icc[16:20] == b"GRAY" else None
-        if decoded.icc_profile is None:
-            # Not worth a warning: many are on trimaps and masks, which are no colours.
-            logger.info("%s: its ICC profile is not for RGB and is left out", name)
+        if decoded.icc_profile is None:  # not worth a warning: many are on trimaps and masks
+            logger.info("%s: its ICC profile is not for RGB and is dropped", name)
     return decoded
-
-
-def to_unit(array: np.ndarray) -> np.ndarray:
-    """Any shape of uint8, uint16, bool or float as float32 in [0, 1]."""
-    unit: np.ndarray = array.astype(np.float32)
-    if array.dtype.kind == "u":
-        unit /= np.float32(np.iinfo(array.dtype).max)
-    return unit
-
-
-def is_unsupported(error: BaseException) -> bool:
-    """A decoder refuses a kind of file that it does not know, and does not speak of damage."""
-    return isinstance(error, NotImplementedError) or bool(_UNSUPPORTED.search(str(error)))
-
-
-def short(error: BaseException) -> str:
-    """What a decoder says, for the middle of a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, warn_user
-from .colour_tags import told_by_exr
-from .decoded import STRAIGHT_ALPHA, Decoded, Header, Role, check_size, finite, unpremultiply
+from .arrays import unpremultiply
+from .colour_tags import tags_of_exr
+from .decoded import HALF_MAX, STRAIGHT_ALPHA, Decoded, Header, Reading, ReadOptions, check_size
 from .exr_layers import Address, choose, groups_of
 
 EXR_PIP = 'pip install "mematte-plugin[exr]"'
@@ -21,75 +22,58 @@ EXR_PIP = 'pip install "mematte-plugin[exr]"'
 _DAMAGED = "the EXR is damaged or cut off; copy it or write it again"
 _LUMA = (0.2126, 0.7152, 0.0722)
 _OVERSHOOT = 2.0
-"""A filter's ringing or mattes that were added up stay below this."""
+"""A filter's ringing, and mattes that were added up, stay below this."""
 
 Window = tuple[int, int, int, int]
 """left, top, right, bottom, both ends included"""
 
 
-def read_exr_header(file: BinaryIO, name: str) -> Header:
-    """Size and depth of an EXR; its pixels are not read."""
-    with _on_disk(file.read()) as path:
-        left, top, right, bottom = _window(_headers(path, name)[0]["displayWindow"])
-    return Header(bottom - top + 1, right - left + 1, 4)
-
-
-def decode_exr(
-    data: bytes, name: str, max_pixels: int, *, role: Role = "photo", layer: str | None = None
-) -> Decoded:
+def read_exr(data: bytes, name: str, options: ReadOptions) -> Reading:
     """The part or layer of an EXR that the role means or the caller names.
 
     A photo is (H, W), (H, W, 3) or (H, W, 4) float32, alpha straight. A mask or trimap may also be
     unsigned integers, and keeps its colours as they are stored.
 
-    Raises InputError, listing the layers, where several or none fit.
+    Raises InputError, listing the layers, if several or none fit.
     """
-    OpenEXR = _openexr(name)
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise InputError(f"{name}: reading EXR needs OpenEXR: {EXR_PIP}") from error
+    role = options.role
     with _on_disk(data) as path:
-        headers = _headers(path, name)
+        try:
+            with OpenEXR.File(path, header_only=True) as file:
+                headers = [dict(part.header) for part in file.parts]  # emptied when it is closed
+        except RuntimeError as error:  # which only says that it cannot be opened
+            raise InputError(f"{name}: {_DAMAGED}") from error
+        first = _window(headers[0]["displayWindow"])
+        yield Header(*_size(first), 4)
         names = [[channel.name for channel in header["channels"]] for header in headers]
         parts = [str(header.get("name", "")) for header in headers]
-        wanted = choose(groups_of(zip(parts, names, strict=True)), role, layer, name)
+        wanted = choose(groups_of(zip(parts, names, strict=True)), role, options.layer, name)
         header = headers[wanted[0][0]]
         if "deep" in str(header.get("type", "")):
             raise InputError(f"{name}: is a deep EXR; flatten it in your compositor first")
         shown, stored = _window(header["displayWindow"]), _window(header["dataWindow"])
-        for left, top, right, bottom in (shown, stored):
-            check_size(bottom - top + 1, right - left + 1, name, max_pixels)
+        for window in (shown, stored):
+            check_size(*_size(window), name, options.max_pixels)
         with OpenEXR.File(path, separate_channels=True) as file:
             whole = {int(part.part_index): part.channels for part in file.parts}
             if any(channel not in whole.get(part, ()) for part, channel in wanted):
                 # OpenEXR leaves out the parts that it cannot decode.
                 raise InputError(f"{name}: {_DAMAGED}")
             planes = [np.asarray(whole[part][channel].pixels) for part, channel in wanted]
-    planes = [_finite_float(plane, name) if plane.dtype.kind == "f" else plane for plane in planes]
+    planes = [_finite(plane, name) for plane in planes]
     pixels = _framed(_together(planes, wanted), shown, stored)
     if role in ("mask", "trimap"):
         return Decoded(_mask_values(pixels, name), linear=True)
     if pixels.dtype.kind != "f":
-        raise InputError(f"{name}: holds integers, which are ids and no colours; is it the mask?")
+        raise InputError(f"{name}: holds integers, which are ids and not colours; is it the mask?")
     # EXR colours are premultiplied by convention
     if pixels.ndim == 3 and pixels.shape[2] == 4 and not header.get(STRAIGHT_ALPHA):
         pixels[..., :3] = unpremultiply(pixels[..., :3], pixels[..., 3])
-    return Decoded(pixels, linear=True, told=told_by_exr(header))
-
-
-def _headers(path: str, name: str) -> list[dict[str, Any]]:
-    """The header of every part."""
-    OpenEXR = _openexr(name)
-    try:
-        with OpenEXR.File(path, header_only=True) as file:
-            return [dict(part.header) for part in file.parts]  # emptied when it is closed
-    except RuntimeError as error:  # which only says that it cannot be opened
-        raise InputError(f"{name}: {_DAMAGED}") from error
-
-
-def _openexr(name: str) -> Any:
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise InputError(f"{name}: reading EXR needs OpenEXR: {EXR_PIP}") from error
-    return OpenEXR
+    return Decoded(pixels, linear=True, tags=tags_of_exr(header))
 
 
 @contextmanager
@@ -109,8 +93,31 @@ def _window(stored: Any) -> Window:
     return left, top, right, bottom
 
 
-def _finite_float(plane: np.ndarray, name: str) -> np.ndarray:
-    return finite(plane.astype(np.float32), plane.dtype, name)
+def _size(window: Window) -> tuple[int, int]:
+    left, top, right, bottom = window
+    return bottom - top + 1, right - left + 1
+
+
+def _finite(plane: np.ndarray, name: str) -> np.ndarray:
+    """Floats as float32; with a warning if half floats overflowed their largest value.
+
+    Raises InputError for NaN, and for infinite values that are not half floats.
+    """
+    if plane.dtype.kind != "f":
+        return plane
+    pixels = plane.astype(np.float32)
+    infinite = int(np.count_nonzero(np.isinf(pixels)))
+    bad = int(np.count_nonzero(np.isnan(pixels)))
+    if bad or (infinite and plane.dtype != np.float16):
+        raise InputError(
+            f"{name}: holds {bad + infinite} NaN or infinite values; repair it in your compositor"
+        )
+    if infinite:
+        warn_user(
+            f"{name}: {infinite} values are beyond what half floats hold; {HALF_MAX:.0f} is used"
+        )
+        pixels = pixels.clip(-HALF_MAX, HALF_MAX)
+    return pixels
 
 
 def _together(planes: list[np.ndarray], wanted: tuple[Address, ...]) -> np.ndarray:
@@ -139,7 +146,7 @@ def _framed(pixels: np.ndarray, shown: Window, stored: Window) -> np.ndarray:
         return pixels
     x0, y0, x1, y1 = shown
     left, top, right, bottom = stored
-    frame = np.zeros((y1 - y0 + 1, x1 - x0 + 1, *pixels.shape[2:]), pixels.dtype)
+    frame = np.zeros((*_size(shown), *pixels.shape[2:]), pixels.dtype)
     ys, xs = slice(max(y0, top), min(y1, bottom) + 1), slice(max(x0, left), min(x1, right) + 1)
     if ys.start < ys.stop and xs.start < xs.stop:
         frame[ys.start - y0 : ys.stop - y0, xs.start - x0 : xs.stop - x0] = pixels[
@@ -151,12 +158,16 @@ def _framed(pixels: np.ndarray, shown: Window, stored: Window) -> np.ndarray:
 def _mask_values(pixels: np.ndarray, name: str) -> np.ndarray:
     """Floats within [0, 1]; whole numbers beyond, which are ids or levels, as integers."""
     low, high = float(pixels.min()), float(pixels.max())
-    if pixels.dtype.kind != "f":
-        return _narrowed(pixels, high)
-    if low >= 0 and high <= 1:
-        return pixels
-    if low >= 0 and (pixels == np.rint(pixels)).all():
-        return _narrowed(pixels, high)
+    if pixels.dtype.kind == "f":
+        if low >= 0 and high <= 1:
+            return pixels
+        if low < 0 or (pixels != np.rint(pixels)).any():
+            return _clipped(pixels, low, high, name)
+    fitting = np.uint8 if high <= 255 else np.uint16 if high <= 65535 else np.uint32
+    return pixels.astype(fitting)
+
+
+def _clipped(pixels: np.ndarray, low: float, high: float, name: str) -> np.ndarray:
     if low < 1 - _OVERSHOOT or high > _OVERSHOOT:
         raise InputError(
             f"{name}: its values run from {low:.4g} to {high:.4g}, not 0 to 1; is it depth or an"
@@ -165,8 +176,3 @@ def _mask_values(pixels: np.ndarray, name: str) -> np.ndarray:
     if high > 1.02 or low < -0.02:
         warn_user(f"{name}: values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
     return pixels.clip(0.0, 1.0)
-
-
-def _narrowed(pixels: np.ndarray, high: float) -> np.ndarray:
-    fitting = np.uint8 if high <= 255 else np.uint16 if high <= 65535 else np.uint32
-    return pixels.astype(fitting)

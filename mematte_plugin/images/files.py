@@ -2,27 +2,31 @@
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
+
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
+_LONGEST = 100  # bytes of a name, which file systems limit
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, which replaces it at the end, or is removed if that failed.
 
-    path: the file to write; where it exists, it stays until then, and its mode is kept.
+    path: the file to write; if it exists, it stays until then, and its mode is kept.
     name: what messages call it; default: the path.
 
-    Raises OutputError where the disk is full or the file cannot be written.
+    Raises OutputError if the disk is full or the file cannot be written.
     """
-    start = os.fsencode(path.name)[:100].decode(errors="ignore")  # file systems count bytes
-    temporary = path.with_name(f".{start}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{temporary_stem(path.name)}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         if path.exists():
@@ -33,6 +37,39 @@ def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
     finally:  # also after KeyboardInterrupt
         with contextlib.suppress(OSError):  # it must not hide what went wrong
             temporary.unlink(missing_ok=True)
+
+
+def temporary_stem(name: str) -> str:
+    """What the temporary files of a file of this name have in common."""
+    raw = os.fsencode(name)
+    if len(raw) <= _LONGEST:
+        return name
+    return raw[:_LONGEST].decode(errors="ignore") + hashlib.sha1(raw).hexdigest()[:8]
+
+
+def leftovers(folder: Path) -> dict[str, list[Path]]:
+    """Temporary files of `atomic_write` in a folder, by their `temporary_stem`."""
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and entry.is_file(follow_symlinks=False):
+                found.setdefault(match["stem"], []).append(Path(entry.path))
+    return found
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The whole content of an input file. Raises InputError if there is none."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{name}: is a folder; give one image file (or use the batch command)")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: there is no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        name = name.replace("\0", "\\0")  # terminals cannot show NUL
+        raise InputError(f"{name}: cannot be read ({reason}); check the path and rights") from error
 
 
 def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
@@ -52,7 +89,7 @@ def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = F
 
 
 def check_file(target: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Fail before the work where a file of whatever kind cannot be written.
+    """Fail before the work if a file of any kind cannot be written.
 
     Raises OutputError: it exists and is not to be replaced, or its folder is missing or read-only.
     """
@@ -76,7 +113,7 @@ def check_file(target: str | os.PathLike[str], *, overwrite: bool = False) -> No
 
 
 def path_name(target: Any) -> str:
-    """The path as text; OutputError for what names no file at all."""
+    """The path as text. Raises OutputError for anything that cannot name a file."""
     name = os.fspath(target) if isinstance(target, str | os.PathLike) else None
     if not isinstance(name, str):
         kind = "bytes" if isinstance(name, bytes) else type(target).__name__

@@ -1,4 +1,4 @@
-"""CMYK and L*a*b* as RGB."""
+"""CMYK and L*a*b* pictures as RGB."""
 
 import io
 from functools import cache
@@ -7,21 +7,13 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from ..errors import warn_user
-
-_D50 = (0.96422, 1.0, 0.82521)
-_XYZ_TO_RGB = np.array(
-    [
-        [3.1338561, -1.6168667, -0.4906146],
-        [-0.9787684, 1.9161415, 0.0334540],
-        [0.0719453, -0.2289914, 1.4052427],
-    ]
-)
-"""Linear sRGB from XYZ under D50 (Bradford)."""
+from .arrays import linear_to_srgb
+from .colour_spaces import D50, srgb
 
 
 @cache
 def has_imagecodecs() -> bool:
-    """What the extra `formats` brings for TIFF, and for profiles of 16-bit CMYK."""
+    """The extra `formats` is installed: for TIFF, and for profiles of 16-bit CMYK."""
     try:
         import imagecodecs  # noqa: F401
     except ImportError:
@@ -32,7 +24,7 @@ def has_imagecodecs() -> bool:
 def cmyk_to_rgb(inks: np.ndarray, icc: bytes | None, name: str) -> np.ndarray:
     """(H, W, 4) uint8 or uint16, 0 no ink, as sRGB: through the profile, or the plain formula.
 
-    16 bits stay 16, but with a profile and without imagecodecs, which is warned of.
+    16 bits stay 16, except with a profile and without imagecodecs, which gives a warning.
     """
     if icc is not None and icc[16:20] == b"CMYK":
         if inks.dtype == np.uint8:
@@ -82,6 +74,7 @@ def lab_to_rgb(lab: np.ndarray, *, icc_encoding: bool) -> np.ndarray:
     """
     top = np.iinfo(lab.dtype).max
     out = np.empty(lab.shape, lab.dtype)
+    to_rgb = np.linalg.inv(srgb().to_d50).T
     for row, stored in zip(out, lab, strict=True):  # by rows: no float copy of the picture
         signed = stored.view(f"i{lab.dtype.itemsize}").astype(np.float64)
         unsigned = stored.astype(np.float64)
@@ -90,8 +83,6 @@ def lab_to_rgb(lab: np.ndarray, *, icc_encoding: bool) -> np.ndarray:
         ab = unsigned[:, 1:] / step - 128 if icc_encoding else signed[:, 1:] / step
         fy = (light + 16) / 116
         f = np.stack([fy + ab[:, 0] / 500, fy, fy - ab[:, 1] / 200], axis=1)
-        xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _D50
-        linear = (xyz @ _XYZ_TO_RGB.T).clip(0, 1)
-        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        row[:] = np.rint(encoded * top)
+        xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * D50
+        row[:] = np.rint(linear_to_srgb((xyz @ to_rgb).clip(0, 1)) * top)
     return out

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, warn_user
+from .arrays import scaled_bits
 from .bmff import boxes
-from .decoded import FORMATS_PIP, Decoded, Header, check_size, drop_foreign_icc, scaled_bits
+from .decoded import Decoded, Header, Reading, ReadOptions, check_shape, with_rgb_profile
+from .pillow import from_pil, open_pil
+from .refusals import library
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))
 _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """What the codestream says of its picture (ISO 18181-1, annex D)."""
-
-    height: int
-    width: int
-    orientation: int
-    bits: int
-    floating: bool
-    animated: bool
-
-    @property
-    def upright(self) -> tuple[int, int]:
-        """(H, W) once it is turned."""
-        turned = self.orientation >= 5
-        return (self.width, self.height) if turned else (self.height, self.width)
-
-    @property
-    def depth(self) -> int:
-        """Bytes of a value once it is decoded."""
-        return 4 if self.floating else 2 if self.bits > 8 else 1
-
-
-def read_jxl_header(file: BinaryIO, name: str) -> Header:
-    """Size, upright, and depth of a JPEG XL picture; nothing is decoded."""
-    stream = _stream(file.read(), name)
-    return Header(*stream.upright, stream.depth)
-
-
-def decode_jxl(data: bytes, name: str, max_pixels: int) -> Decoded:
+def read_jxl(data: bytes, name: str, options: ReadOptions) -> Reading:
     """The first frame, which libjxl has turned upright, in its own depth."""
     stream = _stream(data, name)
-    check_size(*stream.upright, name, max_pixels)
-    try:
-        import pillow_jxl
-    except ImportError as error:
-        raise InputError(
-            f"{name}: is a JPEG XL picture; reading it needs pillow-jxl-plugin: {FORMATS_PIP}"
-            " (or export it as PNG)"
-        ) from error
+    header, animated = stream.header, stream.animated
+    yield header
+    pillow_jxl = library(
+        "pillow_jxl", name, "JPEG XL picture", "pillow-jxl-plugin", " (or export it as PNG)"
+    )
     try:
         packed_jpeg, info, plain, icc, *_ = pillow_jxl.Decoder(num_threads=1)(data)
     except RuntimeError as error:  # whose text only helps those who build libjxl
@@ -63,42 +33,42 @@ def decode_jxl(data: bytes, name: str, max_pixels: int) -> Decoded:
             f"{name}: the JPEG XL picture is damaged or cut off; copy or export it again"
         ) from error
     if packed_jpeg:
-        from .decode import decode
-
-        return decode(bytes(plain), name, max_pixels=max_pixels)
-    if stream.animated:
+        return from_pil(open_pil("JPEG", bytes(plain), name), name)
+    if animated:
         warn_user(f"{name}: is animated; its first frame is used")
-    if stream.depth == 1 and not stream.animated:
+    if header.depth == 1 and not animated:
         pixels = np.frombuffer(plain, np.uint8).reshape(int(info.height), int(info.width), -1)
     else:
         pixels = _deep(data, name)
-        pixels = pixels.reshape(*pixels.shape[:2], -1)
-    if pixels.shape[:2] != stream.upright or pixels.shape[2] > 4:
-        raise InputError(
-            f"{name}: its header says {stream.upright[1]}×{stream.upright[0]} pixels, they come as"
-            f" {pixels.shape}; export it again"
-        )
+    check_shape(pixels, header.height, header.width, name)
+    if pixels.shape[2] > 4:
+        raise ValueError(f"decoded as {pixels.shape}")
     if pixels.dtype.kind == "u":
         pixels = scaled_bits(pixels, stream.bits)
     if pixels.shape[2] == 2:
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    return drop_foreign_icc(Decoded(np.array(pixels, order="C"), bytes(icc) if icc else None), name)
+    found = Decoded(np.array(pixels, order="C"), bytes(icc) if icc else None)
+    return with_rgb_profile(found, name)
 
 
 def _deep(data: bytes, name: str) -> np.ndarray:
-    try:
-        import imagecodecs
-    except ImportError as error:
-        raise InputError(
-            f"{name}: is a JPEG XL picture of more than 8 bits, or animated; reading it needs"
-            f" imagecodecs: {FORMATS_PIP}"
-        ) from error
+    kind = "JPEG XL picture of more than 8 bits, or animated"
+    imagecodecs = library("imagecodecs", name, kind, "imagecodecs")
     pixels = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
     return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
 
 
 # ---- the header ----------------------------------------------------------------------------------
+
+
+class _Stream(NamedTuple):
+    """What the codestream says of its picture (ISO 18181-1, annex D)."""
+
+    header: Header
+    bits: int
+    animated: bool
 
 
 class _Bits:
@@ -139,11 +109,14 @@ def _stream(data: bytes, name: str) -> _Stream:
         depth = bits.choice(32, 16, 24, (1, 6)) if floating else bits.choice(8, 10, 12, (1, 6))
     if depth > 16 and not floating:
         raise InputError(f"{name}: is a JPEG XL picture of {depth} bits; save it with 16")
-    return _Stream(height, width, orientation, depth, floating, animated)
+    if orientation >= 5:
+        height, width = width, height
+    header = Header(height, width, 4 if floating else 2 if depth > 8 else 1)
+    return _Stream(header, depth, animated)
 
 
 def _codestream(data: bytes) -> bytes:
-    """The beginning of the bare codestream, which may lie in boxes, in parts."""
+    """The beginning of the bare codestream, which may be in boxes, in parts."""
     if not data.startswith(_CONTAINER):
         return data[:64]
     found = b""

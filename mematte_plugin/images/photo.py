@@ -1,29 +1,47 @@
-"""One photograph in memory: its pixels, and how they are meant."""
+"""One photograph in memory: its pixels, and what they mean."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import warn_user
 from ..notebook import LONGEST, as_html, file_name, profile_name
-from .colour_spaces import ColourSpace, Primaries
-from .decoded import to_unit
-from .encode import to_steps
-from .photo_colour import Filed, filed, space_of_photo, to_display
+from .arrays import linear_to_srgb, scaled_down, to_steps, to_unit
+from .colour_spaces import LINEAR, REC709, ColourSpace, Primaries, convert, matrix, srgb
+from .profiles import decoding_gamma, space_of
+
+_CLIPPED = 1.01  # times white, above which colours are reported as clipped
+
+
+@dataclass(frozen=True)
+class Filed:
+    """How a photo's colours go into a file.
+
+    convert: (…, 3) float32 in the photo's encoding to what the format stores; beyond [0, 1] too.
+    icc_profile, primaries: what the file says of them.
+    """
+
+    convert: Callable[[np.ndarray], np.ndarray]
+    icc_profile: bytes | None
+    primaries: Primaries | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Photo:
-    """One photograph, upright, in the depth it came in.
+    """One photograph, upright, in its own depth.
 
     pixels: (H, W, 3) uint8, uint16 or float32; straight, not premultiplied. Floats are in [0, 1],
-        0 black and 1 white, but for what is brighter or outside the gamut in HDR pictures.
+        0 black and 1 white; in HDR pictures, what is brighter or outside the gamut is beyond.
+        Copied if they are read-only or not in C order.
     alpha: (H, W) of the same dtype, the input's own transparency; None without one.
     icc_profile: the RGB profile the colours are meant in; None for sRGB or unknown.
     dpi: dots per inch, (horizontal, vertical); None if unknown.
     name: what messages call it: the path, or "image".
     linear: the colours are scene-linear light (EXR), not display-encoded.
-    primaries: what red, green, blue and white of scene-linear light are; None for Rec. 709, sRGB's.
+    primaries: red, green, blue and white of scene-linear light; None for Rec. 709, sRGB's.
     """
 
     pixels: np.ndarray
@@ -33,6 +51,12 @@ class Photo:
     name: str = "image"
     linear: bool = False
     primaries: Primaries | None = None
+
+    def __post_init__(self) -> None:
+        # torch takes neither negative strides nor, without a warning, read-only arrays.
+        object.__setattr__(self, "pixels", np.require(self.pixels, requirements=["C", "W"]))
+        if self.alpha is not None:
+            object.__setattr__(self, "alpha", np.require(self.alpha, requirements=["C", "W"]))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,41 +74,68 @@ class Photo:
 
     @property
     def space(self) -> ColourSpace | None:
-        """What the numbers mean; None where the ICC profile is more than a matrix and curves."""
+        """What the numbers mean; None if the ICC profile is more than a matrix and curves."""
         return space_of_photo(self.icc_profile, self.linear, self.primaries)
 
     @property
     def to_display(self) -> tuple[float, np.ndarray | None] | None:
-        """How values become display-encoded for a network; None for those that are.
+        """How values become display-encoded for a network; None if they are.
 
         A power that makes them linear light, then (3, 3) to Rec. 709 or None, then sRGB's curve.
         """
-        return to_display(self.icc_profile, self.linear, self.primaries)
+        if not self.linear:
+            gamma = decoding_gamma(self.icc_profile)
+            return None if gamma is None else (gamma, None)
+        if self.primaries is None:
+            return 1.0, None
+        return 1.0, matrix(ColourSpace.of(self.primaries, LINEAR), srgb())
 
     def filed(self, *, light: bool) -> Filed:
-        """How the colours go into a file of linear light (EXR), or into a display-encoded one."""
-        return filed(self.icc_profile, self.linear, self.primaries, light=light, name=self.name)
+        """How the colours go into a file of linear light (EXR), or a display-encoded one.
+
+        Light stays in its primaries; colours with an ICC profile become light of Rec. 709, which
+        every reader assumes. Display-encoded files of light are sRGB.
+        """
+        if self.linear == light:
+            return Filed(lambda values: values, self.icc_profile, self.primaries)
+        source = self.space
+        if source is None:
+            warn_user(
+                f"{self.name}: its ICC profile is more than a matrix, and EXR cannot hold it; its"
+                " colours are written as if they were sRGB"
+            )
+            source = srgb()
+        own, target = source, ColourSpace.of(REC709, LINEAR) if light else srgb()
+        return Filed(lambda values: convert(values, own, target), None, None)
 
     def for_network(self) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1], display-encoded as the networks were trained."""
-        return _displayed(self.as_float(), self.to_display)
+        return self._displayed(self.as_float())
 
     def proxy(self, longest: int) -> np.ndarray:
-        """(h, w, 3) uint8, display-encoded, its longer side at most so many pixels: to look at.
+        """(h, w, 3) uint8, display-encoded, its longer side at most `longest` pixels: to look at.
 
         The colours stay those of the photo's ICC profile.
         """
         small = scaled_down(self.pixels, longest)
         if self.linear:
-            small = _displayed(to_unit(small), self.to_display)
+            small = self._displayed(to_unit(small))
         return small if small.dtype == np.uint8 else to_steps(small, 8)
+
+    def _displayed(self, values: np.ndarray) -> np.ndarray:
+        way = self.to_display
+        if way is not None:
+            gamma, to_rec709 = way
+            values = values if gamma == 1 else values.clip(0) ** np.float32(gamma)
+            values = linear_to_srgb(values if to_rec709 is None else values @ to_rec709.T)
+        return values.clip(0, 1)
 
     def __repr__(self) -> str:
         height, width = self.size
         return f"Photo({file_name(self.name)}, {width}×{height}, {self._depth()})"
 
     def _repr_html_(self) -> str | None:
-        """For notebooks: the photo small, and what there is to know about it."""
+        """For notebooks: the photo small, and a table of its facts."""
         return as_html(
             self._rows,
             picture=lambda: self.proxy(LONGEST // 2),
@@ -110,43 +161,19 @@ class Photo:
             yield "transparency", "its own alpha, which serves as a mask"
 
 
-def scaled_down(values: np.ndarray, longest: int) -> np.ndarray:
-    """(H, W) or (H, W, C) of any depth with its longer side at most so many pixels, never larger.
-
-    Every pixel of the result is the mean of those that it stands for.
-    """
-    height, width = values.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return values
-    import cv2
-
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
+def space_of_photo(
+    icc: bytes | None, linear: bool, primaries: Primaries | None
+) -> ColourSpace | None:
+    """What the numbers of a photo mean; None if its profile is more than a matrix."""
+    if linear:
+        return ColourSpace.of(primaries or REC709, LINEAR)
+    return space_of(icc)
 
 
-# ---- values --------------------------------------------------------------------------------------
-
-
-def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """Display-encoded float, also beyond [0, 1], to linear light (IEC 61966-2-1), float32."""
-    size = np.abs(values)
-    high = ((np.maximum(size, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.copysign(np.where(size <= 0.04045, size / 12.92, high), values).astype(np.float32)
-
-
-def linear_to_srgb(values: np.ndarray) -> np.ndarray:
-    """Linear light, also beyond [0, 1], to display-encoded float32 (IEC 61966-2-1)."""
-    size = np.abs(values)
-    high = 1.055 * np.maximum(size, 0.0031308) ** (1 / 2.4) - 0.055
-    low = np.minimum(size, 0.0031308) * 12.92  # which must not overflow
-    return np.copysign(np.where(size <= 0.0031308, low, high), values).astype(np.float32)
-
-
-def _displayed(values: np.ndarray, way: tuple[float, np.ndarray | None] | None) -> np.ndarray:
-    """Floats of a photo as display-encoded ones in [0, 1]; see `Photo.to_display`."""
-    if way is not None:
-        gamma, matrix = way
-        values = values if gamma == 1 else values.clip(0) ** np.float32(gamma)
-        values = linear_to_srgb(values if matrix is None else values @ matrix.T)
-    return values.clip(0, 1)
+def warn_if_clipped(brightest: float, name: str) -> None:
+    """For files of 8 and 16 bits: brightest is how many times white, in the photo's encoding."""
+    if brightest > _CLIPPED:
+        warn_user(
+            f"{name}: colours up to {brightest:.3g} times white are clipped; save .exr or a .tif of"
+            " 32 bits to keep them"
+        )

@@ -1,4 +1,4 @@
-"""ICC profiles of RGB spaces, written and read as numbers: matrix and curves (ICC.1, version 2)."""
+"""ICC profiles of RGB spaces as numbers, written and read: matrix and curves (ICC.1, version 2)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .colour_spaces import (
     srgb,
 )
 
-_LEAST = 0.1  # a power that may be meant
+_LEAST = 0.1  # smallest plausible power; the largest is its inverse
 _STEPS = 1024
-"""Points of a curve that is no plain power: in between, lines are off by less than 16 bits show."""
+"""Points of a curve other than a power: lines between them are exact to 16 bits."""
 
 
 def icc_profile(primaries: Primaries, curve: AnyCurve, name: str) -> bytes:
-    """A display profile that means these primaries and this curve."""
+    """A display profile of these primaries and this curve."""
     d50 = np.array(D50)
     colorants = primaries.to_d50()
     colorants[:, 2] += d50 - colorants.sum(axis=1)  # rounding must not tint white
@@ -87,7 +87,7 @@ def _curv(curve: AnyCurve) -> bytes:
 
 
 def _tags(icc: bytes) -> dict[bytes, bytes]:
-    """The profile's elements; empty for what is none."""
+    """The profile's elements; empty for anything else."""
     found: dict[bytes, bytes] = {}
     if len(icc) < 132:
         return found
@@ -150,10 +150,10 @@ def space_of(icc: bytes | None) -> ColourSpace | None:
 
 
 def decoding_gamma(icc: bytes | None) -> float | None:
-    """The power that turns a profile's values into light, where it is none that displays have.
+    """The power that turns a profile's values into light, if no display has such a power.
 
     None for profiles of display-encoded values (a power of 1.5 to 3 at half of full scale), and
-    for those that are no matrix profiles.
+    for profiles that are more than a matrix and curves.
     """
     space = None if icc is None else space_of(icc)
     if space is None:
@@ -166,7 +166,7 @@ def decoding_gamma(icc: bytes | None) -> float | None:
 
 
 def for_rgb(grey: bytes) -> bytes | None:
-    """A profile of RGB for grey pixels on three channels, from the one that came with them."""
+    """An RGB profile, from a grey one, for grey pixels on three channels."""
     try:
         trc = _tags(grey)[b"kTRC"]
         curve = _curve_of(trc)

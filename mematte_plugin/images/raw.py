@@ -1,37 +1,33 @@
-"""Camera raw files, developed by LibRaw through rawpy: with the camera's white, nothing more."""
+"""Camera raw files, developed by LibRaw through rawpy with the camera's white balance only."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .decoded import FORMATS_PIP, Decoded, Header, check_size, short
+from .decoded import Decoded, Reading, ReadOptions, header_of
+from .refusals import library, short
 
 _SIDEWAYS = (5, 6)
 """LibRaw's flip: a quarter turn."""
 
 
-def read_raw_header(file: BinaryIO, name: str) -> Header:
-    """Size, upright, and depth once it is developed; the pixels are not read."""
-    with _opened(file.read(), name) as raw:
-        return Header(*_size(raw), 2)
-
-
-def decode_raw(data: bytes, name: str, max_pixels: int) -> Decoded:
+def read_raw(data: bytes, name: str, options: ReadOptions) -> Reading:
     """(H, W, 3) uint16 linear light with sRGB's primaries, upright.
 
     White is what the camera measured, brightness what the sensor saw: no curve, no stretching.
     """
-    with _opened(data, name) as raw:
+    rawpy = library(
+        "rawpy", name, "camera raw file", "rawpy", " (or develop it to TIFF or PNG first)"
+    )
+    with _opened(rawpy, data, name) as raw:
         height, width = _size(raw)
-        check_size(height, width, name, max_pixels)
-        import rawpy
-
+        yield header_of(height, width, 16)
         pixels = np.asarray(
             raw.postprocess(
                 output_color=rawpy.ColorSpace.sRGB,
@@ -50,14 +46,7 @@ def decode_raw(data: bytes, name: str, max_pixels: int) -> Decoded:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Any]:
-    try:
-        import rawpy
-    except ImportError as error:
-        raise InputError(
-            f"{name}: is a camera raw file; reading it needs rawpy: {FORMATS_PIP}"
-            " (or develop it to TIFF or PNG first)"
-        ) from error
+def _opened(rawpy: Any, data: bytes, name: str) -> Iterator[Any]:
     try:
         with rawpy.RawPy() as raw:
             raw.open_buffer(io.BytesIO(data))
@@ -69,9 +58,9 @@ def _opened(data: bytes, name: str) -> Iterator[Any]:
             " TIFF or PNG first"
         ) from error
     except rawpy.LibRawError as error:
-        said = error.args[0].decode() if isinstance(error.args[0], bytes) else short(error)
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else short(error)
         raise InputError(
-            f"{name}: the camera raw file is damaged or cut off ({said}); copy it again"
+            f"{name}: the camera raw file is damaged or cut off ({reason}); copy it again"
         ) from error
 
 

@@ -1,11 +1,9 @@
 """Photographs, trimaps and masks in whatever form people have them, as plain arrays.
 
-Sources are paths, bytes, binary files, Pillow images, numpy arrays and torch tensors. Writing is in
-`writing`, the decoding of files in `decoding`.
+Sources are paths, bytes, binary files, Pillow images, numpy arrays and torch tensors.
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -14,29 +12,16 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError, warn_user
-from .colour_spaces import check_input_space
-from .colour_tags import told_by_image
-from .decode import decode, from_pil
-from .decoded import MAX_PIXELS, Decoded, Role, check_size, to_unit
-from .photo import Photo, linear_to_srgb, scaled_down, srgb_to_linear
-from .photo_colour import check_range, meaning_of
-from .write import check_writable, write_image
-
-__all__ = [
-    "MAX_PIXELS",
-    "ImageSource",
-    "Layer",
-    "Photo",
-    "check_writable",
-    "linear_to_srgb",
-    "read_gray",
-    "read_photo",
-    "scaled_down",
-    "split_batch",
-    "srgb_to_linear",
-    "to_unit",
-    "write_image",
-]
+from .arrays import STRIP, to_unit
+from .colour_spaces import INPUT_SPACES, LINEAR, REC709, check_input_space, hdr_to_linear
+from .colour_tags import ColourTags
+from .decode import decode
+from .decoded import MAX_PIXELS, Decoded, ReadOptions, Role, check_size
+from .files import read_file
+from .photo import Photo
+from .pillow import from_pil
+from .profiles import icc_profile
+from .value_range import check_colours, check_unit
 
 ImageSource: TypeAlias = Any
 """str or Path, bytes, a binary file, a `Layer`, a Pillow image, a numpy array or a torch tensor."""
@@ -58,10 +43,6 @@ class Layer:
     name: str
 
 
-_RANGE_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
-_EIGHT_BIT = (
-    10  # brighter floats are taken for 0 to 255, darker ones for HDR or a filter's overshoot
-)
 _GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
 
 
@@ -87,26 +68,27 @@ def read_photo(
     max_pixels: larger files are refused by their header, before decoding.
     layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
     role: what the picture is for, "photo" or "background", as messages have it.
-    input_space: what the colours are, whatever the file says: "srgb", "display-p3", "adobe-rgb",
+    input_space: the colour space, whatever the file says: "srgb", "display-p3", "adobe-rgb",
         "rec2020", or scene-linear light: "linear-srgb" (Rec. 709), "linear-p3", "linear-rec2020",
         "acescg", "aces2065-1".
 
-    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Colours that are told
-    otherwise than by a profile (EXIF, PNG's cICP, gAMA and cHRM, the nclx of AVIF and HEIF, TIFF's
+    EXIF orientation is applied. CMYK becomes sRGB through its ICC profile. Colours described other
+    than by a profile (EXIF, PNG's cICP, gAMA and cHRM, the nclx of AVIF and HEIF, TIFF's
     colorimetry, EXR's chromaticities) get a profile, or `primaries`, that means the same. PQ and
     HLG become linear light, and of animations and multi-page TIFFs the first picture is taken, with
     a MEMatteWarning.
 
-    Raises InputError if there is no file, it is damaged or no picture, or the array's shape, dtype
-    or value range is none of the above; SettingError for an unknown input_space.
+    Raises InputError if there is no file, it is damaged or not a picture, or the array's shape,
+    dtype or value range is none of the above; SettingError for an unknown input_space.
     """
     source, layer = of_layer(source, layer)
-    name = _name(source, name, "image")
+    if name is None:
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "image"
     space = check_input_space(input_space)
-    decoded = _decoded(source, name, max_pixels, role, layer)
+    decoded = _opened_picture(source, name, max_pixels, role, layer)
     if decoded.pixels.dtype.kind == "f":
-        light = decoded.linear or (space is not None and space.startswith(("linear", "aces")))
-        checked = check_range(decoded.pixels, name, light=light)
+        light = decoded.linear or (space is not None and INPUT_SPACES[space][1] == LINEAR)
+        checked = check_colours(decoded.pixels, name, light=light)
         decoded.borrowed &= checked is decoded.pixels
         decoded.pixels = checked
     pixels, alpha = decoded.pixels, None
@@ -120,23 +102,14 @@ def read_photo(
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         pixels, alpha = pixels[..., :3], np.array(pixels[..., 3], order="C")
         if not alpha.any():
-            warn_user(f"{name}: its alpha channel is empty, nothing would be seen; it is left out")
+            warn_user(f"{name}: its alpha channel is empty, so nothing would show; it is ignored")
             alpha = None
     elif pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
     pixels = np.ascontiguousarray(pixels)
     if decoded.borrowed and np.may_share_memory(pixels, decoded.pixels):
         pixels = pixels.copy()
-    meant = meaning_of(decoded, pixels, space, name)
-    return Photo(
-        pixels=meant.pixels,
-        alpha=alpha,
-        icc_profile=meant.icc_profile,
-        dpi=decoded.dpi,
-        name=name,
-        linear=meant.linear,
-        primaries=meant.primaries,
-    )
+    return _photo(decoded, pixels, alpha, space, name)
 
 
 def read_gray(
@@ -153,18 +126,21 @@ def read_gray(
         if their channels agree within 2/255. Integers are scaled by 255 or 65535; integers that
         are only 0 and 1 are a mask of 0 and 1.
     name: what messages call it, next to its path; default "trimap".
-    use_alpha: take the alpha channel where the source has one that is not opaque (masks).
+    use_alpha: take the alpha channel of a source that has one and is not opaque (masks).
     layer: of an EXR with several layers or parts, the one to take; as `Layer` says.
 
     Raises InputError like `read_photo`, and for colour pictures and label maps (0, 1, 2).
     """
     source, layer = of_layer(source, layer)
-    role: Role = "mask" if use_alpha else "trimap"
     name = grey_name(source, name)
     shape = tuple(getattr(source, "shape", ()))
     if len(shape) == 3 and shape[0] == 1 and (is_torch(source) or shape[2] not in (1, 3, 4)):
         source = source[0]
-    pixels = _within(_decoded(source, name, max_pixels, role, layer), name)
+    decoded = _opened_picture(source, name, max_pixels, "mask" if use_alpha else "trimap", layer)
+    pixels = decoded.pixels
+    if pixels.dtype.kind == "f":
+        pixels = clip_light(decoded, pixels, name)
+        pixels = check_unit(pixels, name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
@@ -194,26 +170,63 @@ def split_batch(source: Any, *, grey: bool = False) -> tuple[list[Any], bool]:
     if isinstance(source, list | tuple):
         return list(source), True
     shape = tuple(getattr(source, "shape", ()))
-    if len(shape) == 4:
-        return [source[i] for i in range(shape[0])], True
-    if grey and len(shape) == 3 and shape[0] > 1 and shape[2] not in (1, 3, 4):
+    stacked = grey and len(shape) == 3 and shape[0] > 1 and shape[2] not in (1, 3, 4)
+    if len(shape) == 4 or stacked:
         return [source[i] for i in range(shape[0])], True
     return [source], False
 
 
-# ---- values --------------------------------------------------------------------------------------
+# ---- colours -------------------------------------------------------------------------------------
 
 
-def _within(decoded: Decoded, name: str) -> np.ndarray:
-    """The pixels of a mask or trimap, floats in [0, 1]."""
-    pixels = decoded.pixels
-    if pixels.dtype.kind != "f":
-        return pixels
+def _photo(
+    decoded: Decoded, pixels: np.ndarray, alpha: np.ndarray | None, space: str | None, name: str
+) -> Photo:
+    """The photo of (H, W, 3) pixels, in the space that the user or else the file names."""
+    tags = decoded.tags if space is None else ColourTags(*INPUT_SPACES[space], space)
+    icc, linear = decoded.icc_profile, decoded.linear
+    if tags is not None:
+        if tags.narrow:
+            pixels = _full_range(pixels)
+        linear = tags.transfer == LINEAR and (space is not None or linear)
+        icc = None
+        if isinstance(tags.transfer, str):
+            pixels, linear = _light_of_hdr(pixels, tags, name), True
+        elif not linear and not tags.is_srgb:
+            icc = icc_profile(tags.primaries, tags.transfer, tags.name)
+    primaries = None
+    if linear and tags is not None and not tags.primaries.close_to(REC709):
+        primaries = tags.primaries
+    return Photo(pixels, alpha, icc, decoded.dpi, name, linear, primaries)
+
+
+def _light_of_hdr(pixels: np.ndarray, tags: ColourTags, name: str) -> np.ndarray:
+    warn_user(
+        f"{name}: is an HDR picture ({str(tags.transfer).upper()}); its colours become linear light"
+        " with white at 203 cd/m²: save .exr or 32-bit .tif to keep what is brighter"
+    )
+    light = np.empty(pixels.shape, np.float32)
+    for top in range(0, len(pixels), STRIP):
+        rows = slice(top, top + STRIP)
+        light[rows] = hdr_to_linear(to_unit(pixels[rows]), str(tags.transfer), tags.primaries)
+    return light
+
+
+def _full_range(pixels: np.ndarray) -> np.ndarray:
+    """Video levels, 16/255 to 235/255, spread to the full scale of the integers."""
+    top = int(np.iinfo(pixels.dtype).max)
+    scale = (top + 1) // 256
+    spread = (pixels.astype(np.float32) - 16 * scale) * (top / (219 * scale))
+    return np.asarray(np.rint(spread.clip(0, top)).astype(pixels.dtype))
+
+
+def clip_light(decoded: Decoded, pixels: np.ndarray, name: str) -> np.ndarray:
+    """Float values of a mask that was stored as light, within [0, 1]; warns if they were not."""
     low, high = float(pixels.min()), float(pixels.max())
     if decoded.linear and (low < 0 or high > 1):
         warn_user(f"{name}: values from {low:.3g} to {high:.3g} are clipped to [0, 1]")
         return pixels.clip(0.0, 1.0)
-    return _checked_range(pixels, name)
+    return pixels
 
 
 def _plain_integers(pixels: np.ndarray, name: str) -> np.ndarray:
@@ -243,14 +256,8 @@ def _plain_integers(pixels: np.ndarray, name: str) -> np.ndarray:
 # ---- sources -------------------------------------------------------------------------------------
 
 
-def _name(source: Any, name: str | None, default: str) -> str:
-    if name is not None:
-        return name
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else default
-
-
 def grey_name(source: Any, role: str) -> str:
-    """What messages call a trimap or mask: its role, and its path where it has one."""
+    """What messages call a trimap or mask: its role, and its path if it has one."""
     source, _ = of_layer(source, None)
     path = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     return role if not path or path in role else f"{role} {path}"
@@ -261,51 +268,63 @@ def of_layer(source: Any, layer: str | None) -> tuple[Any, str | None]:
     return (source.source, source.name) if isinstance(source, Layer) else (source, layer)
 
 
-def _decoded(
-    source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
-) -> Decoded:
-    """The source as an upright, checked array: (H, W) or (H, W, 1 | 3 | 4)."""
-    decoded = opened(source, name, max_pixels, role, layer)
-    checked = _checked(decoded.pixels, name)
-    decoded.borrowed &= checked is decoded.pixels
-    decoded.pixels = checked
-    return decoded
-
-
 def opened(
     source: Any, name: str, max_pixels: int, role: Role, layer: str | None = None
 ) -> Decoded:
     """The source as an upright array, as it is: an array or tensor may have any shape and values.
 
-    role, layer: as for `decoding.decode`, of files.
-
-    Raises InputError where there is no picture.
+    Raises InputError if there is no picture.
     """
     data = _file_bytes(source, name)
     if data is not None:
-        decoded = decode(data, name, max_pixels=max_pixels, role=role, layer=layer)
-    elif layer is not None:
+        return decode(data, name, ReadOptions(role, layer, max_pixels))
+    if layer is not None:
         raise InputError(f"{name}: has no layers, so there is no {layer!r}; leave the layer out")
-    elif isinstance(source, Image.Image):
+    if isinstance(source, Image.Image):
         check_size(source.height, source.width, name, max_pixels)
-        decoded = from_pil(source, name)
-        decoded.told = told_by_image(source)
-    elif is_torch(source):
-        decoded = Decoded(_from_torch(source), borrowed=True)
-    elif isinstance(source, np.ndarray):
-        decoded = Decoded(source, borrowed=True)
-    else:
-        raise InputError(
-            f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
-            " image, a numpy array or a torch tensor"
-        )
+        return from_pil(source, name)
+    if is_torch(source):
+        return Decoded(_from_torch(source), borrowed=True)
+    if isinstance(source, np.ndarray):
+        return Decoded(source, borrowed=True)
+    raise InputError(
+        f"{name}: cannot be read from {type(source).__name__}; give a path, bytes, a Pillow"
+        " image, a numpy array or a torch tensor"
+    )
+
+
+def _opened_picture(
+    source: Any, name: str, max_pixels: int, role: Role, layer: str | None
+) -> Decoded:
+    """As `opened`, of a picture's shape, (H, W) or (H, W, 1 | 3 | 4), and native numbers."""
+    decoded = opened(source, name, max_pixels, role, layer)
+    array = decoded.pixels
+    _check_shape(array.shape, name)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name}: has {array.dtype} values; give uint8, uint16 or float (0–1)")
+    if not array.dtype.isnative:
+        decoded.pixels = array.astype(array.dtype.newbyteorder("="))
+        decoded.borrowed = False
     return decoded
 
 
+def _check_shape(shape: tuple[int, ...], name: str) -> None:
+    if 0 in shape:
+        raise InputError(f"{name}: has shape {shape}, without a single pixel; give a picture")
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4)):
+        return
+    hint = "give (H, W), (H, W, 3) or (H, W, 4)"
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        hint = "it is channels-first: use array.transpose(1, 2, 0)"
+    elif len(shape) == 4:
+        hint = "it is a batch: pass its images one by one or as a list"
+    raise InputError(f"{name}: has shape {shape}; {hint}")
+
+
 def _file_bytes(source: Any, name: str) -> bytes | None:
-    """What is in the file that the source is or names; None where it is no file."""
+    """The content of the file that the source is or names; None if it is not a file."""
     if isinstance(source, str | os.PathLike):
-        return _read_file(Path(source), name)
+        return read_file(Path(source), name)
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if hasattr(source, "read") and not isinstance(source, Image.Image):
@@ -313,22 +332,9 @@ def _file_bytes(source: Any, name: str) -> bytes | None:
     return None
 
 
-def _read_file(path: Path, name: str) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError(f"{name}: is a folder; give one image file (or use the batch command)")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: there is no such file; check the path") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        name = name.replace("\0", "\\0")  # which is no text for a terminal
-        raise InputError(f"{name}: cannot be read ({reason}); check the path and rights") from error
-
-
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
     try:
-        # One that was just written stands at its end; like Pillow, all of it is meant.
+        # One that was just written is at its end; like Pillow, read all of it.
         if getattr(stream, "seekable", bool)():
             stream.seek(0)
         data = stream.read()
@@ -340,6 +346,7 @@ def _read_stream(stream: BinaryIO, name: str) -> bytes:
 
 
 def is_torch(source: Any) -> bool:
+    """A torch tensor, found without importing torch."""
     return hasattr(source, "detach") and type(source).__module__.split(".")[0] == "torch"
 
 
@@ -351,45 +358,3 @@ def _from_torch(tensor: Any) -> np.ndarray:
     if len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4):
         tensor = tensor.permute(1, 2, 0)
     return np.asarray(tensor.numpy())
-
-
-def _checked(array: np.ndarray, name: str) -> np.ndarray:
-    """Shape, emptiness and type; native."""
-    _check_shape(array.shape, name)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name}: has {array.dtype} values; give uint8, uint16 or float (0–1)")
-    return array
-
-
-def _checked_range(array: np.ndarray, name: str) -> np.ndarray:
-    """Float32 within [0, 1]; what is far from it is refused."""
-    # min and max of an array with NaN are NaN: one pass each, no temporary of the array's size.
-    low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        raise InputError(f"{name}: holds {bad} NaN or infinite values; repair or replace them")
-    if low < -_RANGE_SLACK or high > 1 + _RANGE_SLACK:
-        eight_bit = _EIGHT_BIT < high <= 255 and low >= 0
-        remedy = "divide by 255" if eight_bit else "clip or scale them to [0, 1]"
-        raise InputError(
-            f"{name}: float values run from {low:.4g} to {high:.4g}, not 0 to 1; {remedy}"
-        )
-    array = array.astype(np.float32, copy=False)
-    return array.clip(0.0, 1.0) if low < 0 or high > 1 else array
-
-
-def _check_shape(shape: Sequence[int], name: str) -> None:
-    if 0 in shape:
-        raise InputError(
-            f"{name}: has shape {tuple(shape)}, without a single pixel; give a picture"
-        )
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4)):
-        return
-    hint = "give (H, W), (H, W, 3) or (H, W, 4)"
-    if len(shape) == 3 and shape[0] in (1, 3, 4):
-        hint = "it is channels-first: use array.transpose(1, 2, 0)"
-    elif len(shape) == 4:
-        hint = "it is a batch: pass its images one by one or as a list"
-    raise InputError(f"{name}: has shape {tuple(shape)}; {hint}")

@@ -12,21 +12,22 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, warn_user
+from .arrays import scaled_bits, unpremultiply
+from .colour_tags import tags_of_tiff
 from .decoded import (
     Decoded,
     Header,
-    Role,
-    check_size,
+    Reading,
+    ReadOptions,
     clean_dpi,
-    drop_foreign_icc,
-    scaled_bits,
-    unpremultiply,
+    header_of,
     upright,
+    with_rgb_profile,
 )
 from .inks import cmyk_to_rgb, lab_to_rgb
 from .tiff_layout import INKS, LAB, PALETTE, Layout, layout_of, refuse_ids
@@ -35,65 +36,33 @@ from .tiff_samples import samples_of
 _RAW_PHOTOMETRIC = (32803, 34892)
 _DNG_VERSION = 50706
 _SUB_IFDS = 330
+_REDUCED, _MASK = 1, 4
+"""NewSubfileType: a thumbnail, and the mask of another picture."""
 
 
-@contextmanager
-def opened(file: BinaryIO, name: str) -> Iterator[Any]:
-    """A tifffile.TiffFile, closed behind; what tifffile logs meanwhile is kept off the screen."""
-    import tifffile
-
-    thread = threading.get_ident()
-
-    def elsewhere(record: logging.LogRecord) -> bool:
-        return record.thread != thread
-
-    log = logging.getLogger("tifffile")
-    log.addFilter(elsewhere)
-    try:
-        with tifffile.TiffFile(file) as tif:
-            if not len(tif.pages):
-                raise InputError(f"{name}: the TIFF is damaged or cut off; copy or export it again")
-            yield tif
-    finally:
-        log.removeFilter(elsewhere)
-
-
-def is_camera_raw(file: BinaryIO, start: bytes, name: str) -> bool:
+def is_camera_raw(data: bytes, name: str) -> bool:
     """A TIFF that holds what a sensor saw, as DNG, NEF, ARW and CR2 are."""
-    if start[8:10] == b"CR":
+    if data[8:10] == b"CR":
         return True
-    with opened(file, name) as tif:
+    with _opened(data, name) as tif:
         page = tif.pages[0]
         if _DNG_VERSION in page.tags or page.photometric in _RAW_PHOTOMETRIC:
             return True
-        # A thumbnail in front and the sensor's picture below it: NEF, ARW, ...
-        return bool(page.subfiletype & 1) and _SUB_IFDS in page.tags
+        # A thumbnail first and the sensor's picture below it: NEF, ARW, ...
+        return bool(page.subfiletype & _REDUCED) and _SUB_IFDS in page.tags
 
 
-def read_tiff_header(file: BinaryIO, name: str) -> Header:
-    """Size, upright, and depth. Raises InputError for what cannot be read, by its header."""
-    with opened(file, name) as tif:
-        layout = layout_of(_picture(tif), name)
-    refuse_ids(layout, name)
-    height, width = layout.height, layout.width
-    if layout.orientation >= 5:
-        height, width = width, height
-    return Header(height, width, layout.depth)
-
-
-def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -> Decoded:
+def read_tiff(data: bytes, name: str, options: ReadOptions) -> Reading:
     """A TIFF's first picture, upright, with straight alpha and without losing depth."""
-    with opened(io.BytesIO(data), name) as tif:
+    with _opened(data, name) as tif:
         page = _picture(tif)
         layout = layout_of(page, name)
-        check_size(layout.height, layout.width, name, max_pixels)
-        if role in ("photo", "background"):
+        if options.role in ("photo", "background"):
             refuse_ids(layout, name)
-        if any(
-            _is_further_picture(other, page)
-            for other in list(tif.pages)
-            if other.index != page.index
-        ):
+        header = header_of(layout.height, layout.width, 8, layout.orientation)
+        yield Header(header.height, header.width, layout.depth)
+        others = [other for other in tif.pages if other.index != page.index]
+        if any(_is_further_picture(other, page) for other in others):
             warn_user(f"{name}: has several pages; its first one is used")
         _check_whole(page, len(data), name)
         samples = samples_of(page, layout, data, name)
@@ -106,24 +75,44 @@ def decode_tiff(data: bytes, name: str, max_pixels: int, role: Role = "photo") -
         dpi = _dpi(page)
     decoded = _pictured(samples, layout, palette, name)
     decoded.dpi = dpi
+    decoded.tags = tags_of_tiff(data)
     return upright(decoded, layout.orientation)
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[Any]:
+    """A tifffile.TiffFile; what tifffile logs meanwhile is kept off the screen."""
+    import tifffile
+
+    thread = threading.get_ident()
+
+    def elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    log = logging.getLogger("tifffile")
+    log.addFilter(elsewhere)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tif:
+            if not len(tif.pages):
+                raise InputError(f"{name}: the TIFF is damaged or cut off; copy or export it again")
+            yield tif
+    finally:
+        log.removeFilter(elsewhere)
 
 
 # ---- the header ----------------------------------------------------------------------------------
 
 
 def _picture(tif: Any) -> Any:
-    """The first page that is no thumbnail and no mask of another one."""
-    reduced_or_mask = 1 | 4
+    """The first page that is neither a thumbnail nor a mask of another one."""
     pages = list(tif.pages)
-    return next((page for page in pages if not page.subfiletype & reduced_or_mask), pages[0])
+    return next((page for page in pages if not page.subfiletype & (_REDUCED | _MASK)), pages[0])
 
 
 def _is_further_picture(page: Any, first: Any) -> bool:
     """Not a thumbnail, a level of a pyramid or a mask, whether marked as such or only small."""
-    reduced_or_mask = 1 | 4
     sides = ((page.imagelength, first.imagelength), (page.imagewidth, first.imagewidth))
-    return not page.subfiletype & reduced_or_mask and all(2 * one > two for one, two in sides)
+    return not page.subfiletype & (_REDUCED | _MASK) and all(2 * one > two for one, two in sides)
 
 
 def _dpi(page: Any) -> tuple[float, float] | None:
@@ -136,10 +125,10 @@ def _dpi(page: Any) -> tuple[float, float] | None:
 
 
 def _check_whole(page: Any, size: int, name: str) -> None:
-    """Raises InputError where the file ends before its picture does."""
+    """Raises InputError if the file ends before its picture does."""
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     pieces = math.prod(page.chunked)
-    # Old software rounds the count of the last strip up. Sparse files leave pieces out, not all.
+    # Old software rounds the last count up. Sparse files leave pieces out, but not all of them.
     if (
         len(page.dataoffsets) < pieces
         or not any(page.databytecounts)
@@ -165,7 +154,7 @@ def _pictured(samples: np.ndarray, layout: Layout, palette: Any, name: str) -> D
             colour = unpremultiply(colour, alpha)
     icc = layout.icc
     if layout.photometric == PALETTE:
-        colour, icc = _through(colour[..., 0], np.asarray(palette)), layout.icc
+        colour = _through(colour[..., 0], np.asarray(palette))
     else:
         colour = _whole_range(colour, layout.bits)
         if layout.photometric == 0 and layout.kind != "i":
@@ -186,7 +175,7 @@ def _pictured(samples: np.ndarray, layout: Layout, palette: Any, name: str) -> D
     decoded = Decoded(np.ascontiguousarray(colour), icc, lossy=layout.compression == "JPEG")
     if layout.photometric == PALETTE and samples.dtype == np.uint8:
         decoded.indices = np.ascontiguousarray(samples[..., 0])
-    return drop_foreign_icc(decoded, name)
+    return with_rgb_profile(decoded, name)
 
 
 def _whole_range(values: np.ndarray, bits: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The samples of a TIFF, decompressed by tifffile and imagecodecs, or what stands in for them."""
+"""The samples of a TIFF, decompressed by tifffile and imagecodecs, or by Pillow instead."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from PIL import TiffImagePlugin
 
 from ..errors import InputError
-from .decoded import FORMATS_PIP, is_unsupported
 from .inks import has_imagecodecs
+from .refusals import FORMATS_PIP, IgnoreDamage, is_unsupported
 from .tiff_layout import PALETTE, YCBCR, Layout, described
 
 _LZW, _JPEG = 5, (6, 7)
 """Compression."""
 _BY_LIBTIFF = (1, 2, 3, 4, _LZW, *_JPEG, 8, 32773, 32946)
-"""What every Pillow has; of others it may speak on stderr."""
+"""What every Pillow decodes; of others it may complain on stderr."""
 
 
 def samples_of(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
-    """(H, W, samples) as stored; YCbCr as RGB. Raises InputError where the codec is missing."""
+    """(H, W, samples) as stored; YCbCr as RGB. Raises InputError if the codec is missing."""
     if int(page.compression) in _JPEG or layout.photometric == YCBCR:
         by_pillow = _by_pillow(page, layout, data)
         if by_pillow is not None:
@@ -43,7 +43,7 @@ def samples_of(page: Any, layout: Layout, data: bytes, name: str) -> np.ndarray:
 
 
 def _cannot(page: Any, layout: Layout) -> str:
-    """What to do about a compression, a predictor or a packing that nothing here can undo."""
+    """The message about a compression, predictor or packing that nothing here can undo."""
     what = described(layout, page)
     if int(page.predictor) == 3:
         what = what.replace(" compression", " compression, floating-point predictor")
@@ -56,17 +56,19 @@ def _cannot(page: Any, layout: Layout) -> str:
 
 
 def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
-    """8-bit samples by libtiff, as stored; None where Pillow cannot or finds another picture."""
+    """8-bit samples by libtiff, as stored; None if Pillow fails or finds another picture."""
     if layout.bits > 8 or int(page.compression) not in _BY_LIBTIFF:
         return None
     if layout.orientation != 1:  # which Pillow would apply, in some versions
         order: Any = "little" if data[:2] == b"II" else "big"
         at = page.tags[274].valueoffset
         data = data[:at] + (1).to_bytes(2, order) + data[at + 2 :]
-    try:
-        image: Any = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
-        image.load()
-    except Exception:
+    image: Any = None
+    with IgnoreDamage():
+        opened = TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        opened.load()
+        image = opened
+    if image is None:
         return None
     if image.mode == "YCbCr":
         image = image.convert("RGB")
@@ -81,11 +83,11 @@ def _by_pillow(page: Any, layout: Layout, data: bytes) -> np.ndarray | None:
 
 
 def _by_segments(page: Any, data: bytes) -> np.ndarray:
-    """LZW without imagecodecs: strip by strip through Pillow's libtiff, the rest by tifffile."""
+    """LZW without imagecodecs: strip by strip through Pillow's libtiff, all else by tifffile."""
     tiled, planar = page.is_tiled, int(page.planarconfig) == 2
     width = page.tilewidth if tiled else page.imagewidth
     row = -(-width * (1 if planar else page.samplesperpixel) * page.bitspersample // 8)
-    page.compression = 1  # what is left to undo are the predictor, the byte order and the packing
+    page.compression = 1  # tifffile has to undo predictor, byte order and packing only
     whole = np.zeros(page.shaped, page.dtype)
     for index, (at, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
         if not count:

@@ -10,12 +10,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError, warn_user
+from ..images.arrays import STRIP, to_steps, to_unit
 from ..images.colour_names import colour_of, parse_colour
 from ..images.colour_spaces import LINEAR, SRGB_CURVE, ColourSpace, Primaries, convert, same, srgb
-from ..images.decoded import to_unit
-from ..images.encode import STRIP, to_steps
-from ..images.photo import Photo
-from ..images.photo_colour import space_of_photo
+from ..images.photo import Photo, space_of_photo
 from ..images.read import ImageSource, read_photo
 
 Background: TypeAlias = "str | tuple[float, ...] | ImageSource"

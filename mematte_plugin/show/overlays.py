@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
-from ..images.decoded import to_unit
-from ..images.encode import STRIP
-from ..images.photo import scaled_down
+from ..images.arrays import STRIP, scaled_down, to_unit
 from .composite import composite
 
 KEPT_TINT = (255, 150, 30)

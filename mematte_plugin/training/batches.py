@@ -33,7 +33,7 @@ _FIRST = 8  # steps' worth of crops that a pool starts with
 
 
 @dataclass(frozen=True)
-class Part:
+class Share:
     """Which share of every batch a process makes."""
 
     rank: int = 0
@@ -72,9 +72,6 @@ class Batch:
     """Image (B, 3, S, S) in [0, 1], trimap (B, 1, S, S) of 0, 0.5 and 1, and their guidance."""
     alpha: Tensor
     """The truth, (B, 1, S, S) float32 in [0, 1]."""
-
-    def __len__(self) -> int:
-        return len(self.alpha)
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ class Feed:
         bank: folder of training pictures.
         device: where the batches go.
         workers: processes that make crops; 0 makes them in this process.
-        part: this process's share.
+        share: this process's share of every batch.
         folder: where finished crops are kept, so that a run that continues need not remake them.
     """
 
@@ -194,14 +191,14 @@ class Feed:
         *,
         device: torch.device,
         workers: int,
-        part: Part,
+        share: Share,
         folder: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.bank = bank
         self.device = device
         self.workers = workers
-        self.part = part
+        self.share = share
         self.folder = folder
         self.throughput = Throughput()
         self._config = NetworkConfig.from_dict(recipe.network)
@@ -224,9 +221,9 @@ class Feed:
             if begins and stop():
                 return None
             self._add()
-        count = len(self.part.of(self.recipe.stages[number].batch))
+        count = len(self.share.of(self.recipe.stages[number].batch))
         generator = torch.Generator(self.device)
-        generator.manual_seed(batch_seed(self.recipe, step, self.part.rank))
+        generator.manual_seed(batch_seed(self.recipe, step, self.share.rank))
         return Batch(*repeat(self._pool, count, self._config, generator))
 
     def begins_at(self, step: int) -> bool:
@@ -236,13 +233,13 @@ class Feed:
     def _open(self, number: int, step: int) -> None:
         """Start the pool that step `step` of stage `number` draws from."""
         stage = self.recipe.stages[number]
-        count = max(1, round(len(self.part.of(stage.batch)) / self.recipe.reuse))
+        count = max(1, round(len(self.share.of(stage.batch)) / self.recipe.reuse))
         self._items = -(-self.recipe.pool // count)
         self._begin = min(self._items, -(-_FIRST * stage.batch // count))
         folder = None
         if self.folder is not None:
-            folder = self.folder / f"{number}-{stage.crop}-{self.part.rank}"
-            for former in self.folder.glob(f"*-{self.part.rank}"):
+            folder = self.folder / f"{number}-{stage.crop}-{self.share.rank}"
+            for former in self.folder.glob(f"*-{self.share.rank}"):
                 if former != folder:
                     shutil.rmtree(former, ignore_errors=True)
         self._made = max(0, self._begin + step + 1 - self._items)
@@ -251,7 +248,7 @@ class Feed:
             self.recipe,
             stage.crop,
             count,
-            seed=[self.recipe.seed, _CROPS, number, self.part.rank],
+            seed=[self.recipe.seed, _CROPS, number, self.share.rank],
             folder=folder,
             cache_mb=_cache_mb(self.workers),
         )

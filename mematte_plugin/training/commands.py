@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from ..progress import Progress
+from ..progress import Progress, no_progress
 from .checkpoint import CHECKPOINT
 from .data.storing import bank_entries
 from .export import export
-from .habits import Habits, Outcome
-from .origins import note, parts_of_run, terms_of
+from .origins import ingredients_of_run, record, terms_of
 from .recipe import Recipe
-from .stopping import asked_to_stop
+from .run_options import Outcome, RunOptions
+from .stopping import stop_requests
 from .trainer import Trainer
 
 
@@ -70,7 +70,7 @@ def run(
     validate_every: int,
     preview_every: int,
     threads: int,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Report:
     """Train, or continue the run in `directory`; see `mematte train run --help`.
 
@@ -87,24 +87,26 @@ def run(
     entries = bank_entries(data).values()
     if validate is not None and not validate.is_dir():
         raise InputError(f"{validate}: not a folder; give one of photos with true alpha")
-    habits = Habits(validate=validate, validate_every=validate_every, preview_every=preview_every)
+    options = RunOptions(
+        validate=validate, validate_every=validate_every, preview_every=preview_every
+    )
     is_new = not (directory / CHECKPOINT).exists()
-    with asked_to_stop() as stop:
+    with stop_requests() as stop:
         trainer = Trainer(
             chosen,
             data,
             directory,
             device=device,
             workers=_workers(device) if workers is None else workers,
-            habits=habits,
+            options=options,
         )
-        parts = parts_of_run(chosen, entries)
+        ingredients = ingredients_of_run(chosen, entries)
         if trainer.accelerator.is_main_process:
-            note(directory, parts, anew=is_new)
+            record(directory, ingredients, new=is_new)
         outcome = trainer.run(
             minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=stop
         )
-    return Report(outcome, stop.signal, terms_of(parts).reasons)
+    return Report(outcome, stop.signal, terms_of(ingredients).reasons)
 
 
 def ship(

@@ -1,4 +1,4 @@
-"""From a training run to a model that ships: weights, configuration and an honest card."""
+"""From a training run to a model: weights, configuration and model card."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..weights.save import save_network
 from .checkpoint import CHECKPOINT, load_state
 from .data.credits import data_section
 from .data.storing import bank_entries
-from .origins import TERMS, noted, parts_of_pictures, parts_of_run, terms_of
+from .origins import TERMS, ingredients_of_pictures, ingredients_of_run, recorded, terms_of
 from .recipe import Recipe
 from .start import averaged_network
 
 Scores = dict[str, dict[str, dict[str, float]]]
-"""Per set of trimaps, per method, the figures by the names in FIGURES."""
+"""Figures by set of trimaps, method and name in FIGURES."""
 
 FIGURES = {
     "pictures": ("pictures", "{:.0f}"),
@@ -31,7 +31,7 @@ FIGURES = {
     "conn": ("Conn", "{:.2f}"),
     "kept": ("kept", "{:.0%}"),
 }
-"""Heading and format of the measured figures; those that nobody measured are left out."""
+"""Heading and format of the measured figures; missing ones are omitted."""
 LIMITS = """A small network, trained with synthetic subjects over few real photographs. It is weak
 where subject and background share colour and texture, on see-through things (glass, smoke, veils),
 and where the unknown band is so wide that the known colours are far away. Look at the result."""
@@ -47,20 +47,19 @@ def export(
 ) -> Path:
     """Write a run's averaged weights (float16) with a model card.
 
-    The licence on the card follows from what was used: the pictures, and the weights that the run
-    started from and learned from (see `origins`).
+    The licence on the card follows from the pictures, and from the weights that the run started
+    from and learned from (see `origins`).
 
     Args:
         run: folder of the training run.
-        directory: where config.json, model.safetensors and README.md go; its name is the model's.
+        directory: gets config.json, model.safetensors and README.md; its name is the model's.
         bank: the pictures it was trained on; their manifest becomes the card's data section.
-        report: measurements to put into the card, as `mematte eval -o report.json` writes them:
-            "scores" by set of trimaps and method, and "routing" likewise.
-        limits: what it does badly, in Markdown; a few general words by default.
+        report: measurements for the card, as `mematte eval -o report.json` writes them: "scores" by
+            set of trimaps and method, and "routing" likewise.
+        limits: what the model does badly, in Markdown; default: a general statement.
 
-    Returns: the directory.
-    Raises WeightsError where the folder holds no run, InputError where `bank` is none,
-    OutputError where nothing can be written.
+    Returns: the directory. Raises WeightsError if the folder holds no run, InputError if `bank` is
+    not a bank, OutputError if nothing can be written.
     """
     state = load_state(run / CHECKPOINT)
     recipe = Recipe.from_dict(state["recipe"], str(run))
@@ -75,9 +74,9 @@ def export(
             f"scores: not a report of `mematte eval` ({type(error).__name__}: {error})"
         ) from None
     body = "\n\n".join([data_section(entries), *measured, limits_section])
-    used = noted(run)
-    pictures = parts_of_pictures(entries)
-    terms = terms_of(parts_of_run(recipe, entries) if used is None else [*used, *pictures])
+    used = recorded(run)
+    pictures = ingredients_of_pictures(entries)
+    terms = terms_of(ingredients_of_run(recipe, entries) if used is None else [*used, *pictures])
     card = Card(directory.name, terms.licence, terms.words, _source(recipe, state["step"]), body)
     training = {"recipe": state["recipe"], "step": state["step"], "scores": report.get("scores")}
     return save_network(
@@ -90,7 +89,7 @@ def export(
 
 
 def _source(recipe: Recipe, step: int) -> str:
-    """How the weights came to be, in words."""
+    """How the weights were made, in words."""
     stages, left = [], step
     for stage in recipe.stages:
         steps = min(left, stage.steps)

@@ -1,8 +1,8 @@
 """The paper's training losses; the matting terms are those of ViTMatte.
 
 All take alpha and truth (B, 1, H, W) in [0, 1] and return a scalar. Means over a region are taken
-crop by crop, and each crop that has such a region counts the same, as pictures do in an evaluation:
-otherwise the widest bands, where least can be known, decide what is learned.
+crop by crop, and each crop with such a region counts the same, as photos do in an evaluation:
+otherwise the widest bands, which are the most ambiguous, would dominate.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SMOOTHNESS = 0.01
 
 
 def region_mean(values: Tensor, region: Tensor) -> Tensor:
-    """Mean of `values` (B, 1, H, W) over the pixels where `region` (same shape, 0/1) is 1, the mean
-    over the crops that have any; 0 where none has."""
+    """Mean of `values` (B, 1, H, W) where `region` (same shape, 0/1) is 1, crop by crop, then over
+    the crops that have such pixels; 0 if none has."""
     pixels = region.sum((1, 2, 3))
     means = (values * region).sum((1, 2, 3)) / pixels.clamp_min(1)
     return means.sum() / (pixels > 0).sum().clamp_min(1)
@@ -33,8 +33,8 @@ def unknown_l1(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 def unknown_squared(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
     """Mean squared error over the unknown region.
 
-    Not in the paper. Of two possible alphas the absolute error chooses the likelier one, however
-    narrowly; this asks for something between where there is doubt, and weighs gross errors more.
+    Not in the paper. The absolute error favours the likelier of two possible alphas; the squared
+    error favours a value in between, and weighs gross errors more.
     """
     return region_mean((alpha - truth) ** 2, unknown)
 
@@ -61,8 +61,7 @@ def laplacian(alpha: Tensor, truth: Tensor) -> Tensor:
 
 
 def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
-    """L1 between Sobel gradients over the unknown region, and a little smoothness (Dai et al.
-    2022)."""
+    """L1 between Sobel gradients over the unknown region, plus smoothness (Dai et al. 2022)."""
     total = alpha.new_zeros(())
     for kernel in _sobel(alpha):
         found = F.conv2d(alpha, kernel, padding=1)
@@ -73,14 +72,12 @@ def gradient_penalty(alpha: Tensor, truth: Tensor, unknown: Tensor) -> Tensor:
 
 
 def distillation(features: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of the encoder's features (B, C, h, w) from a frozen teacher's, as a
-    share of the variance of the teacher's over batch and places.
+    """Mean squared difference of features (B, C, h, w) from a teacher's, over their variance.
 
-    The paper's is not divided. Features have no scale of their own, though: those of a small
-    network trained from scratch reached a mean square of 2300, and the plain error then was ten
-    times all other losses together.
+    The paper's is not divided. But features have no fixed scale: those of a small network trained
+    from scratch reached a mean square of 2300, ten times all other losses together.
 
-    Raises ValueError where the shapes differ.
+    Raises ValueError if the shapes differ.
     """
     if features.shape != teacher.shape:
         raise ValueError(f"features {tuple(features.shape)}, the teacher's {tuple(teacher.shape)}")
@@ -95,10 +92,9 @@ def kept_share(keep: Sequence[Tensor]) -> Tensor:
 
 
 def retention(share: Tensor, target: float) -> Tensor:
-    """(mean kept share - target)² over all routed blocks and the whole batch: the paper's
-    batch-constrained adaptive token routing.
+    """(mean kept share - target)²: the paper's batch-constrained adaptive token routing.
 
-    Only the batch's mean is bound, so that a busy image may keep more than a plain one.
+    Only the batch's mean is bound, so a busy image may keep more tokens than a plain one.
 
     Args:
         share: `kept_share` of the batch, with gradient.
@@ -110,9 +106,9 @@ def retention(share: Tensor, target: float) -> Tensor:
 def routing_hint(margins: Sequence[Tensor], unknown: Tensor) -> Tensor:
     """Cross-entropy between the decisions and "does this token hold unknown pixels?".
 
-    Not in the paper. The retention loss alone is content with routers that keep every token with
-    the same probability, whose argmax then keeps all tokens or none; a short training from scratch
-    does not get beyond that. A small weight of this gives them a direction to depart from.
+    Not in the paper. The retention loss alone is satisfied by routers that keep every token with
+    the same probability, whose argmax keeps all tokens or none; short training from scratch does
+    not escape from that. A small weight of this loss breaks the symmetry.
 
     Args:
         margins: per routed block, (B, h, w): score(keep) - score(skip).

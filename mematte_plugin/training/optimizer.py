@@ -1,4 +1,4 @@
-"""Which parameters learn how fast, and the moving average of all of them."""
+"""Learning rates of the parameters, and their moving average."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _ROUTERS = "backbone.routers."
 
 
 def parameter_groups(network: MEMatte, recipe: Recipe) -> list[dict[str, Any]]:
-    """AdamW's groups: by weight decay, and by the learning rate's factor, kept as "scale".
+    """AdamW's groups, by weight decay and by the learning rate's factor, "scale".
 
-    Biases, norms and position tables are not decayed, as is usual for ViTs. With a layer decay d,
-    block i of n learns by d^(n - i) and the patch embedding by d^(n + 1); routers and decoder are
-    always new, and learn at full speed.
+    Biases, norms and position tables are not decayed, as is usual for ViTs. With layer decay d,
+    block i of n has factor d^(n - i), the patch embedding d^(n + 1), routers and decoder 1.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
@@ -35,7 +34,7 @@ def parameter_groups(network: MEMatte, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group its share of the rate."""
+    """Set the rate of every group, by its scale."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
 

@@ -1,7 +1,7 @@
-"""What a network was made of, and what follows for its licence.
+"""What a network was made from, and what follows for its licence.
 
-A run notes in `origin.json` whose pictures and weights it used, so that the card that is written
-later tells the truth, whatever has become of the folders since.
+A run records in `origin.json` whose pictures and weights it used, so that a card written later is
+true even if the folders have changed.
 """
 
 from __future__ import annotations
@@ -15,45 +15,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import MEMatteError
 from ..images.files import atomic_write
 from ..weights.catalog import BUNDLE_ROOT, CATALOG, Entry, find
 from ..weights.files import CONFIG, README, WEIGHT_NAMES
 from ..weights.publish import UNKNOWN_TERMS
-from .checkpoint import CHECKPOINT, load_state
+from .checkpoint import CHECKPOINT
 from .data.licences import canonical, non_commercial
 from .recipe import Recipe
 
 ORIGIN = "origin.json"
-"""In the folder of a run."""
+"""File name, in the folder of a run."""
 TERMS = "terms"
 """Entry of an exported model's config.json."""
 OWN_LICENCE = "Apache-2.0"
-"""Of weights of which nothing else forbids it."""
+"""Licence of weights, unless their origin forbids it."""
 FREE, OTHER, UNKNOWN, FORBIDDEN = "free", "other", "unknown", "non-commercial"
 _FREE_WEIGHTS = re.compile(r"(apache|mit|bsd|isc|cc0|unlicense)\b.*|cc-by-\d(\.\d)?", re.IGNORECASE)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 _NO_LICENCE = {"", "unknown", "other", "none", "n/a"}
 _OFFICIAL = re.compile(r"mematte|vitmatte", re.IGNORECASE)
 _OFFICIAL_TERMS = (FORBIDDEN, "unknown", "the official checkpoints' data are non-commercial")
-_ROLES = {
-    "init": "started from",
-    "teacher": "learned from the teacher",
-}
+_ROLES = {"init": "started from", "teacher": "learned from the teacher"}
 
 
 @dataclass(frozen=True)
-class Part:
+class Ingredient:
     """Pictures or weights that went into a network."""
 
     kind: str
-    """FREE for every use; OTHER terms; UNKNOWN; or FORBIDDEN for commercial use."""
+    """FREE for any use; OTHER terms; UNKNOWN; or FORBIDDEN for commercial use."""
     licence: str
     """As stated."""
     words: str
-    """What it is, for the card."""
+    """Description for the card."""
     weights: bool = False
-    """Weights, rather than pictures."""
+    """Whether these are weights rather than pictures."""
 
 
 @dataclass(frozen=True)
@@ -61,31 +57,31 @@ class Terms:
     """What may be done with a network."""
 
     kind: str
-    """As a part's: the strictest of them."""
+    """The strictest kind of all ingredients."""
     licence: str
     """For the card: an SPDX name, or words."""
     words: str
-    """Why, and what to do."""
+    """The reasons, and what to do."""
     reasons: str = ""
-    """What of it is not free for every use."""
+    """The ingredients that are not free for any use."""
 
 
-def parts_of_run(recipe: Recipe, entries: Iterable[Mapping[str, Any]]) -> list[Part]:
+def ingredients_of_run(recipe: Recipe, entries: Iterable[Mapping[str, Any]]) -> list[Ingredient]:
     """What a run with these pictures and the recipe's weights uses."""
     named = {"init": recipe.init}
     if recipe.distillation:
         named["teacher"] = recipe.teacher
-    weights = [_part_of_weights(name, role) for role, name in named.items() if name]
-    return [*parts_of_pictures(entries), *weights]
+    weights = [_weights_ingredient(name, role) for role, name in named.items() if name]
+    return [*ingredients_of_pictures(entries), *weights]
 
 
-def parts_of_pictures(entries: Iterable[Mapping[str, Any]]) -> list[Part]:
+def ingredients_of_pictures(entries: Iterable[Mapping[str, Any]]) -> list[Ingredient]:
     """One for each licence in a bank's manifest."""
     authors: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         authors[canonical(entry["licence"]) or entry["licence"].strip()].add(entry["author"])
     return [
-        Part(
+        Ingredient(
             _kind_of_pictures(licence),
             licence or "unknown",
             f"pictures of {_listed(names)} ({_stated(licence)})",
@@ -94,50 +90,47 @@ def parts_of_pictures(entries: Iterable[Mapping[str, Any]]) -> list[Part]:
     ]
 
 
-def terms_of(parts: Sequence[Part]) -> Terms:
-    """What follows from all parts together: the strictest wins, and every reason is told."""
-    strict = [part for part in dict.fromkeys(parts) if part.kind != FREE]
-    weights = [part for part in dict.fromkeys(parts) if part.kind == FREE and part.weights]
-    began = f" It {'; '.join(part.words for part in weights)}." if weights else ""
+def terms_of(ingredients: Sequence[Ingredient]) -> Terms:
+    """What follows from all ingredients: the strictest wins, and every reason is given."""
+    strict = [one for one in dict.fromkeys(ingredients) if one.kind != FREE]
+    weights = [one for one in dict.fromkeys(ingredients) if one.kind == FREE and one.weights]
+    began = f" It {'; '.join(one.words for one in weights)}." if weights else ""
     if not strict:
         words = (
             "Trained with mematte-plugin on pictures that permit commercial use, which are listed"
             f" below.{began}"
         )
         return Terms(FREE, OWN_LICENCE, words)
-    reasons = "; ".join(part.words for part in strict)
-    kinds = {part.kind for part in strict}
+    reasons = "; ".join(one.words for one in strict)
+    kinds = {one.kind for one in strict}
     words = f"Trained with mematte-plugin. The licence follows from what was used: {reasons}."
     if FORBIDDEN in kinds:
         return Terms(FORBIDDEN, FORBIDDEN, f"{words}{began} Do not use it commercially.", reasons)
     if UNKNOWN in kinds:
-        remedy = "Ask the owner of what is unknown before you use or pass on these weights."
+        remedy = "Ask the owner of the unknown parts before you use or pass on these weights."
         return Terms(UNKNOWN, UNKNOWN, f"{words}{began} {remedy}", reasons)
-    stated = ", ".join(sorted({part.licence for part in strict}))
-    words += f"{began} Those terms count for these weights too."
+    stated = ", ".join(sorted({one.licence for one in strict}))
+    words += f"{began} Those terms apply to these weights too."
     return Terms(OTHER, stated, words, reasons)
 
 
-# ---- notes of a run ------------------------------------------------------------------------------
+# ---- records of a run ----------------------------------------------------------------------------
 
 
-def note(run: Path, parts: Sequence[Part], *, anew: bool) -> None:
-    """Store what a run uses, beside what it used before unless it begins anew.
-
-    Raises OutputError where that cannot be written.
-    """
-    before = [] if anew else noted(run) or []
-    stored = [asdict(part) for part in dict.fromkeys([*before, *parts])]
+def record(run: Path, ingredients: Sequence[Ingredient], *, new: bool) -> None:
+    """Add what a run uses to its record; a new run starts a new one. Raises OutputError."""
+    before = [] if new else recorded(run) or []
+    stored = [asdict(one) for one in dict.fromkeys([*before, *ingredients])]
     text = json.dumps({"version": 1, "parts": stored}, indent=1, ensure_ascii=False)
     with atomic_write(run / ORIGIN) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def noted(run: Path) -> list[Part] | None:
-    """What a run says that it used; None of a run that did not note it."""
+def recorded(run: Path) -> list[Ingredient] | None:
+    """What a run has used; None if it has no record."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads((run / ORIGIN).read_text(encoding="utf-8"))
-        return [Part(**part) for part in stored["parts"]]
+        return [Ingredient(**one) for one in stored["parts"]]
     return None
 
 
@@ -165,21 +158,23 @@ def _listed(names: Iterable[str], most: int = 3) -> str:
 # ---- weights -------------------------------------------------------------------------------------
 
 
-def _part_of_weights(source: str, role: str) -> Part:
+def _weights_ingredient(source: str, role: str) -> Ingredient:
     kind, licence, why = _weights(source)
     name = source if _is_hub_id(source) else Path(source).name
     reason = f"; {why}" if why else ""
-    return Part(kind, licence, f"{_ROLES[role]} {name} ({_stated(licence)}{reason})", weights=True)
+    return Ingredient(
+        kind, licence, f"{_ROLES[role]} {name} ({_stated(licence)}{reason})", weights=True
+    )
 
 
 def _weights(source: str) -> tuple[str, str, str]:
-    """(kind, licence, why) of whatever `--init` and `--teacher` take."""
+    """(kind, licence, why) of what `--init` and `--teacher` take."""
     path = Path(source).expanduser()
     entry = find(source.partition("@")[0])
     if entry is not None:  # as when loading, a catalog name wins over a folder
         return _of_entry(entry)
     if not path.exists():
-        gone = (UNKNOWN, "unknown", "they are not there any more")
+        gone = (UNKNOWN, "unknown", "no longer there")
         return _of_hub(source) if _is_hub_id(source) else gone
     run = path.parent if path.name == CHECKPOINT else path
     if (run / CHECKPOINT).is_file():
@@ -190,7 +185,7 @@ def _weights(source: str) -> tuple[str, str, str]:
             return _of_folder(folder)
     if _OFFICIAL.search(path.name):
         return _OFFICIAL_TERMS
-    return UNKNOWN, "unknown", "nothing beside the file says more"
+    return UNKNOWN, "unknown", "the file has no model card"
 
 
 def _is_hub_id(source: str) -> bool:
@@ -204,16 +199,10 @@ def _of_entry(entry: Entry) -> tuple[str, str, str]:
 
 
 def _of_run(run: Path) -> tuple[str, str, str]:
-    parts = noted(run)
-    if parts is not None:
-        return _of_terms(terms_of(parts))
-    # Of an older version.
-    with suppress(MEMatteError):
-        recipe = Recipe.from_dict(load_state(run / CHECKPOINT)["recipe"], str(run))
-        terms = terms_of(parts_of_run(recipe, []))
-        if terms.kind == FORBIDDEN:
-            return _of_terms(terms)
-    return UNKNOWN, "unknown", f"no {ORIGIN} says what that run was trained on"
+    used = recorded(run)
+    if used is None:
+        return UNKNOWN, "unknown", f"no {ORIGIN} says what that run was trained on"
+    return _of_terms(terms_of(used))
 
 
 def _of_terms(terms: Terms) -> tuple[str, str, str]:
@@ -236,7 +225,7 @@ def _of_hub(name: str) -> tuple[str, str, str]:
 
 
 def _of_model(config_file: Path | None, card_file: Path | None) -> tuple[str, str, str]:
-    """By config.json where it says what the weights came of, else by the model card."""
+    """By config.json if it records the origin, else by the model card."""
     config: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         loaded = json.loads(config_file.read_text(encoding="utf-8")) if config_file else {}
@@ -255,17 +244,7 @@ def _of_model(config_file: Path | None, card_file: Path | None) -> tuple[str, st
         card = ""
     if not card:
         return UNKNOWN, "unknown", "no model card can be read"
-    found = of_card(card)
-    return (_exported_before(config) if found[0] == FREE else None) or found
-
-
-def _exported_before(config: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Of a model exported when every card said Apache-2.0: by the weights that its recipe names."""
-    with suppress(KeyError, TypeError, MEMatteError):
-        recipe = Recipe.from_dict(config["training"]["recipe"])
-        terms = terms_of(parts_of_run(recipe, []))
-        return None if terms.kind == FREE else _of_terms(terms)
-    return None
+    return of_card(card)
 
 
 def of_card(text: str) -> tuple[str, str, str]:
@@ -278,8 +257,8 @@ def of_card(text: str) -> tuple[str, str, str]:
     if licence.lower() in _NO_LICENCE:
         licence = fields.get("license_name", "").strip("\"' ") or "unknown"
     section = re.search(r"^## Terms\s*\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.M)
-    told = section[1].replace(UNKNOWN_TERMS, "") if section else ""
-    if non_commercial(licence) or re.search(r"non-?commercial", told, re.IGNORECASE):
+    stated = section[1].replace(UNKNOWN_TERMS, "") if section else ""
+    if non_commercial(licence) or re.search(r"non-?commercial", stated, re.IGNORECASE):
         return FORBIDDEN, licence, "" if non_commercial(licence) else "by its model card"
     if licence.lower() in _NO_LICENCE:
         return UNKNOWN, "unknown", "its model card states none"

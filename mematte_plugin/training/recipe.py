@@ -1,4 +1,4 @@
-"""What a training run computes, as a readable JSON file, and its schedules over the steps."""
+"""What a training run computes, as a JSON file, and its schedules over the steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RETIRED: dict[str, tuple[str | None, ...]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of the run with crops of one size."""
+    """A part of the run with crops of one size."""
 
     crop: int
     """Side of a training crop in pixels; 224 and 448 fill the 14-token windows exactly."""
@@ -37,47 +37,46 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a training run computes; one JSON file under recipes/.
+    """Everything that decides what a training run computes; a JSON file under recipes/.
 
-    Times are shares of the whole run, 0 to 1, so that a recipe can be made longer or shorter by its
-    stages alone.
+    Times are shares of the whole run, 0 to 1, so that the stages alone decide its length.
     """
 
     network: dict[str, Any]
     """Fields of NetworkConfig."""
     stages: tuple[Stage, ...]
-    """One after the other, small crops first."""
+    """In order, small crops first."""
     reuse: int = 2
     """Uses of each stored crop on average; with a GPU, raise it until training never waits."""
     pool: int = 256
     """Crops per process held on the device to draw from."""
     cells: tuple[int, ...] = ()
-    """Cells of the flow guidance to draw from for each item, in pixels (see NetworkInput): a crop
-    stands for a piece of a picture of any size. Empty for what the crop's own size asks."""
+    """Cells of the flow guidance in pixels (see NetworkInput), drawn per item, since a crop stands
+    for a part of a photo of any size. Empty: the cell that suits the crop's own size."""
     lr: float = 5e-4
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
     """Of AdamW; biases, norms and position tables are not decayed."""
     layer_decay: float = 1.0
-    """Learning rate of an encoder block over that of the next one; below 1 it spares pretrained
-    early layers."""
+    """Learning rate of an encoder block over that of the next one; below 1 spares pretrained early
+    layers."""
     warmup: int = 200
     """Steps over which the learning rate rises, at the start of the run."""
     schedule: str = "cosine"
     """Shape of the learning rate after that: "cosine", "step" or "plateau"."""
     cooldown: float = 0.3
-    """Plateau only: last share of the run, over which the learning rate falls to zero."""
+    """Plateau only: share of the run, at its end, over which the learning rate falls to zero."""
     milestones: tuple[float, ...] = (0.2, 0.87)
-    """Step only: when the learning rate falls to a tenth."""
+    """Step only: when the learning rate drops to a tenth."""
     clip: float = 1.0
     """Largest gradient norm of everything but the routers."""
     router_clip: float = 0.5
-    """Largest gradient norm of the routers. Apart, because sampling the decisions makes that
-    gradient noisy and several times larger than all others: clipped as one, it slows them down."""
+    """Largest gradient norm of the routers, clipped apart: sampling the decisions makes their
+    gradient noisy and several times larger than all others."""
     ema: float = 0.999
     """Decay of the averaged weights that are evaluated and shipped."""
     squared: float = 0.0
-    """Weight of the squared error beside the absolute one (losses.unknown_squared)."""
+    """Weight of the squared error, added to the absolute one (losses.unknown_squared)."""
     retention: float = 0.25
     """Share of tokens that routed blocks should keep on average."""
     retention_weight: float = 1.0
@@ -86,20 +85,20 @@ class Recipe:
     """Weight of losses.routing_hint as points (share of the run, weight), linear between them and
     constant outside; empty for none."""
     decisions_learn_from: float | None = 0.0
-    """From when on the matte's error reaches the routers, as in the paper; None for never. Early on
-    that gradient is mostly noise of the sampling."""
+    """When the matte's error starts to reach the routers, as in the paper; None for never. Early on
+    that gradient is mostly sampling noise."""
     distillation: float = 0.0
     """Weight of the feature distillation; needs a teacher."""
     teacher: str | None = None
     """Weights of the frozen teacher: run, folder, file, name or Hub id."""
     init: str | None = None
-    """Weights to start from where names and shapes agree; likewise."""
+    """Weights to start from, likewise, where names and shapes agree."""
     precision: str = "auto"
     """"no", "bf16" or "fp16"; "auto" is bf16 on CUDA cards that have it, "no" elsewhere."""
     seed: int = 0
     """Seeds the initial weights, every crop and every decision."""
     notes: str = field(default="")
-    """For the reader."""
+    """Remarks for readers."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -115,11 +114,6 @@ class Recipe:
         """Length of the run."""
         return sum(stage.steps for stage in self.stages)
 
-    @property
-    def crops(self) -> int:
-        """Crops seen in the whole run."""
-        return self.crops_until(self.steps)
-
     def crops_until(self, step: int) -> int:
         """Crops seen in the first `step` steps."""
         total = 0
@@ -129,7 +123,7 @@ class Recipe:
         return total
 
     def stage_at(self, step: int) -> tuple[int, int]:
-        """(number of the stage, its first step) that a step belongs to."""
+        """(number, first step) of the stage that a step belongs to."""
         first = 0
         for number, stage in enumerate(self.stages):
             if step < first + stage.steps:
@@ -138,12 +132,12 @@ class Recipe:
         return len(self.stages) - 1, first - self.stages[-1].steps
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON-ready values."""
+        """As JSON-ready values."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "recipe") -> Recipe:
-        """Inverse of `to_dict`. Raises SettingError for a field or value that cannot be."""
+        """Inverse of `to_dict`. Raises SettingError for an unknown field or an invalid value."""
         values = _without_retired(values, source)
         known = {f.name for f in fields(cls)}
         odd = sorted(set(values) - known)
@@ -162,10 +156,7 @@ class Recipe:
 
     @classmethod
     def read(cls, name_or_path: str | Path) -> Recipe:
-        """Read a recipe: a JSON file, or the name of one that comes with the package.
-
-        Raises SettingError where there is none, or its contents cannot be one.
-        """
+        """Read a recipe from a JSON file, or a built-in one by name. Raises SettingError."""
         path = Path(name_or_path)
         named = RECIPES / f"{name_or_path}.json"
         if not path.is_file() and named.is_file():
@@ -199,7 +190,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _requirements(recipe: Recipe) -> Sequence[tuple[str, bool, str]]:
-    """(fault, whether it is absent, remedy) of everything that can be wrong with the values."""
+    """(fault, whether it is absent, remedy) of everything that can be wrong."""
     sides = [stage.crop for stage in recipe.stages]
     counts = [n for stage in recipe.stages for n in (stage.batch, stage.steps)]
     shares = [share for share, _ in recipe.routing_hint]

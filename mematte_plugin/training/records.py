@@ -1,10 +1,11 @@
-"""What a run leaves to look at: figures as CSV and for TensorBoard, and pictures."""
+"""Records of a run: figures as CSV, in the log and for TensorBoard, and preview pictures."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ import torch
 from torch import Tensor
 
 from ..errors import OutputError
+from ..images.encode import write_image
 from ..images.files import atomic_write
-from ..images.write import write_image
 from ..show.overlays import contact_sheet
 from .data.storing import make_folder
+
+logger = logging.getLogger(__name__)
 
 LOG = "log.csv"
 VALIDATION = "validation.csv"
 PREVIEWS = "previews"
 SHOWN = 8
-"""Samples on a preview."""
+"""Crops on a preview."""
 
 TRAINING_COLUMNS = (
     "step",
@@ -50,12 +53,21 @@ VALIDATION_COLUMNS = ("step", "trimap", "pictures", "sad", "mse", "mad", "grad",
 class Table:
     """A CSV file that grows by rows.
 
-    A run that goes on from step n drops the rows behind n first: they will come again.
+    A run that continues from step n first drops the rows after n: they will come again.
+
+    Args:
+        path: the file.
+        columns: their names, "step" first.
+        step: where the run continues.
+        board: a TensorBoard writer that gets the rows too, or None.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
+    def __init__(
+        self, path: Path, columns: tuple[str, ...], step: int, board: Any | None = None
+    ) -> None:
         self.path = path
         self.columns = columns
+        self.board = board
         kept: list[dict[str, str]] = []
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
@@ -69,22 +81,27 @@ class Table:
         with atomic_write(path) as temporary:
             temporary.write_bytes(buffer.getvalue().encode())
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append a row; numbers are rounded. Raises OutputError where it cannot be written."""
+    def add(self, step: int, row: Mapping[str, Any]) -> None:
+        """Append a row, with numbers rounded. Raises OutputError if it cannot be written."""
+        shown = {k: v if isinstance(v, str) else f"{v:.5g}" for k, v in row.items()}
+        logger.info("step %d: %s", step, ", ".join(f"{k} {v}" for k, v in shown.items()))
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
-                writer.writerow(rounded)
+                writer.writerow({"step": step, **rounded})
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written ({error.strerror}); the last checkpoint is valid: "
                 "free some space and run the same command again"
             ) from error
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, step)
 
 
 def tensorboard(directory: Path, step: int) -> Any | None:
-    """A TensorBoard writer, or None where that is not installed."""
+    """A TensorBoard writer, or None if it is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter

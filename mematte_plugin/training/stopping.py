@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, so that a run can finish its step and save."""
+"""Ctrl-C and SIGTERM as a request to stop, so that a run can finish its step and save."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-"""The last is unknown to Windows."""
+"""Windows does not know the last."""
 
 
-class Wish:
-    """Whether somebody asked to stop, and by which signal."""
+class StopRequest:
+    """Whether a stop was requested, and by which signal."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        """The first signal's number; None while nobody asked."""
+        """The first signal's number, if one arrived."""
 
     def __call__(self) -> bool:
-        """Whether somebody asked."""
+        """Whether a stop was requested."""
         return self.signal is not None
 
 
 @contextlib.contextmanager
-def asked_to_stop() -> Iterator[Wish]:
-    """Within, the first signal is only noted; a second one of its kind acts as before."""
-    wish = Wish()
+def stop_requests() -> Iterator[StopRequest]:
+    """Within, the first signal only sets the request; a second one of its kind acts as before."""
+    request = StopRequest()
     before: dict[int, Any] = {}
 
     def note(number: int, _: Any) -> None:
-        wish.signal = number
+        request.signal = number
         signal.signal(number, before[number])
-        logger.warning("finishing the step and saving; once more stops at once")
+        logger.warning("finishing the step and saving; repeat to stop at once")
 
     if threading.current_thread() is threading.main_thread():  # no other may set handlers
         for name in _NAMES:
@@ -44,7 +44,7 @@ def asked_to_stop() -> Iterator[Wish]:
             if number and signal.getsignal(number) not in (None, signal.SIG_IGN):
                 before[number] = signal.signal(number, note)
     try:
-        yield wish
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The training loop: batches in, checkpoints out; resumable to the step after a kill.
+"""The training loop: batches in, checkpoints out; a killed run resumes at its last checkpoint.
 
 One process, or several on GPUs and machines started by `accelerate launch` or `torchrun`.
 """
@@ -23,11 +23,11 @@ from ..memory.exhaustion import is_out_of_memory
 from ..network import MEMatte, NetworkConfig
 from ..network.inputs import NetworkInput
 from ..network.mematte import TrainingOutput
+from ..progress import Progress, no_progress
 from . import losses
-from .batches import Batch, Feed, Part, batch_seed
+from .batches import Batch, Feed, Share, batch_seed
 from .checkpoint import CHECKPOINT, VERSION, load_state, save_state
 from .data.storing import make_folder
-from .habits import Habits, Outcome, Pace, accelerator
 from .optimizer import averaged, parameter_groups, router_parameters, set_learning_rate
 from .recipe import Recipe, decisions_learn, hint_weight, learning_rate
 from .records import (
@@ -41,18 +41,19 @@ from .records import (
     tensorboard,
     write_preview,
 )
-from .start import start_from, trained_network
+from .run_options import Outcome, RunOptions, Stopwatch, accelerator
+from .start import start_from
+from .teacher import Teacher
 from .validate import validate
 
 logger = logging.getLogger(__name__)
 
 CROPS = "crops"
-"""Folder of a run with the stored crops of its pool; they are made again where it is missing, and
-deleted where nothing is left to train."""
+"""Folder of a run with the stored crops of its pool: remade if missing, deleted at the end."""
 
 
 class Learner(nn.Module):
-    """A network whose forward pass is the training pass, as accelerate's wrappers want it."""
+    """A network whose forward pass is the training pass, as accelerate's wrappers expect."""
 
     def __init__(self, network: MEMatte) -> None:
         super().__init__()
@@ -64,18 +65,18 @@ class Learner(nn.Module):
 
 
 class Trainer:
-    """Trains a network with the paper's losses, with or without routing and teacher.
+    """Trains a network with the paper's losses, with or without routing and a teacher.
 
     Args:
         recipe: what to compute.
         bank: folder of training pictures (see training/data).
-        directory: where checkpoint, log and pictures live; a run found there is continued.
+        directory: where checkpoint, log and previews go; a run found there is continued.
         device: "auto", "cpu" or "cuda"; a launcher's choice of GPU is respected.
         workers: processes that make batches; 0 makes them between the steps.
-        habits: logging, saving, validating.
+        options: logging, saving, validating.
 
-    Raises SettingError for what does not fit together, WeightsError for weights that cannot be
-    used.
+    Raises SettingError for settings that do not fit together, WeightsError for weights that cannot
+    be used.
     """
 
     def __init__(
@@ -86,28 +87,28 @@ class Trainer:
         *,
         device: str = "auto",
         workers: int = 1,
-        habits: Habits | None = None,
+        options: RunOptions | None = None,
     ) -> None:
         self.recipe = recipe
         self.bank = Path(bank)
         self.directory = Path(directory)
         self.workers = workers
-        self.habits = habits or Habits()
+        self.options = options or RunOptions()
         self.accelerator = accelerator(device, recipe.precision)
         self.device: torch.device = self.accelerator.device
-        self.part = Part(self.accelerator.process_index, self.accelerator.num_processes)
-        if any(stage.batch < self.part.world for stage in recipe.stages):
-            raise SettingError(f"a batch smaller than {self.part.world} processes; start fewer")
+        self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
+        if any(stage.batch < self.share.world for stage in recipe.stages):
+            raise SettingError(f"a batch smaller than {self.share.world} processes; start fewer")
         state = self._saved()
         torch.manual_seed(recipe.seed)
         self.network = MEMatte(NetworkConfig.from_dict(recipe.network)).initialise()
-        if state is None:
-            self._start()
+        if state is None and recipe.init is not None:
+            start_from(self.network, recipe.init)
         self.step = 0
         with self._enough_memory():
             self.network.to(self.device).train()
             self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-            self.teacher = self._teacher()
+            self.teacher = Teacher(recipe).to(self.device) if recipe.distillation else None
         optimizer = torch.optim.AdamW(
             parameter_groups(self.network, recipe),
             lr=recipe.lr,
@@ -126,78 +127,88 @@ class Trainer:
         *,
         minutes: float = math.inf,
         until: int | None = None,
-        progress: Callable[[int, int, str], None] | None = None,
+        progress: Progress = no_progress,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Outcome:
         """Train to the recipe's last step, to step `until` or for some minutes, then save.
 
         Args:
-            minutes: wall clock, from here to the last step; saving comes on top.
+            minutes: wall clock, until the last step; saving comes on top.
             until: step to stop at.
             progress: called with (steps done, steps, "training").
-            should_stop: asked after every step; on true the run saves and returns.
+            should_stop: called after every step; if true, the run saves and returns.
 
-        Raises MEMatteError on a loss or gradient that is not finite, naming the step and the
-        batch's seed, and where memory runs out; the last checkpoint stays as it was.
+        Raises MEMatteError if a loss or gradient is not finite, naming the step and the batch's
+        seed, and if memory runs out; the last checkpoint stays valid.
         """
         end = time.monotonic() + minutes * 60
         last = self.recipe.steps if until is None else min(until, self.recipe.steps)
-        feed = self._feed()
-        log, board = self._table(LOG, TRAINING_COLUMNS), None
+        feed = Feed(
+            self.recipe,
+            self.bank,
+            device=self.device,
+            workers=self.workers,
+            share=self.share,
+            folder=self.directory / CROPS,
+        )
+        log = None
         if self.accelerator.is_main_process:
             board = tensorboard(self.directory, self.step)
-        pace = Pace(self.recipe, feed, self.part.world)
+            log = Table(self.directory / LOG, TRAINING_COLUMNS, self.step, board)
+        stopwatch = Stopwatch(self.recipe, feed, self.share.world)
         first, saved, validated = self.step, time.monotonic(), -1
 
         def due_to_stop() -> bool:
             return should_stop() or time.monotonic() > end
 
         def due_to_save() -> bool:
-            return time.monotonic() - saved > self.habits.save_minutes * 60
+            return time.monotonic() - saved > self.options.save_minutes * 60
 
-        (stop,) = self._agreed(due_to_stop())
+        (stop,) = self._any_process(due_to_stop())
         while self.step < last and not stop:
             with self._enough_memory():
                 begins = feed.begins_at(self.step)
                 batch = feed.batch(self.step, due_to_stop)
-                if begins and self._agreed(batch is None)[0]:
+                if begins and self._any_process(batch is None)[0]:
                     break
                 assert batch is not None
                 figures = self.train_batch(batch)
-                stop, save = self._watched(figures, due_to_stop(), due_to_save())
+                stop, save = self._checked(figures, due_to_stop(), due_to_save())
             if self.step == first + 1:  # the first one fills pools and caches
-                pace.start(self.step)
-            if self.step % self.habits.log_every == 0 or self.step == last:
-                row = {**_numbers(figures), **pace.figures(self.step)}
-                self._record(log, board, row)
-            if self.habits.preview_every and self.step % self.habits.preview_every == 0:
+                stopwatch.start(self.step)
+            if self.step % self.options.log_every == 0 or self.step == last:
+                row = {**_numbers(figures), **stopwatch.figures(self.step)}
+                if log is not None:
+                    log.add(self.step, row)
+            if self.options.preview_every and self.step % self.options.preview_every == 0:
                 self._preview(batch)
-            if save or self.step % self.habits.save_every == 0:
+            if save or self.step % self.options.save_every == 0:
                 self.save()
                 saved = time.monotonic()
-            if self.step % self.habits.validate_every == 0:
+            if self.step % self.options.validate_every == 0:
                 self.validate()
                 validated = self.step
-            if progress is not None:
-                progress(self.step, self.recipe.steps, "training")
-            # Several processes agree with their next step.
-            stop = due_to_stop() if self.part.world == 1 else stop
-        figures_at_end = pace.figures(self.step)
+            progress(self.step, self.recipe.steps, "training")
+            # Several processes agree in their next step.
+            stop = due_to_stop() if self.share.world == 1 else stop
+        speed = stopwatch.figures(self.step)
         if self.step != self._saved_step:
             self.save()
         if self.step == self.recipe.steps:
             self._finish(measure=self.step not in (first, validated))
-        if board is not None:
-            board.close()
-        return Outcome(self.step, self.recipe.steps, **figures_at_end)
+        if log is not None and log.board is not None:
+            log.board.close()
+        return Outcome(self.step, self.recipe.steps, **speed)
 
     def train_batch(self, batch: Batch) -> dict[str, Tensor | float]:
-        """One optimiser step, without waiting for the device; returns the loss terms and other
-        figures by name."""
+        """One optimiser step, without waiting for the device.
+
+        Returns the loss terms and other figures by name.
+        """
         lr = learning_rate(self.recipe, self.step)
         set_learning_rate(self.optimizer, lr)
-        # Decisions are sampled: tie the draw to the step, so that a resumed run repeats it.
-        torch.manual_seed(batch_seed(self.recipe, self.step, self.part.rank))
+        # Routing decisions are sampled: seed them by step, so that a resumed run repeats them.
+        torch.manual_seed(batch_seed(self.recipe, self.step, self.share.rank))
         terms, share = self._terms(batch)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -218,11 +229,11 @@ class Trainer:
         }
 
     def _terms(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor | float]:
-        """Every loss by name, weighted; and the share of tokens kept."""
+        """The weighted losses by name, and the share of tokens kept."""
         recipe = self.recipe
         inputs, truth = batch.inputs, batch.alpha
         unknown = ((inputs.trimap > 0) & (inputs.trimap < 1)).float()
-        # The learner's own precision is accelerate's business; the losses are float32.
+        # accelerate chooses the learner's precision; the losses are float32.
         out: TrainingOutput = self.learner(inputs, decisions_learn(recipe, self.step))
         terms = {
             "unknown": losses.unknown_l1(out.alpha, truth, unknown),
@@ -234,13 +245,13 @@ class Trainer:
             squared = losses.unknown_squared(out.alpha, truth, unknown)
             terms["squared"] = recipe.squared * squared
         if self.teacher is not None:
-            with torch.no_grad(), self.accelerator.autocast():
-                wanted = self.teacher.backbone(self._teachers(inputs)).features
+            with self.accelerator.autocast():
+                wanted = self.teacher(inputs)
             terms["distillation"] = recipe.distillation * losses.distillation(out.features, wanted)
         if not out.keep:
             return terms, 1.0
         share = losses.kept_share(out.keep)
-        if self.part.world > 1:  # the constraint is on the batch of all processes
+        if self.share.world > 1:  # the loss is on the batch of all processes
             mean = self.accelerator.reduce(share.detach(), reduction="mean")
             share = share + (mean - share.detach())
         terms["retention"] = recipe.retention_weight * losses.retention(share, recipe.retention)
@@ -248,39 +259,31 @@ class Trainer:
             terms["hint"] = weight * losses.routing_hint(out.margins, unknown)
         return terms, share.detach()
 
-    def _teachers(self, inputs: NetworkInput) -> NetworkInput:
-        """The input as the teacher wants it, who may have another mean and deviation of pixels."""
-        assert self.teacher is not None
-        own, other = inputs.config, self.teacher.config
-        if (own.pixel_mean, own.pixel_std) == (other.pixel_mean, other.pixel_std):
-            return inputs
-        return NetworkInput(inputs.image, inputs.trimap, other, inputs.dtype)
+    def _checked(self, figures: Mapping[str, Tensor | float], *votes: bool) -> list[bool]:
+        """What `_any_process` makes of votes, once the step's loss is known to be finite.
 
-    def _watched(self, figures: Mapping[str, Tensor | float], *wishes: bool) -> list[bool]:
-        """What the processes agree on of some wishes (see `_agreed`), once the step's loss is known
-        to be finite: the one time in a step that the device is waited for.
-
-        Raises MEMatteError where it is not; then the weights are spoilt, and must not be saved.
+        The one point in a step that waits for the device. Raises MEMatteError if the loss is not
+        finite; the weights are then spoilt and must not be saved.
         """
         watched = torch.as_tensor(figures["loss"])
         if self.accelerator.scaler is None:
             # Under fp16 an infinite gradient only makes the scaler skip the step.
             watched = watched + 0 * (figures["gradient_norm"] + figures["router_norm"])
-        failed, *agreed = self._agreed(~torch.isfinite(watched), *wishes)
+        failed, *agreed = self._any_process(~torch.isfinite(watched), *votes)
         if failed:
             found = _numbers(figures)
             step = self.step - 1
             raise MEMatteError(
                 f"training: the loss is {found['loss']} and its gradient's norm "
                 f"{found['gradient_norm'] + found['router_norm']} at step {step} (batch seed "
-                f"{batch_seed(self.recipe, step, self.part.rank)}); lower the learning rate, or use"
-                " another precision, and run again: the last checkpoint is as it was"
+                f"{batch_seed(self.recipe, step, self.share.rank)}); lower the learning rate or use"
+                " another precision, and run again: the last checkpoint is still valid"
             )
         return agreed
 
     @contextmanager
     def _enough_memory(self) -> Iterator[None]:
-        """Names what to change where memory runs out within it."""
+        """Turn running out of memory into an error that says what to change."""
         try:
             yield
         except Exception as error:
@@ -293,14 +296,11 @@ class Trainer:
                 f"training: out of memory on {self.device} at step {self.step}, with {stage.batch} "
                 f"crops of {stage.crop} pixels a step and a pool of {self.recipe.pool}; {half}give "
                 "a recipe with a smaller batch, crop or pool, or start more processes, and run "
-                "again: the last checkpoint is as it was"
+                "again: the last checkpoint is still valid"
             ) from error
 
     def save(self) -> None:
-        """Write the checkpoint; a kill or a full disk while writing leaves the former one.
-
-        Raises OutputError where it cannot be written.
-        """
+        """Write the checkpoint. Raises OutputError; the former one then stays."""
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             state = {
@@ -317,16 +317,15 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def validate(self) -> None:
-        """Measure the averaged weights on the folder of photographs, if there is one."""
-        folder = self.habits.validate
+        """Measure the averaged weights on the folder of photos, if there is one."""
+        folder = self.options.validate
         if folder is None or not self.accelerator.is_main_process:
             return
-        table = self._table(VALIDATION, VALIDATION_COLUMNS)
+        table = Table(self.directory / VALIDATION, VALIDATION_COLUMNS, self.step)
         for row in validate(self.average, folder, self.device):
-            self._record(table, None, row)
+            table.add(self.step, row)
 
     def _finish(self, *, measure: bool) -> None:
-        """After the last step, saved: leave no crops behind."""
         if self.accelerator.is_main_process:
             shutil.rmtree(self.directory / CROPS, ignore_errors=True)
         if measure:
@@ -341,59 +340,12 @@ class Trainer:
         path = self.directory / PREVIEWS / f"step-{self.step:07d}.png"
         write_preview(path, [image, trimap, batch.alpha[:SHOWN], matte])
 
-    def _feed(self) -> Feed:
-        return Feed(
-            self.recipe,
-            self.bank,
-            device=self.device,
-            workers=self.workers,
-            part=self.part,
-            folder=self.directory / CROPS,
-        )
-
-    def _table(self, name: str, columns: tuple[str, ...]) -> Table | None:
-        if not self.accelerator.is_main_process:
-            return None
-        return Table(self.directory / name, columns, self.step)
-
-    def _record(self, table: Table | None, board: Any, row: dict[str, Any]) -> None:
-        if table is None:
-            return
-        table.add({"step": self.step, **row})
-        shown = {k: v if isinstance(v, str) else f"{v:.5g}" for k, v in row.items()}
-        logger.info("step %d: %s", self.step, ", ".join(f"{k} {v}" for k, v in shown.items()))
-        if board is not None:
-            for name, value in row.items():
-                board.add_scalar(name, value, self.step)
-
-    def _agreed(self, *wishes: bool | Tensor) -> list[bool]:
-        """Whether any process wishes each: all have to leave the loop at the same step."""
-        if self.part.world == 1:
-            return [bool(wish) for wish in wishes]
-        votes = torch.stack([torch.as_tensor(w, device=self.device).float() for w in wishes])
-        return [count > 0 for count in self.accelerator.reduce(votes, reduction="sum").tolist()]
-
-    def _start(self) -> None:
-        if self.recipe.init is not None:
-            start_from(self.network, self.recipe.init)
-
-    def _teacher(self) -> MEMatte | None:
-        if not self.recipe.distillation:
-            return None
-        if self.recipe.teacher is None:
-            raise SettingError(
-                "the recipe distils from a teacher and names none: give its run or weights with "
-                "--teacher, or set distillation to 0"
-            )
-        teacher = trained_network(self.recipe.teacher).to(self.device).requires_grad_(False)
-        own, other = self.network.config, teacher.config
-        for name in ("embed_dim", "patch_size", "guidance"):
-            if getattr(own, name) != getattr(other, name):
-                raise SettingError(
-                    f"teacher {self.recipe.teacher}: its {name} is {getattr(other, name)}, the "
-                    f"recipe's {getattr(own, name)}; train a teacher of the recipe's shape"
-                )
-        return teacher
+    def _any_process(self, *votes: bool | Tensor) -> list[bool]:
+        """Whether any process votes for each: all must leave the loop at the same step."""
+        if self.share.world == 1:
+            return [bool(vote) for vote in votes]
+        own = torch.stack([torch.as_tensor(vote, device=self.device).float() for vote in votes])
+        return [count > 0 for count in self.accelerator.reduce(own, reduction="sum").tolist()]
 
     def _saved(self) -> dict[str, Any] | None:
         path = self.directory / CHECKPOINT
@@ -402,12 +354,12 @@ class Trainer:
         state = load_state(path)
         if state.get("version") != VERSION:
             raise SettingError(
-                f"{path}: a run of an older version, which cannot be continued; give another folder"
-                f" and start from its weights with --init {self.directory}"
+                f"{path}: a run of another version, which cannot be continued; give another folder "
+                f"and start from its weights with --init {self.directory}"
             )
         if state["recipe"]["network"] != self.recipe.to_dict()["network"]:
             raise SettingError(
-                f"{path}: holds a run of another network; give another folder to start anew"
+                f"{path}: a run of another network; give another folder to start a new run"
             )
         return state
 
@@ -415,7 +367,7 @@ class Trainer:
         before, now = state["recipe"], self.recipe.to_dict()
         changed = [name for name in now if now[name] != before.get(name)]
         if changed:
-            logger.warning("continued with another %s than before", ", ".join(changed))
+            logger.warning("continued with a changed recipe: %s", ", ".join(changed))
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
@@ -432,7 +384,7 @@ class Trainer:
 
 
 def _numbers(figures: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """All of them read at once from the device."""
+    """All figures, read from the device at once."""
     there = [value for value in figures.values() if isinstance(value, Tensor)]
     numbers = iter(torch.stack(there).cpu().tolist() if there else [])
     return {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..images.decoded import to_unit
+from ..images.arrays import to_unit
 from .labels import sample
 
 MOST = 64

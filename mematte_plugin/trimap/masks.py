@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import InputError, warn_user
-from ..images.decoded import MAX_PIXELS, Decoded, to_unit
+from ..images.arrays import to_unit
+from ..images.decoded import MAX_PIXELS, Decoded
 from ..images.read import ImageSource, grey_name, of_layer, opened
 from . import mask_colours
 from .grey_levels import KNOWN

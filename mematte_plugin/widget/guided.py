@@ -12,13 +12,18 @@ import traitlets
 from numpy.typing import NDArray
 
 from ..errors import InputError, MEMatteError, collect_notes
-from ..images.decoded import to_unit
+from ..images.arrays import to_unit
 from ..images.photo import Photo
 from ..images.read import read_photo
 from ..trimap.masks import read_mask
-from ..trimap.painting import Stroke
-from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, from_mask, normalise_trimap
-from . import guide
+from ..trimap.painting import Stroke, Unpainted, from_painting, lays_band, paint_over
+from ..trimap.trimap import (
+    BAND_INSIDE,
+    BAND_OUTSIDE,
+    from_mask,
+    normalise_trimap,
+    resize_nearest,
+)
 from .traits import Array, AssignedArray, Checked
 
 PROXY = 1024
@@ -71,8 +76,8 @@ class GuidedPhoto(traitlets.HasTraits):
     ) -> None:
         self.arrays: dict[str, Any] = {}
         self.proxy = np.zeros((0, 0, 3), np.uint8)
-        self._base: NDArray[np.uint8] | None = None  # the given trimap, or the given mask's
-        self._small_base: NDArray[np.uint8] | None = None
+        # What is given, as a trimap: at the proxy's size and at the photo's.
+        self._base: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         self._read(image, trimap, mask, inside, outside)  # before the page shows anything
         super().__init__(inside=inside, outside=outside, **traits)
         self.observe(self._on_band, ["inside", "outside"])
@@ -125,8 +130,7 @@ class GuidedPhoto(traitlets.HasTraits):
 
     def _set_base(self, base: NDArray[np.uint8] | None, mask: NDArray[np.float32] | None) -> None:
         height, width = self.proxy.shape[:2]
-        self._base = base
-        self._small_base = None if base is None else guide.shrunk(base, (height, width))
+        self._base = None if base is None else (_shrunk(base, (height, width)), base)
         self.set_trait("has_base", base is not None)
         self.set_trait("mask", mask)
 
@@ -157,26 +161,27 @@ class GuidedPhoto(traitlets.HasTraits):
 
     def _refresh(self) -> None:
         """Make the trimap from what is given and painted."""
-        small, base = self._small_base, self._base
-        unpainted = cast(guide.Unpainted, self.unpainted)
-        try:
-            with collect_notes() as notes:
-                if small is None:
-                    small = guide.only_painted(self.labels, unpainted, self.inside, self.outside)
-                elif self.labels.any():
-                    small = guide.painted_over(small, self.labels)
-            problem = " ".join(notes)
-        except MEMatteError as error:
-            small, problem = None, str(error)
+        labels, unpainted = self.labels, cast(Unpainted, self.unpainted)
+        fault, small, full = "", None, None
+        if self._base is not None:
+            small, full = self._base
+            if labels.any():
+                small, full = paint_over(small, labels), paint_over(full, labels)
+        elif (labels == Stroke.FOREGROUND).any():
+            try:
+                with collect_notes() as notes:
+                    small = from_painting(
+                        labels, unpainted=unpainted, inside=self.inside, outside=self.outside
+                    )
+                full = resize_nearest(small, self.photo.size)
+                fault = " ".join(notes)
+            except MEMatteError as error:
+                fault = str(error)
         self.set_trait("small_trimap", _sealed(small))  # first: the page waits for it
-        if base is None:
-            full = None if small is None else guide.grown(small, self.photo.size)
-        else:
-            full = guide.painted_over(base, self.labels) if self.labels.any() else base
         self.set_trait("trimap", _sealed(full))
-        lays_band = base is None and guide.lays_band(self.labels, unpainted)
-        self.set_trait("band_counts", lays_band or self.mask is not None)
-        self._on_changed(problem or self._why_not())
+        in_use = self.mask is not None or (not self.has_base and lays_band(labels, unpainted))
+        self.set_trait("band_counts", in_use)
+        self._on_changed(fault or self._why_not())
 
     def _on_opened(self) -> None:
         """For subclasses: another photo is there."""
@@ -191,14 +196,10 @@ class GuidedPhoto(traitlets.HasTraits):
         """Why no matte can be computed, or ""."""
         if self.photo is None:
             return NO_PHOTO
+        if self.trimap is None:
+            return NO_FOREGROUND if self.labels.any() else NO_TRIMAP
         small = self.small_trimap
-        if self.trimap is None or small is None:
-            return NO_TRIMAP
-        if not self.has_base and not (small == 255).any():
-            return NO_FOREGROUND
-        if not ((small > 0) & (small < 255)).any():
-            return NO_UNKNOWN
-        return ""
+        return "" if ((small > 0) & (small < 255)).any() else NO_UNKNOWN
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -231,6 +232,20 @@ def _read_guide(
         return np.rint(three * 255).astype(np.uint8), None  # 0.5 becomes 128
     soft = _sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
     return from_mask(soft, size=photo.size, inside=inside, outside=outside), soft
+
+
+def _shrunk(trimap: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A trimap (H, W) at the smaller size (h, w): known where all of it is, so that no thin part of
+    the unknown band is lost."""
+    if trimap.shape == size:
+        return trimap
+    import cv2
+
+    mean = cv2.resize(trimap, size[::-1], interpolation=cv2.INTER_AREA)
+    small = np.full(size, 128, np.uint8)
+    small[mean == 0] = 0
+    small[mean == 255] = 255
+    return small
 
 
 def _shows_subject(photo: Photo) -> bool:

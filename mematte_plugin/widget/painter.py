@@ -6,7 +6,6 @@ The page's side is in `static/`, files that are joined in this order into one ES
 from __future__ import annotations
 
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,13 +14,12 @@ import anywidget
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import InputError, MEMatteError
 from ..matte import Matte
 from ..progress import Progress
-from .comms import answer_beside_cells
 from .guided import PROXY
+from .page import CHECKERBOARD, VIEWS, answer_during_cells, jpeg
 from .session import MattingSession
 
 STATIC = Path(__file__).parent / "static"
@@ -30,11 +28,6 @@ SCRIPTS = (
     *("keys.js", "controls.js", "status.js", "widget.js"),
 )
 """In this order: a script uses what stands in those before it."""
-VIEWS = ("photo", "trimap", "alpha", "cutout", "routing")
-CHECKERBOARD = "checkerboard"
-
-QUALITY = 90
-"""Of the JPEG that is painted on, and of a cut-out's colours."""
 GZIP = 31
 """zlib's number for gzip with the largest window, which is what browsers read and write."""
 
@@ -116,7 +109,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     def open(self) -> None:
         """Called by ipywidgets: now the page may know of the widget."""
         super().open()
-        answer_beside_cells(self)
+        answer_during_cells(self)
 
     def close(self) -> None:
         """Take the widget out of the page. What is being computed is given up."""
@@ -182,7 +175,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         self._strokes = b""
         self._proxy_size = list(self.proxy.shape[:2])
         photo = self.photo
-        self._photo = b"" if photo is None else _jpeg(self.proxy, photo.icc_profile)
+        self._photo = b"" if photo is None else jpeg(self.proxy, photo.icc_profile)
 
     @traitlets.observe("labels")
     def _on_labels(self, change: Any) -> None:
@@ -253,7 +246,7 @@ def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
         "width": width,
         "height": height,
         "alpha": _gzip(alpha),
-        "colours": _jpeg(colours, matte.photo.icc_profile),
+        "colours": jpeg(colours, matte.photo.icc_profile),
         "routing": _gzip(flat) if maps else b"",
         "grids": [list(keep.shape) for keep in maps],
         "kept": [float(keep.mean()) for keep in maps],
@@ -288,12 +281,3 @@ def _from_runs(packed: bytes, size: tuple[int, ...]) -> NDArray[np.uint8]:
             " the page and paint once more"
         )
     return np.repeat((runs & 255).astype(np.uint8), lengths).reshape(size)
-
-
-def _jpeg(pixels: NDArray[np.uint8], profile: bytes | None) -> bytes:
-    """(h, w, 3) uint8 as JPEG in the colours of the photo's own profile."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(
-        file, "JPEG", quality=QUALITY, subsampling=0, icc_profile=profile or b""
-    )
-    return file.getvalue()

@@ -1,101 +1,106 @@
-"""The widget for hosts that run no front-end code of ours: made of plain ipywidgets alone."""
+"""The widget for hosts that do not run a widget's own JavaScript: plain ipywidgets."""
 
 from __future__ import annotations
 
 import base64
+import io
 import logging
 import mimetypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from pathlib import Path
-from threading import RLock, local
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import traitlets
+from ipywidgets import Layout
+from PIL import Image
 
 from ..errors import MEMatteError, collect_notes
+from ..images.arrays import scaled_down
+from ..images.formats import READABLE
 from ..images.read import read_photo
 from ..matte import Matte
-from ..memory.retention import MIN_TOKEN_COUNT
-from ..show.composite import composite
-from . import panel_views
-from .comms import answer_beside_cells
-from .panel_parts import Parts, link, message_box, stage_line
-from .panel_views import CHECKERBOARD
+from ..progress import Progress
+from ..show.overlays import on_checkerboard, routing_overlay, trimap_overlay
+from .guided import PROXY
+from .page import VIEWS, answer_during_cells, jpeg
 from .session import MattingSession
 
 LINKED = 24 * 2**20
-"""Bytes of a saved file up to which it is offered for download: it travels inside of the page."""
-BUSY = ("running", "waiting")
+"""Bytes of a saved file up to which it is offered for download: it travels inside the page."""
+PATCH = 16
+"""Side of a token in pixels of the photo."""
+TITLES = dict(zip(VIEWS, ("Photo", "Trimap", "Alpha", "Cut-out", "Routing"), strict=True))
+UPLOADS = {
+    "photo": "The photo.",
+    "trimap": "White subject, black background, grey where it is unsure.",
+    "mask": "White where the subject is, roughly; an unknown band is added around it.",
+}
+SLIDERS = {
+    "inside": ("Band in, %", 0, 15, 0.5),
+    "outside": ("Band out, %", 0, 15, 0.5),
+    "levels_black": ("Empty to", 0, 1, 0.01),
+    "levels_white": ("Solid from", 0, 1, 0.01),
+    "choke": ("Choke, px", -10, 10, 0.25),
+    "feather": ("Feather, px", 0, 20, 0.25),
+}
+"""Label, least, most and step, by trait. Python may set more."""
+CHOICES = {
+    "retention": ("Retention", ("auto", "1.0", "0.75", "0.5", "0.25", "0.1")),
+    "model": ("Model", ()),
+    "despill": ("Despill", ("off", "auto", "green", "blue", "red")),
+}
+"""Label and suggestions, by trait; other values can be typed."""
 
 logger = logging.getLogger(__name__)
 
 
 class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
-    """Trimap or mask in, matte out: uploads, settings and pictures, without painting.
+    """Trimap or mask in, matte out: uploads, options and pictures, without painting.
 
-    Arguments, traits and methods are those of `MattingSession`, as `MatteWidget` has them, and some
-    for the view. Strokes can be set from Python (`labels`). Without an image (None) the photo is
+    Arguments, traits and methods are those of `MattingSession`; `view` and `block` are those of
+    `MatteWidget`. Strokes can be set from Python (`labels`). Without an image (None) the photo is
     uploaded as well.
 
-    An upload goes through the notebook's server, which usually takes 10 MB at once; larger files
-    are named in code: `MattePanel("photo.tif", mask="mask.png")`.
+    An upload goes through the notebook's server, which usually takes 10 MB at once; name larger
+    files in code: `MattePanel("photo.tif", mask="mask.png")`.
 
     Raises InputError for a photo, trimap or mask that cannot be used, SettingError for an option.
     """
 
-    view = traitlets.Enum(tuple(panel_views.VIEWS), "photo", help="which picture is shown")
-    block = traitlets.Int(0, min=0, help="whose routing map is shown, counted from 0")
-    backdrop = traitlets.Unicode(CHECKERBOARD, help='"checkerboard" or a colour, "#20c0ff"')
+    view = traitlets.Enum(VIEWS, "photo", help="which picture is shown")
+    block = traitlets.Int(0, min=0, help="whose routing is shown, from 0")
 
     def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
         self._cutout = np.zeros((0, 0, 4), np.uint8)
         super().__init__(image, *args, **options)
-        self._parts = parts = Parts()
-        self._filling = local()  # results come from another thread, which must not deafen this one
-        self._redrawing = RLock()
-        self._tie("inside", parts.inside)
-        self._tie("outside", parts.outside)
-        for name in ("levels_black", "levels_white", "choke", "feather", "despill"):
-            self._tie(name, getattr(parts, name))
-        self._tie("live", parts.live)
-        self._tie("model", parts.model)
-        self._tie("view", parts.view)
-        self._tie("block", parts.block)
-        for control in (parts.kept_by, parts.share, parts.tokens):
-            control.observe(self._told(self._set_retention), "value")
-        for control in (parts.checkered, parts.colour):
-            control.observe(self._told(self._set_backdrop), "value")
-        for role, upload in parts.uploads.items():
-            upload.observe(self._told(partial(self._take_upload, role)), "value")
-        parts.run.on_click(self._told(lambda _: self.start()))
-        parts.cancel.on_click(self._told(lambda _: self.cancel()))
-        parts.save.on_click(self._told(lambda _: self._save()))
-        told = ["status", "message", "notes", "progress", "stage", "job"]
-        self.observe(self._show_status, told)
-        self.observe(
-            self._show_settings, ["retention", "backdrop", "models", "band_counts", "view"]
-        )
+        self._parts = parts = _controls()
+        for role in UPLOADS:
+            parts[role].observe(self._guarded(partial(self._upload, role)), "value")
+        for name in (*SLIDERS, *CHOICES, "live", "view"):
+            self._tie(name, parts[name])
+        parts["run"].on_click(self._guarded(lambda _: self.start()))
+        parts["cancel"].on_click(self._guarded(lambda _: self.cancel()))
+        parts["save_as"].on_click(self._guarded(lambda _: self._save()))
+        shown = ["status", "message", "notes", "progress", "stage", "job", "band_counts"]
+        self.observe(self._show_status, shown)
         self.observe(self._show_photo, "photo")
         self.observe(self._show_trimap, "small_trimap")
         self.observe(self._show_result, "shown")
-        self.observe(self._redraw, ["view", "block", "backdrop"])
-        self.observe(self._caption, "status")
-        self._show_settings()
-        self._show_status()
+        self.observe(self._redraw, ["view", "block", "status"])
         self._show_photo()
+        self._show_status()
         if self.small_trimap is not None:
             self.view = "trimap"
-        self.children = (parts.whole,)
-        for control in parts.controls():
-            answer_beside_cells(control)
+        self.children = _laid_out(parts)
+        for part in parts.values():
+            answer_during_cells(part)
 
     def close(self) -> None:
-        """Take the panel out of the page. What is being computed is given up."""
+        """Take the panel off the page and cancel what is being computed."""
         if "_parts" in self.__dict__:
             self.cancel()
         super().close()
@@ -103,144 +108,91 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"MattePanel({'no photo' if self.photo is None else self.photo}, {self.status})"
 
-    @traitlets.validate("backdrop")
-    def _valid_backdrop(self, proposal: Any) -> Any:
-        with self._reporting():
-            if proposal["value"] != CHECKERBOARD:
-                composite(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1)), proposal["value"])
-        return proposal["value"]
-
     # ---- from the page ---------------------------------------------------------------------------
 
-    def _told(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A handler whose errors stand in the message: the page drops what a handler raises."""
+    def _guarded(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A handler whose errors appear in the message: ipywidgets drops what a handler raises."""
 
         def handle(change: Any) -> None:
-            if not getattr(self._filling, "now", False):
-                with self._telling():
-                    act(change)
+            try:
+                act(change)
+            except (MEMatteError, traitlets.TraitError) as error:
+                self.set_trait("message", str(error))
+            except Exception as error:
+                logger.exception("a control of the panel failed")
+                self.set_trait("message", f"Unexpected: {type(error).__name__}: {error}")
 
         return handle
 
-    @contextmanager
-    def _telling(self, what: str = "") -> Iterator[None]:
-        try:
-            yield
-        except (MEMatteError, traitlets.TraitError) as error:
-            self.set_trait("message", f"{what}{error}")
-        except Exception as error:
-            logger.exception("a control of the panel failed")
-            self.set_trait("message", f"{what}Unexpected: {type(error).__name__}: {error}")
-
     def _tie(self, name: str, control: Any) -> None:
-        """A trait and a control say the same."""
+        """Keep a trait and its control equal."""
 
         def show(_change: Any = None) -> None:
             value = getattr(self, name)
-            with self._fill():
-                if name in _OPTIONS:
-                    control.options = _OPTIONS[name](self)
-                elif getattr(control, "max", value) < value:
-                    control.max = value
-                elif getattr(control, "min", value) > value:
-                    control.min = value
-                control.value = value
+            if name in SLIDERS:
+                control.min, control.max = min(control.min, value), max(control.max, value)
+            control.value = str(value) if name in CHOICES else value
+            if name == "model":
+                control.options = [offer["name"] for offer in self.models]
 
         def take(change: Any) -> None:
             try:
-                setattr(self, name, change.new)
+                setattr(self, name, _number(change.new) if name == "retention" else change.new)
             finally:
-                show()  # what was not taken is not left standing there
+                show()  # a refused value does not stay there
 
-        control.observe(self._told(take), "value")
-        self.observe(show, [name, "models"] if name == "model" else name)
+        control.observe(self._guarded(take), "value")
+        self.observe(show, name)
         show()
 
-    @contextmanager
-    def _fill(self) -> Iterator[None]:
-        """Controls are set from here, not from the page."""
-        before, self._filling.now = getattr(self._filling, "now", False), True
-        try:
-            yield
-        finally:
-            self._filling.now = before
-
-    def _take_upload(self, role: str, change: Any) -> None:
-        """A file was chosen."""
+    def _upload(self, role: str, change: Any) -> None:
         if not change.new:
             return
-        file = change.new[0]
+        file, upload = change.new[0], self._parts[role]
         name, data = file["name"], bytes(file["content"])
-        with self._fill():
-            self._parts.uploads[role].value = ()  # so that the same file can be chosen again
-        with self._telling("" if role == "photo" else f"{name}: "):
+        upload.value = ()  # so that the same file can be chosen again
+        try:
             if role == "photo":
                 self.change_photo(read_photo(data, name=name))
             else:
                 setattr(self, role, data)
-            for other in self._parts.uploaded if role == "photo" else ("trimap", "mask"):
-                self._parts.uploaded[other].value = ""  # it does not count any more
-            self._parts.uploaded[role].value = escape(name)
-
-    def _set_retention(self, _change: Any) -> None:
-        parts = self._parts
-        chosen = {"auto": "auto", "share": parts.share.value, "tokens": parts.tokens.value}
-        self.retention = chosen[parts.kept_by.value]
-
-    def _set_backdrop(self, _change: Any) -> None:
-        checkered, colour = self._parts.checkered.value, self._parts.colour.value
-        self.backdrop = CHECKERBOARD if checkered else colour
+        except MEMatteError as error:
+            raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from error
+        for other in UPLOADS if role == "photo" else ("trimap", "mask"):
+            self._parts[other].description = other.capitalize()
+        upload.description = f"{role.capitalize()}: {name}"
 
     def _save(self) -> None:
-        parts = self._parts
-        parts.link.value = ""
-        parts.save.disabled = True
-        try:
-            self.set_trait("message", "Saving …")
-            path = Path(parts.path.value.strip()).expanduser().absolute()
-            with collect_notes():  # they stand in the message
-                self.save(path, overwrite=parts.overwrite.value)
-            if path.stat().st_size <= LINKED:
-                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                parts.link.value = link(path.name, kind, base64.b64encode(path.read_bytes()))
-        finally:
-            parts.save.disabled = False
+        link = self._parts["link"]
+        link.value = ""
+        path = Path(self._parts["path"].value.strip()).expanduser().absolute()
+        with collect_notes():  # the message repeats them
+            self.save(path)
+        if path.stat().st_size <= LINKED:
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            data, name = base64.b64encode(path.read_bytes()).decode(), escape(path.name)
+            link.value = (
+                f'<a download="{name}" href="data:{kind};base64,{data}">Download {name}</a>'
+            )
 
     # ---- to the page -----------------------------------------------------------------------------
 
-    def _show_settings(self, _change: Any = None) -> None:
-        parts, kept = self._parts, self.retention
-        with self._fill():
-            if kept == "auto":
-                parts.kept_by.value = "auto"
-            elif kept >= MIN_TOKEN_COUNT:
-                parts.kept_by.value, parts.tokens.value = "tokens", int(kept)
-            else:
-                parts.kept_by.value, parts.share.value = "share", float(kept)
-            parts.checkered.value = self.backdrop == CHECKERBOARD
-            if self.backdrop != CHECKERBOARD:
-                with suppress(traitlets.TraitError):  # hsl(…), which a picker cannot show
-                    parts.colour.value = self.backdrop
-        parts.only("share", parts.kept_by.value == "share")
-        parts.only("tokens", parts.kept_by.value == "tokens")
-        parts.only("checkered", self.view == "cutout")
-        parts.only("colour", self.view == "cutout" and not parts.checkered.value)
-        parts.only("block", self.view == "routing")
-        parts.inside.disabled = parts.outside.disabled = not self.band_counts
-
     def _show_status(self, _change: Any = None) -> None:
-        parts, busy = self._parts, self.status in BUSY
-        parts.message.value = message_box(self.status, self.message, self.notes)
-        parts.run.disabled = self.job == "full"
-        parts.cancel.disabled = not busy
-        parts.progress.value = self.progress
-        parts.stage.value = stage_line(self.status, self.stage)
-        parts.only("progress", busy)
-        parts.save.disabled = self.matte is None
+        parts, busy = self._parts, self.status in ("running", "waiting")
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        parts[
+            "message"
+        ].value = f'<div role="status">{escape(self.message)}{notes and f"<ul>{notes}</ul>"}</div>'
+        parts["run"].disabled = self.job == "full"
+        parts["cancel"].disabled = not busy
+        parts["progress"].value, parts["progress"].description = self.progress, self.stage
+        parts["progress"].layout.visibility = "visible" if busy else "hidden"
+        parts["save_as"].disabled = self.matte is None
+        parts["inside"].disabled = parts["outside"].disabled = not self.band_counts
 
     def _show_photo(self, _change: Any = None) -> None:
         if self.photo is not None:
-            self._parts.path.value = f"{Path(self.photo.name).stem}_cutout.png"
+            self._parts["path"].value = f"{Path(self.photo.name).stem}_cutout.png"
             self.view = "photo"
         self._redraw()
 
@@ -251,65 +203,123 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
             self._redraw()
 
     def _show_result(self, change: Any) -> None:
-        matte = self.shown
-        with self._fill():
-            self._parts.block.options = _blocks(self)
-            self._parts.block.value = self.block
-        full = matte is not None and matte is self.matte
+        full = self.shown is not None and self.shown is self.matte
         if self.view in ("photo", "trimap") and (full or change.old is None):
             self.view = "cutout"
         else:
             self._redraw()
 
-    def _draw(self, matte: Matte, progress: Any) -> np.ndarray:
-        return matte.cutout_proxy(panel_views.LONGEST)
+    def _draw(self, matte: Matte, progress: Progress) -> np.ndarray:
+        return matte.cutout_proxy(PROXY)
 
     def _show_pictures(self, matte: Matte, pictures: np.ndarray) -> None:
         self._cutout = pictures
 
     def _redraw(self, _change: Any = None) -> None:
-        """The picture of the view, as things are now."""
         parts = self._parts
-        parts.only("picture", self.photo is not None)
+        parts["picture"].layout.display = None if self.photo is not None else "none"
         if self.photo is None:
             return
-        # Results come from another thread: who draws last has to see what is newest.
-        with self._redrawing, self._telling("The picture cannot be drawn: "):
-            fmt, data = panel_views.picture(
-                self, self.view, self._cutout, block=self.block, backdrop=self.backdrop
-            )
-            with parts.picture.hold_sync():
-                parts.picture.format, parts.picture.value = fmt, data
-            self._caption()
+        with self._exclusive():  # results come from another thread: the newest is drawn last
+            caption, pixels = self._picture()
+            if pixels.ndim == 2:
+                file = io.BytesIO()
+                Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+                fmt, data = "png", file.getvalue()
+            else:
+                fmt, data = "jpeg", jpeg(pixels, self.photo.icc_profile)
+            with parts["picture"].hold_sync():
+                parts["picture"].format, parts["picture"].value = fmt, data
+            parts["caption"].value = escape(caption)
 
-    def _caption(self, _change: Any = None) -> None:
-        if self.photo is not None:
-            told = panel_views.caption(self, self.view, block=self.block)
-            self._parts.caption.value = escape(told)
+    def _picture(self) -> tuple[str, np.ndarray]:
+        """Caption and pixels of the view; the photo where there is nothing to show yet."""
+        matte, photo, view = self.shown, self.proxy, self.view
+        if view == "trimap" and self.small_trimap is not None:
+            overlay = trimap_overlay(photo, self.small_trimap)
+            return "Trimap: background dark, unknown band grey", overlay
+        if matte is None or view in ("photo", "trimap"):
+            height, width = self.photo.size
+            return f"Photo, {width}×{height}" + (
+                "" if view == "photo" else "; no result yet"
+            ), photo
+        height, width = matte.photo.size
+        which = f"{width}×{height}"
+        if matte is not self.matte:
+            which = f"a preview of {which}; Run computes it in full size"
+        elif self.status not in ("done", "running", "waiting"):
+            which += ", from before the last change"
+        if view == "alpha":
+            shown = np.rint(scaled_down(matte.alpha, PROXY) * 255).astype(np.uint8)
+        elif view == "cutout":
+            shown = on_checkerboard(self._cutout)
+        elif not matte.routing:
+            return "Photo; this model routes no tokens, or nothing was unknown", photo
+        else:
+            block = min(self.block, len(matte.routing) - 1)
+            keep = matte.routing[block]
+            # The larger factor, so that rounding leaves the last row and column inside the grid.
+            scale = max(a / b for a, b in zip(photo.shape[:2], matte.photo.size, strict=True))
+            caption = f"Block {block + 1} of {len(matte.routing)} kept {keep.mean():.0%}, {which}"
+            return caption, routing_overlay(photo, keep, patch=PATCH * scale)
+        return f"{TITLES[view]}, {which}", shown
 
 
-def _models(panel: MattePanel) -> list[tuple[str, str]]:
-    offered = {model["name"]: model["title"] for model in panel.models}
-    offered.setdefault(panel.model, panel.model)  # somebody's own, set in code
-    return [(title, name) for name, title in offered.items()]
+def _number(text: str) -> Any:
+    """A retention as it is typed."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text.strip()
+    return int(number) if number > 1 and number.is_integer() else number
 
 
-def _blocks(panel: MattePanel) -> list[tuple[str, int]]:
-    """Those that the newest matte has maps of, and the chosen one in any case."""
-    count = len(panel.shown.routing) if panel.shown is not None else 0
-    named = "{} of {}" if count else "{}"
-    return [(named.format(i + 1, count), i) for i in range(max(count, panel.block + 1))]
+def _controls() -> dict[str, Any]:
+    """Every control, by its trait or what it does."""
+    row: dict[str, Any] = {"style": {"description_width": "6.5em"}, "continuous_update": False}
+    pictures = "image/*," + ",".join(sorted(READABLE))
+    parts: dict[str, Any] = {}
+    for role, hint in UPLOADS.items():
+        title, wide = role.capitalize(), Layout(width="auto")
+        parts[role] = ipywidgets.FileUpload(
+            accept=pictures, description=title, tooltip=hint, layout=wide
+        )
+    for name, (title, least, most, step) in SLIDERS.items():
+        parts[name] = ipywidgets.FloatSlider(
+            min=least, max=most, step=step, description=title, **row
+        )
+    for name, (title, suggested) in CHOICES.items():
+        parts[name] = ipywidgets.Combobox(options=suggested, description=title, **row)
+    parts["live"] = ipywidgets.Checkbox(description="Live preview", indent=False)
+    parts["run"] = ipywidgets.Button(description="Run", button_style="primary")
+    parts["cancel"] = ipywidgets.Button(description="Cancel")
+    parts["progress"] = ipywidgets.FloatProgress(min=0, max=1)
+    parts["message"] = ipywidgets.HTML()
+    parts["view"] = ipywidgets.ToggleButtons(
+        options=[(title, name) for name, title in TITLES.items()], style={"button_width": "auto"}
+    )
+    parts["picture"] = ipywidgets.Image(
+        layout=Layout(max_width="100%", max_height="75vh", object_fit="contain")
+    )
+    parts["caption"] = ipywidgets.HTML()
+    parts["path"] = ipywidgets.Text("cutout.png", description="Save as")
+    parts["save_as"] = ipywidgets.Button(description="Save")
+    parts["link"] = ipywidgets.HTML()
+    return parts
 
 
-def _screens(panel: MattePanel) -> list[str]:
-    """Those that are found or usual, and one that was named in code."""
-    usual = ["off", "auto", "green", "blue", "red"]
-    return usual if panel.despill in usual else [*usual, panel.despill]
-
-
-_OPTIONS: dict[str, Callable[[MattePanel], Any]] = {
-    "model": _models,
-    "block": _blocks,
-    "despill": _screens,
-}
-"""What the lists offer, by trait."""
+def _laid_out(parts: dict[str, Any]) -> tuple[Any, ...]:
+    wrap = Layout(flex_flow="row wrap", align_items="center")
+    buttons = ipywidgets.HBox([parts[name] for name in ("run", "cancel", "live")], layout=wrap)
+    options = [parts[name] for name in (*UPLOADS, *SLIDERS, *CHOICES)]
+    limit = ipywidgets.HTML("Uploads: at most 10 MB each on most servers; name larger in code.")
+    saving = ipywidgets.HBox([parts[n] for n in ("path", "save_as", "link")], layout=wrap)
+    shown = [parts[name] for name in ("view", "picture", "caption")]
+    both = ipywidgets.HBox(
+        [
+            ipywidgets.VBox([*options, limit, buttons, parts["progress"]]),
+            ipywidgets.VBox([*shown, saving], layout=Layout(flex="1 1 26em")),
+        ],
+        layout=Layout(flex_flow="row wrap", align_items="flex-start"),
+    )
+    return parts["message"], both

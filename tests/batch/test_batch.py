@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin.batch.listing import plan_batch
+from mematte_plugin.batch.listing import list_batch
 from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.report import BatchItem, BatchReport
 from mematte_plugin.batch.run import run_batch
@@ -190,13 +190,13 @@ def test_photos_that_would_have_one_result_are_refused_before_the_work(folders):
     photo_at(photos / "a.png")
     trimap_at(guides / "a.png")
     with pytest.raises(InputError, match=r"a\.png: would have the same result as a\.jpg"):
-        plan_batch(photos, guides, out, BatchOptions())
+        list_batch(photos, guides, out, BatchOptions())
     # The remedy of the message.
     with pytest.raises(InputError, match=r"--pair '(.*)'") as refused:
-        plan_batch(photos, guides, out, BatchOptions())
+        list_batch(photos, guides, out, BatchOptions())
     pair = str(refused.value).split("'")[1]
-    (job,) = plan_batch(photos, guides, out, BatchOptions(pair=pair)).jobs
-    assert (job.photo.name, job.guide) == ("a.jpg", guides / "a.png")
+    (entry,) = list_batch(photos, guides, out, BatchOptions(pair=pair)).entries
+    assert (entry.photo.name, entry.guide) == ("a.jpg", guides / "a.png")
 
 
 def test_a_raw_file_beside_its_jpeg_is_left_out_and_alone_it_counts(folders):
@@ -206,9 +206,9 @@ def test_a_raw_file_beside_its_jpeg_is_left_out_and_alone_it_counts(folders):
         (photos / name).write_bytes(b"raw")
     for name in ("a.png", "b.png"):
         trimap_at(guides / name)
-    plan = plan_batch(photos, guides, out, BatchOptions())
-    assert [job.photo.name for job in plan.jobs] == ["a.jpg", "b.NEF"]
-    assert any("left out beside the same photo: a.CR2" in note for note in plan.notes)
+    listing = list_batch(photos, guides, out, BatchOptions())
+    assert [entry.photo.name for entry in listing.entries] == ["a.jpg", "b.NEF"]
+    assert any("left out next to the same photo: a.CR2" in note for note in listing.notes)
 
 
 def test_two_trimaps_for_one_photo_are_not_guessed_about(folders):
@@ -216,9 +216,9 @@ def test_two_trimaps_for_one_photo_are_not_guessed_about(folders):
     photo_at(photos / "a.jpg")
     trimap_at(guides / "a.png")
     trimap_at(guides / "a.bmp")
-    (job,) = plan_batch(photos, guides, out, BatchOptions()).jobs
-    assert job.guide is None
-    assert "has 2 trimaps (a.bmp, a.png" in job.problem
+    (entry,) = list_batch(photos, guides, out, BatchOptions()).entries
+    assert entry.guide is None
+    assert "has 2 trimaps (a.bmp, a.png" in entry.problem
 
 
 def test_photos_and_trimaps_may_share_a_folder(folders):
@@ -226,8 +226,8 @@ def test_photos_and_trimaps_may_share_a_folder(folders):
     photo_at(photos / "a.png")
     trimap_at(photos / "a_trimap.png")
     photo_at(photos / "b.png")
-    jobs = plan_batch(photos, photos, out, BatchOptions()).jobs
-    assert [(job.photo.name, job.guide and job.guide.name) for job in jobs] == [
+    entries = list_batch(photos, photos, out, BatchOptions()).entries
+    assert [(entry.photo.name, entry.guide and entry.guide.name) for entry in entries] == [
         ("a.png", "a_trimap.png"),
         ("b.png", None),
     ]
@@ -237,8 +237,8 @@ def test_umlauts_match_in_either_spelling(folders):
     photos, guides, out = folders
     photo_at(photos / (unicodedata.normalize("NFC", "müller") + ".png"))
     trimap_at(guides / (unicodedata.normalize("NFD", "müller") + ".png"))
-    (job,) = plan_batch(photos, guides, out, BatchOptions()).jobs
-    assert job.guide is not None
+    (entry,) = list_batch(photos, guides, out, BatchOptions()).entries
+    assert entry.guide is not None
 
 
 def test_leftovers_of_a_killed_run_count_for_nothing(folders, pipeline):
@@ -271,7 +271,7 @@ def test_folders_that_cannot_work_are_refused_before_anything_is_done(
     photos, guides, out = folders
     photo_at(photos / "a.png")
     with pytest.raises(error, match=says):
-        plan_batch(*arrange(photos, guides, out), BatchOptions())
+        list_batch(*arrange(photos, guides, out), BatchOptions())
     assert not out.exists()
 
 
@@ -301,9 +301,9 @@ def test_a_missing_output_folder_is_made_but_not_its_parents(folders):
     photo_at(photos / "a.png")
     trimap_at(guides / "a.png")
     with pytest.raises(OutputError, match=f"there is no folder {out}"):
-        plan_batch(photos, guides, out / "deep", BatchOptions())
+        list_batch(photos, guides, out / "deep", BatchOptions())
     with pytest.raises(OutputError, match="cannot be made"):
-        plan_batch(photos, guides, out / ("long" * 1250), BatchOptions())
+        list_batch(photos, guides, out / ("long" * 1250), BatchOptions())
     assert not out.exists()
 
 
@@ -317,10 +317,10 @@ def test_a_read_only_place_for_the_results_is_seen_at_once(folders, monkeypatch,
     refused = out if made else out.parent
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != refused)
     with pytest.raises(OutputError, match="read-only"):
-        plan_batch(photos, guides, out, BatchOptions())
+        list_batch(photos, guides, out, BatchOptions())
     if made:  # nothing is to be written there
         (out / "a.png").write_text("done")
-        assert len(plan_batch(photos, guides, out, BatchOptions()).jobs) == 1
+        assert len(list_batch(photos, guides, out, BatchOptions()).entries) == 1
 
 
 def test_an_output_folder_that_cannot_be_made_ends_the_batch(folders, pipeline, monkeypatch):
@@ -345,7 +345,7 @@ def test_a_depth_that_the_format_lacks_is_refused(folders, suffix, kind, bits):
     photos, guides, out = folders
     photo_at(photos / "a.png")
     with pytest.raises(SettingError, match=f"suffix {suffix}: .* not {bits}"):
-        plan_batch(photos, guides, out, BatchOptions(suffix=suffix, kind=kind, bits=bits))
+        list_batch(photos, guides, out, BatchOptions(suffix=suffix, kind=kind, bits=bits))
 
 
 def test_a_batch_of_which_nothing_comes_leaves_no_folder(folders, pipeline):

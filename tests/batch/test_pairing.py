@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from mematte_plugin.batch.folder_scan import Named
-from mematte_plugin.batch.listing import BatchPlan, plan_batch
+from mematte_plugin.batch.listing import BatchListing, list_batch
 from mematte_plugin.batch.pairing import pair_by_names
 from mematte_plugin.batch.run import BatchOptions
 from mematte_plugin.errors import InputError, SettingError
 
 
 @pytest.fixture
-def plan(tmp_path):
-    """plan(photos, guides) of two folders; without guides, of one that holds both."""
+def listing(tmp_path):
+    """listing(photos, guides) of two folders; without guides, of one that holds both."""
 
-    def made(photos: str, guides: str | None, **options: object) -> BatchPlan:
+    def made(photos: str, guides: str | None, **options: object) -> BatchListing:
         folder = tmp_path / "photos"
         other = folder if guides is None else tmp_path / "masks"
         for place, names in ((folder, photos), (other, guides or "")):
@@ -29,7 +29,7 @@ def plan(tmp_path):
             for name in names.split():
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 (place / name).touch()
-        return plan_batch(folder, other, tmp_path / "out", BatchOptions(masks=True, **options))
+        return list_batch(folder, other, tmp_path / "out", BatchOptions(masks=True, **options))
 
     return made
 
@@ -38,12 +38,12 @@ def frames(form: str, first: int, last: int) -> str:
     return " ".join(form.format(n) for n in range(first, last + 1))
 
 
-def pairs(plan: BatchPlan) -> str:
+def pairs(listing: BatchListing) -> str:
     """As "a.jpg=a.png"; photos without a guide stand alone."""
     shown = []
-    for job in plan.jobs:
-        shown.append(job.photo.name + (f"={job.guide.name}" if job.guide else ""))
-        assert bool(job.guide) != bool(job.problem)
+    for entry in listing.entries:
+        shown.append(entry.photo.name + (f"={entry.guide.name}" if entry.guide else ""))
+        assert bool(entry.guide) != bool(entry.problem)
     return " ".join(shown)
 
 
@@ -87,8 +87,8 @@ def pairs(plan: BatchPlan) -> str:
         ("face.jpg face_mask.jpg", "face_mask.png", "face.jpg face_mask.jpg=face_mask.png", ""),
     ],
 )  # fmt: skip
-def test_names_that_belong_together(plan, photos, guides, expected, how):
-    made = plan(photos, guides)
+def test_names_that_belong_together(listing, photos, guides, expected, how):
+    made = listing(photos, guides)
     assert pairs(made) == expected
     assert how in " ".join(made.notes)
     if not how:
@@ -105,9 +105,9 @@ def test_names_that_belong_together(plan, photos, guides, expected, how):
         ("img_1.jpg photo_1.jpg", "mask_1.png", "but so may"),
     ],
 )
-def test_what_is_not_plain_is_told_and_not_chosen(plan, photos, guides, says):
-    made = plan(photos, guides)
-    assert all(says in job.problem and job.guide is None for job in made.jobs)
+def test_what_is_not_plain_is_told_and_not_chosen(listing, photos, guides, says):
+    made = listing(photos, guides)
+    assert all(says in entry.problem and entry.guide is None for entry in made.entries)
 
 
 @pytest.mark.parametrize(
@@ -125,40 +125,42 @@ def test_what_is_not_plain_is_told_and_not_chosen(plan, photos, guides, says):
          "b_plate_{n}:b_mask_{n-1}"),
     ],
 )  # fmt: skip
-def test_frames_that_count_from_another_start_are_refused(plan, photos, guides, remedy):
+def test_frames_that_count_from_another_start_are_refused(listing, photos, guides, remedy):
     with pytest.raises(InputError, match="would be cut with the mask of another frame") as refused:
-        plan(photos, guides)
+        listing(photos, guides)
     shifted, equal = re.findall(r"--pair '([^']*)'", str(refused.value))
     if remedy not in ("{n}:{n-4}", "b_plate_{n}:b_mask_{n-1}"):
         assert shifted == remedy
     # Both remedies work: with one the numbers differ, with the other they do not.
     for pair, same in ((shifted, False), (equal, True)):
-        made = plan(photos, guides, pair=pair)
-        cut = [job for job in made.jobs if job.guide]
+        made = listing(photos, guides, pair=pair)
+        cut = [entry for entry in made.entries if entry.guide]
         assert cut
-        for job in cut:
-            numbers = [int(re.findall(r"\d+", path.stem)[-1]) for path in (job.photo, job.guide)]
+        for entry in cut:
+            numbers = [
+                int(re.findall(r"\d+", path.stem)[-1]) for path in (entry.photo, entry.guide)
+            ]
             assert (numbers[0] == numbers[1]) is same
 
 
-def test_a_guide_that_no_photo_uses_is_told(plan):
-    made = plan(frames("{:05}.jpg", 1, 5), frames("{:05}.png", 0, 5))
+def test_a_guide_that_no_photo_uses_is_told(listing):
+    made = listing(frames("{:05}.jpg", 1, 5), frames("{:05}.png", 0, 5))
     assert pairs(made) == frames("{0:05}.jpg={0:05}.png", 1, 5)
     (note,) = made.notes
     assert "1 of 6 masks is not used: 00000.png; if the masks count from another start" in note
     assert made.missing == ()
-    other = plan("", "", pair=note.split("'")[1])
-    assert [job.guide and int(job.guide.stem) for job in other.jobs] == [0, 1, 2, 3, 4]
+    other = listing("", "", pair=note.split("'")[1])
+    assert [entry.guide and int(entry.guide.stem) for entry in other.entries] == [0, 1, 2, 3, 4]
 
 
-def test_masks_of_photos_that_are_gone_are_told_without_doubts(plan):
-    made = plan("a1.jpg a2.jpg a9.jpg b.jpg", "a1.png a2.png a5.png a9.png b.png")
+def test_masks_of_photos_that_are_gone_are_told_without_doubts(listing):
+    made = listing("a1.jpg a2.jpg a9.jpg b.jpg", "a1.png a2.png a5.png a9.png b.png")
     (note,) = made.notes
     assert note.endswith("1 of 5 masks is not used: a5.png")
 
 
-def test_photos_without_a_guide_are_told_in_one_line(plan):
-    made = plan(frames("{:05}.jpg", 1, 900), "00007.png")
+def test_photos_without_a_guide_are_told_in_one_line(listing):
+    made = listing(frames("{:05}.jpg", 1, 900), "00007.png")
     assert made.missing == ("899 of 900 photos have no mask: 00001.jpg, 00002.jpg, 00003.jpg, …",)
 
 
@@ -170,21 +172,21 @@ def test_photos_without_a_guide_are_told_in_one_line(plan):
         ("shot1_1.jpg shot1_2.jpg", "shot2_1.png shot2_2.png", "shot1_{n}:shot2_{n}"),
     ],
 )
-def test_where_nothing_pairs_the_remedy_does(plan, photos, guides, pair):
+def test_where_nothing_pairs_the_remedy_does(listing, photos, guides, pair):
     with pytest.raises(InputError, match=r"none of the .* photos has a mask") as refused:
-        plan(photos, guides)
+        listing(photos, guides)
     assert f"--pair '{pair}'" in str(refused.value)
-    assert "=" in pairs(plan(photos, guides, pair=pair))
+    assert "=" in pairs(listing(photos, guides, pair=pair))
 
 
-def test_guides_in_folders_inside_theirs_are_told_of(plan):
+def test_guides_in_folders_inside_theirs_are_told_of(listing):
     with pytest.raises(InputError, match="holds folders, which only --recursive looks into"):
-        plan("1.jpg 2.jpg", "a/1.png a/2.png")
+        listing("1.jpg 2.jpg", "a/1.png a/2.png")
 
 
-def test_one_photo_and_one_mask_of_another_name_are_no_pair(plan):
+def test_one_photo_and_one_mask_of_another_name_are_no_pair(listing):
     with pytest.raises(InputError, match=r"cat_1\.jpg: has no mask"):
-        plan("cat_1.jpg", "dog_1.png")
+        listing("cat_1.jpg", "dog_1.png")
 
 
 @pytest.mark.parametrize(
@@ -205,12 +207,14 @@ def test_one_photo_and_one_mask_of_another_name_are_no_pair(plan):
          "a.png=a_mask.png matte.1.png plate.1.png plate.2.png"),
     ],
 )  # fmt: skip
-def test_in_a_shared_folder_an_ending_makes_a_guide_only_beside_its_photo(plan, images, expected):
-    assert pairs(plan(images, None)) == expected
+def test_in_a_shared_folder_an_ending_makes_a_guide_only_beside_its_photo(
+    listing, images, expected
+):
+    assert pairs(listing(images, None)) == expected
 
 
-def test_a_photo_named_like_a_mask_is_told_in_a_shared_folder(plan):
-    made = plan("face_mask.jpg a.jpg a_mask.png", None)
+def test_a_photo_named_like_a_mask_is_told_in_a_shared_folder(listing):
+    made = listing("face_mask.jpg a.jpg a_mask.png", None)
     assert "1 file is taken for a photo, though named as a mask is: face_mask.jpg" in made.notes[0]
 
 
@@ -231,8 +235,8 @@ def test_a_photo_named_like_a_mask_is_told_in_a_shared_folder(plan):
          "a.jpg=a_m.png b_m.jpg=b_m_m.png"),
     ],
 )  # fmt: skip
-def test_a_pattern_says_what_belongs_together(plan, photos, guides, pair, expected):
-    assert pairs(plan(photos, guides, pair=pair)) == expected
+def test_a_pattern_says_what_belongs_together(listing, photos, guides, pair, expected):
+    assert pairs(listing(photos, guides, pair=pair)) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,23 +245,23 @@ def test_a_pattern_says_what_belongs_together(plan, photos, guides, pair, expect
         ("abc", "write PHOTO:GUIDE"),
         ("{n}:", "write PHOTO:GUIDE"),
         ("{n}:{n}:{n}", "write PHOTO:GUIDE"),
-        ("{name:{name}", "'{name' is no field"),
-        ("{na me}:{n}", "is no field"),
+        ("{name:{name}", "'{name' is not a field"),
+        ("{na me}:{n}", "is not a field"),
         ("a:b", "has no field"),
         ("{a}:{b}", "the guide has {b}"),
-        ("{name+1}:{name}", "only numbers"),
+        ("{name+1}:{name}", "only numbers take"),
         ("{n}_{n+1}:{n}", "is there twice"),
         ("{s}/{n}:{s}_{n}", "--recursive"),
     ],
 )
-def test_patterns_that_are_none_are_refused(plan, pair, says):
+def test_patterns_that_are_none_are_refused(listing, pair, says):
     with pytest.raises(SettingError, match=re.escape(says)):
-        plan("1.jpg", "1.png", pair=pair)
+        listing("1.jpg", "1.png", pair=pair)
 
 
-def test_a_pattern_that_no_photo_has_is_refused(plan):
+def test_a_pattern_that_no_photo_has_is_refused(listing):
     with pytest.raises(InputError, match=r"no photo is named as --pair '{name}_plate' says"):
-        plan("a.jpg", "a.png", pair="{name}_plate:{name}")
+        listing("a.jpg", "a.png", pair="{name}_plate:{name}")
 
 
 # ---- folders inside the folder -------------------------------------------------------------------
@@ -281,18 +285,18 @@ def test_a_pattern_that_no_photo_has_is_refused(plan):
          ["../photos/a/m/1.png", "../photos/b/m/1.png"]),
     ],
 )  # fmt: skip
-def test_a_tree_is_paired_place_by_place(plan, tmp_path, names, pair, expected):
-    made = plan(*names, recursive=True, pair=pair)
+def test_a_tree_is_paired_place_by_place(listing, tmp_path, names, pair, expected):
+    made = listing(*names, recursive=True, pair=pair)
     masks = tmp_path / "masks"
-    assert [job.guide and os.path.relpath(job.guide, masks) for job in made.jobs] == [
+    assert [entry.guide and os.path.relpath(entry.guide, masks) for entry in made.entries] == [
         name and str(Path(name)) for name in expected
     ]
-    for job in made.jobs:
-        place = job.photo.relative_to(tmp_path / "photos").with_suffix(".png")
-        assert job.output == tmp_path / "out" / place
+    for entry in made.entries:
+        place = entry.photo.relative_to(tmp_path / "photos").with_suffix(".png")
+        assert entry.output == tmp_path / "out" / place
 
 
-def test_links_in_a_circle_come_to_an_end(plan, tmp_path):
+def test_links_in_a_circle_come_to_an_end(listing, tmp_path):
     inner = tmp_path / "photos" / "a"
     inner.mkdir(parents=True)
     try:
@@ -301,7 +305,7 @@ def test_links_in_a_circle_come_to_an_end(plan, tmp_path):
         (tmp_path / "photos" / "b").symlink_to(inner, target_is_directory=True)
     except OSError:
         pytest.skip("no links here")
-    made = plan("a/1.jpg 2.jpg", "a/1.png 2.png", recursive=True)
+    made = listing("a/1.jpg 2.jpg", "a/1.png 2.png", recursive=True)
     assert pairs(made) == "2.jpg=2.png 1.jpg=1.png"
 
 
@@ -310,13 +314,13 @@ def test_guides_and_results_inside_the_photos_folder_are_no_photos(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     options = BatchOptions(masks=True, recursive=True)
-    made = plan_batch(tmp_path, tmp_path / "masks", tmp_path / "out", options)
+    made = list_batch(tmp_path, tmp_path / "masks", tmp_path / "out", options)
     assert pairs(made) == "a.jpg=a.png b.jpg=b.png"
 
 
-def test_folders_that_are_not_looked_into_are_named_as_the_remedy(plan):
+def test_folders_that_are_not_looked_into_are_named_as_the_remedy(listing):
     with pytest.raises(InputError, match="--recursive"):
-        plan("a/1.jpg", "a/1.png")
+        listing("a/1.jpg", "a/1.png")
 
 
 # ---- results that would collide ------------------------------------------------------------------
@@ -330,9 +334,9 @@ def test_folders_that_are_not_looked_into_are_named_as_the_remedy(plan):
         ("mu\u0308.jpg m\u00fc.jpg", "would have the same result"),
     ],
 )
-def test_two_photos_with_one_result_are_refused(plan, photos, says):
+def test_two_photos_with_one_result_are_refused(listing, photos, says):
     with pytest.raises(InputError, match=says):
-        plan(photos, "a.png", recursive=True)
+        listing(photos, "a.png", recursive=True)
 
 
 @pytest.mark.parametrize(
@@ -343,22 +347,24 @@ def test_two_photos_with_one_result_are_refused(plan, photos, says):
         ("a.jpg a.png b.jpg b.png", None, "a.jpg=a.png b.jpg=b.png"),
     ],
 )
-def test_the_pattern_that_is_told_lets_one_of_two_photos_be_cut(plan, photos, guides, expected):
+def test_the_pattern_that_is_told_lets_one_of_two_photos_be_cut(listing, photos, guides, expected):
     with pytest.raises(InputError, match="would have the same result") as refused:
-        plan(photos, guides)
+        listing(photos, guides)
     (pair,) = re.findall(r"--pair '([^']*)'", str(refused.value))
-    assert pairs(plan(photos, guides, pair=pair)) == expected
+    assert pairs(listing(photos, guides, pair=pair)) == expected
 
 
-def test_capitals_collide_where_the_disk_takes_them_for_small_letters(plan, tmp_path, monkeypatch):
+def test_capitals_collide_where_the_disk_takes_them_for_small_letters(
+    listing, tmp_path, monkeypatch
+):
     if (tmp_path.with_name(tmp_path.name.swapcase())).exists():
         pytest.skip("the disk cannot hold both names")
-    assert pairs(plan("A.jpg a.jpg", "A.png a.png")) == "A.jpg=A.png a.jpg=a.png"
+    assert pairs(listing("A.jpg a.jpg", "A.png a.png")) == "A.jpg=A.png a.jpg=a.png"
     # A second name for the folder, as a disk without capitals has it.
     swapped = tmp_path.with_name(tmp_path.name.swapcase())
     swapped.symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(InputError, match=r"a\.jpg: would have the same result as A\.jpg"):
-        plan("", "")
+        listing("", "")
 
 
 NAME_PARTS = st.sampled_from(

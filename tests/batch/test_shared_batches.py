@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,11 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.batch.claims import claim_file, claimed
+from mematte_plugin.batch.listing import BatchEntry, list_batch
 from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.report import BatchReport
-from mematte_plugin.batch.run import run_batch
+from mematte_plugin.batch.run import cut_all, run_batch
 from mematte_plugin.pipeline import MattingPipeline
-from mematte_plugin.weights.save import save_network
 
 from ..networks import random_network
 from ..patience import PATIENCE, until
@@ -136,51 +134,39 @@ def test_claims_that_killed_runs_left_are_removed(folders, pipeline):
     ]
 
 
-STOPS_IN_THE_NETWORK = """
+HOLDS_A_CLAIM = """
 import sys, time
-from mematte_plugin import pipeline
-from mematte_plugin.cli import main
-def stop(*_, **__):
-    print("claimed", flush=True)
+from pathlib import Path
+from mematte_plugin.batch.claims import claimed
+with claimed(Path(sys.argv[1])) as ours:
+    print(ours, flush=True)
     time.sleep(3600)
-pipeline.MattingPipeline.__call__ = stop
-main()
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_run_takes_over_from_one_that_is_killed(folders, tmp_path):
+def test_a_run_takes_over_from_one_that_is_killed(folders, pipeline):
     photos, trimaps, out = folders
-    model = save_network(random_network(), tmp_path / "model")
-    command = ["batch", photos, "--trimaps", trimaps, "-o", out, "--model", model, "--json"]
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    out.mkdir()
+    options = BatchOptions()
+    left: list[str] = []
+    dying = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_A_CLAIM, str(out / "a.png")], stdout=subprocess.PIPE
+    )
 
-    def start(*code: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, *code, *map(str, command)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=env,
-        )
-
-    dying = start("-c", STOPS_IN_THE_NETWORK)
-    heir = None
-    try:
-        assert dying.stdout is not None
-        assert dying.stdout.readline() == b"claimed\n"
-        heir = start("-m", "mematte_plugin")
-        assert heir.stderr is not None
-        assert heir.stderr.readline() == b"waiting: another run is at work on a.jpg\n"
+    def kill(entries: Sequence[BatchEntry]) -> None:
+        left.extend(entry.photo.name for entry in entries)
         assert sorted(path.name for path in out.glob("*.png")) == ["b.png", "c.png", "d.png"]
         dying.send_signal(signal.SIGKILL)
-        stdout, stderr = heir.communicate(timeout=PATIENCE)
+
+    try:
+        assert dying.stdout is not None
+        assert dying.stdout.readline() == b"True\n"
+        listing = list_batch(photos, trimaps, out, options)
+        items = list(cut_all(listing, options, load=lambda: pipeline, on_wait=kill))
     finally:
-        for process in (dying, heir):
-            if process is not None:
-                process.kill()
-                process.communicate()
-    assert heir.returncode == 0, stderr
-    facts = json.loads(stdout)
-    assert (facts["done"], facts["elsewhere"], facts["failed"]) == (4, 0, 0)
-    assert [Path(item["photo"]).stem for item in facts["items"]] == ["b", "c", "d", "a"]
+        dying.kill()
+        dying.communicate()
+    assert left == ["a.jpg"]
+    assert [(item.photo.stem, item.status) for item in items] == [(name, "done") for name in "bcda"]
     assert sorted(path.name for path in out.iterdir()) == [f"{name}.png" for name in NAMES]

@@ -57,7 +57,7 @@ def test_a_case_runs_through_every_stage_and_the_table_names_it(tmp_path: Path) 
             "decoder",
         )
     }
-    guided = measure("tiny", 256, 256)["launches"]
+    guided = measure("tiny", 128, 128)["launches"]
     assert guided["guidance"] > guided["windows"]
     store = Store(tmp_path / "card.json", {"torch": "2.13.0"}, {})
     store.put(Record(case, [found]))

@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import FAILURE, HEIGHT, USAGE, WIDTH, assert_refused
 
 # ---- files that are no pictures ------------------------------------------------------------------
 
@@ -207,7 +196,7 @@ def test_retention_needs_a_router(scene, models):
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),
         (("cut", "-", "-", "-o", "x.png"), "only one"),
         (("models", "where"), "NAME"),
-        (("models", "--json", "where", "mematte-tiny"), "behind"),
+        (("models", "--json", "where", "mematte-tiny"), "after the command"),
     ],
 )
 def test_commands_that_are_not_understood(scene, arguments, says):

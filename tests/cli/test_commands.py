@@ -10,22 +10,11 @@ import tifffile
 
 from mematte_plugin import __version__
 from mematte_plugin.cli import console
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.images.read import read_photo
-from mematte_plugin.images.write import write_image
 
-from ..cli_cases import HEIGHT, WIDTH, Scene, saved_models
 from ..patience import PATIENCE
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import HEIGHT, WIDTH
 
 # ---- cut -----------------------------------------------------------------------------------------
 
@@ -292,7 +281,7 @@ def test_models_where_makes_no_connection(scene, monkeypatch, name):
     monkeypatch.setattr("mematte_plugin.weights.hub.cached", lambda *_: None)
     done = scene.run("models", "where", name)
     assert done.code == 1
-    assert "is not on this machine yet" in done.err
+    assert "is not on this machine" in done.err
 
 
 def test_convert_makes_a_folder_that_cuts(scene):
@@ -436,7 +425,7 @@ def test_cut_blends_light_when_asked(scene):
     assert light[~known].sum() > plain[~known].sum()
     done = scene.cut("photo.png", "trimap.png", "--linear-light")
     assert done.code == 2
-    assert "give --background, too" in done.err
+    assert "needs --background" in done.err
 
 
 def test_cut_takes_scene_linear_light_by_name(scene):

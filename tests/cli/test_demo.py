@@ -1,4 +1,4 @@
-"""`mematte demo`: it starts, answers and ends; what cannot work is said before anything starts."""
+"""`mematte demo`: it starts, answers and ends; errors come before anything starts."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, name: str, code: int
     # The checkout's own, where that is not installed.
     with serving([*command, "--port", str(port)], port, tmp_path, PYTHONPATH=str(ROOT)) as server:
         server.wait_for_line(f"http://127.0.0.1:{port}")
-        told = json.loads(server.get("/gradio_api/info"))
-        assert set(told["named_endpoints"]) == {"/matte", "/trimap", "/plan"}
+        api = json.loads(server.get("/gradio_api/info"))
+        assert set(api["named_endpoints"]) == {"/matte", "/trimap", "/plan"}
         assert b"<html" in server.get("/")
         assert server.stop(getattr(signal, name)) == code
         assert server.lines == [f"MEMatte is at http://127.0.0.1:{port}/\n", "stopped\n"]
@@ -96,12 +96,12 @@ def test_without_the_page_it_says_so(demo: Demo) -> None:
 def test_gradio_missing_or_another_one(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, version: str | None
 ) -> None:
-    def told(name: str) -> str:
+    def installed(name: str) -> str:
         if version is None:
             raise metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr(metadata, "version", told)
+    monkeypatch.setattr(metadata, "version", installed)
     code, out, err = demo()
     assert (code, out) == (1, "")
     assert err.count("\n") == 1

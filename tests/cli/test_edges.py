@@ -15,18 +15,7 @@ from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.run import run_batch
 from mematte_plugin.foreground.edges import Edge
 
-from ..cli_cases import USAGE, Scene, saved_models
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
-
+from .cases import USAGE, Scene
 
 SHAPED = ("--levels", "0.1,0.9", "--choke", "-0.5", "--feather", "0.5")
 
@@ -46,10 +35,10 @@ def test_a_crop_stands_in_the_json_and_in_the_file(scene: Scene, more: tuple[str
     options = ("-o", "out.png", "--crop", "--margin", "2", "--json", *more)
     done = scene.cut("photo.png", "trimap.png", *options)
     assert done.code == 0, done.err
-    told = json.loads(done.text)
-    crop = told["crop"]
+    facts = json.loads(done.text)
+    crop = facts["crop"]
     with Image.open("out.png") as picture:
-        assert picture.size == (crop["width"], crop["height"]) == (told["width"], told["height"])
+        assert picture.size == (crop["width"], crop["height"]) == (facts["width"], facts["height"])
     assert (crop["full_width"], crop["full_height"]) == (80, 64)
     data = Path("out.png").read_bytes()
     at = data.index(b"oFFs") + 4
@@ -75,26 +64,26 @@ def test_despill_without_a_screen_is_said(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "says"),
     [
         (("--levels", "0.5"), "--levels 0.5: give two numbers"),
         (("--levels", "10,245"), "of 255: 0.0392, 0.961"),
         (("--choke", "500"), "choke 500.0: give pixels from -100 to 100"),
         (("--feather", "-1"), "feather -1.0"),
-        (("--margin", "4"), "--margin: is for --crop"),
+        (("--margin", "4"), "--margin: needs --crop"),
         (("--despill", "grey"), "is a grey"),
         (("--colors", "mine"), "use foreground or photo"),
         (("--alpha", "--despill", "green"), "--despill: changes colours"),
-        (("--quality", "50"), "png loses nothing"),
+        (("--quality", "50"), "png is lossless"),
         (("--quality", "0"), "quality 0: give a whole number"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_work(
-    scene: Scene, options: tuple[str, ...], told: str
+    scene: Scene, options: tuple[str, ...], says: str
 ) -> None:
     done = scene.cut("photo.png", "trimap.png", "-o", "out.png", *options)
     assert done.code == USAGE
-    assert told in done.err
+    assert says in done.err
     assert not Path("out.png").exists()
 
 
@@ -119,7 +108,7 @@ def test_batch_shapes_every_photo(scene: Scene) -> None:
         np.testing.assert_array_equal(np.asarray(picture)[..., 3], np.rint(matte.alpha * 255))
     wrong = scene.run("batch", "photos", "--trimaps", "guides", "-o", "bad", "--quality", "30")
     assert wrong.code == USAGE
-    assert "png loses nothing" in wrong.err
+    assert "png is lossless" in wrong.err
     assert not Path("bad").exists()
 
 

@@ -9,19 +9,14 @@ from PIL import Image
 
 from mematte_plugin.evaluation.report import HEADERS
 
-from ..cli_cases import FAILURE, USAGE, Scene, assert_refused, saved_models
 from ..evaluation.photographs import photographs
+from .cases import FAILURE, USAGE, Scene, assert_refused
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path: Path, models: Path, monkeypatch, capsysbinary) -> Scene:
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path) -> None:
+    """A folder of photographs with alphas."""
     photographs(tmp_path / "data", "a", "b")
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
 
 
 def test_methods_are_compared_in_one_run(scene: Scene) -> None:
@@ -87,10 +82,10 @@ def test_incomplete_data_is_named_and_the_rest_evaluated(scene: Scene) -> None:
     assert "Traceback" not in done.err
     report = json.loads(done.out)
     assert [(one["picture"], one["trimap"]) for one in report["results"]] == [("b", "6")]
-    told = "\n".join(report["problems"])
-    assert "b.png: has no trimap in trimap_2/" in told
-    assert "alpha/c.png: belongs to no photograph" in told
-    assert "alpha/a.png: is 5×5, but the photograph is" in told
+    problems = "\n".join(report["problems"])
+    assert "b.png: has no trimap in trimap_2/" in problems
+    assert "alpha/c.png: belongs to no photograph" in problems
+    assert "alpha/a.png: is 5×5, but the photograph is" in problems
     assert json.loads((scene.folder / "report.json").read_text())["problems"] == report["problems"]
 
     done = scene.run("eval", "data", "--method", "distance-ratio")

@@ -29,15 +29,15 @@ main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows its users otherwise")
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "says"),
     [
         (["info"], 0, "Hub cache"),
-        (["models", "download", "vitmatte-small-composition-1k"], 1, "set HF_HOME to a folder"),
+        (["models", "download", "vitmatte-small-composition-1k"], 1, "set HF_HOME to a"),
         (["comfyui", "install", "~/ComfyUI"], 1, "home directory"),
     ],
 )
 def test_it_works_or_says_what_to_do_and_leaves_nothing(
-    command: list[str], code: int, said: str, tmp_path: Path
+    command: list[str], code: int, says: str, tmp_path: Path
 ) -> None:
     homes = {"HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in homes}
@@ -47,8 +47,8 @@ def test_it_works_or_says_what_to_do_and_leaves_nothing(
         capture_output=True, text=True, check=False, timeout=PATIENCE,
         cwd=tmp_path, env=environment,
     )  # fmt: skip
-    told = done.stdout + done.stderr
-    assert (done.returncode, said in told) == (code, True), told
-    assert "failed" not in told
-    assert "unexpected" not in told
+    output = done.stdout + done.stderr
+    assert (done.returncode, says in output) == (code, True), output
+    assert "failed" not in output
+    assert "unexpected" not in output
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Memory on the command line: `mematte plan`, --memory-budget, and what is told of it."""
+"""Memory on the command line: `mematte plan`, --memory-budget, and what is reported."""
 
 from __future__ import annotations
 
@@ -10,21 +10,11 @@ import numpy as np
 import pytest
 
 from mematte_plugin import plan_memory
-from mematte_plugin.images.write import write_image
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.network import MEMatte
 
-from ..cli_cases import FAILURE, HEIGHT, USAGE, WIDTH, Scene, assert_refused, saved_models
 from ..patience import PATIENCE
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    return saved_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def scene(tmp_path, models, monkeypatch, capsysbinary):
-    return Scene(tmp_path, models / "routed", monkeypatch, capsysbinary)
+from .cases import FAILURE, HEIGHT, USAGE, WIDTH, assert_refused
 
 
 def least_of(scene) -> int:

@@ -200,7 +200,7 @@ def test_an_interrupted_batch_says_how_far_it_came(folder, model):
         *("batch", "photos", "--trimaps", "trimaps", "-o", "out", "--model", model),
     )
     assert code == 130
-    assert err == b"stopped after 0 of 1 photos; the same command goes on there\n"
+    assert err == b"stopped after 0 of 1 photos; the same command resumes there\n"
     assert not (folder / "out").exists()
 
 

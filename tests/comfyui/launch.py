@@ -1,7 +1,7 @@
 """Runs ComfyUI's main.py: ``python launch.py CHECKOUT OPTIONS…``.
 
 torchvision built for another torch cannot load its operators and then refuses to be imported,
-because it describes two of them that nobody declared. ComfyUI imports it but needs none of its
+because two of them are not declared. ComfyUI imports it but needs none of its
 operators for our graphs, so they are declared here. Where torchvision is whole this does nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Prints what a ComfyUI server tells one client, a JSON object a line: ``python listen.py URL``.
+"""Prints a ComfyUI server's messages to one client as lines of JSON: ``python listen.py URL``.
 
 Run by ComfyUI's own interpreter, since that is the one sure to have aiohttp.
 """

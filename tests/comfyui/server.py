@@ -38,13 +38,13 @@ class Checkout:
     python: str
     """The interpreter that has its requirements and ours."""
     frontend: Path | None
-    """The static folder of the front end, for those who open the page; None: what is installed."""
+    """The static folder of the front end, for the browser; None: the installed one."""
 
     @property
     def version(self) -> str:
         """As the checkout itself says, such as 0.3.64."""
-        told = (self.path / "comfyui_version.py").read_text().partition("__version__ =")[2]
-        return told.strip().strip("\"'")
+        text = (self.path / "comfyui_version.py").read_text().partition("__version__ =")[2]
+        return text.strip().strip("\"'")
 
 
 def checkouts() -> list[Checkout]:
@@ -62,7 +62,7 @@ def _paths(variable: str) -> list[Path]:
 
 
 def skip_without_checkout() -> None:
-    """For the head of a test module: one line for all of it where there is nothing to test with."""
+    """Skip a whole test module if there is no checkout."""
     import pytest
 
     if not checkouts():
@@ -124,7 +124,7 @@ class Run:
 
 
 @dataclass
-class Heard:
+class MessageLog:
     """Messages of the server's web socket so far."""
 
     path: Path
@@ -180,7 +180,7 @@ class Server:
             return json.load(answer)
 
     def post(self, path: str, content: Any) -> Any:
-        """The JSON answer of a POST of JSON; None where it is empty."""
+        """The JSON answer of a POST of JSON; None if it is empty."""
         request = urllib.request.Request(
             self.url + path, json.dumps(content).encode(), {"Content-Type": "application/json"}
         )
@@ -193,7 +193,7 @@ class Server:
         return dict(self.get("/object_info"))
 
     def submit(self, graph: Graph) -> str:
-        """Queue a graph and return its prompt id. Raises RefusedError where it is not valid."""
+        """Queue a graph and return its prompt id. Raises RefusedError if it is not valid."""
         try:
             answer = self.post("/prompt", {"prompt": graph, "client_id": self.client})
         except urllib.error.HTTPError as error:
@@ -243,20 +243,20 @@ class Server:
         return self.log.read_text(errors="replace")
 
     @contextmanager
-    def listening(self) -> Iterator[Heard]:
-        """Everything that the server tells our client meanwhile, as the page would hear it."""
+    def listening(self) -> Iterator[MessageLog]:
+        """The messages that the server sends to our client meanwhile."""
         url = f"{self.url}/ws?clientId={self.client}"
         command = [self.checkout.python, str(HERE / "listen.py"), url]
         with tempfile.NamedTemporaryFile(suffix=".jsonl") as sink:
             process = subprocess.Popen(command, stdout=sink)
-            heard = Heard(Path(sink.name))
+            log = MessageLog(Path(sink.name))
             try:
-                heard.until("status")
-                yield heard
+                log.until("status")
+                yield log
             finally:
                 process.terminate()
                 process.wait(PATIENCE)
-                heard.messages()  # the last look before the file is gone
+                log.messages()  # the last look before the file is gone
 
     def stop(self) -> None:
         """End the process."""

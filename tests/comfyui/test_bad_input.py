@@ -287,9 +287,9 @@ def test_a_model_that_was_removed_stops_its_branch_only(
     (folder / "removed").rmdir()
     refused, run = run_what_is_valid(server, sketch.graph)
     errors = refused[model.id]["errors"]
-    told = " ".join(f"{error['message']} {error['details']}" for error in errors)
-    assert "removed" in told
-    assert str(folder) in told
+    message = " ".join(f"{error['message']} {error['details']}" for error in errors)
+    assert "removed" in message
+    assert str(folder) in message
     assert other.id in run.outputs
     assert run.status == "success"
     assert not ours.exists()

@@ -97,16 +97,16 @@ def test_english_is_what_the_nodes_say(nodes: dict[str, Any]) -> None:
     english = json.loads((LOCALES / "en" / "nodeDefs.json").read_text())
     assert set(english) == set(nodes)
     for node, declared in nodes.items():
-        told = english[node]
-        assert told["display_name"] == declared["name"]
-        assert told["description"] == declared["description"]
-        assert sorted(told["inputs"]) == sorted(declared["inputs"]), node
+        entry = english[node]
+        assert entry["display_name"] == declared["name"]
+        assert entry["description"] == declared["description"]
+        assert sorted(entry["inputs"]) == sorted(declared["inputs"]), node
         for name, tooltip in declared["inputs"].items():
-            assert told["inputs"][name]["name"] == name
-            assert tooltip in (None, told["inputs"][name]["tooltip"]), (node, name)
+            assert entry["inputs"][name]["name"] == name
+            assert tooltip in (None, entry["inputs"][name]["tooltip"]), (node, name)
         for i, (name, tooltip) in enumerate(declared["outputs"].items()):
-            assert told["outputs"][str(i)]["name"] == name
-            assert tooltip in (None, told["outputs"][str(i)]["tooltip"]), (node, name)
+            assert entry["outputs"][str(i)]["name"] == name
+            assert tooltip in (None, entry["outputs"][str(i)]["tooltip"]), (node, name)
 
 
 def shape(value: Any) -> Any:

@@ -38,10 +38,10 @@ def matting(
 
 def test_progress_goes_up_between_and_inside_frames(server: Server, sketch: Sketch) -> None:
     node, _ = matting(sketch, (256, 256), count=3)
-    with server.listening() as heard:
+    with server.listening() as log:
         server.run(sketch.graph)
-        heard.until("executing", node=None)
-    bar = [m for m in heard.of("progress") if m["node"] == node.id]
+        log.until("executing", node=None)
+    bar = [m for m in log.of("progress") if m["node"] == node.id]
     shares = [m["value"] / m["max"] for m in bar]
     assert shares == sorted(shares)
     assert shares[-1] == 1

@@ -106,9 +106,9 @@ def test_cancelling_a_download_leaves_no_model_behind(world: World, sketch: Sket
     server = world.server
     world.hub.pace = 8e6
     loader, _ = cut_with(sketch, NAME)
-    with server.listening() as heard:
+    with server.listening() as log:
         prompt = server.submit(sketch.graph)
-        heard.until("progress", node=loader)
+        log.until("progress", node=loader)
         server.interrupt()
         run = Run(sketch.graph, server.wait(prompt, timeout=PATIENCE))
     world.hub.pace = float("inf")
@@ -128,12 +128,12 @@ def other(sketch: Sketch) -> Sketch:
 def test_download_with_progress_then_never_again(world: World, sketch: Sketch) -> None:
     server = world.server
     loader, path = cut_with(sketch, NAME)
-    with server.listening() as heard:
+    with server.listening() as log:
         run = server.run(sketch.graph)
-        heard.until("executing", node=None)
+        log.until("executing", node=None)
     assert run.error is None
     assert "non-commercial" in kept(path)["report"]
-    bar = [m for m in heard.of("progress") if m["node"] == loader]
+    bar = [m for m in log.of("progress") if m["node"] == loader]
     assert bar[-1]["value"] == bar[-1]["max"] == len(world.weights)
     assert [len(p.read_bytes()) for p in world.downloaded] == [len(world.weights)]
     assert digest(world.downloaded[0].read_bytes()) == digest(world.weights)

@@ -151,13 +151,13 @@ def test_all_nodes_are_there_and_no_other(server: Server) -> None:
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_ids_types_order_and_defaults(server: Server, node_id: str) -> None:
-    told, wanted = server.object_info()[node_id], NODES[node_id]
-    assert told["display_name"] == wanted["display"]
-    assert told["category"] == "mask/matting"
-    assert told["description"]
-    given = {**told["input"]["required"], **told["input"].get("optional", {})}
+    info, wanted = server.object_info()[node_id], NODES[node_id]
+    assert info["display_name"] == wanted["display"]
+    assert info["category"] == "mask/matting"
+    assert info["description"]
+    given = {**info["input"]["required"], **info["input"].get("optional", {})}
     kinds = {
-        name: ("COMBO" if isinstance(spec[0], list) else spec[0], name in told["input"]["required"])
+        name: ("COMBO" if isinstance(spec[0], list) else spec[0], name in info["input"]["required"])
         for name, spec in given.items()
     }
     # What shapes the edge comes after these, and must not be needed.
@@ -166,11 +166,11 @@ def test_ids_types_order_and_defaults(server: Server, node_id: str) -> None:
     assert not any(required for _, required in list(kinds.values())[count:])
     defaults = {n: s[1]["default"] for n, s in given.items() if "default" in (s[1:] or [{}])[0]}
     assert wanted["defaults"].items() <= defaults.items()
-    assert told["output"] == [kind for kind, _ in wanted["outputs"]]
-    for name, (_, names) in zip(told["output_name"], wanted["outputs"], strict=True):
+    assert info["output"] == [kind for kind, _ in wanted["outputs"]]
+    for name, (_, names) in zip(info["output_name"], wanted["outputs"], strict=True):
         assert name in names
-    assert not told["deprecated"]
-    assert not told["experimental"]
+    assert not info["deprecated"]
+    assert not info["experimental"]
 
 
 def test_choices_of_the_loader(server: Server) -> None:

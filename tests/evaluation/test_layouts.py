@@ -1,4 +1,4 @@
-"""Data sets are recognised by their folders, and what is incomplete is named."""
+"""Data sets are recognised by their folders, and missing files are reported."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mematte_plugin.errors import InputError, SettingError
-from mematte_plugin.evaluation.layouts import LAYOUTS, find, scan
+from mematte_plugin.evaluation.layouts import LAYOUTS, scan
 
 
 def made(root: Path, *files: str) -> Path:
@@ -93,12 +93,12 @@ def test_layouts_are_recognised(tmp_path: Path, layout: str, files: tuple, items
         (one.name, one.trimap_name): tuple(
             path.relative_to(root).as_posix() for path in (one.alpha, one.trimap)
         )
-        for one in find(root, layout)
+        for one in scan(root, layout).items
     }
     assert found == items
 
 
-def test_data_sets_with_the_same_folders_are_told_apart_by_the_path(tmp_path: Path) -> None:
+def test_the_path_distinguishes_data_sets_with_the_same_folders(tmp_path: Path) -> None:
     for folder, layout in (("UHR-395", "uhr-395"), ("d646", "distinctions-646")):
         files = ("merged/a.png", "alpha_copy/a.png", "trimaps/a.png")
         assert scan(made(tmp_path / folder / "x", *files)).layout == layout
@@ -132,8 +132,7 @@ def test_what_is_missing_or_too_much_is_named_and_the_rest_found(tmp_path: Path)
 def test_a_data_set_may_come_without_trimaps(tmp_path: Path) -> None:
     made(tmp_path, "image/a.png", "alpha/a.png")
     assert [one.name for one in scan(tmp_path).pictures] == ["a"]
-    with pytest.raises(InputError, match="no photograph with alpha and trimap"):
-        find(tmp_path)
+    assert scan(tmp_path).items == ()
 
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:

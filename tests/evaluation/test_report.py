@@ -45,7 +45,7 @@ def test_routing_is_averaged_per_block() -> None:
     assert second["outside"] == pytest.approx(0.2)
 
 
-def test_problems_are_told_once() -> None:
+def test_problems_are_reported_once() -> None:
     assert REPORT.problems == ("image/d.png: has no alpha", "b (narrow): is cut off")
 
 

@@ -1,4 +1,4 @@
-"""A run names what it cannot do, does the rest, and goes on where it stopped."""
+"""A run reports failures, does the rest, and resumes."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from PIL import Image
 
 from mematte_plugin.errors import InputError, MEMatteError, OutputError, SettingError
 from mematte_plugin.evaluation.baselines import closed_form
-from mematte_plugin.evaluation.cases import Case, cases_of, read
-from mematte_plugin.evaluation.layouts import scan
+from mematte_plugin.evaluation.cases import cases_of, read
+from mematte_plugin.evaluation.layouts import Case, scan
 from mematte_plugin.evaluation.methods import Estimate, Method, classical, networks
 from mematte_plugin.evaluation.metrics import Errors
-from mematte_plugin.evaluation.runner import Failure, Memory, Result, kept_shares, run
+from mematte_plugin.evaluation.runner import Failure, Result, ResultCache, kept_shares, run
 from mematte_plugin.weights.save import save_network
 
 from ..networks import random_network
@@ -47,7 +47,7 @@ def test_trimaps_made_from_the_alpha_grow_and_never_contradict_it(tmp_path: Path
     assert unknown == sorted(set(unknown))
 
 
-def test_without_trimaps_the_way_out_is_told(tmp_path: Path) -> None:
+def test_without_trimaps_the_error_names_the_option(tmp_path: Path) -> None:
     dataset = scan(photographs(tmp_path, "a", widths=()))
     with pytest.raises(InputError, match="--widths"):
         cases_of(dataset)
@@ -65,7 +65,7 @@ def test_broken_pictures_are_named_once_and_the_others_done(tmp_path: Path) -> N
     (tmp_path / "image" / "empty.png").write_bytes(b"")
     (tmp_path / "trimap_6" / "cut.png").unlink()
     with pytest.warns(UserWarning, match="no foreground"):
-        found = list(run(wide, [method(half), method(half, "other")], memory=Memory()))
+        found = list(run(wide, [method(half), method(half, "other")], cache=ResultCache()))
     results = [one for one in found if isinstance(one, Result)]
     assert [(one.method, one.picture) for one in results] == [("half", "good"), ("other", "good")]
     failures = {one for one in found if isinstance(one, Failure)}
@@ -89,9 +89,9 @@ def test_a_method_that_fails_on_one_picture_or_altogether_stops_no_other(tmp_pat
         *networks(str(tmp_path / "unrouted"), retentions=(0.5,)),  # it cannot retain half
         method(half),
     ]
-    found = list(run(cases(tmp_path / "data", "a", "b")[:2], rows, memory=Memory()))
-    told = [(one.method, one.picture) for one in found if isinstance(one, Result)]
-    assert told == [("picky", "a"), ("half", "a"), ("half", "b")]
+    found = list(run(cases(tmp_path / "data", "a", "b")[:2], rows, cache=ResultCache()))
+    done = [(one.method, one.picture) for one in found if isinstance(one, Result)]
+    assert done == [("picky", "a"), ("half", "a"), ("half", "b")]
     failures = [(one.what, one.reason) for one in found if isinstance(one, Failure)]
     assert failures[0] == ("picky on b (2)", "not this one")
     assert len(failures) == 2
@@ -106,7 +106,7 @@ def test_known_pixels_count_as_the_trimap_says(tmp_path: Path) -> None:
     def right_where_it_counts(_, trimap) -> Estimate:
         return Estimate(np.where(trimap == 0.5, truth, 0.3))
 
-    (result,) = run(made[:1], [method(right_where_it_counts)], memory=Memory())
+    (result,) = run(made[:1], [method(right_where_it_counts)], cache=ResultCache())
     assert isinstance(result, Result)
     assert result.errors == Errors(0, 0, 0, 0, 0)
 
@@ -122,9 +122,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
     def again(*rows: Method) -> list[Result | Failure]:
         calls.clear()
-        return list(run(made, rows, memory=Memory(state)))
+        return list(run(made, rows, cache=ResultCache(state)))
 
-    first = next(run(made, [method(counted)], memory=Memory(state)))  # and the run is killed
+    first = next(run(made, [method(counted)], cache=ResultCache(state)))  # and the run is killed
     everything = again(method(counted))
     assert everything[0] == first
     assert calls == ["b", "a", "b"]
@@ -149,17 +149,17 @@ def test_a_file_of_something_else_is_not_appended_to(tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0")
     for name in ("notes", "photo"):
         with pytest.raises(InputError, match=f"{name}: .*name another file"):
-            Memory(tmp_path / name)
+            ResultCache(tmp_path / name)
     with pytest.raises(OutputError, match="create it first"):
-        Memory(tmp_path / "none" / "state.jsonl")
+        ResultCache(tmp_path / "none" / "state.jsonl")
 
 
 def test_alphas_are_saved_also_for_remembered_results(tmp_path: Path) -> None:
     made = cases(tmp_path / "data", "a")[:1]
-    memory, folder = Memory(tmp_path / "state.jsonl"), tmp_path / "alphas"
+    cache, folder = ResultCache(tmp_path / "state.jsonl"), tmp_path / "alphas"
     rows = [method(half, "some/model @ 0.5")]
-    list(run(made, rows, memory=memory))
-    list(run(made, rows, memory=memory, save=folder))
+    list(run(made, rows, cache=cache))
+    list(run(made, rows, cache=cache, save=folder))
     path = folder / "some_model_@_0.5" / "2" / "a.png"
     with Image.open(path) as image:
         alpha = np.asarray(image)
@@ -180,7 +180,7 @@ def test_classical_methods_find_a_plain_subject(tmp_path: Path) -> None:
     (case,) = cases(tmp_path, "a")[:1]
     found = read(case)
     rows = [classical(name) for name in ("closed-form", "knn", "flow", "distance-ratio")]
-    results = list(run([case], rows, memory=Memory()))
+    results = list(run([case], rows, cache=ResultCache()))
     assert [one.method for one in results if isinstance(one, Result)] == [row.name for row in rows]
     assert all(one.errors.mad < 0.15 for one in results if isinstance(one, Result))
     for row in rows[:2]:  # not a matter of errors alone: fore- and background keep their sides

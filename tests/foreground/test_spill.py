@@ -9,8 +9,9 @@ import pytest
 
 from mematte_plugin import collect_notes
 from mematte_plugin.foreground.spill import key_for, named_key, take_out
+from mematte_plugin.images.arrays import srgb_to_linear
 from mematte_plugin.images.colour_spaces import convert, srgb
-from mematte_plugin.images.photo import Photo, srgb_to_linear
+from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.read import read_photo
 from mematte_plugin.matte import Matte
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mematte_plugin.errors import MEMatteError, MEMatteWarning
-from mematte_plugin.images.headers import read_header
+from mematte_plugin.images.decode import read_header
 from mematte_plugin.images.read import read_gray, read_photo
 from mematte_plugin.trimap.trimap import from_alpha, from_mask, normalise_trimap
 

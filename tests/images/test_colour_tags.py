@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mematte_plugin.errors import MEMatteWarning
-from mematte_plugin.images.colour_tags import told_by
+from mematte_plugin.images.colour_tags import tags_of_bmff
 from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.profiles import icc_profile, space_of
 from mematte_plugin.images.read import read_gray, read_photo
@@ -282,9 +282,9 @@ def test_a_trimap_or_mask_is_read_by_its_numbers() -> None:
 def test_broken_containers_tell_nothing() -> None:
     whole = avif(12, 13)
     for length in range(8, len(whole), 7):
-        told_by(whole[:length])
+        tags_of_bmff(whole[:length])
     for at in range(12, 250):  # no byte of the boxes may hang or raise
-        told_by(whole[:at] + b"\xff" + whole[at + 1 :])
+        tags_of_bmff(whole[:at] + b"\xff" + whole[at + 1 :])
 
 
 def test_every_front_end_writes_the_profile(tmp_path: Path) -> None:

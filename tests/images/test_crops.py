@@ -173,6 +173,6 @@ def test_impossible_qualities(tmp_path: Path, quality: Any) -> None:
 def test_quality_of_a_format_without_one(tmp_path: Path) -> None:
     from mematte_plugin import OutputError
 
-    with pytest.raises(OutputError, match=r"png loses nothing.*\.jpg or \.webp"):
+    with pytest.raises(OutputError, match=r"png is lossless.*\.jpg or \.webp"):
         make().save(tmp_path / "part.png", quality=50)
     assert list(tmp_path.iterdir()) == []

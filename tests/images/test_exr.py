@@ -11,9 +11,9 @@ import pytest
 from mematte_plugin import Layer, cut, from_mask
 from mematte_plugin.cli.shell import run
 from mematte_plugin.errors import InputError, MEMatteWarning
+from mematte_plugin.images.decode import read_header
 from mematte_plugin.images.decoded import Header
 from mematte_plugin.images.exr import rgb_from_chroma
-from mematte_plugin.images.headers import read_header
 from mematte_plugin.images.read import read_gray, read_photo
 
 OpenEXR = pytest.importorskip("OpenEXR")

@@ -14,9 +14,10 @@ import torch
 from mematte_plugin.batch.options import BatchOptions
 from mematte_plugin.batch.run import run_batch
 from mematte_plugin.errors import InputError, MEMatteWarning, OutputError, SettingError
-from mematte_plugin.images.photo import Photo, linear_to_srgb
+from mematte_plugin.images.arrays import linear_to_srgb
+from mematte_plugin.images.encode import write_image
+from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.read import read_gray, read_photo
-from mematte_plugin.images.write import write_image
 from mematte_plugin.matte import Matte
 from mematte_plugin.network import Light
 from mematte_plugin.network.inputs import NetworkInput

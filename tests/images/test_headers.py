@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError
+from mematte_plugin.images.decode import read_header
 from mematte_plugin.images.decoded import Header
-from mematte_plugin.images.headers import read_header
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.images.read import read_photo
-from mematte_plugin.images.write import write_image
 
 RNG = np.random.default_rng(0)
 EIGHT = RNG.integers(0, 256, (20, 30, 3), np.uint8)

@@ -267,7 +267,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "zip": (b"PK\x03\x04\x14\0\0\0", "zip archive"),
     "web page": (b"<!DOCTYPE html><html>404</html>", "web page"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
-    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF file is damaged"),
     "rubbish": (bytes(range(256)), "not an image that can be read"),
     "cut png": (PNG[: len(PNG) // 2], "cut off"),
     "cut png end": (PNG[:-6], "cut off"),

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError, MEMatteWarning
-from mematte_plugin.images.decode import READABLE
+from mematte_plugin.images.decode import read_header
 from mematte_plugin.images.decoded import Header
-from mematte_plugin.images.headers import read_header
+from mematte_plugin.images.formats import READABLE
 from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.read import read_photo
 
@@ -261,7 +261,7 @@ for name in ("imagecodecs", "pillow_heif", "pillow_jxl", "rawpy"):
 import warnings
 from mematte_plugin.errors import InputError
 from mematte_plugin import read_photo
-from mematte_plugin.headers import read_header
+from mematte_plugin.images.decode import read_header
 warnings.simplefilter("error")
 for path in sys.argv[1:]:
     for read in (read_photo, read_header):

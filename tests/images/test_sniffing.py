@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError
+from mematte_plugin.images.formats import sniff
 from mematte_plugin.images.read import read_gray, read_photo
-from mematte_plugin.images.sniff import sniff
 
 
 def _zip() -> bytes:

@@ -15,8 +15,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mematte_plugin.errors import InputError, MEMatteWarning
+from mematte_plugin.images.decode import read_header
 from mematte_plugin.images.decoded import Header
-from mematte_plugin.images.headers import read_header
 from mematte_plugin.images.read import read_gray, read_photo
 from mematte_plugin.trimap.masks import read_mask
 

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms
 
 from mematte_plugin.errors import OutputError
 from mematte_plugin.images import encode as encoding
+from mematte_plugin.images.encode import check_writable, write_image
 from mematte_plugin.images.files import write_text
 from mematte_plugin.images.read import read_photo
-from mematte_plugin.images.write import check_writable, write_image
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RNG = np.random.default_rng(0)
@@ -226,8 +226,8 @@ def test_ctrl_c_in_the_middle_leaves_the_old_file(tmp_path: Path, monkeypatch: A
     path.write_bytes(b"old")
     real = encoding._ENCODERS["tiff"]
 
-    def interrupted(array: np.ndarray, bits: int, job: Any) -> None:
-        real[0](array, bits, job)  # the temporary file is there when the signal comes
+    def interrupted(*given: Any) -> None:
+        real[0](*given)  # the temporary file is there when the signal comes
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setitem(encoding._ENCODERS, "tiff", (interrupted, *real[1:]))

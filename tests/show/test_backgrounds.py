@@ -10,8 +10,9 @@ from PIL import ImageCms
 
 from mematte_plugin import composite
 from mematte_plugin.errors import InputError, MEMatteWarning
+from mematte_plugin.images.arrays import linear_to_srgb
 from mematte_plugin.images.colour_spaces import ADOBE, ADOBE_CURVE, LINEAR, P3, REC709, SRGB_CURVE
-from mematte_plugin.images.photo import Photo, linear_to_srgb
+from mematte_plugin.images.photo import Photo
 from mematte_plugin.images.profiles import icc_profile, space_of
 from mematte_plugin.show.composite import over_white
 

@@ -8,7 +8,8 @@ import pytest
 
 from mematte_plugin import composite
 from mematte_plugin.errors import InputError
-from mematte_plugin.images.photo import Photo, linear_to_srgb, srgb_to_linear
+from mematte_plugin.images.arrays import linear_to_srgb, srgb_to_linear
+from mematte_plugin.images.photo import Photo
 
 RNG = np.random.default_rng(0)
 FOREGROUND = RNG.random((700, 30, 3), np.float32)  # more rows than are blended at a time

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from mematte_plugin.errors import InputError
-from mematte_plugin.training.data import compose, light, preview
+from mematte_plugin.training.data import compose, light
 from mematte_plugin.training.data.compose import Composer, Layers
 from mematte_plugin.training.data.foregrounds import GENERATORS, WEIGHTS
+from mematte_plugin.training.data.preview import preview
 from mematte_plugin.training.data.strokes import straighten
 from mematte_plugin.training.data.textures import PATTERN_WEIGHTS, PATTERNS, PhotoPool
 from mematte_plugin.training.data.trimaps import ASTRAY, astray, random_trimap
@@ -116,7 +117,7 @@ def test_trimap_of_a_flat_alpha(level: float) -> None:
 
 
 def test_missing_bank_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Build the bank first"):
+    with pytest.raises(InputError, match="train data build"):
         Composer(tmp_path)
 
 

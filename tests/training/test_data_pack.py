@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from mematte_plugin.errors import InputError, OutputError, SettingError
-from mematte_plugin.training.data import pack
 from mematte_plugin.training.data.compose import Composer
 from mematte_plugin.training.data.credits import data_section
-from mematte_plugin.training.data.pack import MARGIN, trimmed
+from mematte_plugin.training.data.pack import MARGIN, pack, trimmed
 
 from .banks import make_bank, pictures_of
 
@@ -110,9 +109,9 @@ def test_trimming_leaves_sides_that_the_subject_reaches() -> None:
 
 def test_packing_refuses_what_makes_no_sense(bank: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="data build"):
-        pack(tmp_path, tmp_path / "out")
+        pack(tmp_path, tmp_path / "out", max_mb=2)
     with pytest.raises(OutputError, match="exists"):
-        pack(bank, bank)
+        pack(bank, bank, max_mb=2)
     with pytest.raises(SettingError, match="megabyte"):
         pack(bank, tmp_path / "out", max_mb=0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mematte_plugin.cli.shell import run
-from mematte_plugin.training.origins import Terms, of_card, parts_of_run, terms_of
+from mematte_plugin.training.origins import Terms, ingredients_of_run, of_card, terms_of
 from mematte_plugin.training.recipe import Recipe, Stage
 from mematte_plugin.weights.load import load_network
 from mematte_plugin.weights.publish import Card
@@ -37,7 +37,7 @@ def picture(licence: str, author: str = "Ann") -> dict[str, str]:
 
 def terms(*licences: str, **recipe: Any) -> Terms:
     plan = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),), **recipe)
-    return terms_of(parts_of_run(plan, [picture(licence) for licence in licences]))
+    return terms_of(ingredients_of_run(plan, [picture(licence) for licence in licences]))
 
 
 def model(folder: Path, licence: str, words: str = "As its owner says.") -> str:
@@ -77,7 +77,7 @@ def test_peoples_own_pictures_without_a_licence_are_unknown(licence: str) -> Non
 def test_peoples_own_pictures_with_a_licence_of_their_own() -> None:
     found = terms("CC0-1.0", "Studio Ann, in-house use")
     assert (found.kind, found.licence) == ("other", "Studio Ann, in-house use")
-    assert "count for these weights too" in found.words
+    assert "apply to these weights too" in found.words
     assert terms("CC-BY-SA-4.0").licence == "CC-BY-SA-4.0"
 
 
@@ -153,12 +153,12 @@ def test_cards_of_the_hub(front: str, licence: str, kind: str) -> None:
 
 
 HUB = """
-from mematte_plugin.training.origins import parts_of_run
+from mematte_plugin.training.origins import ingredients_of_run
 from mematte_plugin.training.recipe import Recipe, Stage
 
 for name in ("some/free", "some/closed", "some/silent", "some/nothing"):
     plan = Recipe(network={}, stages=(Stage(64, 1, 1),), init=name)
-    attempt(name, lambda: parts_of_run(plan, [])[0].kind)
+    attempt(name, lambda: ingredients_of_run(plan, [])[0].kind)
 """
 
 

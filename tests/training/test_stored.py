@@ -17,10 +17,10 @@ from mematte_plugin.network import NetworkConfig
 from mematte_plugin.network.config import input_channels
 from mematte_plugin.network.guidance import FARTHEST_LOG
 from mematte_plugin.network.inputs import NetworkInput
-from mematte_plugin.training.batches import Feed, Part
+from mematte_plugin.training.batches import Feed, Share
 from mematte_plugin.training.checkpoint import CHECKPOINT
-from mematte_plugin.training.habits import Habits
 from mematte_plugin.training.recipe import Recipe, Stage
+from mematte_plugin.training.run_options import RunOptions
 from mematte_plugin.training.stored import (
     Pool,
     packed,
@@ -65,7 +65,7 @@ def recipe(*stages: tuple[int, int, int], **changes: object) -> Recipe:
 
 def feed(plan: Recipe, bank: Path, folder: Path) -> Feed:
     device = torch.device("cpu")
-    return Feed(plan, bank, device=device, workers=0, part=Part(), folder=folder)
+    return Feed(plan, bank, device=device, workers=0, share=Share(), folder=folder)
 
 
 def planes_at(fed: Feed, step: int) -> Tensor:
@@ -235,7 +235,9 @@ def test_what_is_no_file_of_crops_is_not_read(tmp_path: Path) -> None:
 
 def test_a_wish_to_stop_is_heeded_while_the_pool_fills(bank: Path, tmp_path: Path) -> None:
     plan = recipe((SIDE, 2, 4))
-    trained = Trainer(plan, bank, tmp_path, device="cpu", workers=0, habits=Habits(preview_every=0))
+    trained = Trainer(
+        plan, bank, tmp_path, device="cpu", workers=0, options=RunOptions(preview_every=0)
+    )
     trained.run(until=2)
     before = (tmp_path / CHECKPOINT).read_bytes()
     for path in (tmp_path / CROPS).rglob("*.npy"):

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from mematte_plugin.errors import MEMatteError, OutputError, SettingError, WeightsError
-from mematte_plugin.training.batches import Feed, Part, network_input
+from mematte_plugin.training.batches import Feed, Share, network_input
 from mematte_plugin.training.checkpoint import CHECKPOINT, FORMER, save_state
-from mematte_plugin.training.habits import Habits
 from mematte_plugin.training.recipe import Recipe, Stage
 from mematte_plugin.training.records import LOG, PREVIEWS, VALIDATION
+from mematte_plugin.training.run_options import RunOptions
 from mematte_plugin.training.start import trained_network
-from mematte_plugin.training.stopping import asked_to_stop
+from mematte_plugin.training.stopping import stop_requests
 from mematte_plugin.training.trainer import CROPS, Trainer
 from mematte_plugin.weights.save import save_network
 from tests.networks import SMALL, random_input, random_network
@@ -48,14 +48,14 @@ def recipe(*stages: tuple[int, int, int], **changes: object) -> Recipe:
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def trainer(plan: Recipe, bank: Path, folder: Path, workers: int = 0, **habits: object) -> Trainer:
+def trainer(plan: Recipe, bank: Path, folder: Path, workers: int = 0, **options: object) -> Trainer:
     return Trainer(
         plan,
         bank,
         folder,
         device="cpu",
         workers=workers,
-        habits=Habits(**{"preview_every": 0, **habits}),  # type: ignore[arg-type]
+        options=RunOptions(**{"preview_every": 0, **options}),  # type: ignore[arg-type]
     )
 
 
@@ -106,7 +106,7 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(bank: Path, tmp_path: Pat
 def test_batches_do_not_depend_on_the_number_of_workers(bank: Path) -> None:
     plan = recipe((64, 4, 5))
     feeds = [
-        Feed(plan, bank, device=torch.device("cpu"), workers=workers, part=Part())
+        Feed(plan, bank, device=torch.device("cpu"), workers=workers, share=Share())
         for workers in (0, 2)
     ]
     for step in (1, 2, 3):
@@ -132,7 +132,7 @@ def test_what_was_logged_after_the_last_checkpoint_is_logged_once(
 def test_minutes_and_signals_end_a_run_between_steps(bank: Path, tmp_path: Path) -> None:
     late = trainer(recipe(), bank, tmp_path / "late")
     assert late.run(minutes=0).step == 0
-    with asked_to_stop() as wish:
+    with stop_requests() as wish:
         outcome = trainer(recipe(), bank, tmp_path / "signal").run(
             should_stop=wish,
             progress=lambda done, *_: os.kill(os.getpid(), signal.SIGTERM) if done == 2 else None,
@@ -319,7 +319,8 @@ def test_half_precision_is_the_networks_and_not_the_losses(bank: Path, tmp_path:
         hook.remove()
         assert set(seen) == {torch.bfloat16}
         assert learned.network.dtype == torch.float32
-        batch = learned._feed().batch(0)
+        feed = Feed(learned.recipe, bank, device=torch.device("cpu"), workers=0, share=Share())
+        batch = feed.batch(0)
         assert batch is not None
         terms, _ = learned._terms(batch)
         assert {term.dtype for term in terms.values()} == {torch.float32}
@@ -348,8 +349,8 @@ def test_real_photographs_are_measured_at_full_size(bank: Path, tmp_path: Path) 
         for stem in ("one", "two"):
             cv2.imwrite(str(tmp_path / "photos" / name / f"{stem}.png"), picture)
     (tmp_path / "photos/image/two.png").write_bytes(b"damaged")
-    habits = {"validate": tmp_path / "photos", "validate_every": 2}
-    trainer(recipe((64, 2, 3)), bank, tmp_path / "run", **habits).run()
+    options = {"validate": tmp_path / "photos", "validate_every": 2}
+    trainer(recipe((64, 2, 3)), bank, tmp_path / "run", **options).run()
     found = rows(tmp_path / "run" / VALIDATION)
     assert [(row["step"], row["trimap"]) for row in found] == [
         ("2", "narrow"),

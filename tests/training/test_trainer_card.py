@@ -16,9 +16,9 @@ from mematte_plugin.errors import MEMatteError, SettingError
 from mematte_plugin.memory import free as devices
 from mematte_plugin.memory.limits import MIB, Limit
 from mematte_plugin.training.checkpoint import CHECKPOINT
-from mematte_plugin.training.habits import Habits, accelerator, mixed_precision
 from mematte_plugin.training.recipe import Recipe, Stage
 from mematte_plugin.training.records import LOG, PREVIEWS, VALIDATION
+from mematte_plugin.training.run_options import RunOptions, accelerator, mixed_precision
 from mematte_plugin.training.trainer import Trainer
 from mematte_plugin.training.validate import validate
 from mematte_plugin.weights.save import save_network
@@ -64,10 +64,10 @@ def free(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
     monkeypatch.setitem(devices._FINDERS, DEVICE.type, lambda _: limit)
 
 
-def trainer(plan: Recipe, bank: Path, folder: Path, **habits: Any) -> Trainer:
+def trainer(plan: Recipe, bank: Path, folder: Path, **options: Any) -> Trainer:
     AcceleratorState._reset_state()
-    whole = Habits(**{"preview_every": 0, "log_every": 1, **habits})
-    return Trainer(plan, bank, folder, device="cpu", workers=0, habits=whole)
+    whole = RunOptions(**{"preview_every": 0, "log_every": 1, **options})
+    return Trainer(plan, bank, folder, device="cpu", workers=0, options=whole)
 
 
 def photograph(folder: Path, side: int) -> Path:
@@ -94,12 +94,12 @@ def test_a_run_on_the_card_is_that_on_the_cpu(
     stages = (Stage(64, 2, 1), Stage(96, 2, 2))
     plan = Recipe(NETWORK, stages, pool=4, warmup=1, cells=(4,), **given)
     photos = photograph(tmp_path / "photos", 80)
-    habits = {"preview_every": 1, "validate_every": 2, "validate": photos}
-    expected = trainer(plan, bank, tmp_path / "cpu", **habits)
+    options = {"preview_every": 1, "validate_every": 2, "validate": photos}
+    expected = trainer(plan, bank, tmp_path / "cpu", **options)
     expected.run()
     with request.getfixturevalue("card"):
-        trainer(plan, bank, tmp_path / "card", **habits).run(until=2)
-        found = trainer(plan, bank, tmp_path / "card", **habits)  # the second step's checkpoint
+        trainer(plan, bank, tmp_path / "card", **options).run(until=2)
+        found = trainer(plan, bank, tmp_path / "card", **options)  # the second step's checkpoint
         found.run()
         there = {**found.network.state_dict(), **found.average.state_dict(prefix="average.")}
     assert found.step == expected.step == 3

@@ -39,7 +39,7 @@ def test_stages_follow_each_other() -> None:
     assert plan.stage_at(0) == plan.stage_at(59) == (0, 0)
     assert plan.stage_at(60) == plan.stage_at(99) == plan.stage_at(100) == (1, 60)
     assert plan.crops_until(70) == 60 * 8 + 10 * 2
-    assert plan.crops == 60 * 8 + 40 * 2
+    assert plan.crops_until(plan.steps) == 60 * 8 + 40 * 2
 
 
 def test_learning_rates() -> None:
@@ -119,7 +119,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
     plan = Recipe.read("paper-vits")
     assert NetworkConfig.from_dict(plan.network) == VARIANTS["small"]
     composites, epochs = 43_100, 30
-    assert abs(plan.crops - composites * epochs) < 16
+    assert abs(plan.crops_until(plan.steps) - composites * epochs) < 16
     rates = [learning_rate(plan, epoch * composites // 16) for epoch in (1, 5, 7, 25, 27, 29)]
     assert rates == pytest.approx([5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6])
     assert (plan.retention, plan.distillation, plan.squared, plan.routing_hint) == (0.25, 1, 0, ())

@@ -414,7 +414,7 @@ def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingS
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
     for stroke, told in [
         (None, "Paint"),
-        (Stroke.UNKNOWN, "Paint"),
+        (Stroke.UNKNOWN, "foreground"),
         (Stroke.BACKGROUND, "foreground"),
     ]:
         if stroke is not None:

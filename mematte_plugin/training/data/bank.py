@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from . import sources
-from .figures import subjects
-from .foregrounds import generate, generate_figure, kind_of
+from .foregrounds import generate, kind_of
 from .licences import sha256
 from .photos import UnusableError, read_background
 from .sources import Picture
@@ -35,7 +34,7 @@ from .storing import (
     write_photo,
     write_skipped,
 )
-from .textures import PhotoPool
+from .textures import PhotoPool, shrunk
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +47,19 @@ def build_bank(
     directory: Path,
     *,
     count: int | None = None,
-    figures: int = 0,
     minutes: float | None = None,
     seed: int = 0,
     size: int,
     workers: int = 1,
     photos: Sequence[Path] = (),
     installed: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, int]:
     """Fill `directory` with `backgrounds/`, `foregrounds/` and `manifest.json`; resumes.
 
     Args:
         directory: the bank; created if missing.
-        count: subjects drawn in 2D (600 if neither this nor `minutes` is given).
-        figures: people and animals drawn in 3D, some seconds each.
+        count: subjects to draw (600 if neither this nor `minutes` is given).
         minutes: stop drawing after this long.
         seed: foreground number i depends only on `seed`, i and the photographs.
         size: side of a foreground in pixels.
@@ -99,15 +96,12 @@ def build_bank(
                 skipped.append(problem)
                 log.info("%s: left out (%s)", problem.file, problem.reason)
         write_manifest(directory, entries)
-        for kind, wanted in (("rendered", count), ("figure", figures)):
-            drawing = _Drawing(directory, kind, seed, size)
-            made = _drawn(drawing, entries, wanted, workers, until)
-            for done, (entry, total) in enumerate(made, 1):
-                entries[entry["file"]] = entry
-                if done % 25 == 0:
-                    write_manifest(directory, entries)
-                if progress is not None:
-                    progress(done, total, "foregrounds")
+        made = _drawn(_Drawing(directory, seed, size), entries, count, workers, until)
+        for done, (entry, total) in enumerate(made, 1):
+            entries[entry["file"]] = entry
+            if done % 25 == 0:
+                write_manifest(directory, entries)
+            progress(done, total, "foregrounds")
     finally:  # also after an interrupt: the manifest must know what exists
         write_manifest(directory, entries)
     looked_at = [str(place) for place in photos] + (list(sources.INSTALLED) if installed else [])
@@ -148,22 +142,13 @@ def _keep(directory: Path, picture: Picture, entries: dict[str, Entry]) -> Skipp
 
 
 def views_of(photo: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """A photograph whole, and a large one also its lower middle, where things are."""
+    """The whole photograph, and of a large one also its lower middle, where objects are."""
     pictures = [shrunk(photo, LONG_SIDE)]
     height, width = photo.shape[:2]
     if max(height, width) >= CLOSE_FROM:
         half = photo[int(height * 0.45) : int(height * 0.95), width // 4 : width * 3 // 4]
         pictures.append(shrunk(half, LONG_SIDE * 3 // 4))
     return pictures
-
-
-def shrunk(image: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:
-    """Scaled down so that neither side is longer."""
-    scale = long_side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # ---- drawn foregrounds ---------------------------------------------------------------------------
@@ -174,24 +159,21 @@ class _Drawing:
     """A series of foregrounds to draw."""
 
     directory: Path
-    kind: str
-    """Start of the file names: `rendered` (in 2D) or `figure` (in 3D)."""
     seed: int
     size: int
 
     def name(self, index: int) -> str:
-        return f"foregrounds/{self.kind}-{index:06d}.webp"
+        return f"foregrounds/rendered-{index:06d}.webp"
 
     def generator(self, index: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, 1 if self.kind == "rendered" else 2, index])
+        return np.random.default_rng([self.seed, 1, index])
 
     def entry(self, index: int) -> Entry:
         """The manifest entry of foreground `index`, which exists."""
-        which = kind_of if self.kind == "rendered" else subjects.kind_of
         return {
             "file": self.name(index),
             "source": "rendered",
-            "original": f"{which(self.generator(index))} seed={self.seed} index={index}",
+            "original": f"{kind_of(self.generator(index))} seed={self.seed} index={index}",
             "author": "the mematte-plugin authors",
             "licence": "rendered",
             "sha256": sha256(self.directory / self.name(index)),
@@ -208,8 +190,7 @@ def _draw(drawing: _Drawing, index: int) -> Entry:
     if drawing.directory not in _pools:
         _pools[drawing.directory] = PhotoPool.open(drawing.directory / "backgrounds")
     cv2.setNumThreads(1)
-    make = generate if drawing.kind == "rendered" else generate_figure
-    foreground = make(drawing.generator(index), drawing.size, _pools[drawing.directory])
+    foreground = generate(drawing.generator(index), drawing.size, _pools[drawing.directory])
     write_foreground(drawing.directory / drawing.name(index), foreground)
     return drawing.entry(index)
 

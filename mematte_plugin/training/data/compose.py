@@ -1,4 +1,4 @@
-"""Training crops without end: a foreground over a background, seen through a camera."""
+"""Composes training crops: a foreground over a background, seen through a camera."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from .trimaps import random_trimap
 Array = NDArray[Any]
 
 SHARES: dict[str, float] = {"figure": 0.48, "fluent-emoji": 0.06}
-"""How often foregrounds of that file name are drawn, however many a bank holds; the others share
-the rest. Emoji are few because their edges are all alike."""
+"""Share of draws of foregrounds by the start of their file name (3D figures, emoji: kinds that
+older banks hold), however many there are; the others share the rest."""
 MOST_OF_ONE = 0.005
-"""The largest share of a single file of those: a few files are not drawn over and over."""
+"""Largest share of a single file of those kinds, so that a few files are not overused."""
 BACKGROUNDS = 3
-"""Tried per subject before another subject is drawn."""
+"""Backgrounds to try before another subject is drawn."""
 TWO_SUBJECTS = 0.25
 UNMARKED = 0.4
-"""How often a part of the subject is left unknown as a whole: a flag in its hand, a patch of its
-clothes. Its colours are then seen in neither known region, which must not make it background."""
+"""How often a whole part of the subject is unknown: a flag in its hand, a patch of its clothes. Its
+colours appear in no known region, which must not make it background."""
 RESEMBLING = 0.2
-"""How often the background is of the subject's colours, the hardest case of real photographs."""
+"""How often the background has the subject's colours, the hardest case of real photos."""
 ALIKE, HARDLY_SEEN = 0.25, 7.0
-"""How often a crop may have as little contrast as that (mean difference in 0..255)."""
+"""How often a crop may have little contrast, and how little (mean difference in 0..255)."""
 SCREEN = 0.08
-"""How often the background is an even, saturated wall that shines on the subject."""
+"""How often the background is an even, saturated screen that spills onto the subject."""
 SMOKE, SHEER = 0.035, 0.025
-"""How often the subject is smoke or a veil that is drawn for the crop."""
+"""How often the subject is smoke or a sheer veil, drawn for the crop."""
 PHOTO_SURFACE = 0.35
-"""How often a photograph's light and dark show on what was drawn."""
+"""How often a photograph's detail shows on a drawn subject."""
 LENS, DEPTH = 0.35, 0.15
-"""How often the lens blurs everything, and how often it blurs a part of the subject."""
+"""How often the lens blurs everything, and how often a part of the subject."""
 DIRECTED, RIM, TONED = 0.25, 0.15, 0.5
-"""How often light comes from one side, shines along the outline, and a tone curve is applied."""
+"""How often there is light from one side, a rim light, and a tone curve."""
 EXPONENTS = 1.0, 2.2
-"""Edges are mixed as value**exponent, from what the field does to what light does: on real
-photographs hair is found between the two, because cameras sharpen and bend tones."""
+"""Edges are mixed as value**exponent, from display-encoded (usual in matting) to linear light: real
+hair is between the two, because cameras sharpen and bend tones."""
 NEARLY = 1 / 510
-"""Alphas that near to 0 or 1 are rounding."""
+"""Alphas this close to 0 or 1 are rounding."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Layers:
     def composite(self, exponent: float = 1.0, sigma: float = 0.0) -> Array:
         """(S, S, 3) float32 in 0..255.
 
-        exponent: values are mixed and blurred as value**exponent: 1 as the field and its test sets
-            do it, 2.2 as light does.
-        sigma: of the lens's blur, in pixels. The truth of such a picture is the blurred alpha.
+        exponent: values are mixed and blurred as value**exponent: 1 for display-encoded values, 2.2
+            for about linear light.
+        sigma: of the lens's blur, in pixels. The true alpha of such a picture is the blurred one.
         """
         share = self.alpha[..., None]
         front, behind = _raised(self.foreground, exponent), _raised(self.background, exponent)
@@ -102,7 +102,9 @@ class Composer:
         self.size = size
         self._files = foreground_files(bank_dir)
         if not self._files:
-            raise InputError(f"{bank_dir}: no foregrounds. Build the bank first (build_bank).")
+            raise InputError(
+                f"{bank_dir}: no foregrounds; run `mematte train data build` or import"
+            )
         self._groups, self._shares = _grouped([path.name for path in self._files])
         self._pool = PhotoPool.open(bank_dir / "backgrounds")
         self.skipped: list[str] = list(self._pool.skipped)
@@ -113,7 +115,7 @@ class Composer:
         """Draw one crop. Raises InputError if no foreground of the bank can be read."""
         while True:
             colour, alpha, unmarked = self._subject(rng)
-            # The lens blurs the finished picture; what it makes of alpha is the truth.
+            # The lens blurs the finished picture, so the true alpha is the blurred one.
             sigma = log_uniform(rng, 0.35, 1.0) if rng.random() < LENS else 0.0
             label = _label(alpha, sigma)
             trimap = self._trimap(rng, label, unmarked)
@@ -130,19 +132,19 @@ class Composer:
                     return Sample(photographed(rng, picture), trimap, label)
 
     def _trimap(self, rng: np.random.Generator, alpha: Array, unmarked: Array) -> Array:
-        # As wide as people draw in photographs.
+        # As wide as people draw it.
         widest = (0.3 if rng.random() < 0.12 else 0.16) * self.size
         trimap = random_trimap(rng, alpha, widest=widest)
         trimap[unmarked & (trimap == 255)] = 128
         return trimap
 
     def _readable(self, index: int) -> Cutout:
-        """The cutout at `index`, or where that is broken the next one."""
+        """The foreground at `index`, or the next readable one."""
         for step in range(len(self._files)):
             cutout = self._cutout((index + step) % len(self._files))
             if cutout is not None:
                 return cutout
-        raise InputError(f"{self._files[0].parent}: no readable foreground. Build the bank again.")
+        raise InputError(f"{self._files[0].parent}: no readable foreground; build the bank again")
 
     def _cutout(self, index: int) -> Cutout | None:
         if index in self._cache:
@@ -174,8 +176,7 @@ class Composer:
         return colour, alpha
 
     def _subject(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """One foreground, or several by "over": colour (S, S, 3) float32 straight, alpha (S, S),
-        and which pixels to leave unknown (S, S)."""
+        """Foregrounds combined: straight colour (S, S, 3), alpha (S, S), and what stays unknown."""
         colour, alpha = self._view(rng)
         colour = graded(rng, colour)
         if rng.random() < TWO_SUBJECTS:
@@ -223,8 +224,8 @@ class Composer:
     def _setting(
         self, rng: np.random.Generator, colour: Array, alpha: Array, trimap: Array
     ) -> tuple[Layers, float]:
-        """Choose a background and bring both into one light: the layers, and the least contrast
-        (mean difference in 0..255) that makes them worth learning from."""
+        """Choose a background and match the light: the layers, and the least useful contrast (mean
+        difference in 0..255)."""
         if rng.random() < DIRECTED:
             colour = light.directed(rng, colour, alpha)
         if rng.random() < RIM:
@@ -257,19 +258,11 @@ class Composer:
         return layers, least
 
     def _surroundings(self, rng: np.random.Generator) -> Array:
-        """A background (S, S, 3) float32: mostly a photograph, at times out of focus."""
-        background = graded(rng, self._ground(rng).astype(np.float32))
-        return out_of_focus(rng, background) if rng.random() < 0.5 else background
-
-    def _ground(self, rng: np.random.Generator) -> Array:
-        """What a background is before the camera, (S, S, 3) uint8."""
-        size = self.size
+        """A background (S, S, 3) float32: mostly a photograph, sometimes out of focus."""
         kind = rng.random()
-        if kind < 0.86:
-            return self._pool.crop(rng, size, size)
-        if kind < 0.94:
-            return pattern(rng, size, size)
-        return self._pool.surface(rng, size, size)
+        draw = self._pool.crop if kind < 0.86 else pattern if kind < 0.94 else self._pool.surface
+        background = graded(rng, draw(rng, self.size, self.size).astype(np.float32))
+        return out_of_focus(rng, background) if rng.random() < 0.5 else background
 
 
 def _raised(picture: Array, exponent: float) -> Array:
@@ -281,8 +274,7 @@ def _raised(picture: Array, exponent: float) -> Array:
 
 
 def _label(alpha: Array, sigma: float) -> Array:
-    """What a lens makes of an alpha: (S, S) float32 in [0, 1], exactly 0 and 1 where it nearly
-    is."""
+    """The alpha behind a lens: (S, S) float32 in [0, 1], exactly 0 and 1 where it nearly is."""
     if sigma:
         alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma))
     low, high = np.where(alpha < NEARLY, 0, alpha), np.float32(1)
@@ -302,12 +294,12 @@ def _grouped(names: list[str]) -> tuple[list[Array], Array]:
             most = MOST_OF_ONE * len(group) if kind else 1.0
             shares.append(min(SHARES.get(kind, 1 - sum(SHARES.values())), most))
     cumulative = np.cumsum(shares) / sum(shares)
-    cumulative[-1] = 1.0  # not a rounding error less: no draw may fall beyond
+    cumulative[-1] = 1.0  # without rounding error: no draw may exceed it
     return groups, cumulative
 
 
 def _useful(rng: np.random.Generator, trimap: Array) -> bool:
-    """Whether a crop has enough to find out; most must show both known sides."""
+    """Whether a crop has enough unknown pixels; most crops must show both known sides."""
     unknown = float((trimap == 128).mean())
     if not 0.01 < unknown < 0.92:
         return False
@@ -316,7 +308,7 @@ def _useful(rng: np.random.Generator, trimap: Array) -> bool:
 
 
 def _distinct(layers: Layers, trimap: Array, least: float) -> bool:
-    """Whether foreground and background can be told apart where it matters."""
+    """Whether foreground and background differ enough where alpha is unknown."""
     seen = (trimap == 128) & (layers.alpha > 0.05)
     if not seen.any():
         return False

@@ -1,4 +1,4 @@
-"""Who made the pictures: the data section of a model card, from a bank's manifest."""
+"""The data section of a model card, from a bank's manifest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Entry = Mapping[str, Any]
 
 
 def data_section(manifest: Iterable[Entry]) -> str:
-    """Markdown: every source with author, licence, use and number of pictures; works by name where
-    their licence asks for attribution.
+    """Markdown: every source with author, licence, use and number of pictures, and attributions
+    where the licence requires them.
 
-    manifest: a bank's entries, as in `manifest.json`. An entry whose licence does not permit the
-    use is not hidden: it gets a line of its own that says so.
+    manifest: a bank's entries, as in `manifest.json`. Licences that do not permit every use are
+    listed at the end.
     """
     entries = list(manifest)
     rows: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)

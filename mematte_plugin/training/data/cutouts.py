@@ -1,4 +1,4 @@
-"""Foregrounds as the bank keeps them, and the views of them that crops show."""
+"""Decoded foregrounds of a bank, and random views of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[Any]
 
 USUAL_SIDE = 640
-"""Of a drawn foreground; larger ones are seen from a little farther away."""
+"""Pixels; larger foregrounds are viewed from a little farther away."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cutout:
     levels: tuple[Array, Array]
     """(H, W, 4) uint8 straight RGBA at full and at half size."""
     edges: Array
-    """(N, 2) float32, points (x, y) where alpha is between."""
+    """(N, 2) float32, points (x, y) where alpha is between 0 and 1."""
     touches: Array
     """(2, 2) bool: whether the subject reaches the left, top; right, bottom border."""
 
@@ -37,7 +37,7 @@ class Cutout:
 
 
 def read_cutout(path: Path, seed: int) -> Cutout | None:
-    """Decode a foreground; None, with a warning, if it is none. `seed` chooses its edge points."""
+    """Decode a foreground; None, with a warning, if unreadable. `seed` chooses its edge points."""
     bgra = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if bgra is None or bgra.ndim != 3 or bgra.shape[2] != 4:
         log.warning("%s: skipped, not a readable RGBA image", path)
@@ -59,7 +59,7 @@ def read_cutout(path: Path, seed: int) -> Cutout | None:
 def view(rng: np.random.Generator, cutout: Cutout, size: int) -> tuple[Array, Array]:
     """A cutout scaled, turned and placed: colour (S, S, 3) uint8, alpha (S, S) float32.
 
-    The crop never looks over a border that cuts the subject off: beyond it nobody knows what is.
+    The crop never extends beyond a border that cuts the subject off, where it is not known.
     """
     length = np.array(cutout.levels[0].shape[1::-1])
     usual = 0.85 * np.sqrt(min(1.0, USUAL_SIDE / length.max()))
@@ -69,10 +69,10 @@ def view(rng: np.random.Generator, cutout: Cutout, size: int) -> tuple[Array, Ar
     if rng.random() < 0.1:
         at = at + rng.normal(0, 80, 2)
     at = at - rng.uniform(-0.4, 0.4, 2) * size / scale
-    cut = cutout.touches.all(0)  # x, y: cut off on both sides, so that the crop must fit between
+    cut = cutout.touches.all(0)  # x, y: cut off on both sides, so the crop must fit between
     if cut.any():
         room = float(length[cut].min())
-        if size * _spread(turn) / room > scale:  # a turned crop is wider: less of that
+        if size * _spread(turn) / room > scale:  # a turned crop is wider: turn it less
             turn = turn % 90 * 0.3 if turn >= 45 else turn * 0.3
         scale = max(scale, size * _spread(turn) / (room - 2))
     reach = 0.5 * size / scale * _spread(turn)
@@ -84,7 +84,7 @@ def view(rng: np.random.Generator, cutout: Cutout, size: int) -> tuple[Array, Ar
     centre = (float(at[0]) / ratio, float(at[1]) / ratio)
     matrix = np.asarray(cv2.getRotationMatrix2D(centre, float(turn), scale * ratio), np.float64)
     matrix[:, 2] += size / 2 - np.array(centre)
-    # Mirrored, so that no black from beyond mixes into colours; what lies there is cleared below.
+    # Mirrored, so that no black mixes into the colours; beyond the border alpha is cleared below.
     seen = np.asarray(
         cv2.warpAffine(source, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     )
@@ -109,7 +109,7 @@ def _spread(turn: float) -> float:
 
 
 def _beyond(matrix: Array, source: Array, touches: Array, size: int) -> Array:
-    """Which pixels of a crop look over a border that the subject does not reach, (S, S) bool."""
+    """Which pixels of a crop lie beyond a border that the subject does not reach, (S, S) bool."""
     back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
     step = np.arange(size, dtype=np.float32)
     beyond = np.zeros((size, size), bool)

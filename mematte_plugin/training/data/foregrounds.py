@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .figures.drawing import draw_subject
-from .figures.subjects import draw
 from .hairs import down, fringe, fur, hair_head
 from .strokes import Foreground
 from .textures import PhotoPool
@@ -58,8 +56,3 @@ def kind_of(rng: np.random.Generator) -> str:
 def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     """Draw one foreground of a random kind."""
     return GENERATORS[kind_of(rng)](rng, size, pool)
-
-
-def generate_figure(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
-    """Draw a random person or animal in 3D."""
-    return draw_subject(rng, draw(rng)[1], size, pool)

@@ -14,6 +14,7 @@ from .strokes import (
     blob,
     develop,
     ellipse,
+    light_direction,
     natural_colour,
     paint,
     polygon_mask,
@@ -25,11 +26,6 @@ from .strokes import (
 from .textures import PhotoPool, log_uniform, noise, palette
 
 Array = NDArray[Any]
-
-
-def _light(rng: np.random.Generator) -> Array:
-    angle = rng.uniform(np.pi, 2 * np.pi)  # from above
-    return np.array([np.cos(angle), np.sin(angle)])
 
 
 def _tints(
@@ -191,7 +187,7 @@ def _bust(
     rng: np.random.Generator, canvas: Array, pool: PhotoPool, head: Array, radii: Array
 ) -> None:
     """Paint shoulders, neck and face in front of the hair behind them."""
-    side, width, light = len(canvas), radii[0], _light(rng)
+    side, width, light = len(canvas), radii[0], light_direction(rng)
     skin = np.array([rng.uniform(120, 235)] * 3) * [1, rng.uniform(0.72, 0.85), 0.62]
     shoulders = ellipse(
         head + np.array([rng.normal(0, 0.1) * width, radii[1] * rng.uniform(1.9, 2.4)]),
@@ -200,18 +196,12 @@ def _bust(
     neck = ellipse(head + np.array([0, radii[1]]), np.array([0.5, 0.8]) * width)
     body = polygon_mask(side, shoulders)
     paint(canvas, polygon_mask(side, neck), np.full((side, side, 3), skin * 0.7, np.uint8))
-    cloth = _small_surface(rng, pool, side)
+    cloth = pool.coarse_surface(rng, side)
     paint(canvas, body, shade(cloth, relief(body, light, 0.7, 0.12)))
     face_at = head + np.array([rng.normal(0, 0.15) * width, radii[1] * rng.uniform(0.28, 0.5)])
     face = polygon_mask(side, blob(rng, face_at, radii * [0.8, 0.68], 0.03))
     surface = shade(np.full((side, side, 3), skin, np.uint8), relief(face, light, 0.6, 0.15))
     paint(canvas, face, shade(surface, speckle(rng, side, 0.15)))
-
-
-def _small_surface(rng: np.random.Generator, pool: PhotoPool, side: int) -> Array:
-    """A surface drawn at half the canvas and enlarged: detail finer than that is lost anyway."""
-    half = pool.surface(rng, side // 2, side // 2)
-    return np.asarray(cv2.resize(half, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
 def animal(rng: np.random.Generator, side: int) -> Array:
@@ -259,7 +249,7 @@ def fur(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     mask = animal(rng, side) if rng.random() < 0.8 else polygon_mask(
         side, blob(rng, np.array([0.5, 0.55]) * side, rng.uniform(0.2, 0.4, 2) * side)
     )  # fmt: skip
-    light = _light(rng)
+    light = light_direction(rng)
     reach = log_uniform(rng, 0.012, 0.075) * side  # length of the fur
     coarse = COARSE
     small = cv2.resize(mask, (coarse, coarse), interpolation=cv2.INTER_AREA)
@@ -314,8 +304,7 @@ def fur(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
 
 def fringe(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     """A cloth, scarf or brush whose rim ends in threads."""
-    scale = 2
-    side = size * scale
+    side = size * 2
     canvas = blank(side)
     top = rng.uniform(-0.1, 0.3)
     bottom = rng.uniform(0.45, 0.75)
@@ -338,22 +327,21 @@ def fringe(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
         rng, guides, count, width=rng.uniform(0.002, 0.01) * side, stray=0.06,
         frizz=log_uniform(rng, 0.01, 0.1),
     )  # fmt: skip
-    surface = _small_surface(rng, pool, side)
+    surface = pool.coarse_surface(rng, side)
     hue = surface[side // 4 : side // 2, side // 4 : side * 3 // 4].mean((0, 1))
     if rng.random() < 0.5:
         hue = natural_colour(rng)
     tints = _tints(rng, hue, count, 11)
     strands(canvas, paths, tints, _taper(rng, count, 11, rng.uniform(1.0, 3.0)))
     folds = 1 + 0.5 * (noise(rng, side, side, cells=6, octaves=2) - 0.5)
-    paint(canvas, cloth, shade(surface, folds * relief(cloth, _light(rng), 0.5, 0.08)))
+    paint(canvas, cloth, shade(surface, folds * relief(cloth, light_direction(rng), 0.5, 0.08)))
     turned = np.rot90(canvas, int(rng.integers(4)))
     return develop(rng, np.ascontiguousarray(turned), size)
 
 
 def down(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     """Feathers and seed heads: barbs that leave a shaft, or rays that end in tufts."""
-    scale = 3
-    side = size * scale
+    side = size * 3
     canvas = blank(side)
     hue = natural_colour(rng) if rng.random() < 0.7 else palette(rng, 1)[0]
     for _ in range(int(rng.integers(1, 4))):

@@ -1,6 +1,6 @@
-"""Pictures of one's own as training data: subjects with their alphas, and backgrounds.
+"""Import your own pictures as training data: subjects with their alphas, and backgrounds.
 
-They are trained on whatever their licence is; the card of what comes of it says what that is.
+Any licence is accepted; the cards of models trained on them state it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from .bank import views_of
 from .licences import Credit, Rules, canonical, sha256
 from .pack import trimmed
@@ -39,12 +38,13 @@ from .storing import (
     write_skipped,
 )
 from .strokes import Foreground, straighten
+from .textures import shrunk
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"}
 LONGEST = 1536
-"""A subject larger than that is scaled down to it, in pixels of its longer side."""
+"""Longest side of a subject in pixels; larger ones are scaled down."""
 SMALLEST = 32
 """Shortest side of a subject, in pixels."""
 LAYOUTS = (
@@ -56,17 +56,17 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Found:
-    """A picture to bring in."""
+    """A picture to import."""
 
     role: str
-    """`pair` (subject and alpha), `photo` (with the alpha of a subject in it), `cutout` (with its
-    own transparency) or `background`."""
+    """`pair` (subject and alpha), `photo` (with the alpha of a subject in it), `cutout`
+    (transparent) or `background`."""
     name: str
     """Path within the folder, with slashes."""
     image: Path
     """The picture."""
     alpha: Path | None = None
-    """The alpha of a pair or photograph."""
+    """The alpha of a pair or photo."""
 
 
 def import_pictures(
@@ -75,27 +75,27 @@ def import_pictures(
     *,
     licence: str = "unknown",
     author: str = "unknown",
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> dict[str, int]:
-    """Bring the subjects and backgrounds of a folder into a bank, which is made where it is not.
+    """Add the subjects and backgrounds of a folder to a bank, which is created if missing.
 
-    Understood are the folders of matting data sets, also several levels down: see `LAYOUTS`. Where
-    a subject lies in a photograph, its own colours are estimated. Subjects are trimmed, and scaled
-    down where they are larger than 1536 pixels. Alpha masks never become backgrounds.
+    Finds the folders of matting data sets, at any depth: see `LAYOUTS`. The colours of a subject in
+    a photo are estimated. Subjects are trimmed, and scaled down to at most 1536 pixels. Alphas
+    never become backgrounds.
 
     Args:
         folder: where the pictures are; nothing is changed there.
         bank: the folder of training pictures.
-        licence, author: for the manifest and the cards of what is trained; a credits.csv beside
-            the pictures counts more.
+        licence, author: for the manifest and the model cards; a credits.csv next to the pictures
+            takes precedence.
         progress: called as progress(done, total, "pictures").
 
-    What is there already is kept, so that the same call goes on; a picture that has changed is
-    brought in anew. What cannot be used is listed with the reason in `skipped.json`.
+    Existing pictures are kept, so that the same call resumes; one that has changed is imported
+    again. Pictures that cannot be used are listed with the reason in `skipped.json`.
 
     Returns: how many backgrounds and foregrounds the bank holds, and how many pictures were
-    skipped. Raises InputError for a folder without pictures in such a layout, or for a bank that
-    is none; OutputError where writing fails.
+    skipped. Raises InputError for a folder without pictures in such a layout, or a broken bank;
+    OutputError if writing fails.
     """
     folder, bank = Path(folder), Path(bank)
     if not folder.is_dir():
@@ -114,15 +114,14 @@ def import_pictures(
     importer = _Importer(folder, bank, given, entries)
     try:
         for done, picture in enumerate(pictures, 1):
-            problem = importer.bring(picture)
+            problem = importer.add(picture)
             if problem is not None:
                 skipped.append(problem)
                 log.info("%s: left out (%s)", problem.file, problem.reason)
             if done % 25 == 0:
                 write_manifest(bank, entries)
-            if progress is not None:
-                progress(done, len(pictures), "pictures")
-    finally:  # also after an interrupt: what is there must be known
+            progress(done, len(pictures), "pictures")
+    finally:  # also after an interrupt: the manifest must list what exists
         write_manifest(bank, entries)
     write_skipped(bank, skipped, [str(folder)])
     return {
@@ -136,11 +135,11 @@ def _named(licence: str) -> str:
     return canonical(licence) or licence.strip() or "unknown"
 
 
-# ---- what lies where -----------------------------------------------------------------------------
+# ---- finding pictures ----------------------------------------------------------------------------
 
 
 def _search(folder: Path, bank: Path) -> Iterator[Found | Skipped]:
-    """Everything of use in a folder and those below it, and what looks like it and is not."""
+    """Everything usable in a folder and those below it, and what only looks usable."""
     for here, below, files in os.walk(folder):
         place = Path(here)
         below[:] = sorted(
@@ -156,7 +155,7 @@ def _search(folder: Path, bank: Path) -> Iterator[Found | Skipped]:
         elif alphas is not None and photos is not None:
             yield from _pairs("photo", folder, photos, alphas)
         elif alphas is not None:
-            yield Skipped(str(alphas), "alphas without a folder fg or original beside them")
+            yield Skipped(str(alphas), "alphas without a folder fg or original next to them")
         for backgrounds in (roles[name] for name in BACKGROUNDS if name in roles):
             for path in _pictures_below(backgrounds):
                 yield Found("background", path.relative_to(folder).as_posix(), path)
@@ -176,7 +175,7 @@ def _first(roles: dict[str, Path], names: tuple[str, ...]) -> Path | None:
 
 
 def _pairs(role: str, folder: Path, images: Path, alphas: Path) -> Iterator[Found | Skipped]:
-    """Pictures of one name, whatever their suffixes and capitals."""
+    """Images and alphas of the same name, whatever their suffixes and case."""
     partners: dict[str, list[Path]] = {}
     for path in _pictures_below(alphas):
         partners.setdefault(_key(path, alphas), []).append(path)
@@ -212,7 +211,7 @@ def _is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
-# ---- bringing them in ----------------------------------------------------------------------------
+# ---- storing them --------------------------------------------------------------------------------
 
 
 class _Importer:
@@ -223,12 +222,12 @@ class _Importer:
         self.bank = bank
         self.given = given
         self.entries = entries
-        # Tells folders of one name apart, and their pictures; the path itself is nobody's business.
+        # Distinguishes folders of the same name without storing the path, which is private.
         self.place = sha256(str(folder.resolve()).encode())[:16]
         self.rules: dict[Path, Rules] = {}
 
-    def bring(self, picture: Found) -> Skipped | None:
-        """Store a picture, unless it is there; what was wrong with it, if anything."""
+    def add(self, picture: Found) -> Skipped | None:
+        """Store a picture, unless it is there; returns what is wrong with it, if anything."""
         try:
             data = [p.read_bytes() for p in (picture.image, picture.alpha) if p is not None]
             digest = sha256(b"".join(sha256(one).encode() for one in data))[:16]
@@ -236,7 +235,7 @@ class _Importer:
             credit = self._credit(picture.image)
             before = self.entries.get(name, {})
             if before.get("digest") == digest and (self.bank / name).exists():
-                self._update(name, credit)  # the licence may be stated by now
+                self._update(name, credit)  # the licence may have been added
                 return None
             if picture.role == "background":
                 self._background(picture, name, digest, credit)
@@ -260,14 +259,14 @@ class _Importer:
             self._enter(view, picture, digest, credit, "background, texture")
 
     def _views(self, name: str) -> list[str]:
-        """A picture and the closer views of it."""
+        """A background and its closer views."""
         views = [name]
         while (view := _view(name, len(views))) in self.entries:
             views.append(view)
         return views
 
     def _name(self, picture: Found, digest: str) -> str:
-        """Where a picture goes: a name that no other picture has."""
+        """The file of a picture, with a name that no other picture has."""
         kind, suffix = "foregrounds", ".webp"
         if picture.role == "background":
             kind, suffix = "backgrounds", ".jpg"
@@ -281,7 +280,7 @@ class _Importer:
                 return name
             if (there.get("place"), there.get("original")) == own:
                 return name
-        raise AssertionError("there are numbers enough")
+        raise AssertionError("unreachable")
 
     def _credit(self, path: Path) -> Credit:
         credit = credited(path, self.folder, self.rules)
@@ -315,8 +314,8 @@ def _subject(picture: Found) -> Foreground:
     if picture.alpha is None:
         if own is None:
             raise UnusableError(
-                "has no transparency; a subject needs one, or its alpha in a folder alpha, and a"
-                " background belongs in a folder bg"
+                "no transparency; give a subject transparency or an alpha in a folder alpha, and"
+                " put backgrounds into a folder bg"
             )
         alpha = own
     else:
@@ -329,20 +328,13 @@ def _subject(picture: Found) -> Foreground:
     if alpha.max() <= 0.5 / 255:
         raise UnusableError("its alpha is empty")
     if alpha.min() >= 1 - 0.5 / 255:
-        raise UnusableError("its alpha is opaque everywhere: there is no edge to learn from")
+        raise UnusableError("its alpha is opaque everywhere: no edge to learn from")
     if picture.role == "photo":
         from ...foreground.estimate import estimate_foreground
 
         image = estimate_foreground(image, alpha)
     premultiplied = np.dstack([image * alpha[..., None], alpha]).astype(np.float32) * 255
-    return straighten(_fitted(trimmed(premultiplied)))
-
-
-def _fitted(premultiplied: Array) -> Array:
-    scale = LONGEST / max(premultiplied.shape[:2])
-    if min(premultiplied.shape[:2]) < SMALLEST:
-        raise UnusableError(f"too small ({premultiplied.shape[1]} x {premultiplied.shape[0]})")
-    if scale >= 1:
-        return premultiplied
-    size = tuple(max(round(side * scale), 1) for side in premultiplied.shape[1::-1])
-    return np.asarray(cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA))
+    subject = trimmed(premultiplied)
+    if min(subject.shape[:2]) < SMALLEST:
+        raise UnusableError(f"too small ({subject.shape[1]} x {subject.shape[0]})")
+    return straighten(shrunk(subject, LONGEST))

@@ -1,4 +1,4 @@
-"""How light joins a subject and what is around it: screens, spill, rims, one-sided light."""
+"""Light on a subject and its surroundings: screens, spill, rim light, light from one side."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .textures import log_uniform, noise
 Array = NDArray[Any]
 
 KEYING_HUES = (60.0, 112.0)
-"""Green and blue in OpenCV's half degrees: what studios hang up."""
+"""Green and blue screens, in OpenCV's half degrees."""
 
 
 def lit_alike(rng: np.random.Generator, colour: Array, subject: Array, around: Array) -> Array:
-    """Bring a subject's brightness and tint towards the light of its surroundings."""
+    """Move a subject's brightness and tint towards those of its surroundings."""
     wanted = around.mean() / max(float(subject.mean()), 1.0)
     gain = np.clip(wanted, 0.6, 1.6) ** rng.uniform(0.0, 0.5)
     tint = np.clip(around / max(float(around.mean()), 1.0), 0.7, 1.4) ** rng.uniform(0.0, 0.25)
@@ -25,9 +25,9 @@ def lit_alike(rng: np.random.Generator, colour: Array, subject: Array, around: A
 
 
 def likened(rng: np.random.Generator, background: Array, subject: Array) -> Array:
-    """Bring a background's colours towards the subject's, keeping its own texture.
+    """Move a background's colours towards the subject's, keeping its own texture.
 
-    subject: (N, 3), its colours. After Reinhard et al. 2001, channel by channel.
+    subject: (N, 3) colours. After Reinhard et al. 2001, channel by channel.
     """
     share = np.float32(rng.uniform(0.4, 0.9))
     mean, spread = background.mean((0, 1)), background.std((0, 1)) + 1
@@ -37,7 +37,7 @@ def likened(rng: np.random.Generator, background: Array, subject: Array) -> Arra
 
 
 def screen(rng: np.random.Generator, height: int, width: int) -> Array:
-    """An even, saturated wall as studios use it, lit not quite evenly: (H, W, 3) float32."""
+    """An even, saturated studio screen, lit a little unevenly: (H, W, 3) float32."""
     hue = rng.uniform(0, 180)
     if rng.random() < 0.5:
         hue = rng.choice(KEYING_HUES) + rng.normal(0, 6)
@@ -56,13 +56,13 @@ def screen(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def spilled(rng: np.random.Generator, colour: Array, alpha: Array, wall: Array) -> Array:
-    """A screen's light on the subject: most near its edge and where it is half transparent."""
+    """A screen's light on the subject: strongest near its edge and where it is transparent."""
     strength = np.float32(log_uniform(rng, 0.05, 0.6))
     reach = log_uniform(rng, 0.01, 0.08) * alpha.shape[0]
     near = np.clip(2 * (1 - _blurred(alpha, reach)), 0, 1)  # 1 along the outline, 0 deep inside
     amount = (strength * np.maximum(near, 1 - alpha))[..., None]
     light = wall.mean((0, 1)).astype(np.float32)
-    # What is dark reflects little of it; skin and hair reflect some in any colour.
+    # Dark surfaces reflect little of it; skin and hair reflect some of any colour.
     return np.clip(colour * (1 - 0.35 * amount) + amount * light * (0.25 + colour / 400), 0, 255)
 
 
@@ -74,7 +74,7 @@ def directed(rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
 
 
 def rim_lit(rng: np.random.Generator, colour: Array, alpha: Array) -> Array:
-    """A lamp or the sun behind the subject: its outline shines on one side."""
+    """A lamp or the sun behind the subject: one side of its outline shines."""
     facing = _facing(rng, alpha, log_uniform(rng, 0.006, 0.04) * alpha.shape[0])
     amount = (np.float32(log_uniform(rng, 0.2, 1.2)) * np.clip(facing, 0, 1))[..., None]
     lamp = np.array([255, 235, 205] if rng.random() < 0.5 else [235, 242, 255], np.float32)
@@ -107,8 +107,8 @@ def toned(rng: np.random.Generator, picture: Array) -> Array:
 
 
 def _facing(rng: np.random.Generator, alpha: Array, reach: float) -> Array:
-    """How much the outline faces a random direction, (S, S) float32, about -1 to 1 there and 0
-    farther than `reach` pixels from it."""
+    """How much the outline faces a random direction, (S, S) float32: about -1 to 1, and 0 farther
+    than `reach` pixels away."""
     soft = _blurred(alpha, reach)
     angle = rng.uniform(0, 2 * np.pi)
     inward_y, inward_x = np.gradient(soft)
@@ -117,7 +117,7 @@ def _facing(rng: np.random.Generator, alpha: Array, reach: float) -> Array:
 
 
 def _blurred(values: Array, sigma: float) -> Array:
-    """Gaussian blur, on a smaller copy where it is wide."""
+    """Gaussian blur; a wide one is computed on a smaller copy."""
     if sigma < 6:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), max(sigma, 0.3)))
     part = 3 / sigma

@@ -1,4 +1,4 @@
-"""A bank made small enough to travel: to a machine with a GPU and no network."""
+"""Makes a bank small enough to move to another machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import OutputError, SettingError
 from ...images.files import atomic_write
-from ...progress import Progress
+from ...progress import Progress, no_progress
 from .compose import SHARES
 from .licences import sha256
 from .storing import (
@@ -27,32 +27,32 @@ from .storing import (
     manifest_text,
     write_manifest,
 )
-from .textures import read_rgb
+from .textures import read_rgb, shrunk
 
 log = logging.getLogger(__name__)
 
 BACKGROUND_SHARE = 0.33
-"""Of the room, for backgrounds."""
+"""Share of the size for backgrounds."""
 BACKGROUND_SIDE = 800
 FOREGROUND_SIDE = 512
 SMALLEST = 2000
-"""Bytes; no picture is smaller, so the search for one that fits ends there."""
+"""Bytes; pictures are hardly ever smaller, so the search for one that fits ends there."""
 MARGIN = 12
 """Empty pixels kept around a subject."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What went in."""
+    """What a packed bank contains."""
 
     backgrounds: int
     """Photographs."""
     foregrounds: int
-    """Cutouts."""
+    """Subjects."""
     megabytes: float
-    """Of all files together, in 10⁶ bytes."""
+    """Size of all files, in 10⁶ bytes."""
     left_out: int
-    """Pictures for which there was no room."""
+    """Pictures that did not fit."""
     unreadable: int
     """Pictures that could not be read."""
 
@@ -61,23 +61,23 @@ def pack(
     directory: Path,
     out: Path,
     *,
-    max_mb: float = 45.0,
+    max_mb: float,
     seed: int = 0,
     quality: int = 82,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Packed:
-    """Write a bank of at most `max_mb` · 10⁶ bytes that a `Composer` uses as it uses the whole one.
+    """Write a smaller copy of a bank, of at most `max_mb` · 10⁶ bytes.
 
-    Photographs are scaled to 800 pixels, cutouts trimmed and scaled to 512; colours are stored
-    lossy at `quality` (JPEG, WebP), alpha without loss. Where the room does not suffice, pictures
-    are left out at random, kinds keep their shares, and closer views of photographs go first.
+    Photographs are scaled to 800 pixels, subjects trimmed and scaled to 512; colours are stored
+    lossy at `quality` (JPEG, WebP), alpha losslessly. If not everything fits, pictures are left out
+    at random: closer views of photographs first, and kinds keep their shares.
 
-    Raises InputError where `directory` is no bank, OutputError where `out` holds anything already,
-    SettingError where the room is too small to be of use.
+    Raises InputError if `directory` is not a bank, OutputError if `out` is not empty, SettingError
+    if `max_mb` is too small.
     """
     directory, out = Path(directory), Path(out)
     if not max_mb >= 1:
-        raise SettingError(f"max_mb {max_mb}: a data set needs a megabyte at least; 45 is usual")
+        raise SettingError(f"max_mb {max_mb}: give at least 1 megabyte")
     entries = bank_entries(directory)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists; choose a new folder")
@@ -85,8 +85,8 @@ def pack(
     strangers = {path.relative_to(directory).as_posix() for path in present} - entries.keys()
     if strangers:
         log.warning(
-            "%s: %d pictures such as %s are left out, the manifest does not tell whose they are;"
-            " bring them in with `mematte train data import`",
+            "%s: %d pictures such as %s are left out because the manifest does not list them; add"
+            " them with `mematte train data import`",
             directory,
             len(strangers),
             min(strangers),
@@ -102,7 +102,7 @@ def pack(
     kept: dict[str, Entry] = {}
     unreadable: set[str] = set()
     total = len(entries)
-    # Backgrounds that had no room in their share come again for what the foregrounds leave over.
+    # Backgrounds that did not fit into their share get what the foregrounds leave.
     rounds = [*plan.items(), ("backgrounds", (plan["backgrounds"][0], _photo, 1.0))]
     for kind, (names, encode, share) in rounds:
         budget = room * share
@@ -124,8 +124,7 @@ def pack(
                 kept[name] = entry
                 budget -= size
                 room -= size
-            if progress is not None:
-                progress(len(kept), total, kind)
+            progress(len(kept), total, kind)
     write_manifest(out, kept)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     backgrounds = sum(name.startswith("backgrounds/") for name in kept)
@@ -134,7 +133,7 @@ def pack(
 
 
 def _backgrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[str]:
-    """Whole pictures first, then further views of them; in random order each."""
+    """Whole pictures first, then their closer views; each in random order."""
     names = [name for name in entries if name.startswith("backgrounds/")]
     first: dict[tuple[str, str], str] = {}
     for name in sorted(names, key=len):
@@ -145,7 +144,7 @@ def _backgrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[st
 
 
 def _foregrounds(rng: np.random.Generator, entries: dict[str, Entry]) -> list[str]:
-    """Kinds interleaved so that any beginning holds each in its share."""
+    """Kinds interleaved so that any number of first names holds each in its share."""
     names = sorted(name for name in entries if name.startswith("foregrounds/"))
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -167,7 +166,7 @@ def _photo(path: Path, quality: int) -> bytes | None:
     photo = read_rgb(path)
     if photo is None:
         return None
-    small = _scaled(photo, BACKGROUND_SIDE)
+    small = shrunk(photo, BACKGROUND_SIDE)
     done, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes() if done else None
 
@@ -179,26 +178,17 @@ def _cutout(path: Path, quality: int) -> bytes | None:
     if bgra is None or bgra.ndim != 3 or bgra.shape[2] != 4:
         return None
     rgba = trimmed(np.ascontiguousarray(np.asarray(bgra)[..., [2, 1, 0, 3]]))
-    small = _scaled(rgba, FOREGROUND_SIDE)
+    small = shrunk(rgba, FOREGROUND_SIDE)  # straight colours extend beyond the edge
     file = io.BytesIO()
     Image.fromarray(small).save(file, "WEBP", quality=quality, method=3, exact=True)
     return file.getvalue()
 
 
 def trimmed(rgba: NDArray[Any]) -> NDArray[Any]:
-    """Without the empty surroundings, but for a margin; a side that the subject reaches stays."""
+    """Crop to the subject and a margin; a side that the subject reaches stays."""
     rows = np.flatnonzero((rgba[..., 3] > 0).any(1))
     columns = np.flatnonzero((rgba[..., 3] > 0).any(0))
     if len(rows) == 0:
         return rgba
     top, left = max(int(rows[0]) - MARGIN, 0), max(int(columns[0]) - MARGIN, 0)
     return rgba[top : int(rows[-1]) + 1 + MARGIN, left : int(columns[-1]) + 1 + MARGIN]
-
-
-def _scaled(image: NDArray[Any], side: int) -> NDArray[np.uint8]:
-    scale = side / max(image.shape[:2])
-    if scale >= 1:
-        return np.ascontiguousarray(image)
-    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
-    # Straight colours go on beyond the edge, so they may be scaled as they are.
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import MEMatteError
-from ...images.decoded import to_unit
+from ...images.arrays import to_unit
 from ...images.read import read_gray, read_photo
 
 Array = NDArray[Any]
@@ -30,7 +30,7 @@ def read_background(path: Path) -> NDArray[np.uint8]:
     image, _ = read_picture(path)
     if min(image.shape[:2]) < SMALLEST:
         raise UnusableError(f"too small ({image.shape[1]} x {image.shape[0]})")
-    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return eight_bit(image)
 
 
 def read_picture(path: Path) -> tuple[Array, Array | None]:
@@ -54,6 +54,11 @@ def read_alpha(path: Path) -> Array:
     if path.suffix.lower() in {".jpg", ".jpeg"}:  # noise is neither haze nor a hole
         alpha = np.where(alpha < JPEG_NOISE, 0, np.where(alpha > 1 - JPEG_NOISE, 1, alpha))
     return alpha.astype(np.float32)
+
+
+def eight_bit(image: Array) -> NDArray[np.uint8]:
+    """Float in [0, 1] to uint8."""
+    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 
 def _without_path(error: Exception, path: Path) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...images.encode import write_image
 from ...images.files import check_file
-from ...images.write import write_image
 from ...show.overlays import contact_sheet, trimap_overlay
 from .compose import Composer
 

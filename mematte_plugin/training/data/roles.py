@@ -1,4 +1,4 @@
-"""The folders of matting data sets: what the pictures in them are, by the folders' names."""
+"""Folder names of matting data sets, and what the pictures in them are."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 
 CUTOUTS = ("fg", "foreground", "foregrounds")
-"""Of subjects, each with its alpha in another folder; all names in small letters."""
+"""Subjects, each with its alpha in another folder; all names in lower case."""
 PHOTOS = ("original", "originals", "image", "images")
-"""Of photographs with a subject."""
+"""Photos with a subject."""
 ALPHAS = ("alpha", "alphas", "gt", "mask", "masks", "matte", "mattes")
 BACKGROUNDS = ("bg", "background", "backgrounds")
 IGNORED = re.compile(r"trimaps?([_-].*)?|merged|alpha_copy")
-"""Of trimaps, and of composites of subjects that lie there alone as well."""
+"""Trimaps, and composites of subjects that are also there alone."""
 
 
 def is_of_pairs(path: Path, place: Path) -> bool:
-    """Whether a picture below `place` belongs to subjects with alphas: it is no background."""
+    """Whether a picture below `place` belongs to subjects with alphas, and is not a background."""
     for folder in path.relative_to(place).parents:
         name = folder.name.lower()
         if name in {*CUTOUTS, *PHOTOS, *ALPHAS} or IGNORED.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Writing a bank's files: whole or not at all, whatever happens meanwhile."""
+"""The files of a bank of training pictures."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _NEEDED = ("file", "source", "original", "author", "licence", "use")
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that was left out."""
+    """A picture or package that was left out."""
 
     file: str
-    """Path of the picture, archive or package."""
+    """Path of the picture, or name of the package."""
     reason: str
     """Why, in words."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder. Raises OutputError where that is not possible."""
+    """Make a folder. Raises OutputError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another folder"
+            f"{folder}: cannot be created ({error.strerror}); choose another folder"
         ) from error
 
 
@@ -65,7 +65,7 @@ def write_foreground(path: Path, foreground: Foreground, *, quality: int = 92) -
 
 
 def foreground_files(directory: Path) -> list[Path]:
-    """The cut-outs of a bank, sorted by name: `.webp`, and `.png` that people put there."""
+    """The foregrounds of a bank, sorted by name: `.webp`, and `.png` that people put there."""
     folder = directory / "foregrounds"
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in FOREGROUNDS)
 
@@ -78,8 +78,7 @@ def background_files(directory: Path) -> list[Path]:
 def read_manifest(directory: Path) -> dict[str, Entry]:
     """Entries by file name; none if there is no manifest.
 
-    Version 1, a bare list, and today's version are read. Raises InputError if it is broken or of a
-    later version.
+    Raises InputError if it is broken or of a later version.
     """
     path = directory / MANIFEST
     if not path.is_file():
@@ -91,42 +90,42 @@ def read_manifest(directory: Path) -> dict[str, Entry]:
             raise ValueError(f"version {version!r}")
         if version > VERSION:
             raise InputError(
-                f"{path}: of version {version}, this mematte-plugin knows {VERSION} at most;"
-                " install a newer one, or build the bank again"
+                f"{path}: version {version} is newer than this mematte-plugin ({VERSION});"
+                " install a newer release, or build the bank again"
             )
         entries = stored["pictures"] if isinstance(stored, dict) else stored
         return {entry["file"]: _complete(entry) for entry in entries}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
-            f"{path}: not a bank's manifest ({_said(error)}); delete it and build the bank again"
+            f"{path}: not a bank's manifest ({_reason(error)}); delete it and build the bank again"
         ) from error
 
 
 def bank_entries(directory: Path) -> dict[str, Entry]:
-    """As `read_manifest`, of a folder that must be a bank.
+    """As `read_manifest`, but of a folder that must be a bank.
 
-    Raises InputError where it has no manifest, an empty one, or one that is not understood.
+    Raises InputError if the manifest is missing, empty or broken.
     """
     entries = read_manifest(directory)
     if not entries:
         there = (directory / MANIFEST).is_file()
-        what = f"its {MANIFEST} lists none" if there else f"no {MANIFEST} in it"
+        what = f"its {MANIFEST} is empty" if there else f"no {MANIFEST} in it"
         what = what if directory.is_dir() else "does not exist"
         raise InputError(
             f"{directory}: not a folder of training pictures ({what}); make one with `mematte"
-            " train data build`, or of pictures of your own with `mematte train data import`"
+            " train data build`, or from your own pictures with `mematte train data import`"
         )
     return entries
 
 
 def _complete(entry: Entry) -> Entry:
-    lacking = [name for name in _NEEDED if not isinstance(entry[name], str)]
-    if lacking:
-        raise ValueError(f"{entry['file']}: {lacking[0]} is no text")
+    missing = [name for name in _NEEDED if not isinstance(entry[name], str)]
+    if missing:
+        raise ValueError(f"{entry['file']}: {missing[0]} is not text")
     return entry
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"an entry without {error}" if isinstance(error, KeyError) else str(error)
 
 
@@ -137,19 +136,19 @@ def manifest_text(entries: dict[str, Entry]) -> str:
 
 
 def write_manifest(directory: Path, entries: dict[str, Entry]) -> None:
-    """Store the entries in the order of their file names."""
+    """Store the entries. Raises OutputError."""
     with atomic_write(directory / MANIFEST) as temporary:
         temporary.write_text(manifest_text(entries), encoding="utf-8")
 
 
 def write_skipped(directory: Path, skipped: Iterable[Skipped], retried: Sequence[str]) -> None:
-    """Store what was left out and why, and keep what earlier runs left out.
+    """Store what was left out and why, and keep what earlier calls left out.
 
-    retried: the places that this run looked at; what it did not find there again is forgotten.
+    retried: the places that this call looked at; their earlier entries are replaced.
     """
     path = directory / SKIPPED
     reasons: dict[str, str] = {}
-    with suppress(OSError, ValueError, KeyError, TypeError):  # it only informs
+    with suppress(OSError, ValueError, KeyError, TypeError):  # only for information
         for one in json.loads(path.read_text(encoding="utf-8")):
             if not any(_within(one["file"], place) for place in retried):
                 reasons[one["file"]] = one["reason"]

@@ -1,9 +1,9 @@
-"""The painter's canvas the foreground generators share.
+"""The canvas that the foreground generators draw on.
 
 A canvas is (R, R, 4) uint8, premultiplied RGBA, several times larger than the picture it becomes.
-OpenCV blends an antialiased stroke into every channel alike, so drawing opaque strokes with a
-fourth channel of 255 *is* exact "over" in premultiplied colour: crossings, sub-pixel strands and
-gaps get their true alpha from the area average at the end.
+OpenCV blends an antialiased stroke into every channel alike, so opaque strokes with a fourth
+channel of 255 are exact "over" in premultiplied colour: crossings, sub-pixel strands and gaps get
+their true alpha from the area average at the end.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def blob(rng: np.random.Generator, centre: Array, radii: Array, rough: float = 0
 
 
 def paint(canvas: Array, mask: Array, colour: Array) -> None:
-    """Lay a surface (R, R, 3) uint8 over the canvas where mask (R, R) uint8 says so."""
+    """Paint a surface (R, R, 3) uint8 over the canvas through a mask (R, R) uint8."""
     x, y, w, h = cv2.boundingRect(mask)
     if w == 0 or h == 0:
         return
@@ -75,11 +75,17 @@ def paint(canvas: Array, mask: Array, colour: Array) -> None:
     canvas[at] = np.rint(canvas[at] * (1 - m) + layer * m).astype(np.uint8)
 
 
+def light_direction(rng: np.random.Generator) -> Array:
+    """A direction (x, y) of light from above, for `relief`."""
+    angle = rng.uniform(np.pi, 2 * np.pi)
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
 def relief(mask: Array, light: Array, strength: float, depth: float) -> Array:
     """Shade a silhouette as if inflated: (R, R) float32 factor around 1.
 
-    `light` is a direction (x, y) in the picture; `depth` is how far in from the edge, as a share
-    of the side, the surface goes on curving.
+    `light` is a direction (x, y) in the picture; `depth` is the width of the curved rim, as a share
+    of the side.
     """
     side = mask.shape[0]
     small = cv2.resize(mask, (128, 128), interpolation=cv2.INTER_AREA)
@@ -134,7 +140,7 @@ def leaf(canvas: Array, base: Array, tip: Array, tint: Array, *, width: float, b
 
 
 def grain(canvas: Array, texture: Array, strength: float) -> None:
-    """Let a photograph's light and dark show on what has been drawn; alpha stays."""
+    """Let a photograph's light and dark show on the drawing; alpha stays."""
     light = texture.mean(2, dtype=np.float32)
     light = light / max(float(light.mean()), 1.0) - 1
     factor = np.clip(1 + strength * light, 0.3, 1.8)[..., None]
@@ -154,11 +160,6 @@ def natural_colour(rng: np.random.Generator) -> Array:
     return np.clip(colour * rng.uniform(0.8, 1.2) + rng.normal(0, 5, 3), 4, 250)
 
 
-def defocus(premultiplied: Array, sigma: float) -> Array:
-    """Blur colour and alpha together, as a lens does."""
-    return np.asarray(cv2.GaussianBlur(premultiplied, (0, 0), sigma))
-
-
 def motion(rng: np.random.Generator, premultiplied: Array, length: int) -> Array:
     """Smear colour and alpha together along a line."""
     kernel = np.zeros((length, length), np.float32)
@@ -173,14 +174,13 @@ def motion(rng: np.random.Generator, premultiplied: Array, length: int) -> Array
 def develop(
     rng: np.random.Generator, canvas: Array, size: int, *, soften: float = 0.35
 ) -> Foreground:
-    """Shrink a canvas to `size` and take colour and alpha apart; at times out of focus or moved."""
+    """Shrink a canvas to `size` and separate colour and alpha; sometimes blurred or in motion."""
     small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     picture = np.asarray(small, np.float32)
     fate = rng.random()
-    if fate < 0.6 * soften:
-        picture = defocus(picture, log_uniform(rng, 0.4, 1.2))
-    elif fate < 0.9 * soften:
-        picture = defocus(picture, log_uniform(rng, 1.2, 5.0))
+    if fate < 0.9 * soften:  # defocus blurs colour and alpha together
+        sigma = log_uniform(rng, 0.4, 1.2) if fate < 0.6 * soften else log_uniform(rng, 1.2, 5.0)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
     elif fate < soften:
         picture = motion(rng, picture, int(rng.integers(4, 22)))
     return straighten(picture)
@@ -189,8 +189,8 @@ def develop(
 def straighten(premultiplied: Array) -> Foreground:
     """Premultiplied (H, W, 4) float32 in 0..255 -> straight colour and alpha.
 
-    Colour is divided out where alpha can carry it and pulled in from the neighbourhood elsewhere,
-    so that scaling and rotating straight colour never meets black.
+    Colour is divided by alpha where alpha is large enough and taken from the neighbourhood
+    elsewhere, so that scaling and turning straight colour never mixes in black.
     """
     alpha = premultiplied[..., 3:]
     levels = [premultiplied]

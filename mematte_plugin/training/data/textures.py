@@ -1,4 +1,4 @@
-"""Surfaces: crops of real photographs, and procedural patterns where photographs run out."""
+"""Surfaces: crops of photographs, and procedural patterns."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ Array = NDArray[Any]
 
 
 def read_rgb(path: Path) -> Array | None:
-    """Read a photograph as (H, W, 3) uint8 RGB; None if it is none."""
+    """Read a photograph as (H, W, 3) uint8 RGB; None if it is unreadable."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         return None
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def shrunk(image: Array, longest: int) -> Array:
+    """Scale (H, W, C) down so that no side is longer than `longest`."""
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return np.ascontiguousarray(image)
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -40,8 +49,8 @@ def noise(
 ) -> Array:
     """Smooth multi-octave noise.
 
-    `cells` is how many lumps of the coarsest octave fit the longer side. Returns (H, W) float32
-    in [0, 1], stretched to the full range.
+    `cells`: lumps of the coarsest octave along the longer side. Returns (H, W) float32 in [0, 1],
+    stretched to the full range.
     """
     total = np.zeros((height, width), np.float32)
     long_side = max(height, width)
@@ -152,7 +161,7 @@ def pattern(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 class PhotoPool:
-    """Photographs in memory, each with smaller copies so that crops never alias."""
+    """Photographs in memory, with smaller copies so that crops never alias."""
 
     def __init__(self, photos: Sequence[Array], skipped: Sequence[str] = ()) -> None:
         self.skipped = list(skipped)
@@ -204,7 +213,7 @@ class PhotoPool:
         return np.ascontiguousarray(crop[:, ::-1]) if rng.random() < 0.5 else crop
 
     def surface(self, rng: np.random.Generator, height: int, width: int) -> Array:
-        """What a thing may be made of: mostly a photo crop, else a pattern, at times both."""
+        """The surface of an object: mostly a photo crop, else a pattern, sometimes both."""
         kind = rng.random()
         if kind < 0.6:
             return self.crop(rng, height, width)
@@ -216,9 +225,14 @@ class PhotoPool:
             cv2.addWeighted(self.crop(rng, height, width), share, drawn, 1 - share, 0)
         )
 
+    def coarse_surface(self, rng: np.random.Generator, side: int) -> Array:
+        """A surface (side, side, 3) uint8, made at half the size: a canvas is shrunk anyway."""
+        half = self.surface(rng, side // 2, side // 2)
+        return np.asarray(cv2.resize(half, (side, side), interpolation=cv2.INTER_LINEAR))
+
 
 def _span(length: int, window: float) -> tuple[float, float]:
-    """Where the centre of a window may lie so that it stays inside, if it can."""
+    """Range of the centre of a window that stays inside, if it can."""
     if window >= length:
         return length / 2, length / 2 + 1e-6
     return window / 2, length - window / 2

@@ -1,4 +1,4 @@
-"""Foregrounds made of surfaces: plants, twigs, nets, veils, glass, solid things."""
+"""Foregrounds made of surfaces: plants, twigs, nets, veils, glass, solid objects."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .strokes import (
     develop,
     grain,
     leaf,
+    light_direction,
     paint,
     polygon_mask,
     relief,
@@ -26,16 +27,6 @@ from .strokes import (
 from .textures import PhotoPool, log_uniform, noise, palette
 
 Array = NDArray[Any]
-
-
-def _light(rng: np.random.Generator) -> Array:
-    angle = rng.uniform(np.pi, 2 * np.pi)
-    return np.array([np.cos(angle), np.sin(angle)])
-
-
-def _big_surface(rng: np.random.Generator, pool: PhotoPool, side: int) -> Array:
-    half = pool.surface(rng, side // 2, side // 2)
-    return np.asarray(cv2.resize(half, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
 def _outline(rng: np.random.Generator, side: int) -> Array:
@@ -96,7 +87,11 @@ def foliage(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
             side,
             origin + np.array([[-0.16, -0.05], [0.16, -0.05], [0.12, 0.4], [-0.12, 0.4]]) * side,
         )
-        paint(canvas, pot, shade(_big_surface(rng, pool, side), relief(pot, _light(rng), 0.8, 0.1)))
+        paint(
+            canvas,
+            pot,
+            shade(pool.coarse_surface(rng, side), relief(pot, light_direction(rng), 0.8, 0.1)),
+        )
     grain(canvas, pool.crop(rng, side, side), rng.uniform(0, 0.5))
     return develop(rng, canvas, size)
 
@@ -232,7 +227,7 @@ def net(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     cover = np.where(inner > 127, cover, 255) if rng.random() < 0.6 else cover
     cover = (cover * (mask / 255.0)).astype(np.uint8)
     tint = palette(rng, 1)[0] if rng.random() < 0.6 else None
-    surface = _big_surface(rng, pool, side)
+    surface = pool.coarse_surface(rng, side)
     if tint is not None:
         surface = (surface * 0.25 + tint * 0.75).astype(np.uint8)
     if rng.random() < 0.5:  # something solid stands inside
@@ -242,7 +237,7 @@ def net(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
         paint(
             canvas,
             thing,
-            shade(_big_surface(rng, pool, side), relief(thing, _light(rng), 0.6, 0.1)),
+            shade(pool.coarse_surface(rng, side), relief(thing, light_direction(rng), 0.6, 0.1)),
         )
     folds = 1 + 0.6 * (noise(rng, side, side, cells=5, octaves=3) - 0.5)
     paint(canvas, cover, shade(surface, folds))
@@ -285,9 +280,9 @@ def glass(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     shine = noise(rng, side, side, cells=4, octaves=2)
     shine = np.clip((shine - 0.72) * 12, 0, 1) * rng.uniform(0, 0.9)
     alpha = (mask / 255.0) * np.maximum(body, shine)
-    tint = palette(rng, 1)[0] * relief(mask, _light(rng), 0.7, 0.1)[..., None]
+    tint = palette(rng, 1)[0] * relief(mask, light_direction(rng), 0.7, 0.1)[..., None]
     colour = tint * (1 - shine[..., None]) + 250 * shine[..., None]
-    surface = _big_surface(rng, pool, side)
+    surface = pool.coarse_surface(rng, side)
     colour = np.clip(colour * 0.9 + surface * 0.1, 0, 255)
     canvas = np.concatenate([colour * alpha[..., None], alpha[..., None] * 255], 2)
     return develop(rng, np.rint(canvas).astype(np.uint8), size)
@@ -303,13 +298,13 @@ def solid(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
             at = rng.uniform(0.25, 0.75, 2) * side
             hole = blob(rng, at, rng.uniform(0.01, 0.09, 2) * side, 0.1)
             cv2.fillPoly(mask, [np.round(hole * 16).astype(np.int32)], 0, cv2.LINE_AA, SHIFT)
-        surface = _big_surface(rng, pool, side)
+        surface = pool.coarse_surface(rng, side)
         if rng.random() < 0.4:
             surface = (surface * 0.3 + palette(rng, 1)[0] * 0.7).astype(np.uint8)
         strength = rng.uniform(0.2, 0.9)
         paint(
             canvas,
             mask,
-            shade(surface, relief(mask, _light(rng), strength, rng.uniform(0.03, 0.2))),
+            shade(surface, relief(mask, light_direction(rng), strength, rng.uniform(0.03, 0.2))),
         )
     return develop(rng, canvas, size, soften=0.7)

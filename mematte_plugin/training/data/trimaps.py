@@ -17,31 +17,31 @@ Array = NDArray[Any]
 OPAQUE = 0.99
 CLEAR = 0.01
 ASTRAY = 0.02
-"""How much of the soft edge a hand-made trimap may call certain: the strands that people miss."""
+"""Share of the soft edge that a hand-made trimap may mark as known: strands that people miss."""
 EXACT = 0.45
-"""How often a band follows the soft edge itself, as only someone who knows alpha draws it."""
+"""How often a band follows the soft edge exactly, which needs the true alpha."""
 _WIDENINGS = 3
 _DABS = 8  # times twenty
 
 
 def random_trimap(rng: np.random.Generator, alpha: Array, *, widest: float = 25.0) -> Array:
-    """Mark what is certain: (H, W) uint8 of 0, 128, 255 from alpha (H, W) float32 in [0, 1].
+    """A trimap (H, W) uint8 of 0, 128, 255 for alpha (H, W) float32 in [0, 1].
 
-    Half of the bands follow the soft edge: foreground only where alpha > 0.99, background only
-    where alpha < 0.01, never wrong. The others are made from a mask of alpha >= 0.5, with the
-    widget's own tool, as polygons or with a brush. There strands may leave the band, at most 2%
-    of the soft pixels. `widest` is the most pixels a band may have on either side of its edge.
+    About half of the bands follow the soft edge: foreground only where alpha > 0.99, background
+    only where alpha < 0.01. The others are made from a mask of alpha >= 0.5 by `from_mask`, as
+    polygons or with a brush; there strands may leave the band, at most 2% of the soft pixels.
+    `widest` is the largest width in pixels on either side of the edge.
     """
     trimap = None
     if rng.random() > EXACT:
         trimap = _by_hand(rng, alpha, widest)
     if trimap is None:
         trimap = _along_the_soft_edge(rng, alpha, widest)
-    if rng.random() < 0.12:  # a doubtful spot within what is certain
+    if rng.random() < 0.12:  # a doubtful spot in a known region
         for _ in range(int(rng.integers(1, 4))):
             at = (int(rng.integers(alpha.shape[1])), int(rng.integers(alpha.shape[0])))
             cv2.circle(trimap, at, int(log_uniform(rng, 3, 20)), 128, -1)
-    if rng.random() < 0.08:  # a large stretch that turns out empty or solid
+    if rng.random() < 0.08:  # a large unknown area that is empty or solid
         lumps = noise(rng, *alpha.shape, cells=log_uniform(rng, 1, 4), octaves=2)
         certain = 255 if rng.random() < 0.5 else 0
         trimap[(trimap == certain) & (lumps > rng.uniform(0.45, 0.75))] = 128
@@ -49,7 +49,7 @@ def random_trimap(rng: np.random.Generator, alpha: Array, *, widest: float = 25.
 
 
 def astray(trimap: Array, alpha: Array) -> float:
-    """How much of what is not certain by alpha the trimap calls certain, over the soft pixels."""
+    """Wrongly known pixels of a trimap, as a share of the soft pixels."""
     soft = (alpha > CLEAR) & (alpha < OPAQUE)
     wrong = np.count_nonzero(_wrong(trimap, alpha))
     return float(wrong) / max(int(np.count_nonzero(soft)), 1)
@@ -61,7 +61,7 @@ def _wrong(trimap: Array, alpha: Array) -> Array:
 
 
 def _along_the_soft_edge(rng: np.random.Generator, alpha: Array, widest: float) -> Array:
-    """Log-uniform in width, unlike on both sides, even or wavering like a hand-drawn line."""
+    """A log-uniform width, different on both sides, even or wavering like a hand-drawn line."""
     opaque, clear = alpha > OPAQUE, alpha < CLEAR
     width = log_uniform(rng, 1.0, widest)
     inner = np.clip(width * log_uniform(rng, 0.5, 2.0), 1.0, widest)
@@ -73,7 +73,7 @@ def _along_the_soft_edge(rng: np.random.Generator, alpha: Array, widest: float) 
         sway = 1 + rng.uniform(0.3, 1.2) * field
     foreground = _depth(opaque) > inner * sway
     background = _depth(clear) > outer * sway
-    if rng.random() < 0.7:  # nobody draws specks of certainty: a brush covers small islands
+    if rng.random() < 0.7:  # people draw no specks: a brush covers small islands
         brush = log_uniform(rng, 2, 10)
         foreground = _opened(foreground, brush)
         background = _opened(background, brush)
@@ -87,7 +87,7 @@ def _along_the_soft_edge(rng: np.random.Generator, alpha: Array, widest: float) 
 
 
 def _by_hand(rng: np.random.Generator, alpha: Array, widest: float) -> Array | None:
-    """From a mask; None where such a band would miss too much of the soft edge."""
+    """A trimap from a mask; None if it would miss too much of the soft edge."""
     mask = _rough_mask(rng, alpha)
     share = float(mask.mean())
     if not 0.003 < share < 0.997:
@@ -106,8 +106,7 @@ def _by_hand(rng: np.random.Generator, alpha: Array, widest: float) -> Array | N
 
 
 def _dabbed(rng: np.random.Generator, trimap: Array, alpha: Array) -> Array | None:
-    """Brush over strands that left the band, until few enough are missed; None if that would take
-    all day."""
+    """Brush over strands that left the band, until few enough are missed; None if many remain."""
     radius = log_uniform(rng, 4, 20)
     for _ in range(_DABS):
         places = np.argwhere(_wrong(trimap, alpha))
@@ -121,7 +120,7 @@ def _dabbed(rng: np.random.Generator, trimap: Array, alpha: Array) -> Array | No
 
 
 def _rough_mask(rng: np.random.Generator, alpha: Array) -> Array:
-    """Where alpha >= 0.5, at times through a small mask as segmenters make them: (H, W) bool."""
+    """Where alpha >= 0.5, sometimes at low resolution as from a segmenter: (H, W) bool."""
     values = alpha
     if rng.random() < 0.6:
         part = 1 / rng.uniform(1.5, 5)
@@ -133,7 +132,7 @@ def _rough_mask(rng: np.random.Generator, alpha: Array) -> Array:
 
 
 def _tool(_: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
-    """What a user gets from this package's `from_mask`."""
+    """A band as `from_mask` makes it."""
     return banded(mask, inside, outside)
 
 
@@ -148,19 +147,16 @@ def _polygons(rng: np.random.Generator, mask: Array, inside: float, outside: flo
         outlines, _ = cv2.findContours(filled, kind, cv2.CHAIN_APPROX_NONE)
         slack = log_uniform(rng, 1.0, max(1.5, 0.6 * reach))
         clicks = [cv2.approxPolyDP(line, slack, True) for line in outlines if len(line) > 12]
+        drawn = np.zeros(mask.shape, np.uint8)
+        cv2.drawContours(drawn, clicks, -1, 1, -1)
         if value == 255 and kind == cv2.RETR_EXTERNAL:
-            drawn = np.zeros(mask.shape, np.uint8)
-            cv2.drawContours(drawn, clicks, -1, 1, -1)
             drawn &= filled  # gaps in the subject stay unknown
-        else:
-            drawn = np.zeros(mask.shape, np.uint8)
-            cv2.drawContours(drawn, clicks, -1, 1, -1)
         trimap[drawn > 0] = value
     return trimap
 
 
 def _brush(rng: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
-    """A soft hand along the outline with a brush whose width it changes."""
+    """A brush of varying width along the outline."""
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     trimap = np.where(mask, np.uint8(255), np.uint8(0))
     height, columns = mask.shape
@@ -171,7 +167,7 @@ def _brush(rng: np.random.Generator, mask: Array, inside: float, outside: float)
     frame = np.array([columns - 1, height - 1])
     for outline in outlines:
         points = outline[::step, 0]
-        rim = (points <= 0).any(1) | (points >= frame).any(1)  # the crop's border is no outline
+        rim = (points <= 0).any(1) | (points >= frame).any(1)  # the crop's border is not an outline
         points = points[~rim]
         if not len(points):
             continue

@@ -1,4 +1,4 @@
-"""Subjects without an outline: smoke, haze and thin cloth, drawn crop by crop."""
+"""Subjects without an outline, drawn for each crop: smoke and sheer cloth."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Array = NDArray[Any]
 
 
 def smoke(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """A cloud that thins out to nothing: colour (S, S, 3) float32, alpha (S, S) float32.
+    """A cloud that fades out: colour (S, S, 3) float32, alpha (S, S) float32.
 
-    Alpha is exactly 0 around it and, for many, exactly 1 in its core.
+    Alpha is exactly 0 around it and often exactly 1 in its core.
     """
     field = noise(
         rng,
@@ -42,7 +42,7 @@ def smoke(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
 
 
 def sheer(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """A veil before the crop or a part of it: even cloth with folds, and perhaps a solid hem."""
+    """A veil in front of the crop or a part of it, with folds and sometimes a solid hem."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     angle = rng.uniform(0, np.pi)
     warp = noise(rng, size, size, cells=log_uniform(rng, 1.5, 5), octaves=3)

@@ -12,7 +12,7 @@ from mematte_plugin.cli import console
 from mematte_plugin.cli.shell import run
 from mematte_plugin.weights.save import save_network
 
-from .networks import random_network
+from ..networks import random_network
 
 HEIGHT, WIDTH = 64, 80
 FAILURE, USAGE = 1, 2

@@ -1,14 +1,26 @@
-"""What a file is, told by its first bytes; what is no picture is named with a remedy."""
+"""The formats: which files can be read, recognised by their first bytes, and what others are."""
 
 import re
 
 from ..errors import InputError
 from .bmff import HEIC_BRANDS, brands
 
+_RAW = (
+    "dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 pef srw 3fr iiq x3f mrw erf kdc dcr mos mef"
+    " rwl"
+)
+_DEVELOPED = "png jpg jpeg jpe jfif tif tiff webp exr bmp gif avif heic heif hif jxl hdr"
+
+CAMERA_RAW = frozenset(f".{suffix}" for suffix in _RAW.split())
+"""Suffixes of undeveloped camera files, which often lie next to a JPEG of the same name."""
+
+READABLE = CAMERA_RAW | {f".{suffix}" for suffix in _DEVELOPED.split()}
+"""Suffixes of files that can be read, some with the extras, for looking through a folder."""
+
 PICTURE_FORMATS = "PNG, JPEG, TIFF, WebP, HEIC, AVIF, JPEG XL, EXR, HDR, GIF, BMP and camera raw"
 
 _START = 2048
-"""Bytes that are looked at."""
+"""Bytes that are examined."""
 
 _PICTURES: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("PNG", (b"\x89PNG\r\n\x1a\n",)),
@@ -24,18 +36,14 @@ _PICTURES: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ("RAW", (b"IIU\0", b"\0MRM", b"FOVb")),
 )
 
-# What people hand in by mistake: (first bytes, what it is, what to do about it).
+# Handed in by mistake: (first bytes, what it is, what to do about it).
 _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF document", "export the page as PNG"),
     (b"%!PS", "a PostScript file", "export it as PNG"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript file", "export it as PNG"),
     (b"PK\x03\x04", "a zip archive (or a document, like .kra, .ora or .pptx)", "unpack it first"),
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"BZh", "a bzip2 archive", "unpack it first"),
-    (b"\xfd7zXZ\0", "an xz archive", "unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it first"),
     (b"8BPS", "a Photoshop document", "export it as TIFF or PNG"),
     (b"gimp xcf", "a GIMP document", "export it as TIFF or PNG"),
     (b"BLENDER", "a Blender file", "render it to EXR or PNG"),
@@ -44,9 +52,6 @@ _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the picture", "run `git lfs pull`"),
     (b"\x1aE\xdf\xa3", "a video (Matroska or WebM)", "export its frames as PNG"),
     (b"OggS", "an Ogg video or sound", "export frames as PNG"),
-    (b"FLV\x01", "a Flash video", "export its frames as PNG"),
-    (b"\0\0\x01\xba", "an MPEG video", "export its frames as PNG"),
-    (b"0&\xb2u\x8ef\xcf\x11", "a Windows Media video", "export its frames as PNG"),
     (b"\x93NUMPY", "a numpy array", "load it with numpy.load and hand in the array"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "load it and hand in the array"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture", "convert it to TIFF or PNG"),
@@ -54,16 +59,10 @@ _IMPOSTORS: tuple[tuple[bytes, str, str], ...] = (
     (b"II\xbc", "a JPEG XR picture", "convert it to TIFF or PNG"),
     (b"SDPX", "a DPX frame", "convert it to EXR or TIFF"),
     (b"XPDS", "a DPX frame", "convert it to EXR or TIFF"),
-    (b"\x80\x2a\x5f\xd7", "a Cineon frame", "convert it to EXR or TIFF"),
     (b"SIMPLE  =", "a FITS picture", "convert it to TIFF"),
     (b"DDS ", "a DirectDraw texture", "convert it to PNG"),
-    (b"\xabKTX ", "a Khronos texture", "convert it to PNG"),
     (b"qoif", "a QOI picture", "convert it to PNG"),
-    (b"BPG\xfb", "a BPG picture", "convert it to PNG"),
-    (b"FLIF", "a FLIF picture", "convert it to PNG"),
     (b"\0\0\x01\0", "an icon", "export it as PNG"),
-    (b"icns", "an icon", "export it as PNG"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile, a drawing", "export it as PNG"),
     (b"\x80\x02", "a Python pickle", "load it and hand in the array"),
     (b"\x80\x04", "a Python pickle", "load it and hand in the array"),
 )
@@ -72,7 +71,7 @@ _PNM = re.compile(rb"P[1-7FfHh][ \t\r\n#]")
 
 
 def sniff(data: bytes, name: str) -> str:
-    """The format by its magic bytes; InputError saying what the file is instead."""
+    """The format by its first bytes. Raises InputError that says what the file is instead."""
     if not data:
         raise InputError(f"{name}: the file is empty; copy or export it again")
     head = data[:_START]
@@ -111,7 +110,7 @@ def _base_media(head: bytes, name: str) -> str:
 
 
 def _jpeg(data: bytes, name: str) -> str:
-    """Raises InputError for its relatives that are read by nearly nothing."""
+    """Raises InputError for relatives of JPEG that few programs read."""
     if data[3:4] == b"\xf7":
         raise InputError(f"{name}: is a JPEG-LS picture; convert it to TIFF or PNG")
     at = 2
@@ -132,7 +131,7 @@ def _jpeg(data: bytes, name: str) -> str:
 
 
 def _text(head: bytes) -> str:
-    """What is said of a file without magic bytes."""
+    """What a file of no known format is."""
     for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if head.startswith(mark):
             head = head[2:].decode(encoding, "ignore").encode()

@@ -1,4 +1,4 @@
-"""How a run is made, beside what it computes: device, reports, and what comes of it."""
+"""How a run is carried out, as opposed to what it computes: device, reports, throughput."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class Habits:
-    """What a run does beside training; none of it changes what is learned."""
+class RunOptions:
+    """What a run does besides training; none of it changes what is learned."""
 
     log_every: int = 10
     """Steps between rows of the log."""
@@ -29,9 +29,9 @@ class Habits:
     preview_every: int = 1000
     """Steps between preview pictures; 0 for none."""
     validate_every: int = 2000
-    """Steps between validations; there is one at the end too."""
+    """Steps between validations; another one follows the last step."""
     validate: Path | None = None
-    """Folder of photographs with true alpha to validate on."""
+    """Folder of photos with true alpha to validate on."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class Outcome:
     steps: int
     """Steps of the recipe."""
     crops_per_second: float
-    """Crops that this call trained on, by the clock; 0 where it had nothing left to do."""
+    """Crops that this call trained on per second; 0 if nothing was left to do."""
     generator_per_second: float
-    """Crops that the workers can make."""
+    """Crops per second that the workers can make."""
     waited: float
-    """Share of the time in which training stood still for want of a batch."""
+    """Share of the time that training waited for crops."""
     skipped: int
-    """Pictures that could not be read, and were left out."""
+    """Pictures that could not be read and were left out."""
 
 
-class Pace:
-    """How fast a run is, from `start` on."""
+class Stopwatch:
+    """Measures a run's speed, from `start` on."""
 
     def __init__(self, recipe: Recipe, feed: Feed, processes: int) -> None:
         self.recipe = recipe
@@ -62,12 +62,12 @@ class Pace:
         self._started: tuple[float, int] | None = None
 
     def start(self, step: int) -> None:
-        """Begin to measure, after step `step`."""
+        """Start to measure, after step `step`."""
         self.feed.throughput.waited = 0.0
         self._started = (time.monotonic(), step)
 
     def figures(self, step: int) -> dict[str, Any]:
-        """At step `step`, the fields of `Outcome` that tell of speed and pictures."""
+        """The fields of `Outcome` about speed and pictures, at step `step`."""
         made = self.feed.throughput
         elapsed = crops = 0.0
         if self._started is not None:
@@ -104,10 +104,10 @@ def accelerator(device: str, precision: str) -> Any:
 
 
 def mixed_precision(precision: str, *, cuda: bool) -> str:
-    """accelerate's name of the precision to train in: "auto" is bf16 on CUDA cards that compute in
-    it, "no" elsewhere.
+    """accelerate's name of the precision to train in.
 
-    Raises SettingError for one that the device lacks.
+    "auto" is bf16 on CUDA cards that support it, "no" elsewhere. Raises SettingError if the device
+    does not support the precision.
     """
     if precision == "fp16" and not cuda:
         raise SettingError("precision fp16: needs a CUDA device; use no, or bf16")

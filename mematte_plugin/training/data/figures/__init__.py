@@ -1,1 +1,0 @@
-"""Subjects in 3D: `subjects` says what is there, in plain numpy; `drawing` draws it."""
