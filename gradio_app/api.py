@@ -1,41 +1,71 @@
-"""The endpoints for programs: the same work as the page's, named and described for strangers."""
+"""The endpoints for programs: /matte, /trimap and /plan."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import gradio as gr
+from gradio import FileData
 
-from mematte_plugin import Plan, SettingError, collect_notes, from_mask, plan_memory, write_image
+from mematte_plugin import (
+    BAND_INSIDE,
+    BAND_OUTSIDE,
+    Plan,
+    SettingError,
+    collect_notes,
+    from_mask,
+    plan_memory,
+    write_image,
+)
 
-from .arguments import may_be_missing
-from .edges import COLORS, edge_of
-from .engine import Guide, Result, Task, carry_out
+from .arguments import uploaded_file
+from .edges import edge_from
 from .files import job_folder
-from .models import chosen, offered
+from .inputs import Guide
+from .job import Result, Task, budget_of, carry_out
+from .models import chosen, short
 from .settings import Settings
 
 LONGEST_SIDE = 1_000_000
 """Pixels; plans for larger pictures mean nothing."""
-HEARTBEAT = 1.0
-"""Seconds between two yields of a running job: Gradio ends a job that nobody waits for any more at
-its next yield."""
 
 
-def add_endpoints(settings: Settings) -> None:
-    """Add /matte, /trimap and /plan to the Blocks around this.
+def add_endpoints(blocks: gr.Blocks, settings: Settings) -> None:
+    """Add the endpoints to these Blocks, within their context.
 
-    They are events of components that no page shows. `gr.api` would do without those, but takes
-    files without checking them.
+    Gradio takes names, types, defaults and descriptions from the functions.
     """
+    made = _Endpoints(settings)
+    json = dict[str, Any]
+    endpoints: tuple[tuple[Any, str, int, dict[str, Any]], ...] = (
+        (made.matte, "model", 1, {"cut-out": FileData, "alpha": FileData, "report": json}),
+        (made.trimap, "light", 2, {"trimap": FileData}),
+        (made.plan, "light", 2, {"plan": json}),
+    )
+    for function, queue, limit, returns in endpoints:
+        # Gradio wants a type, not its name, and not that of a generator.
+        function.__func__.__annotations__["return"] = tuple[tuple(returns.values())]  # type: ignore[misc]
+        event = gr.api(function, concurrency_id=queue, concurrency_limit=limit)  # type: ignore[attr-defined]
+        fn = blocks.fns[event["id"]]
+        labels = [*inspect.signature(function).parameters, *returns]
+        for block, label in zip([*fn.inputs, *fn.outputs], labels, strict=True):
+            block.label = label  # type: ignore[union-attr]  # else "1st", "2nd", …
 
-    def matte(  # noqa: PLR0917  # each is a component
-        image: str | None,
-        trimap: str | None,
+
+class _Endpoints:
+    """The functions that the endpoints call. A value may be of any type that JSON has."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def matte(  # noqa: PLR0917  # each is a parameter of the endpoint
+        self,
+        image: FileData,
+        trimap: FileData,
         model: str | None = None,
         retention: float = 0,
         memory_budget_gb: float = 0,
@@ -47,197 +77,134 @@ def add_endpoints(settings: Settings) -> None:
         colors: str = "foreground",
         crop: bool = False,
         margin: float = 0,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  # how Gradio is told to give one
     ) -> Iterator[Any]:
         """Cut the subject out of a photograph, with a soft edge in hair, fur and everything else.
 
-        Only what the trimap leaves grey is computed, at the photograph's full resolution; jobs
+        Only what the trimap leaves grey is computed, at the photograph's full resolution. Jobs
         wait in one queue.
 
         Parameters:
             image: the photograph: PNG, JPEG, TIFF, WebP, EXR and others, 8 or 16 bits or float.
-            trimap: a picture of the same size or shape: white is surely subject, black surely background, any grey is to be found out. Make one from a mask with /trimap.
-            model: which network; their licences are on the page.
-            retention: share of the tokens that every block may keep, above 0 to 1, less being faster and softer; 0 is automatic.
-            memory_budget_gb: gigabytes that the computation may take; 0 is what is free.
-            levels_black: opacity up to here becomes 0, which takes haze out of what should be empty.
-            levels_white: opacity from here on becomes 1.
-            choke: pixels by which the edge moves inward, also fractions; a negative number moves it outward.
+            trimap: a picture of the same size or shape: white is certain subject, black certain background, grey is computed. Make one from a mask with /trimap.
+            model: name of the network; an unknown one is answered with the list. The page shows the licences.
+            retention: share of the tokens that each block may keep, above 0 to 1; fewer are faster and softer. 0 is automatic.
+            memory_budget_gb: gigabytes that the computation may use; 0 uses what is free.
+            levels_black: opacity up to this becomes 0, which removes haze from empty areas.
+            levels_white: opacity from this on becomes 1.
+            choke: pixels by which the edge moves inward, fractions included; negative numbers move it outward.
             feather: pixels of a Gaussian blur of the edge.
-            despill: takes a screen's light out of the edge's colours: off, auto, or the screen's colour, as green or #00b140.
-            colors: foreground for the subject's own, photo for the photograph's pixels as they are.
-            crop: only the box around the subject; files and report tell where in the photograph it lay.
-            margin: whole pixels that a crop leaves around it.
+            despill: removes a screen's light from the edge's colours: off, auto, or the screen's colour, such as green or #00b140.
+            colors: foreground for the subject's own colours, photo for the photograph's pixels unchanged.
+            crop: keep only the box around the subject; files and report say where in the photograph it was.
+            margin: whole pixels that a crop leaves around the subject.
         Returns:
             the cut-out: an RGBA PNG in the photograph's depth, with the subject's own colours
             the alpha: a grey PNG of 16 bits
             the report: sizes, predicted and measured memory, seconds, notes
         """  # noqa: E501  # Gradio reads one line for each
-        photo, guide = _path(image, "image"), Guide("trimap", _path(trimap, "trimap"))
+        levels = (
+            _number(levels_black, "levels_black"),
+            1.0 if levels_white is None else _number(levels_white, "levels_white"),
+        )
+        shape = (_number(choke, "choke"), _number(feather, "feather"), despill)
         task = Task(
-            photo=photo,
-            guide=guide,
+            photo=_file(image, "image"),
+            guide=Guide("trimap", _file(trimap, "trimap")),
             folder=job_folder(),
             model=model,
             retention=_number(retention, "retention"),
             memory_budget_gb=_number(memory_budget_gb, "memory_budget_gb"),
-            edge=edge_of(
-                _number(levels_black, "levels_black"),
-                1.0 if levels_white is None else _number(levels_white, "levels_white"),
-                _number(choke, "choke"),
-                _number(feather, "feather"),
-                despill,
-                crop,
-                _number(margin, "margin"),
-                colors=colors,
-            ),
+            edge=edge_from([*levels, *shape, crop, _number(margin, "margin")], colors),
         )
-        heard = -math.inf
-        for step in carry_out(task, settings):
+        progress = gr.Progress()
+        for step in carry_out(task, self.settings):
             if isinstance(step, Result):
-                yield str(step.cutout), str(step.alpha), step.report
-                return
-            progress((step.done, step.total or None), desc=step.stage)
-            if monotonic() - heard >= HEARTBEAT:
-                heard = monotonic()
-                yield gr.skip(), gr.skip(), gr.skip()
+                yield _served(step.cutout), _served(step.alpha), step.report
+            else:
+                progress((step.done, step.total or None), desc=step.stage)
+                yield None, None, None
 
-    def trimap(mask: str | None, inside: float = 2, outside: float = 4) -> str:
+    def trimap(
+        self, mask: FileData, inside: float = BAND_INSIDE, outside: float = BAND_OUTSIDE
+    ) -> FileData:
         """Make a trimap from a rough mask: a band along its edge becomes unknown, grey.
 
         Parameters:
-            mask: a picture with the subject white on black, or a transparent one, which counts by its alpha; at half and above is the subject.
+            mask: a picture with the subject white on black, or a transparent one, whose alpha counts; half and above is the subject.
             inside: how far the band reaches into the subject, in % of the subject's size.
-            outside: how far it reaches out of it, in % too.
+            outside: how far it reaches outward, in % too.
         Returns:
             the trimap: a grey PNG of 0, 128 and 255
         """  # noqa: E501
-        source = _path(mask, "mask")
+        source = _file(mask, "mask")
         with collect_notes() as notes:
             made = from_mask(
                 source.read_bytes(),
                 inside=_number(inside, "inside"),
                 outside=_number(outside, "outside"),
-                max_pixels=settings.max_pixels,
+                max_pixels=self.settings.max_pixels,
             )
         for note in notes:
             gr.Warning(note)
         target = job_folder() / f"{source.stem or 'mask'}_trimap.png"
         write_image(target, made)
-        return str(target)
+        return _served(target)
 
     def plan(
-        width: float, height: float, model: str | None = None, budget_gb: float = 0
+        self, width: float, height: float, model: str | None = None, budget_gb: float = 0
     ) -> dict[str, Any]:
-        """Predict the memory that a picture takes here, and what is made smaller to fit it in. Nothing is computed.
+        """Predict the memory that a picture takes here, and what is reduced to fit. Computes nothing.
 
         Parameters:
             width: the picture's width in pixels.
-            height: its height.
-            model: which network.
-            budget_gb: gigabytes that the computation may take; 0 is what is free here now.
+            height: its height in pixels.
+            model: name of the network.
+            budget_gb: gigabytes that the computation may use; 0 uses what is free here now.
         Returns:
-            the plan: "summary" says it in a sentence; sizes are in bytes
+            the plan: "summary" is one sentence; sizes are in bytes
         """  # noqa: E501
         size = (_side(height, "height"), _side(width, "width"))
-        budget = _number(budget_gb, "budget_gb")
-        if not 0 <= budget <= 1e6:
-            raise SettingError(f"budget_gb {budget_gb!r}: give gigabytes, or 0 for what is free")
-        offer = chosen(model, settings)
-        made = plan_memory(
-            size, offer.source, f"{budget:.6f}GB" if budget else None, settings.device
-        )
+        budget = budget_of(_number(budget_gb, "budget_gb"), "budget_gb")
+        offer = chosen(model, self.settings)
+        made = plan_memory(size, offer.source, budget, self.settings.device)
         return {"summary": _summary(made), **made.to_dict(), "model": offer.name}
 
-    models = list(offered(settings))
-    with gr.Column(visible=False):
-        nothing = gr.Button()
-        image, rough, mask = (gr.File(label=name) for name in ("image", "trimap", "mask"))
-        # A name that is not among the choices is refused by `chosen`, in its own words.
-        model = gr.Dropdown(models, value=models[0], label="model", allow_custom_value=True)
-        retention, gigabytes, inside, outside, width, height, budget = (
-            gr.Number(value, label=name)
-            for name, value in (
-                ("retention", 0),
-                ("memory_budget_gb", 0),
-                ("inside", 2),
-                ("outside", 4),
-                ("width", None),
-                ("height", None),
-                ("budget_gb", 0),
-            )
-        )
-        black, white, choke, feather, margin = (
-            gr.Number(value, label=name)
-            for name, value in (
-                ("levels_black", 0),
-                ("levels_white", 1),
-                ("choke", 0),
-                ("feather", 0),
-                ("margin", 0),
-            )
-        )
-        despill, colors = gr.Textbox("off", label="despill"), gr.Textbox(COLORS, label="colors")
-        crop = gr.Checkbox(False, label="crop")
-        for component in (black, white, choke, feather, despill, colors, crop, margin):
-            may_be_missing(component)
-        cutout, alpha, made = (gr.File(label=name) for name in ("cut-out", "alpha", "trimap"))
-        report, planned = gr.JSON(label="report"), gr.JSON(label="plan")
-    gr.on(
-        [nothing.click],
-        matte,
-        [
-            *(image, rough, model, retention, gigabytes),
-            *(black, white, choke, feather, despill, colors, crop, margin),
-        ],
-        [cutout, alpha, report],
-        api_name="matte",
-        concurrency_id="model",
-        concurrency_limit=1,
-    )
-    for function, inputs, output in (
-        (trimap, [mask, inside, outside], made),
-        (plan, [width, height, model, budget], planned),
-    ):
-        gr.on(
-            [nothing.click],
-            function,
-            inputs,
-            [output],
-            api_name=function.__name__,
-            concurrency_id="light",
-            concurrency_limit=2,
-        )
 
-
-def _path(given: str | None, name: str) -> Path:
-    """Raises gr.Error where a file is missing."""
+def _file(given: Any, name: str) -> Path:
+    """The uploaded file. Raises gr.Error if there is none."""
     if given is None:
-        raise gr.Error(f"{name}: is missing; upload a picture and give its path")
-    return Path(given)
+        raise gr.Error(f"{name}: is missing; upload a picture and pass its path")
+    if isinstance(given, str):
+        return uploaded_file(given, name)
+    if isinstance(given, dict) and "path" in given:
+        return Path(given["path"])  # which the event has checked
+    raise gr.Error(
+        f'{name}: is not a file; upload it by /gradio_api/upload and pass {{"path": …}} with the'
+        " path in the answer"
+    )
+
+
+def _served(path: Path) -> FileData:
+    return FileData(path=str(path), orig_name=path.name)
 
 
 def _number(given: object, name: str) -> float:
-    """Nothing counts as 0. Raises SettingError for what is no finite number."""
+    """None counts as 0. Raises SettingError for anything but a finite number."""
     if given is None:
         return 0.0
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise SettingError(f"{name} {_short(given)}: is no number")
+        raise SettingError(f"{name} {short(given)}: is not a number")
     return float(given)
 
 
 def _side(given: object, name: str) -> int:
-    """Raises SettingError for what is no number of pixels."""
+    """Raises SettingError for anything but a number of pixels."""
     pixels = _number(given, name)
-    if given is None or pixels != int(pixels) or not 1 <= pixels <= LONGEST_SIDE:
+    if pixels != int(pixels) or not 1 <= pixels <= LONGEST_SIDE:
         raise SettingError(
-            f"{name} {_short(given)}: give pixels, a whole number from 1 to {LONGEST_SIDE}"
+            f"{name} {short(given)}: give pixels, a whole number from 1 to {LONGEST_SIDE}"
         )
     return int(pixels)
-
-
-def _short(given: object) -> str:
-    return repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}…"
 
 
 def _summary(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """The Space's entry, `python app.py`; also `python gradio_app/app.py` in a checkout.
 
 MEMATTE_MODEL chooses another model: a name, a Hub id or a path. GRADIO_SERVER_NAME and
-GRADIO_SERVER_PORT say where to listen; a Space sets them.
+GRADIO_SERVER_PORT, which a Space sets, are the address to listen on.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 if not __package__:
-    # Run as a script the folder is no package, and in a Space it is called anything. Under a name
-    # of its own it does not meet the gradio_app that comes with mematte-plugin.
+    # Run as a script, the folder is not a package, and a Space may call it anything. A name of its
+    # own keeps it apart from the gradio_app that mematte-plugin installs.
     folder = Path(__file__).resolve().parent
     spec = importlib.util.spec_from_file_location(
         "mematte_space", folder / "__init__.py", submodule_search_locations=[str(folder)]
@@ -26,16 +28,17 @@ if not __package__:
     spec.loader.exec_module(package)
     __package__ = spec.name
 
-from . import gpu  # noqa: F401  # first: on ZeroGPU nothing may meet CUDA before `spaces`
+from . import gpu  # noqa: F401  # first: on ZeroGPU nothing may use CUDA before `spaces`
 from .serving import serve
 from .settings import Settings
 
 
 def main() -> None:
-    """Serve the page until interrupted."""
+    """Serve the page until Ctrl-C or SIGTERM."""
     # As in mematte_plugin.cli: torch would cache kernels of 1024 convolutions, twice.
     for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
+    signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings(
         model=os.environ.get("MEMATTE_MODEL") or Settings.model,
         mcp=importlib.util.find_spec("mcp") is not None,
@@ -44,6 +47,12 @@ def main() -> None:
     port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
     with contextlib.suppress(KeyboardInterrupt):
         serve(settings, host=host, port=port, started=lambda address: print(address, flush=True))  # noqa: T201
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    del frame
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean-up
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

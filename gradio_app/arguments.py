@@ -1,4 +1,4 @@
-"""What comes with a request, made safe and its faults readable; for every event of the page."""
+"""Checks the arguments of every event, and words its errors for visitors."""
 
 from __future__ import annotations
 
@@ -19,73 +19,53 @@ if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
 
 OURS = re.compile(r"https?://[^/]+/(?:.*/)?gradio_api/file=(.+)")
-"""Addresses under which Gradio serves its files, as results have them and agents hand them in."""
+"""The address under which Gradio serves a file: results have it, and agents pass it on."""
 ELSEWHERE = re.compile(r"\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-"""http:, file:, data: and the like. One letter is a drive."""
+"""Any other address: http:, file:, data: and so on. A single letter is a Windows drive."""
 UNEXPECTED = (
-    "Something went wrong here, through no fault of yours. The reason is in the server's log; other"
-    " pictures may well work."
+    "Something went wrong on the server, and it is not your fault. The server's log has the reason;"
+    " other pictures may well work."
 )
-_MISSABLE = "mematte_may_be_missing"
 logger = logging.getLogger(__name__)
 
 
-class _Quiet(type(gr.Blocks)):  # type: ignore[misc]  # a class that is only known when this runs
-    """Gradio's own metaclass writes .pyi files into the installation for every class."""
+class Demo(gr.Blocks):
+    """Blocks that read files from their own folder only, and whose errors a visitor understands.
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> _Quiet:
-        return type.__new__(mcs, name, bases, names)
-
-
-class Demo(gr.Blocks, metaclass=_Quiet):
-    """Blocks that take files from their own folder only, and whose errors a visitor can read.
-
-    Gradio itself would download what a file argument names in the network, and tells of faults in
-    the words of its own classes.
+    Gradio itself would download a file argument that is an address, and words errors in terms of
+    its own classes.
     """
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """As Gradio's. Raises gr.Error for arguments that cannot be used."""
-        names = [_name(block, i) for i, block in enumerate(block_fn.inputs)]
-        needed = [
-            name
-            for name, block in zip(names, block_fn.inputs, strict=True)
-            if not getattr(block, _MISSABLE, False)
+        """As Gradio's; arguments left out at the end take their defaults.
+
+        Raises gr.Error for a file that was not uploaded here, and for a value of the wrong type.
+        """
+        blocks = block_fn.inputs
+        values = [*inputs, *(getattr(block, "value", None) for block in blocks[len(inputs) :])]
+        checked = [
+            _checked(value, str(getattr(block, "label", "value")))
+            for value, block in zip(values, blocks, strict=False)
         ]
-        if len(inputs) < len(needed):
-            raise gr.Error(
-                f"/{block_fn.api_name}: {len(needed)} values are needed ({', '.join(needed)}), but"
-                f" {len(inputs)} came"
-            )
-        inputs = [
-            *inputs,
-            *(getattr(block, "value", None) for block in block_fn.inputs[len(inputs) :]),
-        ]
-        for i, block in enumerate(block_fn.inputs):
-            if isinstance(block, gr.File) and inputs[i] is not None:
-                inputs[i] = _as_file(inputs[i], names[i])
-            inputs[i] = _checked(inputs[i], names[i])
         try:
-            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+            return await super().preprocess_data(block_fn, checked, *args, **kwargs)
         except gr.Error:
             raise
         except Exception as error:
             logger.info("an argument of /%s", block_fn.api_name, exc_info=True)
-            raise gr.Error(
-                f"/{block_fn.api_name}: one of {', '.join(names)} is not of its kind"
-            ) from error
+            raise gr.Error(f"/{block_fn.api_name}: an argument is of the wrong type") from error
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
-        """As Gradio's. Every exception that comes out is a gr.Error."""
-        going_on = False
+        """As Gradio's, but raises nothing other than gr.Error."""
+        goes_on = False
         try:
             answer = await super().process_api(*args, **kwargs)
-            going_on = bool(answer.get("is_generating"))
+            goes_on = bool(answer.get("is_generating"))
             return answer
         except gr.Error as error:
-            error.print_exception = False  # a visitor's mistake is nothing for the log
+            error.print_exception = False  # a visitor's mistake does not belong in the log
             raise
         except MEMatteError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -94,62 +74,27 @@ class Demo(gr.Blocks, metaclass=_Quiet):
             raise gr.Error(UNEXPECTED, print_exception=False) from error
         finally:
             session = kwargs.get("session_hash")
-            if not going_on and session and session == kwargs.get("event_id"):
+            if not goes_on and session and session == kwargs.get("event_id"):
                 # A request without a page. Gradio would keep its copy of every component, some
-                # hundred kilobytes each time, since it may come back.
+                # hundred kilobytes for each request, in case the client returns.
                 self.state_holder.session_data.pop(session, None)
 
 
-def may_be_missing(component: Any) -> None:
-    """Let requests leave this and what comes after it away: they were written before it was there.
+def uploaded_file(path: Any, name: str) -> Path:
+    """The uploaded file that a request means by a path or by the address of our own.
 
-    Its first value stands for it.
+    name: of the argument, for messages.
+
+    Raises gr.Error for every file outside Gradio's folder.
     """
-    setattr(component, _MISSABLE, True)
-
-
-def _name(block: Any, index: int) -> str:
-    return str(getattr(block, "label", None) or f"value {index + 1}")
-
-
-def _as_file(value: Any, name: str) -> Any:
-    """An uploaded file's path alone stands for the file."""
-    if isinstance(value, str):
-        return {"path": value}
-    if isinstance(value, dict) and "path" in value:
-        return value
-    raise gr.Error(
-        f'{name}: is no file; upload it by /gradio_api/upload and give {{"path": …}} of what that'
-        " answers"
-    )
-
-
-def _checked(value: Any, name: str) -> Any:
-    """The same with every file in it checked.
-
-    Raises gr.Error for files that are not in Gradio's folder, wherever else they are.
-    """
-    if isinstance(value, list | tuple):
-        return [_checked(part, name) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if "path" not in value:
-        return {key: _checked(part, name) for key, part in value.items()}
-    path = _uploaded(value["path"], name)
-    # Nothing else of what a client says about its file is needed, and some of it has effects.
-    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
-
-
-def _uploaded(path: Any, name: str) -> Path:
     if not isinstance(path, str) or not path:
-        raise gr.Error(f"{name}: has no file's path; upload the file and give the path you get")
+        raise gr.Error(f"{name}: the file's path is missing; upload the file and pass its path")
     ours = OURS.fullmatch(path)
     if ours:
         path = unquote(ours[1])
     elif ELSEWHERE.match(path):
         raise gr.Error(
-            f"{name}: is an address, and nothing is fetched here; upload the file and give the path"
-            " you get"
+            f"{name}: is an address, and nothing is fetched here; upload the file and pass its path"
         )
     try:
         found = Path(os.path.realpath(path))
@@ -158,7 +103,20 @@ def _uploaded(path: Any, name: str) -> Path:
         inside = False
     if not inside:
         raise gr.Error(
-            f"{name}: is no file that was uploaded here, or it has been deleted meanwhile; upload"
-            " it again"
+            f"{name}: is not a file that was uploaded here, or it has been deleted since; upload it"
+            " again"
         )
     return found
+
+
+def _checked(value: Any, name: str) -> Any:
+    """The same value, every file in it checked and reduced to what is needed of it."""
+    if isinstance(value, list | tuple):
+        return [_checked(part, name) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if "path" not in value:
+        return {key: _checked(part, name) for key, part in value.items()}
+    path = uploaded_file(value["path"], name)
+    # Some of what a client may add has effects, such as is_stream.
+    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}

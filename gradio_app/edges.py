@@ -1,8 +1,9 @@
-"""The edge of a result: shaped anew from what its job left behind, without the network."""
+"""Shapes the edge of a result from what its job saved, without running the network."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,79 +13,74 @@ import numpy as np
 
 from mematte_plugin import Edge, InputError, Matte, collect_notes, normalise_trimap, trim_memory
 
-from .engine import Result, read_upload, save_matte
+from .inputs import read_upload
+from .job import Result, save_matte
+from .pictures import write_pictures
 from .settings import Settings
-from .views import make_view
 
-COLORS = "foreground"
-"""What lies under the alpha, unless the photo's own colours are wanted."""
+GONE = "result: was kept for a while and has been deleted; press Cut again"
 KEPT_PIXELS = 12_000_000
-"""Up to this size the latest matte's colours stay in memory, so that a slider's next step is
+"""Up to this size the latest matte's colours stay in memory, so that the next move of a slider is
 quick; for larger ones they are estimated each time."""
 
 
-def edge_of(  # noqa: PLR0917  # each is a control
-    black: float | None = 0,
-    white: float | None = 1,
-    choke: float | None = 0,
-    feather: float | None = 0,
-    despill: str | None = "off",
-    crop: bool | None = False,
-    margin: float | None = 0,
-    *,
-    colors: Any = COLORS,
-) -> Edge:
-    """What the controls say. Raises SettingError for values out of their range."""
-    lying: Any = colors or COLORS
-    levels: Any = (0 if black is None else black, 1 if white is None else white)
+def edge_from(controls: Sequence[Any], colors: Any) -> Edge:
+    """The edge for the values of the controls: the two levels, choke, feather, despill, crop and
+    margin. None is the default of each.
+
+    Raises SettingError for values out of their range.
+    """
+    black, white, choke, feather, despill, crop, margin = controls
+    levels = (black or 0, 1 if white is None else white)
     return Edge(
         levels=None if levels == (0, 1) else levels,
         choke=choke or 0,
         feather=feather or 0,
         despill=despill or "off",
-        colors=lying,
+        colors=colors or "foreground",
         crop=bool(crop),
-        margin=(margin or 0) if crop else 0,  # type: ignore[arg-type]  # it is checked there
+        margin=(margin or 0) if crop else 0,
     )
 
 
 def reshape(result: Result, edge: Edge, settings: Settings) -> Result:
     """A result with another edge, from the same run of the network.
 
-    Raises InputError where its files have been swept meanwhile.
+    Raises InputError if its files have been swept.
     """
     base = result.base or result
-    if edge in (result.edge, Edge()):
-        return result if edge == result.edge else base
-    assert base.source is not None  # the page's results have one
-    assert base.view is not None
+    if edge == result.edge:
+        return result
+    if edge == Edge():
+        return base
+    assert base.pictures is not None  # the page's results have them
     with collect_notes() as notes:
         matte = _matte(base, settings).with_edge(edge)
-    folder = base.source.folder / f"edge_{secrets.token_hex(4)}"
+    folder = base.folder / f"edge_{secrets.token_hex(4)}"
     folder.mkdir()
-    cutout, alpha, tiff = save_matte(matte, folder, base.source.photo.stem or "photo", tiff=True)
+    cutout, alpha, tiff = save_matte(matte, folder, base.photo.stem or "photo", tiff=True)
     # The page itself chooses between both colours.
-    shown = make_view(matte.shaped(colors="foreground"), None, folder / "view")
+    pictures = write_pictures(matte.shaped(colors="foreground"), None, folder / "pictures")
     facts = {key: matte.facts()[key] for key in ("width", "height", "crop")}
     trim_memory()
-    return Result(
+    return replace(
+        base,
         cutout=cutout,
         alpha=alpha,
         tiff=tiff,
         report={**base.report, **facts, "notes": [*base.report["notes"], *notes]},
         notes=tuple(notes),
-        view=replace(shown, routing=base.view.routing, captions=base.view.captions),
+        pictures=replace(pictures, routing=base.pictures.routing),
         base=base,
         edge=edge,
     )
 
 
 def _matte(base: Result, settings: Settings) -> Matte:
-    assert base.source is not None
     try:
-        made = _read(base.source.alpha, base.source.trimap, base.source.photo, settings)
+        made = _read(base.saved, base.photo, settings)
     except OSError as error:
-        raise InputError("result: was kept for a while and is gone; press Cut again") from error
+        raise InputError(GONE) from error
     if made.alpha.size > KEPT_PIXELS:
         _read.cache_clear()
     else:
@@ -93,9 +89,7 @@ def _matte(base: Result, settings: Settings) -> Matte:
 
 
 @lru_cache(maxsize=1)
-def _read(alpha: Path, trimap: Path, photo: Path, settings: Settings) -> Matte:
-    values = np.load(alpha)
-    with collect_notes():  # they were told when the job ran
-        taken = read_upload(photo, settings)
-        three = normalise_trimap(np.load(trimap), taken.size)
-    return Matte(values, taken, three)
+def _read(saved: Path, photo: Path, settings: Settings) -> Matte:
+    with np.load(saved) as values, collect_notes():  # the job has shown them
+        read = read_upload(photo, settings)
+        return Matte(values["alpha"], read, normalise_trimap(values["trimap"], read.size))

@@ -1,60 +1,53 @@
-"""The one folder in which a server keeps everything: uploads, results, and what Gradio makes.
+"""The one folder in which a server keeps everything: uploads, results, and Gradio's own files.
 
-Gradio looks it up in GRADIO_TEMP_DIR, partly when it is imported and partly when a component is
-made. Its own `delete_cache` knows only of files that went through a component: abandoned uploads,
-halves of uploads and empty folders would stay. So the folder is swept whole.
+Gradio reads its folder from GRADIO_TEMP_DIR, partly on import and partly when a component is made.
+Its `delete_cache` would only find files that went through a component, and miss abandoned uploads
+and empty folders. So the whole folder is swept here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-VARIABLES = {"GRADIO_TEMP_DIR": "", "GRADIO_EXAMPLES_CACHE": "examples"}
-"""What Gradio reads, and the part of the folder that it is given."""
-
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """A new temporary folder as Gradio's, removed with all that is in it.
+    """A new temporary folder for Gradio, deleted with all its files on leaving the context.
 
-    It lies in GRADIO_TEMP_DIR where that is set, else where temporary files belong.
+    It is made in GRADIO_TEMP_DIR if that is set, otherwise in the system's temporary folder.
     """
-    before = {name: os.environ.get(name) for name in VARIABLES}
-    parent = before["GRADIO_TEMP_DIR"] or None
-    if parent:
-        Path(parent).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="mematte-demo-", dir=parent)).resolve()
-    for name, part in VARIABLES.items():
-        os.environ[name] = str(folder / part)
-    try:
-        yield folder
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        shutil.rmtree(folder, ignore_errors=True)
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    if before:
+        Path(before).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="mematte-demo-", dir=before or None, ignore_cleanup_errors=True
+    ) as name:
+        folder = Path(name).resolve()
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        try:
+            yield folder
+        finally:
+            os.environ.pop("GRADIO_TEMP_DIR")
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
 
 
 def current_folder() -> Path:
-    """Where Gradio keeps files now."""
+    """The folder in which Gradio keeps its files now."""
     folder = os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
     return Path(folder).resolve()
 
 
 def job_folder() -> Path:
-    """A new folder for the files of one job, whose name cannot be guessed.
+    """A new folder with an unguessable name for the files of one job.
 
-    Being within Gradio's folder, they are served from there and not copied.
+    Because it is inside Gradio's folder, Gradio serves its files without copying them.
     """
     folder = current_folder() / "jobs" / secrets.token_urlsafe(16)
     folder.mkdir(parents=True)
@@ -67,30 +60,28 @@ def files_in(folder: Path) -> frozenset[Path]:
 
 
 def sweep(folder: Path, seconds: float, keep: frozenset[Path] = frozenset()) -> None:
-    """Delete what nobody has written to for so long: files, then folders left empty.
+    """Delete files that nobody has written to for this long, then the folders left empty.
 
     keep: files that stay, such as the page's examples.
     """
     latest = time.time() - seconds
-    # Looked at first, since deleting makes folders younger.
+    # Ages first: deleting a file makes its folder younger.
     for place, names, old in [
-        (Path(where), names, _written_at(Path(where)) <= latest)
+        (Path(where), names, _is_old(Path(where), latest))
         for where, _, names in os.walk(folder, topdown=False)
     ]:
-        for name in names:
-            path = place / name
-            if path not in keep and _written_at(path) <= latest:
-                # It may be gone already: files of jobs that are given up, and of uploads.
-                with contextlib.suppress(OSError):
+        for path in (place / name for name in names):
+            if path not in keep and _is_old(path, latest):
+                with contextlib.suppress(OSError):  # gone already, or in use on Windows
                     path.unlink()
         if old and place != folder:
             with contextlib.suppress(OSError):  # not empty
                 place.rmdir()
 
 
-def _written_at(path: Path) -> float:
-    """When somebody last wrote to it; never, for what is gone."""
+def _is_old(path: Path, latest: float) -> bool:
+    """Whether it was last written to before `latest`; False if it is gone already."""
     try:
-        return path.lstat().st_mtime
+        return path.lstat().st_mtime <= latest
     except OSError:
-        return math.inf
+        return False

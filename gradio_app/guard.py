@@ -1,112 +1,108 @@
-"""What is refused before Gradio sees it: addresses to fetch, bodies without end."""
+"""ASGI middleware that refuses requests before Gradio handles them."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .settings import Settings
 
-ELSEWHERE = re.compile(r"/file=\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-"""A route that streams the files of other servers to whoever asks."""
-UNUSED = re.compile(r"/gradio_api/(process_recording|deep_link|vibe-|undo-vibe-)")
-"""Routes that write to the disk for features this page has not."""
-STATISTICS = "/monitoring/summary"
-"""What "Use via API" shows where it is public. It is not, and asking must not be an error."""
-NAMED = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/([^/]+)")
-"""Routes of endpoints by their name."""
 ENDPOINTS = ("matte", "trimap", "plan")
-"""All of those."""
-FILES = ("/upload", "/component_server")
-"""Routes that take files; the others take JSON."""
+"""The endpoints for programs."""
+NAMED = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/([^/]+)")
+"""Routes that call an endpoint by its name."""
+ELSEWHERE = re.compile(r"/file=\s*[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+"""A route that would pass on the files of other servers."""
+UNUSED = re.compile(r"/gradio_api/(process_recording|deep_link|component_server)")
+"""Routes that store data for features that this page does not have."""
+STATISTICS = "/monitoring/summary"
+"""Asked by "Use via API", which must not see an error; there are no public statistics."""
 JSON_BYTES = 32_000_000
-"""Largest body of those: pictures come as files, but for agents, which send them in the text."""
-AROUND = 1_000_000
+"""Largest body other than an upload. Agents send pictures in it."""
+FORM_BYTES = 1_000_000
 """What a form may need besides its file."""
 
 logger = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 class Guard:
-    """ASGI middleware. Gradio limits each of the files of an upload, but not how many there are,
-    nor any other body; and it would fetch what a path names in the network."""
+    """Limits bodies and refuses addresses, unknown endpoints and requests that make no sense.
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    Gradio limits each file of an upload, but not how many there are, nor any other body.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is harmless."""
+        """Answer the request, or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         path: str = scope["path"]
-        if ELSEWHERE.search(path):
-            refusal = PlainTextResponse("Nothing is fetched from other addresses here.", 403)
-            await refusal(scope, receive, send)
-            return
-        if path.endswith(STATISTICS):
-            await JSONResponse({"functions": {}})(scope, receive, send)
-            return
-        if UNUSED.search(path):
-            await PlainTextResponse("Not used here.", 404)(scope, receive, send)
-            return
-        named = NAMED.match(path)
-        if named and named[1] not in ENDPOINTS:
-            there = ", ".join(f"/{name}" for name in ENDPOINTS)
-            await PlainTextResponse(f"There is no such endpoint; there are {there}.", 404)(
-                scope, receive, send
-            )
-            return
-        takes_files = path.rstrip("/").endswith(FILES)
-        most = self.settings.max_bytes + AROUND if takes_files else JSON_BYTES
-        message = (
-            f"Larger than the {self.settings.max_mb:g} MB that may be uploaded here."
-            if takes_files
-            else f"Larger than {most / 1e6:g} MB; upload pictures as files, by /gradio_api/upload."
-        )
+        limit, too_large = self._limit(path)
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length) > most:
-            await PlainTextResponse(message, 413)(scope, receive, send)
+        answer = _answer(path)
+        if answer is None and length.isdigit() and int(length) > limit:
+            answer = PlainTextResponse(too_large, 413)
+        if answer is not None:
+            await answer(scope, receive, send)
             return
-        taken, begun = 0, False
+        received, answering = 0, False
 
-        async def counted() -> Message:
-            nonlocal taken
+        async def limited() -> Message:
+            nonlocal received
             part = await receive()
-            taken += len(part.get("body", b""))
-            if taken > most:
-                raise HTTPException(413, message)
+            received += len(part.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, too_large)
             return part
 
         async def watched(part: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal answering
+            answering = True
             await send(part)
 
         try:
-            await self.app(scope, counted, watched)
+            await self.app(scope, limited, watched)
         except ClientDisconnect:
-            pass  # in the middle of an upload; what had come is swept
+            pass  # in the middle of an upload; the sweep deletes what had arrived
         except (TypeError, KeyError, ValueError) as error:
-            # What Gradio's routes raise for requests that they make no sense of.
-            if begun:
+            # Gradio's routes raise these for requests that make no sense to them.
+            if answering:
                 raise
             logger.info("%s %s", scope["method"], path, exc_info=True)
-            reason = f": {error}" if named else ""
-            await PlainTextResponse(f"This request cannot be understood{reason}", 400)(
-                scope, receive, send
-            )
+            reason = f": {error}" if NAMED.match(path) else ""
+            answer = PlainTextResponse(f"This request cannot be understood{reason}", 400)
+            await answer(scope, receive, send)
+
+    def _limit(self, path: str) -> tuple[int, str]:
+        """The most bytes of a body, and what refuses a larger one."""
+        if path.rstrip("/").endswith("/upload"):
+            message = f"Larger than the {self.settings.max_mb:g} MB that may be uploaded here."
+            return self.settings.max_bytes + FORM_BYTES, message
+        return JSON_BYTES, (
+            f"Larger than {JSON_BYTES / 1e6:g} MB; upload pictures as files, by /gradio_api/upload."
+        )
+
+
+def _answer(path: str) -> Response | None:
+    """The answer to a request that Gradio must not see."""
+    if ELSEWHERE.search(path):
+        return PlainTextResponse("Nothing is fetched from other addresses here.", 403)
+    if path.endswith(STATISTICS):
+        return JSONResponse({"functions": {}})
+    if UNUSED.search(path):
+        return PlainTextResponse("Not used here.", 404)
+    named = NAMED.match(path)
+    if named and named[1] not in ENDPOINTS:
+        names = ", ".join(f"/{name}" for name in ENDPOINTS)
+        return PlainTextResponse(f"There is no such endpoint; choose {names}.", 404)
+    return None

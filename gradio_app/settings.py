@@ -1,4 +1,4 @@
-"""What the person who runs the demo decides; nothing of it can come from a request."""
+"""What the operator of the demo decides; no request can change it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """How a demo is run."""
+    """How a demo runs."""
 
     model: str = "mematte-tiny"
-    """What is used unless another is chosen: a catalog name, Hub id, folder or file."""
+    """The default model: a catalog name, Hub id, folder or file."""
     device: str = "auto"
     """Where networks run: "auto", or a torch device."""
     max_megapixels: float = 64.0
-    """Largest picture that is taken, in millions of pixels."""
+    """Largest picture, in millions of pixels."""
     max_mb: float = 200.0
-    """Largest file that can be uploaded, in millions of bytes."""
+    """Largest upload, in millions of bytes."""
     queue_size: int = 16
     """How many jobs may wait."""
     keep_minutes: float = 60.0
     """How long uploads and results stay on the disk."""
     mcp: bool = False
-    """Whether the endpoints are tools of an MCP server, too."""
+    """Whether the endpoints are also tools of an MCP server."""
 
     @property
     def max_pixels(self) -> int:
-        """Largest picture that is taken, in pixels."""
+        """Largest picture, in pixels."""
         return int(self.max_megapixels * 1e6)
 
     @property
     def max_bytes(self) -> int:
-        """Largest file that can be uploaded."""
+        """Largest upload, in bytes."""
         return int(self.max_mb * 1e6)

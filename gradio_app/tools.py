@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from mcp.types import TextContent
 
 
-def tidy(demo: Blocks) -> None:
-    """Give a launched demo's tools answers in text: files by their address, the rest as JSON.
+def answer_in_text(demo: Blocks) -> None:
+    """Make a launched demo's tools answer in text: files by their address, the rest as JSON.
 
-    Gradio puts pictures into the answer whole, encoded anew while every other visitor waits: tens
-    of megabytes for a photograph. And a call without a progress token gets all outputs in one, as
+    Gradio would encode whole pictures into the answer, tens of megabytes for a photo, while every
+    other visitor waits. And a call without a progress token would get all outputs in one, as
     Python prints them.
     """
     server: Any = demo.mcp_server_obj
     server.postprocess_output_data = _texts
-    # It has this from when it was first imported, which may be before the folder was made.
+    # Read when gradio.mcp was first imported, which may be before the folder was made.
     gradio.mcp.DEFAULT_TEMP_DIR = str(current_folder())
 
 
 def _texts(data: Any, root_url: str) -> list[TextContent]:
     from mcp.types import TextContent
 
-    del root_url  # the addresses have it already
+    del root_url  # the addresses contain it already
     if len(data) == 1 and isinstance(data[0], list | tuple):
         data = data[0]
     return [TextContent(type="text", text=_text(part)) for part in data]

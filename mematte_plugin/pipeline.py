@@ -25,7 +25,7 @@ from .network.mematte import DecoderMode
 from .network.rows import idle
 from .progress import ForkSafeLock, Progress
 from .trimap.labels import Objects
-from .trimap.trimap import normalise_trimap, three_valued, trimap_for
+from .trimap.trimap import from_mask, normalise_trimap, three_valued
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -277,7 +277,9 @@ def cut(
                     f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
                 )
             mask = to_unit(photo.alpha)
-        made = trimap_for(photo, mask, objects=objects, inside=inside, outside=outside, unit=unit)
+        made = from_mask(
+            mask, size=photo.size, objects=objects, inside=inside, outside=outside, unit=unit
+        )
         three = three_valued(made)
     else:
         if objects is not None:

@@ -59,7 +59,6 @@ def layer(module: str) -> str:
     return module.partition(".")[0]
 
 
-@pytest.mark.xfail(strict=True, reason="the move is not finished")
 def test_no_import_runs_up_the_layers() -> None:
     for module, path in MODULES.items():
         if module in {"", "__main__"}:

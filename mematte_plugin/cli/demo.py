@@ -1,4 +1,4 @@
-"""`mematte demo`: the page for hands and the service for programs, from this machine."""
+"""`mematte demo`: serve the web page and its endpoints from this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .signals import import_torch
 PIP = 'pip install "mematte-plugin[gradio]"'
 PIP_MCP = 'pip install "mematte-plugin[mcp]"'
 OLDEST, TOO_NEW = (6, 31), (7,)
-"""The versions of Gradio that the page was made for; the same in pyproject.toml."""
+"""The range of Gradio versions, the same as in pyproject.toml."""
 
 
 def demo(
@@ -28,41 +28,39 @@ def demo(
     host: Annotated[
         str,
         typer.Option(
-            help="The address to listen on. 127.0.0.1 is for this machine alone, 0.0.0.0 for"
-            " everybody who can reach it."
+            help="Address to listen on: 127.0.0.1 serves this machine only, 0.0.0.0 everyone who"
+            " can reach it."
         ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
     share: Annotated[
         bool,
         typer.Option(
             "--share",
-            help="Also make it public for a week under an address of gradio.live; photographs then"
-            " travel through Gradio's server.",
+            help="Also publish the page for a week under a gradio.live address; photographs then"
+            " pass through Gradio's server.",
         ),
     ] = False,
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     max_megapixels: Annotated[
-        float, typer.Option(metavar="MEGAPIXELS", help="The largest picture that is taken.")
+        float, typer.Option(metavar="MEGAPIXELS", help="Largest picture accepted.")
     ] = 64,
-    max_mb: Annotated[
-        float, typer.Option(metavar="MB", help="The largest file that is taken.")
-    ] = 200,
+    max_mb: Annotated[float, typer.Option(metavar="MB", help="Largest file accepted.")] = 200,
     mcp: Annotated[
-        bool, typer.Option("--mcp", help="Serve the same as tools for agents, by MCP.")
+        bool, typer.Option("--mcp", help="Also serve the endpoints as MCP tools for agents.")
     ] = False,
 ) -> None:
-    """Serve a web page that cuts out photographs, and the same for programs.
+    """Serve a web page that cuts out photographs, with endpoints for programs.
 
-    Photographs stay on this machine and are deleted after an hour. Ctrl-C ends it.
+    Photographs stay on this machine and are deleted after an hour. Ctrl-C stops the server.
 
     \b
     Examples:
       mematte demo
       mematte demo --port 8000 --model vitmatte-small-composition-1k
 
-    Programs find the endpoints under "Use via API" at the page's foot.
+    "Use via API" at the bottom of the page describes the endpoints.
     """
     for option, value in (("--max-megapixels", max_megapixels), ("--max-mb", max_mb)):
         if not (math.isfinite(value) and value > 0):
@@ -77,22 +75,22 @@ def demo(
         if (error.name or "").split(".")[0] != "gradio_app":
             raise
         raise InputError(
-            "gradio_app: the page is missing beside mematte_plugin, as in a clone that is not"
+            "gradio_app: the page is not next to mematte_plugin, as in a clone that is not"
             f" installed; {PIP}"
         ) from None
     settings = Settings(
         model=model, device=device, max_megapixels=max_megapixels, max_mb=max_mb, mcp=mcp
     )
-    serve(settings, host=host, port=port, share=share, started=_tell)
+    serve(settings, host=host, port=port, share=share, started=_say_address)
 
 
-def _tell(address: str) -> None:
+def _say_address(address: str) -> None:
     console.say(f"MEMatte is at {address}")
-    console.flush()  # to a log file, too, while the server runs
+    console.flush()  # a log file must have it while the server runs
 
 
 def _check_installed(mcp: bool) -> None:
-    """Raises InputError where Gradio is missing, or another one than the page was made for."""
+    """Raises InputError if Gradio is missing or its version is out of range."""
     try:
         version = metadata.version("gradio")
     except metadata.PackageNotFoundError:
@@ -108,17 +106,17 @@ def _check_installed(mcp: bool) -> None:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Raises SettingError for an address where nobody can listen, or somebody does already."""
+    """Raises SettingError for an address that is in use or cannot be listened on."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
         raise SettingError(
-            f"--host {host}: is no address ({_reason(error)}); use 127.0.0.1 or 0.0.0.0"
+            f"--host {host}: is not an address ({_reason(error)}); use 127.0.0.1 or 0.0.0.0"
         ) from None
     with socket.socket(family, kind, protocol) as probe:
-        if os.name == "posix":  # else a server that has just ended holds the port for a minute
+        if os.name == "posix":  # else a server that has just ended blocks the port for a minute
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -130,7 +128,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _check_model(model: str, device: str) -> None:
-    """Raises what loading the model would raise; fetches it where it is not here yet."""
+    """Raises what loading the model would raise; downloads it if needed."""
     import_torch()
     from ..memory.free import resolve_device
     from ..weights.load import load_network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from . import console
 from .options import AsJson
 from .signals import import_torch
 from .train_data import app as data_app
+
+if TYPE_CHECKING:
+    from ..training.commands import RunResult
 
 train = typer.Typer(
     help="Train your own networks on pictures whose licence permits it.",
@@ -121,10 +124,27 @@ def run(
     if as_json:
         console.say_json({"run": directory, **asdict(done.outcome)})
     else:
-        for line in done.lines(directory):
-            console.say(line)
+        _say_outcome(directory, done)
     if done.stopped_by is not None:
         raise typer.Exit(128 + done.stopped_by)
+
+
+def _say_outcome(directory: Path, done: RunResult) -> None:
+    outcome = done.outcome
+    left = outcome.steps - outcome.step
+    rest = f"; {left} steps left: the same command continues" if left else ""
+    console.say(f"{directory}: step {outcome.step} of {outcome.steps}{rest}")
+    if outcome.crops_per_second:
+        speed = (
+            f"trained on {outcome.crops_per_second:.1f} crops/s and waited for them"
+            f" {outcome.waited:.0%} of the time; the workers can make"
+            f" {outcome.generator_per_second:.1f} crops/s"
+        )
+        if outcome.skipped:
+            speed += f"; {outcome.skipped} unreadable pictures were left out, see the warnings"
+        console.say(speed)
+    if done.limits:
+        console.say(f"its weights are not free for every use: {done.limits}")
 
 
 @train.command()

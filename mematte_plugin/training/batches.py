@@ -90,40 +90,27 @@ class Item:
         return replace(self, crops=self.crops.pin_memory())
 
 
+@dataclass(eq=False)
 class Crops(IterableDataset[Item]):
-    """Packed crops for the pool of a stage, in items that the workers make in turn.
+    """Packed crops for the pool of a stage, in items that the workers make in turn."""
 
-    Args:
-        bank: folder of training pictures.
-        recipe: gives network and guidance cells.
-        crop: side of the crops.
-        count: crops per item.
-        seed: seeds them, with their number.
-        folder: where finished items are kept, for a run that continues.
-        cache_mb: room for decoded foregrounds, per worker.
-    """
-
-    def __init__(
-        self,
-        bank: Path,
-        recipe: Recipe,
-        crop: int,
-        count: int,
-        *,
-        seed: list[int],
-        folder: Path | None,
-        cache_mb: int = _CACHE_MB,
-    ) -> None:
-        self.bank = bank
-        self.recipe = recipe
-        self.crop = crop
-        self.count = count
-        self.seed = seed
-        self.folder = folder
-        self.cache_mb = cache_mb
-        self.items = range(0)
-        """Numbers of the items to make."""
-        self._composer: Composer | None = None
+    bank: Path
+    """Folder of training pictures."""
+    recipe: Recipe
+    """Gives network and guidance cells."""
+    crop: int
+    """Side of the crops."""
+    count: int
+    """Crops per item."""
+    seed: list[int]
+    """Seeds the crops, with their number."""
+    items: range
+    """Numbers of the items to make."""
+    folder: Path | None
+    """Where finished items are kept, for a run that continues."""
+    cache_mb: int
+    """Room for decoded foregrounds, per worker."""
+    _composer: Composer | None = None
 
     def __iter__(self) -> Iterator[Item]:
         import cv2
@@ -249,10 +236,10 @@ class Feed:
             stage.crop,
             count,
             seed=[self.recipe.seed, _CROPS, number, self.share.rank],
+            items=range(self._made, self._begin + stage.steps),
             folder=folder,
             cache_mb=_cache_mb(self.workers),
         )
-        self._crops.items = range(self._made, self._begin + stage.steps)
         self._source = self._load(self._crops)
         self._stage = number
         self._pool = Pool(self._items * count, self.device, start=self._made * count)

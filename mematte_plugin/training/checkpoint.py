@@ -34,10 +34,10 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_state(path: Path) -> dict[str, Any]:
     """Read a training state. Raises WeightsError if it is missing, damaged or something else."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(
             f"{path.parent}: no {path.name} there; give the folder of a training run"

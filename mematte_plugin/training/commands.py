@@ -23,8 +23,8 @@ from .trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a call of `run` did."""
+class RunResult:
+    """What a call of `run` has done."""
 
     outcome: Outcome
     """How far the run has come, and how fast."""
@@ -32,27 +32,6 @@ class Report:
     """The signal that stopped it, if any."""
     limits: str = ""
     """Why the weights are not free for every use; empty if they are."""
-
-    def lines(self, folder: Path) -> list[str]:
-        """The outcome in words."""
-        done = self.outcome
-        left = done.steps - done.step
-        lines = [
-            f"{folder}: step {done.step} of {done.steps}"
-            + (f"; {left} steps left: the same command continues" if left else "")
-        ]
-        if done.crops_per_second:
-            speed = (
-                f"trained on {done.crops_per_second:.1f} crops/s and waited for them"
-                f" {done.waited:.0%} of the time; the workers can make"
-                f" {done.generator_per_second:.1f} crops/s"
-            )
-            if done.skipped:
-                speed += f"; {done.skipped} unreadable pictures were left out, see the warnings"
-            lines.append(speed)
-        if self.limits:
-            lines.append(f"its weights are not free for every use: {self.limits}")
-        return lines
 
 
 def run(
@@ -71,7 +50,7 @@ def run(
     preview_every: int,
     threads: int,
     progress: Progress = no_progress,
-) -> Report:
+) -> RunResult:
     """Train, or continue the run in `directory`; see `mematte train run --help`.
 
     `precision`, `teacher` and `init` override the recipe. The pictures and weights used are noted
@@ -106,7 +85,7 @@ def run(
         outcome = trainer.run(
             minutes=math.inf if minutes is None else minutes, progress=progress, should_stop=stop
         )
-    return Report(outcome, stop.signal, terms_of(ingredients).reasons)
+    return RunResult(outcome, stop.signal, terms_of(ingredients).reasons)
 
 
 def ship(

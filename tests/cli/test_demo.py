@@ -62,7 +62,7 @@ def test_a_wrong_option_is_one_line_before_anything_starts(demo: Demo, tmp_path:
         (("--model", "mematte-tny"), 1, "did you mean mematte-tiny"),
         (("--model", tmp_path / "none.safetensors"), 1, "does not exist"),
         (("--device", "abacus"), 2, "abacus"),
-        (("--host", "nowhere.invalid"), 2, "--host nowhere.invalid: is no address"),
+        (("--host", "nowhere.invalid"), 2, "--host nowhere.invalid: is not an address"),
         (("--max-mb", "0"), 2, "--max-mb 0: give a number above 0"),
         (("--max-megapixels", "nan"), 2, "--max-megapixels nan"),
         (("--port", "0"), 2, "--port"),
@@ -89,7 +89,7 @@ def test_without_the_page_it_says_so(demo: Demo) -> None:
     pytest.importorskip("gradio")
     code, _, err = demo()
     assert code == 1
-    assert err.startswith("error: gradio_app: the page is missing")
+    assert err.startswith("error: gradio_app: the page is not next to")
 
 
 @pytest.mark.parametrize("version", [None, "5.49.1", "7.0.0"])

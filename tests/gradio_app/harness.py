@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 from PIL import Image
 
-import mematte_plugin
 from gradio_app.settings import Settings
 from tests.gradio_app.processes import Server, free_port, serving
 from tests.patience import PATIENCE
@@ -22,7 +21,8 @@ from tests.patience import PATIENCE
 if TYPE_CHECKING:
     from gradio_client import Client
 
-EXAMPLES = Path(mematte_plugin.__file__).parent / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "mematte_plugin" / "examples"
 PHOTO, TRIMAP, MASK = (EXAMPLES / f"astronaut{end}" for end in (".jpg", "_trimap.png", "_mask.png"))
 CODE = """
 import contextlib, json, sys
@@ -103,7 +103,7 @@ def command(settings: Settings, port: int) -> list[str]:
 def running(folder: Path, settings: Settings) -> Iterator[Service]:
     """A service that answers; its files go below `folder`."""
     port = free_port()
-    with serving(command(settings, port), port, folder) as server:
+    with serving(command(settings, port), port, folder, PYTHONPATH=str(ROOT)) as server:
         server.wait_until_ready()
         yield Service(server, folder / "tmp")
 

@@ -115,7 +115,7 @@ def test_a_result_goes_into_the_next_call(service: Service) -> None:
     [
         ("http://127.0.0.1:9/mask.png", "nothing is fetched"),
         ("https://example.org/mask.png", "nothing is fetched"),
-        ("http://127.0.0.1/gradio_api/file=/etc/passwd", "no file that was uploaded here"),
+        ("http://127.0.0.1/gradio_api/file=/etc/passwd", "not a file that was uploaded here"),
         ("file:///etc/passwd", "Invalid file data"),
         ("/etc/passwd", "Invalid file data"),
         ("data:image/png;base64,", "the file is empty"),

@@ -11,16 +11,9 @@ from PIL import Image
 
 pytest.importorskip("gradio")
 
-from gradio_app.engine import Settings, trimap_of
-from gradio_app.painting import (
-    BRUSHES,
-    OPACITY,
-    Brush,
-    draw,
-    guide_of,
-    labels_of,
-    read_layers,
-)
+from gradio_app.inputs import Guide, trimap_of
+from gradio_app.painting import BRUSHES, OPACITY, Brush, labels_of, read_painting
+from gradio_app.settings import Settings
 from mematte_plugin import InputError, Stroke
 
 SIZE = (60, 80)
@@ -71,58 +64,44 @@ def test_what_is_erased_or_hardly_there_is_unpainted() -> None:
 def test_upper_layers_cover_lower_ones(tmp_path: Path) -> None:
     lower = saved(layer((Stroke.FOREGROUND, slice(0, 40), slice(None))), tmp_path / "1.png")
     upper = saved(layer((Stroke.BACKGROUND, slice(20, 60), slice(None))), tmp_path / "2.png")
-    labels = read_layers([lower, upper], SIZE)
+    labels = read_painting([lower, upper], SIZE)
     assert (labels[:20] == Stroke.FOREGROUND).all()
     assert (labels[20:] == Stroke.BACKGROUND).all()
 
 
-def test_only_the_subject_is_a_mask_with_a_band() -> None:
-    subject = (Stroke.FOREGROUND, slice(10, 50), slice(20, 60))
-    guide = guide_of(labels_of(layer(subject)), 5, 10)
-    trimap = trimap_of(guide, SIZE, Settings())
-    assert trimap[30, 40] == 255
-    assert trimap[0, 0] == 0
-    assert trimap[10, 40] == 128
-
-
-def test_what_is_painted_as_unsure_stays_unknown_around_a_mask() -> None:
-    subject = (Stroke.FOREGROUND, slice(10, 50), slice(20, 60))
-    unsure = (Stroke.UNKNOWN, slice(0, 5), slice(0, 10))
-    trimap = trimap_of(guide_of(labels_of(layer(subject, unsure)), 2, 4), SIZE, Settings())
-    assert (trimap[:5, :10] == 128).all()
-    assert trimap[0, 79] == 0
-    assert trimap[30, 40] == 255
-
-
-def test_with_background_the_rest_is_unknown() -> None:
-    strokes = (
-        (Stroke.FOREGROUND, slice(20, 40), slice(30, 50)),
-        (Stroke.BACKGROUND, slice(0, 5), slice(None)),
-    )
-    trimap = trimap_of(guide_of(labels_of(layer(*strokes)), 2, 4), (120, 160), Settings())
-    assert trimap[60, 80] == 255
-    assert trimap[0, 0] == 0
-    assert trimap[110, 10] == 128
+SUBJECT = (Stroke.FOREGROUND, slice(10, 50), slice(20, 60))
+UNSURE = (Stroke.UNKNOWN, slice(0, 5), slice(0, 10))
+BACKGROUND = (Stroke.BACKGROUND, slice(0, 5), slice(None))
 
 
 @pytest.mark.parametrize(
-    ("strokes", "message"),
+    ("strokes", "values"),
     [
-        ((), "nothing is painted"),
-        (((Stroke.BACKGROUND, slice(0, 9), slice(None)),), "only other colours are painted"),
+        ((SUBJECT, UNSURE), {(30, 40): 255, (10, 40): 128, (2, 2): 128, (0, 79): 0}),
+        ((SUBJECT, BACKGROUND), {(30, 40): 255, (10, 40): 255, (2, 2): 0, (55, 5): 128}),
     ],
+    ids=["a subject gets a band", "with background the rest is unknown"],
 )
-def test_without_a_subject_there_is_nothing_to_cut(
-    strokes: tuple[tuple[Stroke, slice, slice], ...], message: str
+def test_a_painting_is_a_guide(
+    strokes: tuple[tuple[Stroke, slice, slice], ...], values: dict[tuple[int, int], int]
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        guide_of(labels_of(layer(*strokes)), 2, 4)
+    guide = Guide("painting", labels_of(layer(*strokes)), 5, 10)
+    trimap = trimap_of(guide, SIZE, Settings())
+    assert {place: trimap[place] for place in values} == values
+
+
+@pytest.mark.parametrize("strokes", [(), (BACKGROUND,)])
+def test_without_a_subject_there_is_nothing_to_cut(
+    strokes: tuple[tuple[Stroke, slice, slice], ...],
+) -> None:
+    with pytest.raises(InputError, match=r"painting: .* painted; paint over the subject"):
+        trimap_of(Guide("painting", labels_of(layer(*strokes))), SIZE, Settings())
 
 
 def test_a_painting_of_another_size_is_refused(tmp_path: Path) -> None:
     other = saved(layer(size=(30, 30)), tmp_path / "layer.png")
-    with pytest.raises(InputError, match=r"painting: is 30×30, but .* is 80×60"):
-        read_layers([other], SIZE)
+    with pytest.raises(InputError, match=r"painting: is 30×30, but the photo on the page is 80×60"):
+        read_painting([other], SIZE)
 
 
 @pytest.mark.parametrize("content", [b"<svg/>", b"", b"\x89PNG\r\n\x1a\nbroken"])
@@ -130,12 +109,4 @@ def test_what_is_no_painting_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "layer.png"
     path.write_bytes(content)
     with pytest.raises(InputError, match="painting: cannot be read"):
-        read_layers([path], SIZE)
-
-
-def test_strokes_let_the_photo_show() -> None:
-    grey = np.full((*SIZE, 3), 100, np.uint8)
-    drawn = draw(grey, layer((Stroke.FOREGROUND, slice(0, 30), slice(None))))
-    assert (drawn[30:] == 100).all()
-    blue = np.array(BRUSHES[0].colour)
-    assert np.abs(drawn[0, 0] - (OPACITY * blue + (1 - OPACITY) * 100)).max() <= 1
+        read_painting([path], SIZE)

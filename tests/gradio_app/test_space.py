@@ -68,6 +68,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_it_answers_offline_as_the_package_does(space: Server, tmp_path: Path) -> None:
     client = gradio_client.Client(space.address, verbose=False, download_files=str(tmp_path))
     file = gradio_client.handle_file
@@ -81,6 +82,7 @@ def test_it_answers_offline_as_the_package_does(space: Server, tmp_path: Path) -
     assert "WENT OUT" not in space.text
 
 
+@pytest.mark.slow
 def test_its_page_names_no_other_machine(space: Server) -> None:
     page = space.get("/").decode()
     loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']([^\"']+)", page)
@@ -151,7 +153,8 @@ JOB = """
 import sys
 from pathlib import Path
 from mematte_plugin import InputError
-from gradio_app.engine import Guide, Result, Task, carry_out
+from gradio_app.inputs import Guide
+from gradio_app.job import Result, Task, carry_out
 from gradio_app.settings import Settings
 photo, trimap, folder = map(Path, sys.argv[1:])
 def results(trimap, name):
@@ -166,6 +169,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.slow
 def test_jobs_and_their_errors_come_through_on_zero_gpu(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text(SPACES)
     done = subprocess.run(

@@ -12,10 +12,10 @@ from PIL import Image
 from mematte_plugin.errors import InputError
 from mematte_plugin.training.data import compose, light
 from mematte_plugin.training.data.compose import Composer, Layers
-from mematte_plugin.training.data.foregrounds import GENERATORS, WEIGHTS
+from mematte_plugin.training.data.foregrounds import GENERATORS
 from mematte_plugin.training.data.preview import preview
 from mematte_plugin.training.data.strokes import straighten
-from mematte_plugin.training.data.textures import PATTERN_WEIGHTS, PATTERNS, PhotoPool
+from mematte_plugin.training.data.textures import PATTERNS, PhotoPool
 from mematte_plugin.training.data.trimaps import ASTRAY, astray, random_trimap
 
 from .banks import make_bank
@@ -29,20 +29,20 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_generators_draw_a_cutout(name: str) -> None:
     pool = PhotoPool([])
-    foreground = GENERATORS[name](np.random.default_rng(3), 128, pool)
+    _, draw = GENERATORS[name]
+    foreground = draw(np.random.default_rng(3), 128, pool)
     assert foreground.colour.shape == (128, 128, 3)
     assert foreground.colour.dtype == foreground.alpha.dtype == np.uint8
     assert foreground.alpha.shape == (128, 128)
     assert 0.002 < (foreground.alpha > 20).mean() < 0.999
-    again = GENERATORS[name](np.random.default_rng(3), 128, pool)
+    again = draw(np.random.default_rng(3), 128, pool)
     np.testing.assert_array_equal(again.colour, foreground.colour)
     np.testing.assert_array_equal(again.alpha, foreground.alpha)
 
 
-def test_tables_fit() -> None:
-    assert set(WEIGHTS) == set(GENERATORS)
-    assert len(PATTERN_WEIGHTS) == len(PATTERNS)
-    assert sum(PATTERN_WEIGHTS) == pytest.approx(1)
+def test_shares_sum_to_one() -> None:
+    assert sum(share for share, _ in GENERATORS.values()) == pytest.approx(1)
+    assert sum(PATTERNS.values()) == pytest.approx(1)
 
 
 def test_straighten_divides_out_and_extends() -> None:

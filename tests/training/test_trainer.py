@@ -199,12 +199,12 @@ def test_corrupt_pictures_are_skipped_and_counted(tmp_path: Path) -> None:
     bank = small_bank(tmp_path / "bank")
     for name in ("rendered-000001", "rendered-000004"):
         (bank / f"foregrounds/{name}.webp").write_bytes(b"RIFF....WEBPVP8 and no more")
-    outcome = trainer(recipe((64, 24, 2)), bank, tmp_path / "run").run()
+    outcome = trainer(recipe((64, 8, 2)), bank, tmp_path / "run").run()
     assert (outcome.step, outcome.skipped) == (2, 2)
     for path in (bank / "foregrounds").iterdir():
         path.write_bytes(b"nothing")
     with pytest.raises(MEMatteError, match="no readable foreground"):
-        trainer(recipe((64, 8, 2)), bank, tmp_path / "hopeless", workers=1).run()
+        trainer(recipe((64, 2, 2)), bank, tmp_path / "hopeless", workers=1).run()
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -412,13 +414,26 @@ def test_text_in_the_place_of_the_widget_helps(make: Any, photo: np.ndarray) -> 
 
 def test_the_page_is_in_the_package_and_fetches_nothing() -> None:
     script = MatteWidget._esm
-    assert "export default" in script
+    assert "as default" in script
     assert "import " not in script.replace("import.meta", "")
     assert "http" not in script.replace("http://www.w3.org/2000/svg", "")
     assert "url(" not in MatteWidget._css
-    for name in module.SCRIPTS:
-        assert (module.STATIC / name).is_file()
-    assert {one.name for one in module.STATIC.glob("*.js")} == set(module.SCRIPTS)
+
+
+def test_the_bundle_is_made_from_the_sources() -> None:
+    sources = module.STATIC.parent / "js"
+    package = json.loads((sources / "package.json").read_text())
+    esbuild, wanted = shutil.which("esbuild"), package["devDependencies"]["esbuild"]
+    if esbuild is None:
+        pytest.skip("esbuild is not installed")
+    found = subprocess.run([esbuild, "--version"], capture_output=True, text=True, check=True)
+    if found.stdout.strip() != wanted:
+        pytest.skip(f"esbuild {wanted} made the bundle")
+    command = [word for word in package["scripts"]["build"].split() if "outfile" not in word]
+    made = subprocess.run(
+        [esbuild, *command[1:]], cwd=sources, capture_output=True, check=True, timeout=PATIENCE
+    )
+    assert made.stdout.decode() == MatteWidget._esm
 
 
 def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:

@@ -1,4 +1,4 @@
-"""The registry of foreground generators."""
+"""The generators of drawn foregrounds."""
 
 from __future__ import annotations
 
@@ -13,46 +13,31 @@ from .things import flower, foliage, glass, grass, net, solid, twigs, veil
 
 Generator = Callable[[np.random.Generator, int, PhotoPool], Foreground]
 
-GENERATORS: dict[str, Generator] = {
-    "hair_head": hair_head,
-    "fur": fur,
-    "fringe": fringe,
-    "down": down,
-    "foliage": foliage,
-    "grass": grass,
-    "flower": flower,
-    "twigs": twigs,
-    "net": net,
-    "veil": veil,
-    "glass": glass,
-    "solid": solid,
+# Mostly hair and fur, which matting is for; the rest keeps the network honest about other edges.
+GENERATORS: dict[str, tuple[float, Generator]] = {
+    "hair_head": (0.24, hair_head),
+    "fur": (0.22, fur),
+    "fringe": (0.05, fringe),
+    "down": (0.04, down),
+    "foliage": (0.08, foliage),
+    "grass": (0.03, grass),
+    "flower": (0.05, flower),
+    "twigs": (0.04, twigs),
+    "net": (0.07, net),
+    "veil": (0.05, veil),
+    "glass": (0.04, glass),
+    "solid": (0.09, solid),
 }
-"""name -> (rng, size, pool) -> Foreground of (size, size)."""
-
-# Hair and fur are what matting is for; the rest keeps the network honest about other edges.
-WEIGHTS: dict[str, float] = {
-    "hair_head": 0.24,
-    "fur": 0.22,
-    "fringe": 0.05,
-    "down": 0.04,
-    "foliage": 0.08,
-    "grass": 0.03,
-    "flower": 0.05,
-    "twigs": 0.04,
-    "net": 0.07,
-    "veil": 0.05,
-    "glass": 0.04,
-    "solid": 0.09,
-}
+"""Name -> share, and (rng, size, pool) -> Foreground of (size, size)."""
 
 
 def kind_of(rng: np.random.Generator) -> str:
-    """The name of a random generator: what `generate` would draw first from the same state."""
-    names = list(GENERATORS)
-    weights = np.array([WEIGHTS[name] for name in names])
-    return str(rng.choice(names, p=weights / weights.sum()))
+    """The name of a random generator: the one that `generate` uses for the same state."""
+    shares = np.array([share for share, _ in GENERATORS.values()])
+    return str(rng.choice(list(GENERATORS), p=shares / shares.sum()))
 
 
 def generate(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
     """Draw one foreground of a random kind."""
-    return GENERATORS[kind_of(rng)](rng, size, pool)
+    _, draw = GENERATORS[kind_of(rng)]
+    return draw(rng, size, pool)

@@ -110,7 +110,8 @@ def import_pictures(
         raise InputError(f"{folder}: nothing to train on{first}; give a folder with {LAYOUTS}")
     for name in ("backgrounds", "foregrounds"):
         make_folder(bank / name)
-    given = Credit(folder.resolve().name, author.strip() or "unknown", _named(licence))
+    licence = canonical(licence) or licence.strip() or "unknown"
+    given = Credit(folder.resolve().name, author.strip() or "unknown", licence)
     importer = _Importer(folder, bank, given, entries)
     try:
         for done, picture in enumerate(pictures, 1):
@@ -129,10 +130,6 @@ def import_pictures(
         "foregrounds": len(foreground_files(bank)),
         "skipped": len(skipped),
     }
-
-
-def _named(licence: str) -> str:
-    return canonical(licence) or licence.strip() or "unknown"
 
 
 # ---- finding pictures ----------------------------------------------------------------------------

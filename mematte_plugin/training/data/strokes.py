@@ -105,12 +105,7 @@ def shade(colour: Array, factor: Array) -> Array:
     return np.asarray(np.clip(colour * factor[..., None], 0, 255), np.uint8)
 
 
-def strands(
-    canvas: Array,
-    points: Array,
-    colours: Array,
-    thickness: Array,
-) -> None:
+def strands(canvas: Array, points: Array, colours: Array, thickness: Array) -> None:
     """Draw strands in order, later ones in front.
 
     points (N, T, 2) pixels, colours (N, T-1, 3) in 0..255, thickness (N, T-1) whole canvas pixels.

@@ -83,10 +83,8 @@ def foliage(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
                 own = tint * rng.uniform(0.65, 1.35) + rng.normal(0, 6, 3)
                 leaf(canvas, stem[i], tip, own, width=length * slim, bend=rng.normal(0, 0.15))
     if rng.random() < 0.5:
-        pot = polygon_mask(
-            side,
-            origin + np.array([[-0.16, -0.05], [0.16, -0.05], [0.12, 0.4], [-0.12, 0.4]]) * side,
-        )
+        corners = np.array([[-0.16, -0.05], [0.16, -0.05], [0.12, 0.4], [-0.12, 0.4]])
+        pot = polygon_mask(side, origin + corners * side)
         paint(
             canvas,
             pot,
@@ -234,11 +232,8 @@ def net(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
         thing = polygon_mask(
             side, blob(rng, rng.uniform(0.4, 0.6, 2) * side, rng.uniform(0.05, 0.2, 2) * side)
         )
-        paint(
-            canvas,
-            thing,
-            shade(pool.coarse_surface(rng, side), relief(thing, light_direction(rng), 0.6, 0.1)),
-        )
+        skin = pool.coarse_surface(rng, side)
+        paint(canvas, thing, shade(skin, relief(thing, light_direction(rng), 0.6, 0.1)))
     folds = 1 + 0.6 * (noise(rng, side, side, cells=5, octaves=3) - 0.5)
     paint(canvas, cover, shade(surface, folds))
     return develop(rng, canvas, size)
@@ -302,9 +297,6 @@ def solid(rng: np.random.Generator, size: int, pool: PhotoPool) -> Foreground:
         if rng.random() < 0.4:
             surface = (surface * 0.3 + palette(rng, 1)[0] * 0.7).astype(np.uint8)
         strength = rng.uniform(0.2, 0.9)
-        paint(
-            canvas,
-            mask,
-            shade(surface, relief(mask, light_direction(rng), strength, rng.uniform(0.03, 0.2))),
-        )
+        bulge = relief(mask, light_direction(rng), strength, rng.uniform(0.03, 0.2))
+        paint(canvas, mask, shade(surface, bulge))
     return develop(rng, canvas, size, soften=0.7)

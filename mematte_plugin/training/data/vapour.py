@@ -18,14 +18,8 @@ def smoke(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
 
     Alpha is exactly 0 around it and often exactly 1 in its core.
     """
-    field = noise(
-        rng,
-        size,
-        size,
-        cells=log_uniform(rng, 1.5, 6),
-        octaves=6,
-        persistence=rng.uniform(0.4, 0.65),
-    )
+    cells = log_uniform(rng, 1.5, 6)
+    field = noise(rng, size, size, cells=cells, octaves=6, persistence=rng.uniform(0.4, 0.65))
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     angle = rng.uniform(0, np.pi)
     dx, dy = x - rng.uniform(0.2, 0.8), y - rng.uniform(0.2, 0.8)

@@ -1,7 +1,11 @@
-// The keyboard: one table for what keys do and for the list of them in the corner.
+// The keyboard: one table for what keys do and for their list in the corner.
+
+import { button, make } from "./dom.js";
+import { ZOOM } from "./stage.js";
+import { VIEWS, isThere } from "./views.js";
 
 /** [keys, what the list says, what happens]. Mod is Ctrl, or Cmd on a Mac. */
-function keyTable({ stage, painting, pictures, settings, gestures, help }) {
+export function keyTable({ stage, painting, pictures, settings, gestures, help }) {
   const brush = (name) => () => painting.setBrush(name);
   const zoom = (factor) => () => stage.zoomTo(stage.zoom * factor);
   const view = (step) => () => {
@@ -60,7 +64,7 @@ const isField = (node) =>
   node.tagName === "SELECT" || (node.tagName === "INPUT" && TAKES_TEXT.has(node.type));
 
 /** Keys inside `root` are the widget's alone: none reaches the notebook. */
-function followKeys({ root, canvas, table, gestures, signal }) {
+export function followKeys({ root, canvas, table, gestures, signal }) {
   const actions = new Map(table.flatMap(([keys, , action]) => keys.map((key) => [key, action])));
   root.addEventListener(
     "keydown",
@@ -95,7 +99,7 @@ function followKeys({ root, canvas, table, gestures, signal }) {
 }
 
 /** The list of keys in the stage's corner. */
-function createHelp(entries) {
+export function createHelp(entries) {
   const list = make("div", { className: "mm-keys", role: "list" });
   const node = make(
     "div",
@@ -103,11 +107,10 @@ function createHelp(entries) {
     make("strong", { textContent: "Keys, once the photo was clicked" }),
     list,
   );
-  const opener = button("help", {
-    title: "Keyboard shortcuts (?)",
+  const opener = button("help", "Keyboard shortcuts (?)", () => help.toggle(), {
     text: "?",
     kind: "mm-chip",
-    "aria-expanded": "false",
+    "aria-expanded": false,
   });
   const help = {
     node,
@@ -136,6 +139,5 @@ function createHelp(entries) {
       }
     },
   };
-  opener.addEventListener("click", () => help.toggle());
   return help;
 }

@@ -1,6 +1,10 @@
-// What the views of one widget share: labels, undo, and the exchange with the kernel.
+// What the page's copies of one widget share: labels, undo, and the exchange with the kernel.
 
-const QUIET = { busy: 1500, long: 60000 }; // ms without an answer, after which the page says so
+import { bytesOf, fingerprint, fromRuns, toRuns } from "./bytes.js";
+import { clamp } from "./dom.js";
+import { BRUSH_SIZES, createHistory, differing, isEmpty } from "./strokes.js";
+
+const QUIET = 1500; // ms without an answer after which the page calls the kernel busy
 const KEPT = 8; // paintings of widgets that are gone
 
 /** Paintings of this page, also of other widgets: strokes outlive a kernel's restart in it. */
@@ -13,12 +17,11 @@ const shelf = (globalThis[Symbol.for("mematte-plugin")] ??= {
  * One per widget. Its `events`: "labels" (detail: the box), "history", "brush", "connection",
  * "offer", "photo".
  */
-function createPainting(model, signal) {
+export function createPainting(model, signal) {
   const events = new EventTarget();
   const page = Math.random().toString(36).slice(2, 10);
   const painting = { model, events, size: { width: 0, height: 0 }, labels: null, history: null };
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
-  const listen = (name, heard) => model.on(name, heard);
   Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, views: 0 });
   painting.before = null; // the labels before the stroke that is being drawn
 
@@ -65,7 +68,7 @@ function createPainting(model, signal) {
     const box = differing(before, labels, painting.size);
     if (isEmpty(box)) return false;
     painting.labels.set(labels);
-    painting.history.add(before, box);
+    painting.history.add(before);
     if (painting.before) painting.before = labels.slice(); // a stroke goes on, on top of these
     changed(box);
     return true;
@@ -88,7 +91,7 @@ function createPainting(model, signal) {
   }
 
   painting.commit = (before, box) => {
-    painting.history.add(before, box);
+    painting.history.add(before);
     changed(box);
     send();
   };
@@ -124,12 +127,12 @@ function createPainting(model, signal) {
 
   // ---- is there a kernel?
 
-  /** "" while all is well, otherwise "busy", "long" or "lost". */
+  /** "" while the kernel answers, otherwise "busy" or "lost". */
   painting.silence = () => {
     if (painting.lost) return "lost";
     const first = Math.min(since.strokes || Infinity, since.run || Infinity);
     const waited = performance.now() - first;
-    return waited > QUIET.long ? "long" : waited > QUIET.busy ? "busy" : "";
+    return waited > QUIET ? "busy" : "";
   };
   painting.owes = () => (since.strokes ? "strokes" : since.run ? "run" : "");
   painting.setLost = (lost) => {
@@ -146,11 +149,11 @@ function createPainting(model, signal) {
     const kernel = model.widget_manager?.kernel;
     return Boolean(first) && (kernel?.id !== first || kernel.status === "dead");
   }
-  let said = "";
+  let reported = "";
   const clock = setInterval(() => {
     painting.setLost(disconnected || isGone());
-    if (said === painting.silence()) return;
-    said = painting.silence();
+    if (reported === painting.silence()) return;
+    reported = painting.silence();
     tell("connection");
   }, 250);
 
@@ -186,18 +189,18 @@ function createPainting(model, signal) {
   const offers = () => tell("offer");
   shelf.events.addEventListener("change", offers);
 
-  listen("change:_photo", () => painting.begin());
-  listen("change:_strokes", () => receive());
-  listen("change:_mark", () => receive());
-  listen("change:_seen", () => {
+  model.on("change:_photo", () => painting.begin());
+  model.on("change:_strokes", () => receive());
+  model.on("change:_mark", () => receive());
+  model.on("change:_seen", () => {
     if (model.get("_seen") !== mark) return;
     since.strokes = 0;
     tell("seen");
   });
-  listen("change:_ran", () => {
+  model.on("change:_ran", () => {
     since.run = 0;
   });
-  listen("destroy", () => {
+  model.on("destroy", () => {
     disconnected = true;
     painting.setLost(true);
   });
@@ -208,7 +211,7 @@ function createPainting(model, signal) {
     painting.setLost(disconnected || isGone());
   }
   const connection = () => ask().catch(() => {}); // a host that has no such thing
-  listen("comm_live_update", connection);
+  model.on("comm_live_update", connection);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
     if (!record.changed) shelf.records.splice(shelf.records.indexOf(record), 1);
@@ -217,19 +220,4 @@ function createPainting(model, signal) {
   painting.begin();
   connection();
   return painting;
-}
-
-/** The box in which two labellings differ. */
-function differing(one, other, { width, height }) {
-  const box = emptyBox();
-  for (let row = 0, i = 0; row < height; row++) {
-    for (let column = 0; column < width; column++, i++) {
-      if (one[i] === other[i]) continue;
-      if (row < box.top) box.top = row;
-      if (column < box.left) box.left = column;
-      if (column >= box.right) box.right = column + 1;
-      box.bottom = row + 1;
-    }
-  }
-  return box;
 }

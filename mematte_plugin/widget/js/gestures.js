@@ -1,10 +1,13 @@
 // Pointer, wheel and touch on the canvas: painting, panning, pinching.
 
+import { clamp } from "./dom.js";
+import { BRUSHES, drawSegment, emptyBox, grow, isEmpty } from "./strokes.js";
+
 const LINE = 16; // pixels of a wheel's line
-const DAB = 300; // ms: what a finger painted before a second one came was not meant
+const DAB = 300; // ms: a shorter stroke before the second finger of a pinch is dropped
 
 /** Listens on the stage's canvas. Painting is allowed in every view. */
-function followPointers({ stage, painting, signal }) {
+export function followPointers({ stage, painting, signal }) {
   const { canvas, cursor } = stage;
   const down = new Map(); // pointers that touch the canvas, by id
   let stroke = null;
@@ -17,15 +20,13 @@ function followPointers({ stage, painting, signal }) {
 
   function begin(event) {
     const brush = BRUSHES.find(({ name }) => name === painting.brush);
-    const erases = event.pointerType === "pen" && (event.button === 5 || event.buttons & 32);
     const { labels } = painting;
     painting.before = labels.slice();
     stroke = {
       pointer: event.pointerId,
-      kind: event.pointerType,
       began: performance.now(),
       labels,
-      label: erases ? 0 : brush.label,
+      label: brush.label,
       box: emptyBox(),
       last: stage.pointAt(event),
     };
@@ -33,7 +34,7 @@ function followPointers({ stage, painting, signal }) {
   }
 
   function extend(point) {
-    if (stroke.labels !== painting.labels) return; // another photo has been opened meanwhile
+    if (stroke.labels !== painting.labels) return; // another photo was opened meanwhile
     const radius = painting.brushSize / 2;
     const box = drawSegment(stroke.labels, painting.size, stroke.last, point, radius, stroke.label);
     stroke.last = point;
@@ -63,9 +64,6 @@ function followPointers({ stage, painting, signal }) {
       x: (a.x + b.x) / 2,
       y: (a.y + b.y) / 2,
       spread: Math.hypot(a.x - b.x, a.y - b.y),
-      left: stage.x,
-      top: stage.y,
-      zoom: stage.zoom,
     };
   }
 
@@ -89,9 +87,8 @@ function followPointers({ stage, painting, signal }) {
   // ---- events
 
   on("pointerdown", (event) => {
-    const palm = event.pointerType === "touch" && stroke?.kind === "pen";
-    if (event.button === 2 || palm) return;
-    event.preventDefault(); // no text is marked, no scrolling by the middle button
+    if (event.button === 2) return;
+    event.preventDefault(); // no selection, no scrolling by the middle button
     canvas.focus({ preventScroll: true });
     capture(event);
     down.set(event.pointerId, place(event));
@@ -119,14 +116,13 @@ function followPointers({ stage, painting, signal }) {
     if (!down.delete(event.pointerId)) return;
     if (stroke?.pointer === event.pointerId) finish(true);
     grip = null;
-    if (down.size) hold(); // one finger is left of two: it goes on panning
+    if (down.size) hold(); // the other finger goes on panning
     if (event.pointerType === "touch") hide();
   };
   on("pointerup", release);
   on("pointercancel", release);
   on("lostpointercapture", release);
   on("pointerleave", hide);
-  on("contextmenu", (event) => down.size && event.preventDefault());
 
   on(
     "wheel",
@@ -136,7 +132,7 @@ function followPointers({ stage, painting, signal }) {
       if (event.ctrlKey || event.metaKey) {
         event.preventDefault();
         stage.zoomTo(stage.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
-      } else if (document.activeElement === canvas || isWithin(canvas)) {
+      } else if (canvas.getRootNode().activeElement === canvas) {
         event.preventDefault();
         resize(delta < 0 ? 1 : -1);
       }
@@ -154,7 +150,7 @@ function followPointers({ stage, painting, signal }) {
     try {
       canvas.setPointerCapture(event.pointerId);
     } catch {
-      // a pointer that is gone already, or one that a test made
+      // the pointer is gone already
     }
   }
 
@@ -178,7 +174,6 @@ function followPointers({ stage, painting, signal }) {
     if (cursor.hidden) return;
     const { left, top } = stage.pointAt(seen);
     const side = Math.max(4, painting.brushSize * stage.scale);
-    canvas.classList.toggle("mm-fine", side < 10); // or the outline alone is lost in the picture
     cursor.style.width = cursor.style.height = `${side}px`;
     cursor.style.transform = `translate(${left - side / 2}px, ${top - side / 2}px)`;
     cursor.dataset.brush = painting.brush;
@@ -195,9 +190,4 @@ function followPointers({ stage, painting, signal }) {
     },
     outline,
   };
-}
-
-/** Whether the canvas has the focus, also inside of a shadow tree. */
-function isWithin(canvas) {
-  return canvas.getRootNode().activeElement === canvas;
 }

@@ -1,11 +1,14 @@
 // The canvas: what is drawn on it, zoom and pan. Gestures are in gestures.js.
 
-const ZOOM = { most: 24, step: 1.25 };
+import { canvasOf, clamp, make } from "./dom.js";
+import { NEEDS_RESULT } from "./views.js";
+
+export const ZOOM = { most: 24, step: 1.25 };
 const STROKE_OPACITY = { photo: 0.55, trimap: 0.45, alpha: 0.6, cutout: 0.6, routing: 0.6 };
 const SQUARE = 8; // of the checkerboard, CSS pixels
 
 /** One per view. */
-function createStage({ model, painting, pictures, settings, signal }) {
+export function createStage({ model, painting, pictures, settings, signal }) {
   const canvas = make("canvas", {
     className: "mm-canvas",
     tabIndex: 0,

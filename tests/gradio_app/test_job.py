@@ -1,4 +1,4 @@
-"""Jobs of the demo: the same files as the command line's, and nothing left of those given up."""
+"""Jobs of the demo: the same files as the command line's, and nothing left of cancelled ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 pytest.importorskip("gradio")
 
 from gradio_app.edges import reshape
-from gradio_app.engine import Guide, Result, Step, Task, carry_out, trimap_of, warm_up
+from gradio_app.inputs import Guide, trimap_of
+from gradio_app.job import Result, Step, Task, carry_out, warm_up
 from gradio_app.models import chosen, offered
 from gradio_app.settings import Settings
 from mematte_plugin import (
@@ -29,10 +30,8 @@ from mematte_plugin import (
 )
 from mematte_plugin.cli.shell import run
 
-EXAMPLES = Path(__file__).parents[2] / "mematte_plugin" / "examples"
-PHOTO, TRIMAP, MASK = (
-    EXAMPLES / name for name in ("astronaut.jpg", "astronaut_trimap.png", "astronaut_mask.png")
-)
+from .harness import MASK, PHOTO, TRIMAP
+
 SETTINGS = Settings(device="cpu")
 
 
@@ -53,25 +52,14 @@ def finish(task: Task, settings: Settings = SETTINGS) -> tuple[list[Step], Resul
     return [step for step in steps if isinstance(step, Step)], result
 
 
-def test_files_are_the_command_lines(task: Task, tmp_path: Path) -> None:
-    steps, result = finish(replace(task, for_page=True))
+def assert_command_lines(result: Result, task: Task, folder: Path, *options: str) -> None:
+    """The three files are those of `mematte cut`, byte by byte."""
     assert result.tiff is not None
-    assert result.view is not None
-    assert result.cutout.name == "Ada & I_cutout.png"
-    assert result.alpha.name == "Ada & I_alpha.png"
-    assert result.tiff.name == "Ada & I_cutout.tif"
-    for made, options in (
-        (result.cutout, []),
-        (result.alpha, ["--bits", "16"]),
-        (result.tiff, []),
-    ):
-        ours = tmp_path / made.name
-        assert run(["cut", str(task.photo), str(TRIMAP), "-o", str(ours), *options]) == 0
+    for made, bits in ((result.cutout, []), (result.alpha, ["--bits", "16"]), (result.tiff, [])):
+        ours = folder / made.name
+        given = ["cut", str(task.photo), str(TRIMAP), "-o", str(ours), "--overwrite", *bits]
+        assert run([*given, *options]) == 0
         assert made.read_bytes() == ours.read_bytes()
-    assert {"encoder", "decoder"} <= {step.stage for step in steps}
-    assert result.report["photo"] == "Ada & I.jpg"
-    assert result.report["width"] == 512
-    assert result.report["plan"]["measured_peak"] > 0
 
 
 SHAPED = Edge(levels=(0.05, 0.95), choke=0.75, feather=0.5, crop=True, margin=5)
@@ -79,49 +67,39 @@ AS_OPTIONS = ["--levels", "0.05,0.95", "--choke", "0.75", "--feather", "0.5"]
 AS_OPTIONS += ["--crop", "--margin", "5"]
 
 
-def test_a_shaped_edge_is_the_command_lines(task: Task, tmp_path: Path) -> None:
-    _, plain = finish(replace(task, for_page=True))
-    shaped = reshape(plain, SHAPED, SETTINGS)
-    assert shaped.tiff is not None
-    assert shaped.view is not None
-    for made, options in ((shaped.cutout, []), (shaped.alpha, ["--bits", "16"]), (shaped.tiff, [])):
-        ours = tmp_path / made.name
-        given = ["cut", str(task.photo), str(TRIMAP), "-o", str(ours), *options, *AS_OPTIONS]
-        assert run(given) == 0
-        assert made.read_bytes() == ours.read_bytes()
-    assert shaped.report["crop"]["full_width"] == 512
-    assert read_photo(shaped.view.cutout).size == read_photo(shaped.cutout).size
-    assert shaped.view.routing == (plain.view.routing if plain.view else ())
-    assert reshape(shaped, Edge(), SETTINGS) is plain
-    assert pickle.loads(pickle.dumps(shaped)) == shaped
-
-
-def test_the_edge_of_a_result_that_was_swept(task: Task) -> None:
-    _, plain = finish(replace(task, for_page=True))
-    assert plain.source is not None
-    plain.source.alpha.unlink()
-    with pytest.raises(InputError, match="press Cut again"):
-        reshape(plain, Edge(choke=1), SETTINGS)
-
-
-def test_view_shows_the_matte(task: Task) -> None:
-    _, result = finish(replace(task, for_page=True))
-    assert result.view is not None
-    cutout, alpha = read_photo(result.view.cutout), read_photo(result.alpha)
+def test_files_are_the_command_lines_also_with_a_shaped_edge(task: Task, tmp_path: Path) -> None:
+    steps, result = finish(replace(task, for_page=True))
+    assert result.pictures is not None
+    assert result.tiff is not None
+    names = [path.name for path in (result.cutout, result.alpha, result.tiff)]
+    assert names == [f"Ada & I_{end}" for end in ("cutout.png", "alpha.png", "cutout.tif")]
+    assert_command_lines(result, task, tmp_path)
+    assert {"encoder", "decoder"} <= {step.stage for step in steps}
+    assert result.report["photo"] == "Ada & I.jpg"
+    assert result.report["width"] == 512
+    assert result.report["plan"]["measured_peak"] > 0
+    # The page's cut-out is the same picture in 8 bits instead of 16.
+    cutout, alpha = read_photo(result.pictures.cutout), read_photo(result.alpha)
     assert cutout.alpha is not None
-    # The same picture in 8 bits instead of 16.
     assert np.abs(cutout.alpha / 255.0 - alpha.pixels[..., 0] / 65535.0).max() <= 0.5 / 255 + 1e-6
-    assert len(result.view.routing) == len(result.report["kept"]) == len(result.view.captions)
+    assert len(result.pictures.routing) == len(result.report["kept"])
 
+    shaped = reshape(result, SHAPED, SETTINGS)
+    assert shaped.pictures is not None
+    assert_command_lines(shaped, task, tmp_path, *AS_OPTIONS)
+    assert shaped.report["crop"]["full_width"] == 512
+    assert read_photo(shaped.pictures.cutout).size == read_photo(shaped.cutout).size
+    assert shaped.pictures.routing == result.pictures.routing
+    assert reshape(shaped, Edge(), SETTINGS) is result
+    assert pickle.loads(pickle.dumps(shaped)) == shaped  # for ZeroGPU
 
-def test_a_job_travels_between_processes(task: Task) -> None:
-    _, result = finish(replace(task, for_page=True))
-    assert pickle.loads(pickle.dumps(result)) == result
-    assert pickle.loads(pickle.dumps(task)).photo == task.photo
+    swept = replace(result, folder=tmp_path / "swept")
+    with pytest.raises(InputError, match="press Cut again"):
+        reshape(swept, Edge(choke=1), SETTINGS)
 
 
 def test_closing_ends_the_job_and_leaves_nothing(task: Task) -> None:
-    # Large enough that it is still busy when it is given up.
+    # Large enough that it is still busy when it is closed.
     large = task.folder.with_name("large.png")
     write_image(large, np.kron(read_photo(PHOTO).pixels, np.ones((4, 4, 1), np.uint8)))
     job = carry_out(replace(task, photo=large), SETTINGS)
@@ -171,32 +149,23 @@ def test_bad_input(task: Task, spoil: Callable[[Task], Task], message: str) -> N
     settings = replace(SETTINGS, max_megapixels=1.0)
     with pytest.raises(MEMatteError, match=message) as caught:
         finish(spoil(task), settings)
-    assert str(task.photo.parent) not in str(caught.value), "says where uploads lie"
+    assert str(task.photo.parent) not in str(caught.value), "says where uploads are"
     assert not task.folder.exists()
 
 
-def test_strokes_of_a_proxy() -> None:
+def test_a_painting_of_the_proxy_fits_the_photo() -> None:
     labels = np.full((30, 40), int(Stroke.UNPAINTED), np.uint8)
-    labels[:10], labels[20:] = Stroke.BACKGROUND, Stroke.FOREGROUND
-    trimap = trimap_of(Guide("strokes", labels), (300, 400), SETTINGS)
-    assert trimap.shape == (300, 400)
-    assert [trimap[row, 7] for row in (0, 99, 100, 199, 200, 299)] == [0, 0, 128, 128, 255, 255]
-    with pytest.raises(InputError, match="strokes: is 40×30, but the photo is 300×300"):
-        trimap_of(Guide("strokes", labels), (300, 300), SETTINGS)
-
-
-def test_mask_painted_on_a_proxy() -> None:
-    mask = np.zeros((30, 40), np.uint8)
-    mask[10:20, 10:30] = 255
-    mask[10:20, 30:35] = 127
+    labels[10:20, 10:30] = Stroke.FOREGROUND
+    labels[10:20, 30:35] = Stroke.UNKNOWN
+    guide = Guide("painting", labels, inside=0, outside=0)
     with collect_notes() as notes:
-        trimap = trimap_of(Guide("mask", mask, inside=0, outside=0), (300, 400), SETTINGS)
-    assert not notes, "the visitor did not choose the proxy's size"
+        trimap = trimap_of(guide, (300, 400), SETTINGS)
+    assert not notes, "the user did not choose the proxy's size"
     assert trimap.shape == (300, 400)
     assert [trimap[150, column] for column in (50, 200, 320, 380)] == [0, 255, 128, 0]
 
 
-def test_the_operators_model_is_offered_by_its_name_alone() -> None:
+def test_the_operators_model_is_offered_by_its_name_alone(task: Task, tmp_path: Path) -> None:
     settings = Settings(model="/secret/place/hair.safetensors")
     assert list(offered(settings))[:2] == ["hair", "mematte-tiny"]
     assert chosen(None, settings).source == "/secret/place/hair.safetensors"
@@ -205,10 +174,19 @@ def test_the_operators_model_is_offered_by_its_name_alone() -> None:
         chosen("/secret/place/hair.safetensors", settings)
 
 
+def test_the_report_names_the_operators_model_without_its_path(task: Task, tmp_path: Path) -> None:
+    from mematte_plugin import load_network, save_network
+
+    save_network(load_network("mematte-tiny"), tmp_path / "own")
+    _, result = finish(task, replace(SETTINGS, model=str(tmp_path / "own")))
+    assert result.report["model"] == "own"
+    assert str(tmp_path) not in repr(result.report)
+
+
 def test_a_model_that_fails_in_warming_up_does_not_stop_the_queue(task: Task) -> None:
     broken = replace(SETTINGS, model="missing.safetensors")
     warming = warm_up(broken)
     assert warming is not None
-    warming.result()
+    assert warming.wait(60)
     _, result = finish(replace(task, model="mematte-tiny"), broken)
     assert result.cutout.exists()
