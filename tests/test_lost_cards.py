@@ -14,7 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, SettingError, plan_memory
+from mematte_plugin import (
+    MattingPipeline,
+    MEMatteError,
+    MEMatteWarning,
+    SettingError,
+    engine,
+    plan_memory,
+)
 from mematte_plugin.cli.shell import run
 from mematte_plugin.memory import free as devices, request as planning
 from mematte_plugin.memory.exhaustion import is_lost, is_out_of_memory, release
@@ -174,7 +181,8 @@ def test_what_is_planned_is_what_runs_on_any_number_of_threads(
     pair: tuple[np.ndarray, np.ndarray],
     threads: int,
 ) -> None:
-    monkeypatch.setattr(devices, "cpu_count", lambda: 16)
+    for module in (devices, engine):
+        monkeypatch.setattr(module, "cpu_count", lambda: 16)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -220,7 +220,7 @@ def test_a_device_without_room_for_the_weights_is_named(monkeypatch: pytest.Monk
 
 def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _Failing(monkeypatch, "embedding", 1)
-    with pytest.raises(MEMatteError, match="out of memory already"):
+    with pytest.raises(MEMatteError, match="out of memory even"):
         MattingPipeline(random_network(), device="cpu")
 
 

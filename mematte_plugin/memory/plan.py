@@ -129,7 +129,7 @@ class Plan:
         if self.max_tokens is not None:
             yield "retention", f"at most {self.max_tokens} of {self.tokens} tokens per block"
         yield "reduced", "; ".join(self.steps) or "nothing"
-        yield "quality loss", self.lost_in_words
+        yield "lost", self.lost_in_words
 
     @property
     def worst(self) -> str:
