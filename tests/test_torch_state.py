@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,20 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("host", HOSTS)
+TOGETHER = (
+    ("autocast", "default device", "gradients"),
+    ("double", "products in bfloat16", "deterministic"),
+    ("half", "inference", "numpy raises", "one thread of OpenCV"),
+)
+
+
+@pytest.mark.parametrize("hosts", TOGETHER)
 def test_the_hosts_settings_change_no_bit_and_stay(
-    host: str, right: tuple[np.ndarray, np.ndarray]
+    hosts: tuple[str, ...], right: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    with HOSTS[host]():
+    with ExitStack() as stack:
+        for host in hosts:
+            stack.enter_context(HOSTS[host]())
         before = state()
         found = results()
         assert state() == before
@@ -165,8 +174,12 @@ main()
     ("parent", "threads"),
     [
         ("work()", 1),
-        ("estimate_foreground(np.zeros((400, 400, 3)), np.full((400, 400), 0.5))", 1),
-        ("load_network('mematte-tiny')", 1),
+        pytest.param(
+            "estimate_foreground(np.zeros((400, 400, 3)), np.full((400, 400), 0.5))",
+            1,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("load_network('mematte-tiny')", 1, marks=pytest.mark.slow),
         ("pass", 2),
     ],
 )
