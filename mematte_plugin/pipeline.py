@@ -317,7 +317,7 @@ def ready_pipeline(
     key = (model, device, dtype)
     with _lock:
         loading = _loading.setdefault(key, ForkSafeLock())
-    with loading:  # whoever wants the same one at the same time waits for it, and nobody else
+    with loading:  # others that want the same one wait, all others do not
         with _lock:
             found = _ready.pop(key, None)
             if found is None:

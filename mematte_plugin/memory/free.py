@@ -198,7 +198,7 @@ _FINDERS: dict[str, Callable[[str], Limit]] = {"cpu": _ram, "cuda": _cuda, "mps"
 
 
 def computing_threads() -> int:
-    """Threads that compute on a CPU here: torch's, but no more than there are cores.
+    """Threads that compute on a CPU here: torch's, but at most as many as there are cores.
 
     Before torch is loaded, the number that it will start with: OMP_NUM_THREADS, else the physical
     cores.

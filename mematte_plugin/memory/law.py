@@ -271,7 +271,7 @@ def windows_at_once(work: Workload, chunking: Chunking) -> int:
 
 def _windows(work: Workload, chunking: Chunking) -> int:
     side, windows = work.config.window_size, windows_at_once(work, chunking)
-    # Tokens, q, k, v, what they attended to; and the bias of relative position.
+    # Tokens, q, k, v, the attended values; and the bias of relative position.
     bias = 5.1 + work.config.num_heads * side**2 / work.config.embed_dim
     return int(windows * side**2 * work.config.embed_dim * work.itemsize * bias)
 

@@ -17,7 +17,7 @@ from .inputs import NetworkInput
 from .tiling import LARGEST, Box, Span, boxes, groups, spans
 
 TRIMAP_PIXELS = 2**21
-"""Pixels of a trimap that are looked at together, roughly."""
+"""Pixels of a trimap that are checked together, roughly."""
 
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution with its batch norm folded in."""
