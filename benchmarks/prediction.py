@@ -239,7 +239,7 @@ def _budget(pipe: MattingPipeline, case: Case) -> int | None:
         unknown=case["unknown"],
         max_tokens=None if share is None else cap_of(share, *size),
     )
-    return int(case["budget"] * least_budget(request.job, fused=request.fused))
+    return int(case["budget"] * least_budget(request.workload, fused=request.fused))
 
 
 def _files(case: Case, folder: Path) -> list[Path]:

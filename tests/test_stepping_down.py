@@ -146,15 +146,15 @@ def test_memory_that_is_really_short_is_made_do_with(
 
 
 def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
-    job = model.Job(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
-    request = Request(job, "cpu", "float32", half="bfloat16")
+    work = model.Workload(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
+    request = Request(work, "cpu", "float32", half="bfloat16")
     seen = [request.plan(1 << 40)]
 
     def go_down() -> None:
         while True:
             seen.append(request.step_down(seen[-1], "why"))
 
-    with pytest.raises(MEMatteError, match="no smaller way") as caught:
+    with pytest.raises(MEMatteError, match="even in the smallest chunks") as caught:
         go_down()
     assert "7680×4320" in str(caught.value)
     assert all(plan.budget == seen[0].budget for plan in seen)
@@ -164,7 +164,7 @@ def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
     assert exact == sorted(exact, reverse=True)
     assert not exact[-1]
     assert sum(exact) >= 2
-    assert min(plan.predicted_peak for plan in seen if plan.exact) == least_budget(job)
+    assert min(plan.predicted_peak for plan in seen if plan.exact) == least_budget(work)
 
 
 # ---- giving up -----------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_without_end_there_is_one_error_that_shows_the_plan(
     assert f"{SIZE}×{SIZE}" in text
     assert "predicted peak" in text
     assert "other programs" in text
-    assert text.count("made smaller") == 1
+    assert text.count("reduced") == 1
 
 
 def test_nothing_is_written_where_the_command_gives_up(
@@ -221,7 +221,7 @@ def test_a_device_without_room_for_the_weights_is_named(monkeypatch: pytest.Monk
 
 def test_a_pipeline_that_cannot_even_warm_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _Failing(monkeypatch, "embedding", 1)
-    with pytest.raises(MEMatteError, match="out of memory already"):
+    with pytest.raises(MEMatteError, match="out of memory even"):
         MattingPipeline(random_network(), device="cpu")
 
 
