@@ -27,6 +27,9 @@ if not __package__:
     sys.modules[spec.name] = package
     spec.loader.exec_module(package)
     __package__ = spec.name
+    # As the command line does: fewer cached convolution kernels save some 30 MB on a CPU.
+    for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
 
 from . import gpu  # noqa: F401  # first: on ZeroGPU nothing may use CUDA before `spaces`
 from .serving import serve
