@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mematte_plugin.cli.signals import KERNEL_CACHES
-
 from .results import Record, Store
 
 ROOT = Path(__file__).parent.parent
@@ -119,11 +117,7 @@ class _Worker:
             stderr=self._log,
             text=True,
             cwd=ROOT,
-            env={
-                **os.environ,
-                **dict.fromkeys(THREADS, str(limits.threads)),
-                **dict.fromkeys(KERNEL_CACHES, "64"),
-            },
+            env={**os.environ, **dict.fromkeys(THREADS, str(limits.threads))},
         )
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()

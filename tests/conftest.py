@@ -9,8 +9,6 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mematte_plugin.cli.signals import KERNEL_CACHES
-
 
 def _hear_signals() -> None:
     """Let children begin with the default for every signal, whoever started the tests.
@@ -39,10 +37,6 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Each has its share of the cores. More threads than cores wait for each other by spinning.
     share = max(1, (os.cpu_count() or 1) // int(workers))
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
-
-# As the command line and the demo do: torch's caches of kernels must not look like a leak.
-for cache in KERNEL_CACHES:
-    os.environ.setdefault(cache, "64")
 
 # How long an example takes is the machine's business.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,8 @@ from .memory.processes import run_python
 from .patience import PATIENCE
 
 CODE = """
+import os
+os.environ["LRU_CACHE_CAPACITY"] = os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "64"
 from mematte_plugin import MattingPipeline
 import numpy as np, psutil, torch
 from tests.networks import random_network

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
-
-KERNEL_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
-"""Environment variables that torch reads on import. On a CPU it keeps kernels of 1024 convolution
-shapes in each cache, some 30 MB after pictures of many sizes; 64 are as fast."""
 
 _NAMES = ("SIGTERM", "SIGHUP")
 """Windows has no SIGHUP."""
@@ -35,8 +30,6 @@ def raised() -> Iterator[None]:
 
 def import_torch() -> None:
     """Import torch, holding back signals, since one during the import aborts the process."""
-    for name in KERNEL_CACHES:
-        os.environ.setdefault(name, "64")
     held: list[int] = []
     with _handled(("SIGINT", *_NAMES), lambda number, _: held.append(number)):
         import torch  # noqa: F401
