@@ -263,8 +263,8 @@ def ratio_of(record: Record) -> float:
 
 def faults(record: Record) -> list[str]:
     """What is wrong with a result, in words."""
-    if record.failed:
-        return [record.failed]
+    if not record.runs:  # nothing may be skipped here: the least budget must do
+        return [record.failed or record.skipped]
     found = []
     granted, difference = record.get("granted"), record.get("difference")
     if granted is not None and (record.peak or 0) > OVER * granted:
@@ -326,7 +326,7 @@ def cells(one: Record) -> list[str]:
     ]
     wrong = "; ".join(faults(one))
     if not one.runs:
-        return [*row, *[""] * 7, wrong or one.skipped]
+        return [*row, *[""] * 7, wrong]
     difference = one.get("difference")
     return [
         *row,
