@@ -18,6 +18,7 @@ from gradio_app.inputs import Guide, trimap_of
 from gradio_app.job import Result, Step, Task, carry_out, warm_up
 from gradio_app.models import chosen, offered
 from gradio_app.settings import Settings
+from gradio_app.wording import STAGES
 from mematte_plugin import (
     Edge,
     InputError,
@@ -78,7 +79,7 @@ def test_files_are_the_command_lines_also_with_a_shaped_edge(task: Task, tmp_pat
     names = [path.name for path in (result.cutout, result.alpha, result.tiff)]
     assert names == [f"Ada & I_{end}" for end in ("cutout.png", "alpha.png", "cutout.tif")]
     assert_command_lines(result, task, tmp_path)
-    assert {"encoder", "decoder"} <= {step.stage for step in steps}
+    assert {step.stage for step in steps} <= set(STAGES)
     assert result.report["photo"] == "Ada & I.jpg"
     assert result.report["width"] == SIDE
     assert result.report["plan"]["measured_peak"] > 0
@@ -108,7 +109,7 @@ def test_closing_ends_the_job_and_leaves_nothing(task: Task) -> None:
     write_image(large, np.zeros((1536, 1536, 3), np.uint8))
     job = carry_out(replace(task, photo=large), SETTINGS)
     for step in job:
-        if isinstance(step, Step) and step.stage == "encoder":
+        if isinstance(step, Step) and step.stage != "reading":
             break
     job.close()  # type: ignore[attr-defined]  # it is a generator
     again = task.folder.with_name("next")
