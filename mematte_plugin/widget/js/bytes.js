@@ -1,12 +1,12 @@
-// What travels between kernel and page.
+// The binary traits that kernel and page exchange.
 
-/** What the kernel sent, a DataView or typed array, as Uint8Array; null where there is nothing. */
+/** A binary trait, DataView or typed array, as Uint8Array; null if it is empty. */
 export function bytesOf(value) {
   if (!value || !value.byteLength) return null;
   return new Uint8Array(value.buffer ?? value, value.byteOffset ?? 0, value.byteLength);
 }
 
-/** The bytes of a value that travels as gzip, or null where it is empty or not of this length. */
+/** The bytes of a gzip value; null if it is empty or not of this length. */
 export async function unzipped(value, length) {
   const bytes = bytesOf(value);
   if (!bytes) return null;
@@ -16,8 +16,8 @@ export async function unzipped(value, length) {
 }
 
 /**
- * Labels as runs: 32 bits each, little-endian, the label lowest, above it how many pixels have it.
- * Not gzip: it takes longer than all else between a stroke and its trimap.
+ * Labels as runs: 32 bits each, little-endian, the label lowest, the number of pixels above it.
+ * Not gzip, which would take most of the time from a stroke to its trimap.
  */
 export function toRuns(labels) {
   let runs = new Uint32Array(4096);
@@ -36,7 +36,7 @@ export function toRuns(labels) {
   return new Uint8Array(runs.buffer.slice(0, 4 * count));
 }
 
-/** Labels from runs, or null where there are none or they are not of this length. */
+/** Labels from runs; null if there are none or they are not of this length. */
 export function fromRuns(value, length) {
   const bytes = bytesOf(value);
   if (!bytes || bytes.length % 4) return null;
@@ -50,7 +50,7 @@ export function fromRuns(value, length) {
   return end === length ? labels : null;
 }
 
-/** A text that two different photographs do not share (FNV-1a; crypto.subtle is not everywhere). */
+/** Identifies a photo: FNV-1a, because crypto.subtle is not available everywhere. */
 export function fingerprint(bytes) {
   let hash = 0x811c9dc5;
   for (const byte of bytes ?? []) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -4,7 +4,7 @@ import { button, icon, make } from "./dom.js";
 import { BRUSHES, BRUSH_HINTS, BRUSH_SIZES } from "./strokes.js";
 import { VIEWS, isThere } from "./views.js";
 
-/** Traits for what is shown: all views of a widget share them, and the kernel keeps them. */
+/** Traits for what is shown, which all copies of the widget share. */
 const SETTINGS = ["view", "block", "backdrop", "compare", "split"];
 
 export function createSettings(model) {

@@ -24,7 +24,7 @@ export function make(tag, properties = {}, ...children) {
       node.setAttribute(name, value);
     else node[name] = value;
   }
-  // JupyterLab asks the focused element itself before its parents whether keys are the notebook's.
+  // JupyterLab looks for this at the focused element before its parents.
   if (node.matches("button, input, select, canvas, summary, [tabindex]")) {
     node.setAttribute("data-lm-suppress-shortcuts", "true");
   }

@@ -6,9 +6,9 @@ import { BRUSHES, drawSegment, emptyBox, grow, isEmpty } from "./strokes.js";
 const LINE = 16; // pixels of a wheel's line
 const DAB = 300; // ms: a shorter stroke before the second finger of a pinch is dropped
 
-/** Listens on the stage's canvas. Painting is allowed in every view. */
-export function followPointers({ stage, painting, signal }) {
-  const { canvas, cursor } = stage;
+/** Follow pointers on the canvas. Painting works in every view. */
+export function followPointers({ viewport, painting, signal }) {
+  const { canvas, cursor } = viewport;
   const down = new Map(); // pointers that touch the canvas, by id
   let stroke = null;
   let grip = null; // of a pan or pinch: where it began
@@ -28,7 +28,7 @@ export function followPointers({ stage, painting, signal }) {
       labels,
       label: brush.label,
       box: emptyBox(),
-      last: stage.pointAt(event),
+      last: viewport.pointAt(event),
     };
     extend(stroke.last);
   }
@@ -73,14 +73,14 @@ export function followPointers({ stage, painting, signal }) {
     const y = (a.y + b.y) / 2;
     if (grip.spread && a !== b) {
       const spread = Math.hypot(a.x - b.x, a.y - b.y);
-      stage.zoomTo((stage.zoom * spread) / grip.spread, x, y);
+      viewport.zoomTo((viewport.zoom * spread) / grip.spread, x, y);
     }
-    stage.moveTo(stage.x + x - grip.x, stage.y + y - grip.y);
+    viewport.moveTo(viewport.x + x - grip.x, viewport.y + y - grip.y);
     hold();
   }
 
   const place = (event) => {
-    const { left, top } = stage.pointAt(event);
+    const { left, top } = viewport.pointAt(event);
     return { x: left, y: top };
   };
 
@@ -108,7 +108,7 @@ export function followPointers({ stage, painting, signal }) {
     if (grip) drag();
     else if (stroke?.pointer === event.pointerId) {
       const passed = event.getCoalescedEvents?.() ?? [];
-      for (const one of passed.length ? passed : [event]) extend(stage.pointAt(one));
+      for (const one of passed.length ? passed : [event]) extend(viewport.pointAt(one));
     }
   });
 
@@ -127,11 +127,11 @@ export function followPointers({ stage, painting, signal }) {
   on(
     "wheel",
     (event) => {
-      const { left, top } = stage.pointAt(event);
+      const { left, top } = viewport.pointAt(event);
       const delta = event.deltaY * (event.deltaMode === 1 ? LINE : 1);
       if (event.ctrlKey || event.metaKey) {
         event.preventDefault();
-        stage.zoomTo(stage.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
+        viewport.zoomTo(viewport.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
       } else if (canvas.getRootNode().activeElement === canvas) {
         event.preventDefault();
         resize(delta < 0 ? 1 : -1);
@@ -172,14 +172,14 @@ export function followPointers({ stage, painting, signal }) {
     canvas.classList.toggle("mm-grips", Boolean(grip));
     cursor.hidden = !seen || pans;
     if (cursor.hidden) return;
-    const { left, top } = stage.pointAt(seen);
-    const side = Math.max(4, painting.brushSize * stage.scale);
+    const { left, top } = viewport.pointAt(seen);
+    const side = Math.max(4, painting.brushSize * viewport.scale);
     cursor.style.width = cursor.style.height = `${side}px`;
     cursor.style.transform = `translate(${left - side / 2}px, ${top - side / 2}px)`;
     cursor.dataset.brush = painting.brush;
   }
   painting.events.addEventListener("brush", outline, options);
-  stage.events.addEventListener("place", outline, options);
+  viewport.events.addEventListener("place", outline, options);
   hide();
 
   return {

@@ -1,4 +1,4 @@
-// The pictures that a widget shows, at the proxy's size, kept up to date with what the kernel sends.
+// The pictures that the views are drawn from, at the proxy's size.
 
 import { bytesOf, fromRuns, unzipped } from "./bytes.js";
 import { canvasOf, packed } from "./dom.js";
@@ -9,10 +9,10 @@ const WASH_OPACITY = { background: 128, unknown: 92, edge: 235 };
 const ROUTING = { kept: packed([255, 150, 30], 56), skipped: packed([0, 0, 0], 120) };
 
 /**
- * One per widget. `events` of the painting: "pictures", after any of them changed.
+ * One per widget. `events` of the painting: "pictures", after one of them has changed.
  *
  * photo, wash (the trimap), strokes, fresh (strokes since the result), mask (white, its opacity the
- * alpha), cutout, routing: [{kept, skipped}] per block; null where there is none yet.
+ * alpha), cutout, routing: [{kept, skipped}] per block; null if there is none yet.
  */
 export function createPictures(model, painting) {
   const pictures = {
@@ -23,11 +23,11 @@ export function createPictures(model, painting) {
     routing: [],
     scale: [1, 1],
   };
-  const turns = {}; // of each kind: pictures that come late are dropped
+  const turns = {}; // by kind, to drop pictures that arrive late
   let colours = null;
   let ground = null; // the labels that the result belongs to
 
-  /** Compute a picture; the newest wins, and what cannot be read leaves what was there. */
+  /** Make a picture; the newest wins. On failure the old one stays. */
   async function renew(kind, work) {
     const turn = (turns[kind] = (turns[kind] ?? 0) + 1);
     try {
@@ -91,7 +91,7 @@ export function createPictures(model, painting) {
     pictures.cutout = canvas;
   }
 
-  /** Strokes of a box, from the labels; those that the result does not know are fresh. */
+  /** Draw the strokes in a box; those newer than the result are fresh. */
   function paintBox(box) {
     const { labels, size } = painting;
     const width = Math.min(box.right, size.width) - box.left;
@@ -131,7 +131,7 @@ export function createPictures(model, painting) {
     paintBox(whole());
   }
 
-  /** A result of the trimap as it is knows all strokes. */
+  /** A current result covers all strokes. */
   function follow() {
     if (!model.get("_current") || painting.owes() === "strokes") return;
     ground = painting.labels.slice();
@@ -178,7 +178,7 @@ const whiteWith = (alpha, { width, height }) =>
     for (let i = 0; i < alpha.length; i++) pixels[i] = (alpha[i] << 24) | 0xffffff;
   });
 
-/** Per block two small pictures, a pixel per token: a tint where kept, a veil where skipped. */
+/** Small pictures per block, one pixel per token. */
 function routingMaps(bits, grids) {
   let start = 0;
   return grids.map(([height, width]) => {

@@ -111,8 +111,8 @@ function createOffer({ painting, signal }) {
   return node;
 }
 
-/** The badge on the stage: what the result is. */
-export function createBadge({ model, painting, pictures, stage, settings, signal }) {
+/** The badge on the photo: what the result is. */
+export function createBadge({ model, painting, signal }) {
   const node = make("div", {
     className: "mm-badge mm-chip",
     "data-mematte": "badge",

@@ -41,7 +41,7 @@ export function grow(box, other) {
  * Returns the box that may have changed.
  */
 export function drawSegment(labels, size, a, b, radius, label) {
-  const reach = Math.max(radius, 0.5); // the smallest brush still hits the pixel it is on
+  const reach = Math.max(radius, 0.5); // even the smallest brush hits its pixel
   const box = {
     left: clamp(Math.floor(Math.min(a.x, b.x) - reach), 0, size.width),
     top: clamp(Math.floor(Math.min(a.y, b.y) - reach), 0, size.height),

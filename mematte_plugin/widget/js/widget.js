@@ -1,4 +1,4 @@
-// One view: puts the parts together. The model's own state is made once, for all of its views.
+// Assembles a copy of the widget. All copies share the state made by `createShared`.
 
 import { createOptions, createSettings, createTools, createViewBar } from "./controls.js";
 import { button, clamp, icon, make } from "./dom.js";
@@ -6,14 +6,14 @@ import { followPointers } from "./gestures.js";
 import { createHelp, followKeys, keyTable } from "./keys.js";
 import { createPainting } from "./painting.js";
 import { createPictures } from "./pictures.js";
-import { ZOOM, createStage } from "./stage.js";
+import { ZOOM, createViewport } from "./viewport.js";
 import { createBadge, createFooter } from "./status.js";
 import { VIEWS } from "./views.js";
 
 const CHIP_TITLES = Object.fromEntries(VIEWS.map(({ name, title }) => [name, title]));
 
 /** The line between two views, to be dragged or moved with the arrow keys, and their names. */
-function createSplit({ stage, settings, painting, signal }) {
+function createSplit({ viewport, settings, painting, signal }) {
   const line = make(
     "div",
     {
@@ -36,20 +36,20 @@ function createSplit({ stage, settings, painting, signal }) {
   });
   const right = make("span", { className: "mm-chip mm-side mm-right" });
   const update = () => {
-    const shown = stage.left();
+    const shown = viewport.left();
     for (const node of [line, left, right]) node.hidden = !shown;
     if (!shown) return;
-    const [from, to] = stage.span();
+    const [from, to] = viewport.span();
     const share = settings.get("split");
     line.style.left = `${from + (to - from) * share}px`;
     line.setAttribute("aria-valuenow", String(Math.round(share * 100)));
     left.firstChild.textContent = CHIP_TITLES[shown];
     left.setAttribute("aria-label", `Left side: ${CHIP_TITLES[shown]}`);
-    right.textContent = CHIP_TITLES[stage.view()];
+    right.textContent = CHIP_TITLES[viewport.view()];
   };
   const shareAt = (event) => {
-    const [from, to] = stage.span();
-    const box = stage.node.getBoundingClientRect();
+    const [from, to] = viewport.span();
+    const box = viewport.node.getBoundingClientRect();
     return clamp((event.clientX - box.left - from) / (to - from), 0, 1);
   };
   line.addEventListener("pointerdown", (event) => {
@@ -69,20 +69,20 @@ function createSplit({ stage, settings, painting, signal }) {
   });
   settings.events.addEventListener("change", update, { signal });
   painting.events.addEventListener("pictures", update, { signal });
-  stage.events.addEventListener("place", update, { signal });
+  viewport.events.addEventListener("place", update, { signal });
   update();
   return [line, left, right];
 }
 
-function createZoomBar(stage) {
+function createZoomBar(viewport) {
   const zoom = (hook, title, picture, act) =>
     button(hook, title, act, { picture, kind: "mm-chip" });
   return make(
     "div",
     { className: "mm-zoom", role: "group", "aria-label": "Zoom" },
-    zoom("zoom-out", "Zoom out (-)", "minus", () => stage.zoomTo(stage.zoom / ZOOM.step)),
-    zoom("zoom-fit", "Whole photo (0)", "fit", () => stage.fit()),
-    zoom("zoom-in", "Zoom in (+)", "plus", () => stage.zoomTo(stage.zoom * ZOOM.step)),
+    zoom("zoom-out", "Zoom out (-)", "minus", () => viewport.zoomTo(viewport.zoom / ZOOM.step)),
+    zoom("zoom-fit", "Whole photo (0)", "fit", () => viewport.fit()),
+    zoom("zoom-in", "Zoom in (+)", "plus", () => viewport.zoomTo(viewport.zoom * ZOOM.step)),
   );
 }
 
@@ -91,7 +91,7 @@ const OTHER_KEYS = [
   [["space"], "Hold and drag to pan"],
 ];
 
-function renderView({ model, el, shared }) {
+function renderCopy({ model, el, shared }) {
   const controller = new AbortController();
   const { signal } = controller;
   const { painting, pictures, settings } = shared;
@@ -107,17 +107,17 @@ function renderView({ model, el, shared }) {
     role: "group",
     "aria-label": "Matting: paint a trimap, compute the matte",
   });
-  const stage = createStage({ model, painting, pictures, settings, signal });
-  const parts = { model, painting, pictures, settings, signal, followed, root, stage };
+  const viewport = createViewport({ model, painting, pictures, settings, signal });
+  const parts = { model, painting, pictures, settings, signal, followed, root, viewport };
   const gestures = followPointers(parts);
   const help = createHelp(OTHER_KEYS);
   const table = keyTable({ ...parts, gestures, help });
   help.fill(table);
-  followKeys({ root, canvas: stage.canvas, table, gestures, signal });
-  stage.node.append(
+  followKeys({ root, canvas: viewport.canvas, table, gestures, signal });
+  viewport.node.append(
     ...createSplit(parts),
     createBadge(parts),
-    make("div", { className: "mm-corner" }, createZoomBar(stage), help.opener),
+    make("div", { className: "mm-corner" }, createZoomBar(viewport), help.opener),
     help.node,
   );
   const options = make(
@@ -131,7 +131,7 @@ function renderView({ model, el, shared }) {
     make(
       "div",
       { className: "mm-main" },
-      make("div", { className: "mm-work" }, stage.node, createViewBar(parts)),
+      make("div", { className: "mm-work" }, viewport.node, createViewBar(parts)),
       options,
     ),
     createFooter(parts),
@@ -151,7 +151,7 @@ const TRAITS = [
   ...["live", "status", "job", "message", "notes", "progress", "stage", "blocking"],
 ];
 
-/** What is made once per widget, whose views come and go. */
+/** Made once per widget, for all of its copies. */
 function createShared(model) {
   const controller = new AbortController();
   const traits = new EventTarget();
@@ -173,7 +173,7 @@ export default () => {
     },
     render({ model, el }) {
       shared ??= createShared(model);
-      return renderView({ model, el, shared });
+      return renderCopy({ model, el, shared });
     },
   };
 };
