@@ -26,9 +26,7 @@ def read_jxl(data: bytes, name: str, options: ReadOptions) -> Reading:
     try:
         packed_jpeg, info, plain, icc, *_ = pillow_jxl.Decoder(num_threads=1)(data)
     except RuntimeError as error:  # whose text only helps those who build libjxl
-        raise InputError(
-            f"{name}: the JPEG XL picture is damaged or cut off; copy or export it again"
-        ) from error
+        raise ValueError("libjxl cannot decode it") from error
     if packed_jpeg:
         return from_pil(open_pil("JPEG", bytes(plain), name), name)
     if animated:
