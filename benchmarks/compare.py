@@ -38,7 +38,7 @@ CPU_METHODS = (
     "official:small:fp32:0.25",
     "ours:small:bf16:0.25",
     "ours:small:fp32:1",
-    "ours:tiny:fp32:0.25",
+    "model:mematte-tiny:fp32",
     "ours:base:fp32:0.25",
     "closed-form",
 )
@@ -94,7 +94,7 @@ def compare(
     quick: Quick = False,
 ) -> None:
     """Measure seconds and peak memory of matting methods, side by side."""
-    default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
+    default: Sequence[str] = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
     if quick:
         sizes, unknown, repeats, default = "128x128", "0.4", 1, default[:2]
     chosen = methods.split(",") if methods else list(default)

@@ -205,7 +205,7 @@ class Run:
     model: host.Model
     pictures: torch.Tensor
     """(B, H, W, 3)"""
-    several: int
+    guides: int
     """Number of trimaps or masks; with more than one, a frame may be without a subject."""
     trimap: Trimaps
     retention: float = 0.0
@@ -322,10 +322,10 @@ class Run:
         """The share of unknown pixels; raises core.InputError for a useless trimap."""
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
-            if self.several == 1:
+            if self.guides == 1:
                 raise core.InputError(NOTHING_UNKNOWN)
             self.notes.add(frame, "the trimap has no unknown pixels and is the alpha itself")
-        elif self.several == 1 and not (trimap == 1).any():
+        elif self.guides == 1 and not (trimap == 1).any():
             raise core.InputError(
                 "trimap: has no foreground (white); mark a part that is certainly the subject "
                 "(with Trimap from Mask: make unknown_inside smaller)"

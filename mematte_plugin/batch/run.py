@@ -24,7 +24,7 @@ from ..errors import (
 from ..images.crops import Crop
 from ..images.encode import check_writable
 from ..images.read import Layer, read_photo
-from ..trimap.trimap import trimap_for
+from ..trimap.trimap import from_mask
 from .claims import FolderError, OutputFolders, claimed
 from .listing import BatchEntry, BatchListing, list_batch, stamp, to_do
 from .options import BatchOptions
@@ -201,9 +201,9 @@ def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions
     if options.guide_layer is not None:
         guide = Layer(entry.guide, options.guide_layer)
     if options.masks:
-        guide = trimap_for(
-            photo,
+        guide = from_mask(
             guide,
+            size=photo.size,
             objects=options.objects,
             inside=options.inside,
             outside=options.outside,

@@ -1,13 +1,13 @@
-"""What people do to a finished matte's edge: levels, choke, feather.
+"""Shaping a finished matte's edge: levels, choke, feather.
 
-Each is an option that is off by default, and they are applied in this order. Where a part of the
-picture cannot change, inside the subject and far from it, nothing is computed.
+Each is off by default; they are applied in this order. Where nothing can change, inside the subject
+and far from it, nothing is computed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,48 +15,47 @@ import numpy as np
 
 from ..errors import SettingError
 from .spill import Despill, check_despill
+from .tiles import tiles
 
 Colors: TypeAlias = Literal["foreground", "photo"]
-"""Whose colours lie under the alpha: the estimated foreground's, or the photo's own."""
+"""The colours under the alpha: the estimated foreground's, or the photo's own."""
 
 MOST_CHOKE, MOST_FEATHER, MOST_MARGIN = 100.0, 250.0, 100_000
 """Pixels."""
 HAIR_HALVES = 0.5
-"""Pixels of choke that halve what is thinner than they are. The edge of what is wide moves by all
-of the choke; a single hair has no width to lose, and would be gone at once."""
+"""Pixels of choke that halve what is thinner than they are. The edge of a wide part moves by the
+full choke; a single hair has no width to lose, and would vanish at once."""
 EXACT = 1e-6
-"""Nearer than that to 0 or 1 a blurred alpha is 0 or 1: what is left is rounding."""
+"""Nearer than that to 0 or 1, a blurred alpha differs from them by rounding only."""
 TILE = 256
-"""Side of the tiles that are looked at, in pixels, at least."""
-
-_Box: TypeAlias = tuple[slice, slice]
+"""Least side of a tile in pixels, and the rows that levels are applied to at a time."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """How a matte's edge is shaped; by default not at all.
+    """How to shape a matte's edge; by default not at all.
 
     Raises SettingError for a value out of its range.
     """
 
     levels: tuple[float, float] | None = None
     """(black, white), 0 ≤ black < white ≤ 1: alpha up to black becomes exactly 0, from white on
-    exactly 1, linear between them. Takes haze out of what should be empty. None: as it is."""
+    exactly 1, linear between them. Removes haze from empty areas. None: unchanged."""
     choke: float = 0.0
     """Pixels, also fractions, −100 to 100, by which the edge moves into the subject; a negative
     number moves it outward."""
     feather: float = 0.0
     """Pixels, 0 to 250: the standard deviation of a Gaussian blur of the alpha."""
     despill: Despill = "off"
-    """Takes a screen's colour out of the edge's colours: "auto" finds the screen in the known
-    background, a colour ("green", "#00b140", (0, 177, 64)) names it, "off" leaves them."""
+    """Takes a screen's colour out of the edge's colours: "auto" finds a green, blue or red screen
+    in the known background, a colour ("green", "#00b140", (0, 177, 64)) names it; or "off"."""
     colors: Colors = "foreground"
-    """What lies under the alpha: the estimated "foreground", or the "photo"'s own pixels, also
+    """The colours under the alpha: the estimated "foreground", or the "photo"'s own pixels, also
     where alpha is 0."""
     crop: bool = False
-    """Only the box around what is not transparent; see `Matte.cropped`."""
+    """Crop to the box around all that is not transparent; see `Matte.cropped`."""
     margin: int = 0
-    """Whole pixels that a crop leaves around it, where the photo has them."""
+    """Whole pixels that a crop keeps around it, within the photo."""
 
     def __post_init__(self) -> None:
         if self.levels is not None:
@@ -72,60 +71,40 @@ class Edge:
         if self.margin != int(self.margin):
             raise SettingError(f"margin {self.margin!r}: give whole pixels")
         if self.margin and not self.crop:
-            raise SettingError(
-                f"margin {self.margin}: is for a crop; set crop too, or leave it out"
-            )
+            raise SettingError(f"margin {self.margin}: needs a crop; set crop too, or leave it out")
         if self.colors not in get_args(Colors):
             raise SettingError(f"colors {self.colors!r}: use foreground or photo")
         check_despill(self.despill)
 
-    @property
-    def shapes_alpha(self) -> bool:
-        """Whether levels, choke or feather change anything."""
-        return self.levels not in (None, (0.0, 1.0)) or self.choke != 0 or self.feather != 0
-
-    @property
-    def reach(self) -> int:
-        """Pixels beyond the alpha's own edge that may become opaque."""
-        blurred = _radius(self.feather) if self.feather else 0
-        return math.ceil(max(0.0, -self.choke)) + blurred
-
 
 def shape_alpha(alpha: np.ndarray, edge: Edge) -> np.ndarray:
-    """A new (H, W) float32 alpha in [0, 1]: levels, then choke, then feather.
+    """The alpha (H, W) float32 in [0, 1] after levels, then choke, then feather.
 
-    alpha: (H, W) float32 in [0, 1].
+    alpha: (H, W) float32 in [0, 1]; returned itself where the edge leaves it unchanged.
 
-    Choke and feather also change what the trimap called known: that is where the edge goes to.
+    Choke moves the edge inward by pixels, or outward if negative: each pixel becomes the least (or
+    greatest) alpha within a disc of that radius, interpolated between pixels, so that soft, hard
+    and slanting edges move by the same fraction of a pixel. A part thinner than the disc loses half
+    of its alpha with each half pixel instead of all of it.
+
+    Choke and feather also change what the trimap called known.
     """
-    shaped = np.array(alpha, np.float32)
-    if edge.levels is not None:
-        _apply_levels(shaped, *edge.levels)
+    if edge.levels not in (None, (0.0, 1.0)):
+        alpha = np.array(alpha, np.float32)
+        _apply_levels(alpha, *edge.levels)
     if edge.choke:
-        shaped = _in_tiles(shaped, math.ceil(abs(edge.choke)) + 1, _choker(edge.choke))
+        alpha = _in_tiles(alpha, math.ceil(abs(edge.choke)) + 1, _choker(edge.choke))
     if edge.feather:
-        shaped = _in_tiles(shaped, _radius(edge.feather), _featherer(edge.feather))
-    return shaped
-
-
-def choke(alpha: np.ndarray, pixels: float) -> np.ndarray:
-    """The alpha with its edge so many pixels further in; a negative number, further out.
-
-    alpha: (H, W) float32 in [0, 1].
-
-    Each pixel becomes the least (or greatest) alpha within a disc of that radius. Between pixels it
-    is interpolated linearly, so that a soft edge, a hard one and a slanting one move by the same
-    fraction of a pixel. What is thinner than the disc loses half of its alpha with each half pixel,
-    and not all of it.
-    """
-    return shape_alpha(alpha, Edge(choke=pixels))
+        radius = max(1, math.ceil(4 * edge.feather))
+        alpha = _in_tiles(alpha, radius, _featherer(edge.feather, radius))
+    return alpha
 
 
 # ---- levels --------------------------------------------------------------------------------------
 
 
 def _levels(given: Any) -> tuple[float, float]:
-    """Raises SettingError for what is no pair of levels."""
+    """Raises SettingError unless it is a pair of levels."""
     try:
         black, white = given
     except (TypeError, ValueError):
@@ -152,46 +131,33 @@ def _apply_levels(alpha: np.ndarray, black: float, white: float) -> None:
         part[full] = 1
 
 
-# ---- what looks at its neighbours ----------------------------------------------------------------
+# ---- choke and feather ---------------------------------------------------------------------------
 
 
-def _in_tiles(alpha: np.ndarray, halo: int, work: Any) -> np.ndarray:
-    """A copy with `work` done to every tile that is not plain for as far as the halo reaches.
+_Work: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
-    The picture's own border is no edge: what lies on it goes on beyond it.
+
+def _in_tiles(alpha: np.ndarray, margin: int, work: _Work) -> np.ndarray:
+    """A copy with `work` done to every tile that is not even as far as its margin reaches.
+
+    The picture's border is no edge: its pixels are repeated beyond it.
     """
     result = alpha.copy()
-    tile = min(max(TILE, 4 * halo), 1024)  # little of a tile is looked at twice
-    for core, box in _tiles(alpha.shape, tile, halo):
+    side = min(max(TILE, 4 * margin), 1024)  # so that margins are a small part of the work
+    for core, box in tiles(alpha.shape, side, margin):
         part = alpha[box]
         if part.min() == part.max():
             continue
-        (rows, columns), (high, wide) = core, box
-        beyond = [
-            (halo - (rows.start - high.start), halo - (high.stop - rows.stop)),
-            (halo - (columns.start - wide.start), halo - (wide.stop - columns.stop)),
+        missing = [
+            (margin - (inner.start - outer.start), margin - (outer.stop - inner.stop))
+            for inner, outer in zip(core, box, strict=True)
         ]
-        done = work(np.pad(part, beyond, mode="edge"))
-        result[core] = done[halo : len(done) - halo, halo : done.shape[1] - halo]
+        done = work(np.pad(part, missing, mode="edge"))
+        result[core] = done[margin : len(done) - margin, margin : done.shape[1] - margin]
     return result
 
 
-def _tiles(shape: tuple[int, ...], tile: int, halo: int) -> Iterator[tuple[_Box, _Box]]:
-    """Each tile, and what of the picture lies within the halo around it."""
-    height, width = shape
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            yield (
-                (slice(top, bottom), slice(left, right)),
-                (
-                    slice(max(0, top - halo), min(height, bottom + halo)),
-                    slice(max(0, left - halo), min(width, right + halo)),
-                ),
-            )
-
-
-def _choker(pixels: float) -> Any:
+def _choker(pixels: float) -> _Work:
     radius = abs(pixels)
 
     def inward(alpha: np.ndarray) -> np.ndarray:
@@ -205,18 +171,17 @@ def _choker(pixels: float) -> Any:
 
 
 def _least(alpha: np.ndarray, radius: float) -> np.ndarray:
-    """The least value within a disc; right but for a border of the radius."""
+    """The least value within a disc; not valid in a border of the radius."""
     import cv2
 
-    # Inside the disc the pixels themselves: discs of whole pixels one after the other, each of them
-    # no larger than a disc of its radius.
+    # Pixels inside the disc: erosions by small discs of whole pixels, one after the other.
     least = alpha.copy()
     whole = int(radius)
     while whole > 0:
         step = min(whole, 4)
         least = np.asarray(cv2.erode(least, _disc(step), borderType=cv2.BORDER_REPLICATE))
         whole -= step
-    # On its rim what lies between pixels, in so many directions that the polygon they span is
+    # On its rim: values between pixels, in enough directions that the polygon which they span is
     # within a fiftieth of a pixel of the circle.
     count = 4 * max(4, math.ceil(math.pi / math.sqrt(0.04 / max(radius, 0.1)) / 4))
     for i in range(count):
@@ -233,24 +198,25 @@ def _disc(radius: int) -> np.ndarray:
 
 
 def _moved(alpha: np.ndarray, down: float, right: float) -> np.ndarray:
-    """The picture read so far down and to the right of each pixel, interpolated linearly."""
+    """The picture read that far down and to the right of each pixel, interpolated linearly."""
     whole_down, whole_right = math.floor(down + 1e-9), math.floor(right + 1e-9)
-    part_down, part_right = max(0.0, down - whole_down), max(0.0, right - whole_right)
-    found = _shifted(alpha, whole_down, whole_right)
-    if part_right > 1e-6:
-        beside = _shifted(alpha, whole_down, whole_right + 1)
-        found = found + (beside - found) * np.float32(part_right)
-    if part_down > 1e-6:
-        below = _shifted(alpha, whole_down + 1, whole_right)
+    part_down, part_right = down - whole_down, right - whole_right
+
+    def row(shift: int) -> np.ndarray:
+        found = _shifted(alpha, shift, whole_right)
         if part_right > 1e-6:
-            beside = _shifted(alpha, whole_down + 1, whole_right + 1)
-            below = below + (beside - below) * np.float32(part_right)
-        found = found + (below - found) * np.float32(part_down)
+            beside = _shifted(alpha, shift, whole_right + 1)
+            found = found + (beside - found) * np.float32(part_right)
+        return found
+
+    found = row(whole_down)
+    if part_down > 1e-6:
+        found = found + (row(whole_down + 1) - found) * np.float32(part_down)
     return found
 
 
 def _shifted(alpha: np.ndarray, down: int, right: int) -> np.ndarray:
-    """The picture moved by whole pixels; its border goes on beyond it."""
+    """The picture moved by whole pixels; its border is repeated."""
     if down == 0 and right == 0:
         return alpha
     height, width = alpha.shape
@@ -260,10 +226,8 @@ def _shifted(alpha: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def _thinness(alpha: np.ndarray) -> np.ndarray:
-    """0 to 1: by how much a pixel stands out from both of its sides, in the best direction.
-
-    1 on a hair before nothing, 0 along the edge of what is wide and inside it.
-    """
+    """How much a pixel stands out from both of its sides, in the best direction: 1 on a hair over
+    nothing, 0 along the edge of a wide part and inside it."""
     thin = np.zeros_like(alpha)
     for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         both = np.maximum(_shifted(alpha, down, right), _shifted(alpha, -down, -right))
@@ -271,18 +235,13 @@ def _thinness(alpha: np.ndarray) -> np.ndarray:
     return np.divide(thin, alpha, out=np.zeros_like(alpha), where=alpha > 0)
 
 
-def _radius(feather: float) -> int:
-    """How far a blur reaches."""
-    return max(1, math.ceil(4 * feather))
-
-
-def _featherer(feather: float) -> Any:
+def _featherer(feather: float, radius: int) -> _Work:
     import cv2
 
-    side = 2 * _radius(feather) + 1
+    side = 2 * radius + 1
 
     def work(alpha: np.ndarray) -> np.ndarray:
-        # In double precision: sums of single ones would show the tiles.
+        # In double precision: with single precision the sums would show the tiles.
         wide = cv2.GaussianBlur(
             alpha.astype(np.float64), (side, side), feather, borderType=cv2.BORDER_REPLICATE
         )

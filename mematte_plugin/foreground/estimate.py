@@ -1,7 +1,7 @@
 """Colour decontamination: the subject's own colours where it is partly transparent.
 
-The estimate itself is in multilevel.py. Here it is computed in tiles around the unknown band, so
-that memory stays bounded, and used only there.
+The estimate itself is in multilevel.py. Here it runs in tiles, only around the unknown band, so
+that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -14,37 +14,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError, MEMatteError
+from ..errors import InputError, MEMatteError, SettingError, warn_user
 from ..images.arrays import to_unit
-from ..memory.backend import resolve_device
+from ..images.photo import Photo
 from ..memory.exhaustion import is_out_of_memory, release
+from ..memory.free import resolve_device
 from ..progress import TICK, Progress
+from .tiles import Box, tiles
 
 if TYPE_CHECKING:
     import torch
 
+    from ..memory.plan import Plan
+
 WHOLE_PIXELS = 8_000_000
-"""Up to this size the picture is one tile."""
+"""A picture up to this size is one tile."""
 
 TILE, OVERLAP = 1024, 128
-"""Side of a tile and how far it looks beyond; over that overlap neighbours are faded together."""
+"""Side of a tile, and the margin around it, over which neighbours are blended."""
 
 SMALLEST_TILE = 128
-"""Where tiles stop becoming smaller when memory is short."""
+"""Tiles get no smaller than this when memory is short."""
 
 TILE_BYTES, PIXEL_BYTES = 64, 32
-"""Memory for a pixel of a tile (what is given to the estimate and what it makes of it), and for one
-of the picture."""
+"""Memory for a pixel of a tile (input and result of the estimate), and for one of the picture."""
 
 STRIP = 256
 """Rows of the picture that are finished at a time."""
 
 BLEED = 16
-"""Pixels beyond the subject's edge that still get its colour, for those who scale a cut-out."""
-
-STAGE = "foreground"
-"""What this is called in reports of progress."""
-
+"""Pixels beyond the subject's edge that still get its colour, for scaling a cut-out."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,19 +67,20 @@ def estimate_foreground(
     alpha: (H, W) float in [0, 1].
     trimap: (H, W) of 0, 0.5 and 1; pixels of 1 count as opaque and pixels of 0 as empty, whatever
         alpha says.
-    whole_pixels, tile, overlap: a larger picture is computed in tiles of this side in pixels, each
-        with so much around it; only tiles that hold partly transparent pixels are computed.
-    room: bytes that this may take; where they are few, tiles are smaller, down to 128 pixels. They
-        also get smaller each time that memory runs out.
-    device: "cpu", "auto", or a torch device; where that fails, or has no memory even for small
-        tiles, the CPU is used.
-    progress: called with (tiles done, tiles, "foreground") before (with 0 of 1, until they are
-        counted), between and after the tiles, and about every 0.2 seconds during one. What it
-        raises ends the computation at once and is passed on.
+    whole_pixels: a picture up to this many pixels is computed in one piece.
+    tile, overlap: a larger one in tiles of this side in pixels, each with this margin; tiles
+        without partly transparent pixels are skipped.
+    room: bytes that this may take: tiles get smaller to fit, down to 128 pixels. They also get
+        smaller each time that memory runs out.
+    device: "cpu", "auto", or a torch device. Where the device fails, or has no memory even for
+        small tiles, the CPU is used.
+    progress: called with (tiles done, tiles, "foreground") before, between and after the tiles, and
+        about every 0.2 seconds within one; (0, 1, …) until they are counted. What it raises ends
+        the computation at once and is passed on.
 
     Returns (H, W, 3) float32 in the image's own encoding and range: exactly the image where alpha
     is 1; the estimate where it is between 0 and 1 and up to 16 pixels beyond, so that scaling a
-    cut-out drags in no background; black elsewhere, so that no file hands on what was cut away.
+    cut-out drags in no background; black elsewhere, so that no file reveals what was cut away.
 
     Raises InputError when the shapes do not agree, SettingError for a device that is not there,
     MEMatteError where memory runs out even with the smallest tiles.
@@ -100,13 +100,13 @@ def estimate_foreground(
     height, width = alpha.shape
     if trimap is not None:
         alpha = np.where(trimap >= 1, np.float32(1), np.where(trimap <= 0, np.float32(0), alpha))
-    hear = _Hearing(progress)
+    report = _Reporter(progress)
     for place in _places(device):
         for side in _sides(alpha.shape, whole_pixels, tile, overlap, room):
             try:
-                return _in_tiles(image, alpha, (side, overlap), place, hear)
+                return _in_tiles(image, alpha, (side, overlap), place, report)
             except Exception as error:
-                if error is hear.raised:
+                if error is report.raised:
                     raise
                 smaller = is_out_of_memory(error)
                 if not smaller and place == "cpu":
@@ -121,8 +121,31 @@ def estimate_foreground(
     )
 
 
-class _Hearing:
-    """The progress callback, and what it raised: that is no fault of the computation."""
+def estimate_or_keep(
+    photo: Photo, alpha: np.ndarray, plan: Plan | None, progress: Progress | None = None
+) -> np.ndarray:
+    """The photo's `estimate_foreground` on the plan's device, on a CPU within its budget.
+
+    Where memory does not allow it, the photo's own colours, with a MEMatteWarning.
+    """
+    device = "cpu" if plan is None else plan.device
+    room = plan.budget if plan is not None and device == "cpu" else None
+    try:
+        return estimate_foreground(photo.pixels, alpha, room=room, device=device, progress=progress)
+    except InputError:
+        raise
+    except SettingError:  # the matte was moved to a machine without that device
+        return estimate_foreground(photo.pixels, alpha, progress=progress)
+    except MEMatteError as error:
+        reason = str(error)
+    warn_user(f"{photo.name}: the old background's tint stays in the colours: {reason}")
+    colours = photo.as_float()
+    colours[alpha <= 0] = 0
+    return colours
+
+
+class _Reporter:
+    """The progress callback; remembers what it raised, which is not a fault of the computation."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.progress = progress
@@ -131,14 +154,14 @@ class _Hearing:
     def __call__(self, done: int, total: int) -> None:
         if self.progress is not None:
             try:
-                self.progress(done, total, STAGE)
+                self.progress(done, total, "foreground")
             except BaseException as error:
                 self.raised = error
                 raise
 
 
 def _places(device: torch.device | str) -> Iterator[str]:
-    """Where to try."""
+    """The devices to try."""
     if str(device) != "cpu":
         place = str(resolve_device(device))
         if place != "cpu":
@@ -149,7 +172,7 @@ def _places(device: torch.device | str) -> Iterator[str]:
 def _sides(
     size: tuple[int, int], whole_pixels: int, tile: int, overlap: int, room: int | None
 ) -> Iterator[int]:
-    """Sides of tiles to try, the largest that there is room for first."""
+    """Sides of tiles to try, from the largest that fits the room."""
     height, width = size
     side = max(height, width) if height * width <= whole_pixels else tile
     if room is not None:
@@ -168,38 +191,41 @@ def _in_tiles(
     alpha: np.ndarray,
     tile: tuple[int, int],
     device: str,
-    say: _Hearing,
+    report: _Reporter,
 ) -> np.ndarray:
-    height, width = alpha.shape
+    """tile: side and margin."""
     opaque = alpha >= 1
     wanted = np.empty(alpha.shape, np.bool_)
-    for top in range(0, height, STRIP):
-        say(0, 1)
+    for top in range(0, len(alpha), STRIP):
+        report(0, 1)
         _wanted(alpha, top, out=wanted[top : top + STRIP])
     result = np.zeros(image.shape, np.float32)
     weight = np.zeros(alpha.shape, np.float32)
-    tiles = [both for both in _tiles(height, width, *tile) if wanted[both[1]].any()]
-    for done, (core, box) in enumerate(tiles):
-        tick = _now_and_then(partial(say, done, len(tiles)))
+    todo = [both for both in tiles(alpha.shape, *tile) if wanted[both[1]].any()]
+    for done, (core, box) in enumerate(todo):
+        tick = _throttled(partial(report, done, len(todo)))
         colours = _estimated(image[box], alpha[box], device, tick)
         share, inside = _fade(core, box), wanted[box]
         result[box][inside] += (colours * share[..., None])[inside]
         weight[box] += share
-    for top in range(0, height, STRIP):
-        say(len(tiles), len(tiles))
+    for top in range(0, len(alpha), STRIP):
+        report(len(todo), len(todo))
         rows = slice(top, top + STRIP)
         here, made, solid = wanted[rows], result[rows], opaque[rows]
         made[here] /= weight[rows][here][:, None]
         made[solid] = to_unit(image[rows][solid])
-    say(len(tiles), len(tiles))
+    report(len(todo), len(todo))
     return result
 
 
 def _wanted(alpha: np.ndarray, top: int, out: np.ndarray) -> None:
     """Which pixels of a strip from this row on get an estimate: partly transparent, or near."""
+    import cv2
+
     above = max(0, top - BLEED)
-    strip = alpha[above : top + len(out) + BLEED]
-    grown = _near(strip > 0, BLEED)[top - above :][: len(out)]
+    strip = (alpha[above : top + len(out) + BLEED] > 0).view(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BLEED + 1, 2 * BLEED + 1))
+    grown = np.asarray(cv2.dilate(strip, disc))[top - above :][: len(out)]
     np.logical_and(grown, alpha[top : top + len(out)] < 1, out=out)
 
 
@@ -221,8 +247,8 @@ def _estimated(
         return np.asarray(colours.permute(1, 2, 0).cpu().numpy())
 
 
-def _now_and_then(report: Callable[[], None]) -> Callable[[], None]:
-    """To be called often: the report is made at the first time, and every `TICK` seconds."""
+def _throttled(report: Callable[[], None]) -> Callable[[], None]:
+    """The report, made at the first call and then at most once every `TICK` seconds."""
     due = 0.0
 
     def tick() -> None:
@@ -234,27 +260,10 @@ def _now_and_then(report: Callable[[], None]) -> Callable[[], None]:
     return tick
 
 
-_Box = tuple[slice, slice]
-
-
-def _tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[_Box, _Box]]:
-    """Each tile's core and the box that is computed for it: the core and its surroundings."""
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            yield (
-                (slice(top, bottom), slice(left, right)),
-                (
-                    slice(max(0, top - overlap), min(height, bottom + overlap)),
-                    slice(max(0, left - overlap), min(width, right + overlap)),
-                ),
-            )
-
-
-def _fade(core: _Box, box: _Box) -> np.ndarray:
+def _fade(core: Box, box: Box) -> np.ndarray:
     """Weights over a box: across each inner edge of the core they fall linearly from 1 to 0.
 
-    They reach 0 half way through the overlap: further out a tile knows too little around it.
+    They reach 0 half way through the margin: further out a tile knows too little around it.
     """
     sides: list[np.ndarray] = []
     for inner, outer in zip(core, box, strict=True):
@@ -267,11 +276,3 @@ def _fade(core: _Box, box: _Box) -> np.ndarray:
             ramp = np.minimum(ramp, 0.5 - (at - inner.stop + 0.5) / after)
         sides.append(ramp.clip(0, 1))
     return np.outer(*sides)
-
-
-def _near(region: np.ndarray, pixels: int) -> np.ndarray:
-    """The region grown by so many pixels."""
-    import cv2
-
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
-    return np.asarray(cv2.dilate(region.view(np.uint8), kernel)).view(np.bool_)

@@ -1,11 +1,11 @@
 """Multi-level foreground estimation (Germer, Uelwer, Conrad, Harmeling: ICPR 2020) in torch.
 
-After the paper, https://arxiv.org/abs/2006.14970, with the sizes and sweeps of its authors'
-pymatting, whose colours it agrees with. Foreground F and background B minimise
+Written after the paper, https://arxiv.org/abs/2006.14970, with the level sizes and sweeps of its
+authors' pymatting, whose colours it reproduces. Foreground F and background B minimise
 
     Σ |α F + (1 − α) B − I|² + Σ over neighbours (ε + |Δα|) · (|ΔF|² + |ΔB|²)
 
-level by level, from one pixel up to the full size; each level starts from the one below it.
+level by level, from one pixel up to the full size; each level starts from the previous one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 SMOOTHNESS = 1e-5
-"""ε: what keeps colours equal where alpha does not change."""
+"""ε: keeps colours equal where alpha does not change."""
 
 SMALL = 32
-"""Longest side of a level in pixels that is small: it costs nothing, so that it is solved well."""
+"""Longest side of a small level in pixels: more sweeps cost next to nothing there."""
 
 SMALL_SWEEPS, LARGE_SWEEPS = 10, 2
 """How often each pixel of a level is solved for."""
@@ -29,17 +29,17 @@ INNER = 3
 """Steps of a sweep. See `_sweep`."""
 
 SURE = 0.9
-"""Alpha from which, and from whose complement, a pixel counts for the mean colours."""
+"""Pixels with a larger alpha make up the foreground's mean colour; the background's likewise."""
 
 STRIP_PIXELS = 1 << 16
-"""Pixels of the rows that are solved at a time: what stays in a CPU's cache. The same on every
-device, since the result hangs on it a little."""
+"""Pixels that are solved at a time: few enough for a CPU's cache. The same on every device, since
+the result depends on it a little."""
 
 
 def foreground_colours(image: Tensor, alpha: Tensor, tick: Callable[[], None]) -> Tensor:
-    """The foreground's colours (3, H, W), for every pixel, on the device of what is given.
+    """The foreground's colours (3, H, W), for every pixel, on the image's device.
 
-    image: (3, H, W) float32; of any range, which the result does not leave but for [0, 1].
+    image: (3, H, W) float32 of any range; the result stays in it and [0, 1].
     alpha: (H, W) float32 in [0, 1].
     tick: called between strips; what it raises is passed on.
     """
@@ -54,14 +54,14 @@ def foreground_colours(image: Tensor, alpha: Tensor, tick: Callable[[], None]) -
 
 
 def _mean(image: Tensor, weight: Tensor) -> Tensor:
-    """(3,) the mean colour where the weight is high; where it nowhere is, the weighted mean."""
+    """(3,) the mean colour where the weight is high; if it nowhere is, the weighted mean."""
     sure = (weight > SURE).to(image.dtype)
     weight = sure if sure.any() else weight
     return (image * weight).sum((1, 2)) / weight.sum().clamp_min(SMOOTHNESS)
 
 
 class _Level:
-    """One size of the picture: nearest pixels of the full one, as the paper has it."""
+    """One size of the picture, of nearest pixels, as in the paper."""
 
     def __init__(self, image: Tensor, alpha: Tensor, height: int, width: int) -> None:
         self.size = height, width
@@ -76,9 +76,9 @@ class _Level:
         self.strip = max(1, STRIP_PIXELS // width)
 
     def solved(self, coarse: Tensor, low: float, high: float, tick: Callable[[], None]) -> Tensor:
-        """(6, h, w): foreground and background, from those of the level below."""
+        """(6, h, w): foreground and background, from those of the previous level."""
         height, width = self.size
-        # A border that has no weight saves the case of a missing neighbour.
+        # A border without weight, so that every pixel has all its neighbours.
         framed = self.image.new_zeros((6, height + 2, width + 2))
         both = framed[:, 1:-1, 1:-1]
         rows = _nearest(coarse.shape[1], height, coarse)
@@ -95,11 +95,10 @@ class _Level:
     def _sweep(self, framed: Tensor, strip: slice, low: float, high: float) -> None:
         """Solve once for each pixel of these rows of the framed colours, in place.
 
-        As in Gauss-Seidel, pixels are meant to see what was found just now above and to the left,
-        and what was there before below and to the right: that is what spreads colours over a level
-        in two sweeps. Pixel by pixel it would be a loop for a compiler. Here all of them are
-        solved at once, a few times, and each time see the last time's results above and to the
-        left; what is wrong still after `INNER` times came from more pixels away than that.
+        In Gauss-Seidel each pixel uses the new colours above and to its left and the old ones below
+        and to its right, which spreads colours over a level in two sweeps, but needs a compiled
+        loop. Here all pixels are solved at once, `INNER` times, each time with the previous
+        result above and to the left: only colours from further away than that arrive late.
         """
         left, right, up, down, for_front, for_back = self._weights(strip)
         front, back = self.alpha[strip], 1 - self.alpha[strip]
@@ -123,7 +122,7 @@ class _Level:
 
     def _weights(self, strip: slice) -> tuple[Tensor, ...]:
         """(rows, w) each: shares of the neighbours left, right, above and below in their mean, and
-        how far what the mean leaves unexplained goes into foreground and background."""
+        how much of the mean's residual goes into foreground and background."""
         height, width = self.size
         top, bottom = max(0, strip.start - 1), min(height, strip.stop + 1)
         alpha = self.alpha[strip]
@@ -145,5 +144,5 @@ class _Level:
 
 
 def _nearest(old: int, new: int, like: Tensor) -> Tensor:
-    """(new,) which of so many old pixels each new one takes."""
+    """(new,) the old pixel that each new one takes."""
     return torch.arange(new, device=like.device) * old // new

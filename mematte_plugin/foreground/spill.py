@@ -1,4 +1,4 @@
-"""A screen's colour that its light has left on the subject's edge, and taking it out."""
+"""Despill: finding a screen's colour, and taking its light out of the subject's edge."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ Despill: TypeAlias = str | tuple[float, ...]
 """"off", "auto", or the screen's colour: a name, "#rrggbb", 0–255 or floats in [0, 1]."""
 
 SAMPLES = 40_000
-"""Pixels of the known background that are looked at for its colour, at most."""
+"""Most pixels of the known background that are examined for its colour."""
 NEAR = 0.15
-"""How far around the unknown the background is looked at, of the picture's longer side."""
+"""How far around the unknown band the background is examined, as a share of the longer side."""
 CHROMA, SATURATION, PRIMARY = 0.2, 0.5, 0.65
-"""A green or blue screen has at least so much of the first two, display-encoded; its middle channel
-reaches at most so far from its least to its greatest."""
+"""Least chroma and saturation of a green or blue screen, display-encoded, and how far at most its
+middle channel lies from its least towards its greatest."""
 RED_CHROMA, RED_SATURATION, RED_PRIMARY = 0.4, 0.75, 0.3
-"""A red one: wood, brick and skin are red as well, and red taken out of skin leaves it grey."""
-ALIKE, ALIKE_SHARE = 0.12, 0.6
-"""A screen has one colour: so many of its pixels have about the same hue."""
+"""The same of a red one: wood, brick and skin are red too, and red taken out of skin leaves it
+grey."""
+ALIKE, ALIKE_SHARE = 0.24, 0.6
+"""A screen has one colour: this share of its pixels differs by at most this much in hue."""
 RIM = 0.012
-"""How far into the subject a screen's light is looked for, as a share of the picture's longer
-side; fading out to there."""
+"""How far into the subject a screen's light reaches, fading, as a share of the longer side."""
 LEAST_CHROMA = 0.08
-"""A colour with less is a grey, of which nothing can be taken out."""
+"""A colour with less is a grey, without a hue to take out."""
 STRIP = 256
 
 
 def check_despill(given: Any) -> None:
-    """Raises SettingError for what is neither off, nor auto, nor a colour with a hue."""
+    """Raises SettingError unless it is off, auto, or a colour with a hue."""
     if given not in ("off", "auto"):
         named_key(given)
 
 
 def named_key(given: Any) -> np.ndarray:
-    """(3,) float32 in [0, 1], display-encoded, of a screen's colour.
+    """(3,) float32 in [0, 1], display-encoded: the screen's colour.
 
-    Raises SettingError for what is no colour, or one without a hue.
+    Raises SettingError unless it is a colour with a hue.
     """
     remedy = "give off, auto, or the screen's colour, as green or #00b140"
     found = None
@@ -55,19 +55,18 @@ def named_key(given: Any) -> np.ndarray:
         with suppress(InputError):
             found = tuple(colour_of(tuple(given)))
     if found is None or found[3] != 1:
-        raise SettingError(f"despill {given!r}: is no colour; {remedy}")
+        raise SettingError(f"despill {given!r}: is not a colour; {remedy}")
     key = np.array(found[:3], np.float32)
     if float(key.max() - key.min()) < LEAST_CHROMA:
-        raise SettingError(f"despill {given!r}: is a grey, which has no hue to take out; {remedy}")
+        raise SettingError(f"despill {given!r}: is a grey, without a hue to take out; {remedy}")
     return np.asarray(key)
 
 
 def found_key(shown: np.ndarray, background: np.ndarray, unknown: np.ndarray) -> np.ndarray | None:
-    """The colour (3,) of the screen behind the subject; None where there is no green, blue or red
-    one.
+    """The colour (3,) of a green, blue or red screen behind the subject; None without one.
 
     shown: (h, w, 3) float in [0, 1], display-encoded; a small copy of the photo will do.
-    background, unknown: (h, w) bool, the known background, and what is unknown.
+    background, unknown: (h, w) bool, the known background and the unknown band.
     """
     near = background & _around(unknown, max(2, round(NEAR * max(background.shape))))
     colours = shown[near if near.any() else background]
@@ -82,20 +81,20 @@ def found_key(shown: np.ndarray, background: np.ndarray, unknown: np.ndarray) ->
     saturation, primary = (RED_SATURATION, RED_PRIMARY) if red else (SATURATION, PRIMARY)
     if chroma < max(least_chroma, saturation * float(most)) or middle - least > primary * chroma:
         return None
-    # Light falls off across a screen, its hue stays.
+    # Light falls off across a screen, but its hue stays.
     weights = _weights(key)
     hues = (colours - colours.min(axis=1, keepdims=True)) / np.maximum(
         colours.max(axis=1, keepdims=True) - colours.min(axis=1, keepdims=True), 1e-3
     )
     tinted = np.ptp(colours, axis=1) >= CHROMA / 2
-    alike = tinted & (np.abs(hues - weights).mean(axis=1) <= ALIKE * 2)
+    alike = tinted & (np.abs(hues - weights).mean(axis=1) <= ALIKE)
     return key if float(alike.mean()) >= ALIKE_SHARE else None
 
 
 def key_for(photo: Photo, trimap: np.ndarray, despill: Despill) -> np.ndarray | None:
-    """(3,) float32: the screen's colour in the photo's encoding; None where nothing is taken out.
+    """(3,) float32: the screen's colour in the photo's encoding; None to take nothing out.
 
-    A MEMatteWarning tells where "auto" finds no screen.
+    Warns (MEMatteWarning) where "auto" finds no screen.
     """
     if despill == "off":
         return None
@@ -119,12 +118,12 @@ def key_for(photo: Photo, trimap: np.ndarray, despill: Despill) -> np.ndarray | 
 
 
 def despilled(
-    colours: np.ndarray, alpha: np.ndarray, key: np.ndarray | None, *, own: bool = False
+    colours: np.ndarray, alpha: np.ndarray, key: np.ndarray | None, *, in_place: bool = False
 ) -> np.ndarray:
-    """The colours without the key's hue, see `take_out`; own: they may be changed in place."""
+    """The colours without the key's hue, see `take_out`; in_place: change this very array."""
     if key is None:
         return colours
-    if not own:
+    if not in_place:
         colours = np.array(colours, np.float32)
     take_out(colours, alpha, key)
     return colours
@@ -134,17 +133,17 @@ def take_out(colours: np.ndarray, alpha: np.ndarray, key: np.ndarray) -> None:
     """Take the key's hue out of colours at and near a soft edge, in place.
 
     colours: (H, W, 3) float32, of any range.
-    alpha: (H, W) float32 in [0, 1], as the light fell: before levels or choke.
+    alpha: (H, W) float32 in [0, 1], before levels or choke.
     key: (3,) the screen's colour in the colours' own encoding.
 
-    What the key's first channel has more than the mean of the other two is spill: all of it goes
-    where alpha is below 1, and less and less towards the inside of the subject. Of the key's second
-    channel as much goes as came with it.
+    Spill is the excess of the key's strongest channel over the mean of the other two. It is removed
+    completely where alpha is below 1, and less and less towards the inside of the subject; the
+    key's middle channel loses in proportion.
     """
     weights = _weights(key).astype(np.float32)
     over = np.full(3, -0.5, np.float32)
     over[np.argmax(weights)] = 1
-    unit = float(over @ weights)  # of spill, in so much of the key's hue
+    unit = float(over @ weights)  # the key's own spill
     rim = max(3, round(RIM * max(alpha.shape)))
     for top in range(0, len(alpha), STRIP):
         rows = slice(top, min(top + STRIP, len(alpha)))
@@ -161,13 +160,13 @@ def take_out(colours: np.ndarray, alpha: np.ndarray, key: np.ndarray) -> None:
 
 
 def _weights(key: np.ndarray) -> np.ndarray:
-    """1 for the channel that the key has most of, 0 for the one it has least of."""
+    """1 for the key's strongest channel, 0 for its weakest."""
     key = np.asarray(key, np.float64)
     return np.asarray((key - key.min()) / (key.max() - key.min()))
 
 
 def _share(alpha: np.ndarray, rows: slice, rim: int) -> np.ndarray:
-    """How much of the spill goes: 1 where alpha is below 1, falling to 0 so far inside."""
+    """The share of spill to remove: 1 where alpha is below 1, falling to 0 `rim` pixels inside."""
     import cv2
 
     above = max(0, rows.start - rim)

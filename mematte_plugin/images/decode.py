@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import InputError
@@ -48,8 +49,7 @@ def decode(data: bytes, name: str, options: ReadOptions) -> Decoded:
         raise InputError(
             f"{name}: has no layers, so there is no {options.layer!r}; leave the layer out"
         )
-    with refusals(fmt, name):
-        reading = _reading(fmt, data, name, options)
+    with refusals(fmt, name), closing(_reading(fmt, data, name, options)) as reading:
         header = next(reading)
         check_size(header.height, header.width, name, options.max_pixels)
         try:
@@ -69,10 +69,9 @@ def read_header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -
     name = os.fspath(path)
     data = read_file(Path(path), name)
     fmt = sniff(data, name)
-    with refusals(fmt, name):
-        reading = _reading(fmt, data, name, ReadOptions(max_pixels=max_pixels))
+    options = ReadOptions(max_pixels=max_pixels)
+    with refusals(fmt, name), closing(_reading(fmt, data, name, options)) as reading:
         header = next(reading)
-        reading.close()
     check_size(header.height, header.width, name, max_pixels)
     return header
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from .colour_spaces import Primaries
 from .crops import Crop, exif_tags, exr_windows, png_chunks, tiff_tags
 from .decoded import HALF_MAX, STRAIGHT_ALPHA
 from .exr import EXR_PIP
-from .files import atomic_write, check_file, open_device, os_error, path_name
+from .files import atomic_write, check_file, copied_to, path_name
 
 FORMATS: dict[str, str] = {
     ".png": "png",
@@ -91,18 +90,15 @@ def write_image(
     rest = (icc, dpi, primaries, premultiplied, crop, quality)
     if not isinstance(target, str | os.PathLike) and hasattr(target, "write"):
         name = "the output"
-        _through_temporary(target, _format(name, fmt), array, bits, _Options(name, *rest))
-        return
-    name = path_name(target)
-    check_writable(name, overwrite=overwrite, fmt=fmt)
-    chosen, options = _format(name, fmt), _Options(name, *rest)
-    path = Path(os.path.realpath(name))  # write through a symbolic link, do not replace it
-    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
-        with open_device(path, name) as file:
-            _through_temporary(file, chosen, array, bits, options)
-        return
-    with atomic_write(path, name) as temporary:
-        _encode(temporary, chosen, array, bits, options)
+        chosen = _format(name, fmt)
+        written = copied_to(target, name)
+    else:
+        name = path_name(target)
+        check_writable(name, overwrite=overwrite, fmt=fmt)
+        chosen = _format(name, fmt)
+        written = atomic_write(Path(name), name)
+    with written as temporary:
+        _encode(temporary, chosen, array, bits, _Options(name, *rest))
 
 
 def check_writable(
@@ -138,20 +134,6 @@ def _format(name: str, fmt: str | None) -> str:
         return FORMATS[suffix.lower()]
     what = f"unknown suffix {suffix!r}" if suffix else "no suffix to choose the format by"
     raise OutputError(f"{name}: {what}; use one of {', '.join(FORMATS)}")
-
-
-def _through_temporary(
-    file: BinaryIO, fmt: str, array: np.ndarray, bits: int | None, options: _Options
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "output"
-        try:
-            _encode(path, fmt, array, bits, options)
-            with path.open("rb") as done:
-                shutil.copyfileobj(done, file)
-            file.flush()
-        except OSError as error:
-            raise os_error(options.name, error) from error
 
 
 def _fitting_icc(icc: bytes | None, array: np.ndarray) -> bytes | None:

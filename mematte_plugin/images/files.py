@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,22 +22,49 @@ _LONGEST = 100  # bytes of a name, which file systems limit
 def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, which replaces it at the end, or is removed if that failed.
 
-    path: the file to write; if it exists, it stays until then, and its mode is kept.
+    path: the file to write; if it exists, it stays until then, and its mode is kept. A symbolic
+        link is written through; a device or pipe gets the bytes.
     name: what messages call it; default: the path.
 
     Raises OutputError if the disk is full or the file cannot be written.
     """
+    name = name or str(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        with _os_errors(name):
+            device = path.open("wb", buffering=0)
+        with device, copied_to(device, name) as copied:
+            yield copied
+        return
     temporary = path.with_name(f".{temporary_stem(path.name)}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise os_error(name or str(path), error) from error
+        with _os_errors(name):
+            yield temporary
+            if path.exists():
+                shutil.copymode(path, temporary)
+            temporary.replace(path)
     finally:  # also after KeyboardInterrupt
         with contextlib.suppress(OSError):  # it must not hide what went wrong
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def copied_to(file: BinaryIO, name: str) -> Iterator[Path]:
+    """A temporary path, the content of which is copied into an open file at the end."""
+    with _os_errors(name), tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "output"
+        yield temporary
+        with temporary.open("rb") as done:
+            shutil.copyfileobj(done, file)
+        file.flush()
+
+
+@contextlib.contextmanager
+def _os_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise os_error(name, error) from error
 
 
 def temporary_stem(name: str) -> str:
@@ -79,12 +107,7 @@ def write_text(target: str | os.PathLike[str], text: str, *, overwrite: bool = F
     """
     name = path_name(target)
     check_file(name, overwrite=overwrite)
-    path = Path(os.path.realpath(name))
-    if path.exists() and not path.is_file():  # a device or pipe cannot be replaced
-        with open_device(path, name) as file:
-            file.write(text.encode())
-        return
-    with atomic_write(path, name) as temporary:
+    with atomic_write(Path(name), name) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -125,14 +148,8 @@ def path_name(target: Any) -> str:
     return name
 
 
-def open_device(path: Path, name: str) -> BinaryIO:
-    try:
-        return path.open("wb", buffering=0)
-    except OSError as error:
-        raise os_error(name, error) from error
-
-
 def os_error(name: str, error: OSError) -> OutputError:
+    """The error for a file that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutputError(f"{name}: the disk is full; free some space or choose another folder")
     reason = error.strerror or error

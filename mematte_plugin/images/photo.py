@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import warn_user
 from ..notebook import LONGEST, as_html, file_name, profile_name
-from .arrays import linear_to_srgb, scaled_down, to_steps, to_unit
+from .arrays import STRIP, linear_to_srgb, scaled_down, to_steps, to_unit
 from .colour_spaces import LINEAR, REC709, ColourSpace, Primaries, convert, matrix, srgb
 from .profiles import decoding_gamma, space_of
 
@@ -27,6 +27,31 @@ class Filed:
     convert: Callable[[np.ndarray], np.ndarray]
     icc_profile: bytes | None
     primaries: Primaries | None
+
+    def pixels(
+        self, colours: np.ndarray, alpha: np.ndarray | None, bits: int | None, name: str
+    ) -> np.ndarray:
+        """(H, W, 3), or (H, W, 4) with an alpha, as the file stores them.
+
+        bits: 8 or 16 for integers, any other for floats.
+
+        Made strip by strip: as floats, a cut-out of 8K would take half a gigabyte. Warns
+        (MEMatteWarning) where integers clip colours beyond white.
+        """
+        dtype = {8: np.uint8, 16: np.uint16}.get(bits or 0)
+        out = np.empty((*colours.shape[:2], 3 if alpha is None else 4), dtype or np.float32)
+        brightest = 0.0
+        for top in range(0, len(out), STRIP):
+            rows = slice(top, top + STRIP)
+            part = to_unit(colours[rows])
+            brightest = max(brightest, float(part.max()))
+            part = self.convert(part)
+            if alpha is not None:
+                part = np.concatenate([part, alpha[rows, :, None]], axis=2, dtype=np.float32)
+            out[rows] = part if dtype is None else to_steps(part, bits or 8)
+        if dtype is not None:
+            warn_if_clipped(brightest, name)
+        return out
 
 
 @dataclass(frozen=True, eq=False, repr=False)

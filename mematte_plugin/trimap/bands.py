@@ -10,32 +10,32 @@ import numpy as np
 from .thickness import Parts, distances, frayed, parts_of, widest_band
 
 THIRD = 1 / 3
-"""The most that the band takes of the half-thickness of a thin part of the subject."""
+"""Most of a thin part's half-thickness that the band may take."""
 
 GAP = 2 / 3
-"""The most that it takes of the half-width of a narrow gap: hair reaches outward, not inward."""
+"""Most of a narrow gap's half-width that it may take: hair reaches outward, not inward."""
 
 _SEEN = 4
-"""Pixels, of the mask's own, from which on a part is missed; what is smaller is noise."""
+"""Pixels, of the mask's own, from which a lost part is reported; smaller ones are noise."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Parts of a subject of which nothing is left but band."""
+    """Parts of a subject that lie in the band completely."""
 
     count: int
-    """How many of them."""
+    """How many there are."""
     box: tuple[int, int, int, int]
-    """Of the largest: column, row, width and height in pixels."""
+    """Column, row, width and height of the largest in pixels."""
 
     def __str__(self) -> str:
         column, row, width, height = self.box
         box = f"{width}×{height} pixels at column {column}, row {row}"
         if self.count == 1:
-            return f"a part is too thin for sure foreground and is left unknown: {box}"
+            return f"a part is too thin for sure foreground and stays unknown: {box}"
         return (
-            f"{self.count} parts are too thin for sure foreground and are left unknown; the largest"
-            f" has {box}"
+            f"{self.count} parts are too thin for sure foreground and stay unknown; the largest has"
+            f" {box}"
         )
 
 
@@ -43,12 +43,12 @@ def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float =
     """A trimap from a mask: (H, W) uint8 of 0, 128 and 255.
 
     The band is narrower where the subject is thinner than three times its width, and in gaps: see
-    `THIRD` and `GAP`. What is three of the mask's pixels wide or more keeps a core, but where its
-    edge is frayed like hair (`thickness.frayed`).
+    `THIRD` and `GAP`. A part that is at least three of the mask's pixels wide keeps a core, unless
+    its edge is frayed like hair (`thickness.frayed`).
 
     subject: (H, W) bool, neither empty nor full.
     inward, outward: the band's width on either side of the edge in pixels, 0 or more.
-    grain: pixels that one of the mask's own has become, above 1 where it was made larger.
+    grain: pixels to one of the mask's original pixels, above 1 if it was made larger.
     """
     return band_and_lost(subject, inward, outward, grain=grain)[0]
 
@@ -56,13 +56,13 @@ def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float =
 def band_and_lost(
     subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0
 ) -> tuple[np.ndarray, Lost | None]:
-    """As `banded`, and the parts that are left without foreground; hair and specks are none."""
+    """As `banded`, and the parts that are left without foreground, except hair and specks."""
     trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
     if max(inward, outward) < 1:
         return trimap, None
-    farthest = math.hypot(*subject.shape)  # a wider band is no other one
+    farthest = math.hypot(*subject.shape)  # a wider band would be the same
     inward, outward = min(inward, farthest), min(outward, farthest)
-    # Farther from the subject than the band is wide nothing changes, and distances take long.
+    # Nothing changes farther from the subject than the band is wide, and distances take long.
     near = _around(subject, math.ceil(outward) + 1)
     subject, part = subject[near], trimap[near]
     hair = frayed(subject, grain)
@@ -91,12 +91,10 @@ def band_and_lost(
 
 
 def cores(full: np.ndarray, empty: np.ndarray, width: float) -> np.ndarray:
-    """What a trimap keeps of an alpha, though nearer than `width` to what is soft: (H, W) bool.
+    """Thin parts and narrow gaps that stay known although an edge is nearer than `width`: (H, W).
 
     full, empty: where the alpha is 1 and 0, (H, W) bool.
     width: pixels, above 0.
-
-    Thin parts and narrow gaps, as in `banded`.
     """
     width = min(width, math.hypot(*full.shape))
     kept = np.zeros_like(full)
@@ -120,9 +118,9 @@ def _lost(
     corner: tuple[int, int],
     least: float,
 ) -> Lost | None:
-    """The parts without anything sure.
+    """The parts without sure foreground.
 
-    corner: column and row of the box in the picture; least: pixels that a part has.
+    corner: column and row of the arrays in the picture; least: pixels of a part that counts.
     """
     gone = parts.stats[:, 4] >= least
     gone[0] = False
@@ -139,12 +137,12 @@ def _lost(
 def _bridges(
     sure: np.ndarray, kept: np.ndarray, width: float, depth: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
-    """What joins the core of a thin part to that of the thick part on which it sits, (H, W) bool.
+    """Where the core of a thin part joins that of the thick part which it sits on, (H, W) bool.
 
-    Where they meet, the thick part's band runs between them. A disc of nearly its width that keeps
-    clear of both does not get there; along a thick part alone it gets everywhere.
+    There, the thick part's band runs between the two cores. A disc of nearly the band's width that
+    stays clear of both cannot reach it, but reaches all of the band along a thick part alone.
 
-    sure: all that is sure; kept: as far as it is because the band is narrower there.
+    sure: the cores; kept: what of them is sure only because the band is narrower there.
     """
     import cv2
 
@@ -153,7 +151,7 @@ def _bridges(
     free = distances(~sure) > radius
     deep = near & (depth > np.where(allowed < width, np.maximum(allowed / 3, 1), 1))
     shut = deep & (distances(~free) > radius + 0.5)
-    # Pixels are no discs: in the middle a few may be missing.
+    # Discs of pixels are not round: a few in the middle may be missing.
     side = 7 + 2 * min(int(width / 10), 10)
     joined = (sure | shut).view(np.uint8)
     whole = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
@@ -161,7 +159,7 @@ def _bridges(
 
 
 def _around(region: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """The box of a region that is not empty, so many pixels wider on each side."""
+    """The box of a region that is not empty, widened by a margin."""
     import cv2
 
     left, top, width, height = cv2.boundingRect(region.view(np.uint8))

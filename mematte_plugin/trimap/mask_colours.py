@@ -1,41 +1,39 @@
-"""Masks and trimaps in colours: brushes, overlays and id passes, where they can mean one thing."""
+"""Masks and trimaps in colours: brushes, overlays and id passes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..images.arrays import to_unit
-from .labels import sample
+from .labels import sample, strips
 
 MOST = 64
 """Flat colours that a label map may have."""
 
 _LEVELS = 32  # per channel, of the histogram
-_LEAST = 5e-4  # share of the pixels that makes a colour one of them
-_EXACT = 0.5  # of the pixels of about a colour, that have exactly it: no photograph does
-_MAIN = 0.6  # share of the pixels that has the two colours of a mask
-_EXPLAINED = 0.985  # share that is a mixture of these two
-_LABELLED = 0.95  # share that has one of the colours of a label map
+_LEAST = 5e-4  # least share of the pixels of a main colour
+_EXACT = 0.5  # least share of a flat colour's pixels that have exactly it; photographs have less
+_MAIN = 0.6  # least share of the pixels of a mask's two colours
+_EXPLAINED = 0.985  # least share that is a mixture of these two
+_LABELLED = 0.95  # least share that has one of the colours of a label map
 _OFF_LINE = 0.09  # distance from a mixture of two colours, in [0, 1]
 _DARK, _BRIGHT = 0.12, 0.88
-_CONTRAST = 0.2  # between the two colours
-_BORDER = 0.6  # share of the border that shows which of two colours is the background
-_ROWS = 256
+_CONTRAST = 0.2  # least difference of the two colours
+_BORDER = 0.6  # least share of the border that shows which of two colours is the background
 
 
 @dataclass(frozen=True)
 class Colour:
-    """A colour that many pixels have."""
+    """A colour that many pixels have, about."""
 
     rgb: tuple[float, float, float]
     """In [0, 1]."""
     share: float
-    """Of the pixels, about this colour."""
+    """Share of the pixels near it."""
     exact: float
-    """Of these, that have exactly it, in 8 bits."""
+    """Share of these with exactly this colour, in 8 bits."""
 
     @property
     def spread(self) -> float:
@@ -54,8 +52,8 @@ def find_colours(pixels: np.ndarray) -> tuple[list[Colour], np.ndarray]:
     import cv2
 
     counts = np.zeros((_LEVELS,) * 3)
-    for _, rows in _strips(pixels):
-        plain = [np.ascontiguousarray(rows)]
+    for rows in strips(pixels):
+        plain = [np.ascontiguousarray(_eight_bits(rows))]
         counts += cv2.calcHist(plain, [0, 1, 2], None, [_LEVELS] * 3, [0, 256] * 3)
     shares = counts / counts.sum()
     left = shares.copy()
@@ -68,17 +66,16 @@ def find_colours(pixels: np.ndarray) -> tuple[list[Colour], np.ndarray]:
         left[_around(peak)] = 0
     if sum(share for _, share in centres) < _MAIN:
         return [Colour(_middle(centre), share, 0.0) for centre, share in centres], shares
-    nearest = np.full(left.shape, -1, np.int16)  # which of them a bin belongs to
+    nearest = np.full(left.shape, -1, np.int16)  # the centre that a bin belongs to
     for number, (peak, _) in reversed(list(enumerate(centres))):
         nearest[_around(peak)] = number
-    some = np.concatenate([rows for _, rows in _strips(sample(pixels))])
-    values, found = np.unique(_codes(some), return_counts=True)
+    values, found = np.unique(colour_labels(sample(pixels)), return_counts=True)
     owner = nearest[values >> 19 & 31, values >> 11 & 31, values >> 3 & 31]
     colours = []
-    for number, (_, share) in enumerate(centres):
+    for number, (centre, share) in enumerate(centres):
         own = owner == number
         if not own.any():  # not in the sample
-            colours.append(Colour(_middle(centres[number][0]), share, 1.0))
+            colours.append(Colour(_middle(centre), share, 1.0))
             continue
         best = int(found[own].argmax())
         value = int(values[own][best])
@@ -97,7 +94,7 @@ def _middle(peak: tuple[int, ...]) -> tuple[float, float, float]:
 
 
 def on_line(shares: np.ndarray, one: Colour, other: Colour) -> bool:
-    """Whether the picture holds these two colours and mixtures of them, and nothing else."""
+    """Whether the picture holds these two colours and their mixtures only."""
     axis = (np.arange(_LEVELS) + 0.5) / _LEVELS
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
     start, step = np.array(one.rgb), np.array(other.rgb) - np.array(one.rgb)
@@ -107,7 +104,7 @@ def on_line(shares: np.ndarray, one: Colour, other: Colour) -> bool:
 
 
 def two_colours(colours: list[Colour], shares: np.ndarray) -> tuple[Colour, Colour] | None:
-    """The two colours of a painted mask, the more frequent one first; None for anything else."""
+    """The two colours of a painted mask, the more frequent one first; None for other pictures."""
     for other in colours[1:4]:
         one = colours[0]
         far = float(np.abs(np.subtract(one.rgb, other.rgb)).max())
@@ -118,35 +115,32 @@ def two_colours(colours: list[Colour], shares: np.ndarray) -> tuple[Colour, Colo
 
 def background_first(
     one: Colour, other: Colour, pixels: np.ndarray
-) -> tuple[Colour, Colour, str] | None:
-    """Background, subject and how that is known; None where it is not.
+) -> tuple[Colour, Colour, bool] | None:
+    """Background, subject, and whether the border told them apart; None where nothing does.
 
-    Black is the background. Else it is what lies along the border.
+    Black is the background; otherwise the colour along the border is.
     """
     dark = [max(colour.rgb) <= _DARK for colour in (one, other)]
     if dark[0] != dark[1]:
-        return (one, other, "") if dark[0] else (other, one, "")
+        return (one, other, False) if dark[0] else (other, one, False)
     edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
     border = to_unit(np.concatenate(edges))[None]
     share = float((mixture(border, one, other) < 0.5).mean())
     if share >= _BORDER:
-        return one, other, "border"
-    return (other, one, "border") if share <= 1 - _BORDER else None
+        return one, other, True
+    return (other, one, True) if share <= 1 - _BORDER else None
 
 
 def mixture(pixels: np.ndarray, none: Colour, full: Colour) -> np.ndarray:
-    """(H, W) float32: how much of the second colour there is in each pixel, 0 to 1."""
+    """(H, W) float32: the share of the second colour in each pixel, 0 to 1."""
     start = np.array(none.rgb, np.float32)
     step = np.array(full.rgb, np.float32) - start
     step /= step @ step
-    found = np.empty(pixels.shape[:2], np.float32)
-    for top in range(0, len(pixels), _ROWS):
-        found[top : top + _ROWS] = (to_unit(pixels[top : top + _ROWS]) - start) @ step
-    return found.clip(0, 1)
+    return np.concatenate([(to_unit(rows) - start) @ step for rows in strips(pixels)]).clip(0, 1)
 
 
 def are_flat(colours: list[Colour]) -> bool:
-    """Whether these are the flat colours of a label map, and all there is."""
+    """Whether these are the flat colours of a label map, without much else."""
     return (
         2 <= len(colours) <= MOST
         and all(colour.exact >= _EXACT for colour in colours)
@@ -155,11 +149,12 @@ def are_flat(colours: list[Colour]) -> bool:
 
 
 def colour_labels(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) int32 0xrrggbb."""
-    found = np.empty(pixels.shape[:2], np.int32)
-    for top, rows in _strips(pixels):
-        found[top : top + _ROWS] = _codes(rows).reshape(rows.shape[:2])
-    return found
+    """(H, W) int32 0xrrggbb of (H, W, 3) pixels."""
+    found = []
+    for rows in strips(pixels):
+        red, green, blue = np.moveaxis(_eight_bits(rows).astype(np.int32), 2, 0)
+        found.append(red << 16 | green << 8 | blue)
+    return np.concatenate(found)
 
 
 def painted_trimap(pixels: np.ndarray, colours: list[Colour]) -> np.ndarray | None:
@@ -171,22 +166,12 @@ def painted_trimap(pixels: np.ndarray, colours: list[Colour]) -> np.ndarray | No
     if len(black) != 1 or len(white) != 1:
         return None
     trimap = np.full(pixels.shape[:2], 0.5, np.float32)
-    for top in range(0, len(pixels), _ROWS):
-        unit = to_unit(pixels[top : top + _ROWS])
-        trimap[top : top + _ROWS][unit.max(axis=2) <= _DARK] = 0
-        trimap[top : top + _ROWS][unit.min(axis=2) >= _BRIGHT] = 1
+    for rows, line in zip(strips(pixels), strips(trimap), strict=True):
+        unit = to_unit(rows)
+        line[unit.max(axis=2) <= _DARK] = 0
+        line[unit.min(axis=2) >= _BRIGHT] = 1
     return trimap
 
 
-def _codes(rows: np.ndarray) -> np.ndarray:
-    wide = rows.astype(np.int32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-
-
-def _strips(pixels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and (h, W, 3) uint8 of some rows at a time."""
-    for top in range(0, len(pixels), _ROWS):
-        rows = pixels[top : top + _ROWS]
-        if rows.dtype != np.uint8:
-            rows = np.rint(to_unit(rows) * 255).astype(np.uint8)
-        yield top, rows
+def _eight_bits(rows: np.ndarray) -> np.ndarray:
+    return rows if rows.dtype == np.uint8 else np.rint(to_unit(rows) * 255).astype(np.uint8)

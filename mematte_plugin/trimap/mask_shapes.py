@@ -1,4 +1,4 @@
-"""Arrays of any shape and type that hold one mask or trimap, as pictures."""
+"""Arrays of any shape that hold one mask or trimap, as pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ SLACK = 1e-3
 
 
 def as_picture(pixels: np.ndarray, source: Any, name: str) -> np.ndarray:
-    """(H, W), (H, W, 3) or (H, W, 4) of whatever shape an array has."""
+    """(H, W), (H, W, 3) or (H, W, 4) from an array of any shape.
+
+    source: what was passed in, for its shape.
+
+    Raises InputError for stacks and batches, and for values that are not numbers.
+    """
     shape = tuple(getattr(source, "shape", pixels.shape))
     if 0 in shape or pixels.size == 0:
         raise InputError(f"{name}: has shape {shape}, without a single pixel; give a picture")
@@ -43,7 +48,7 @@ def as_picture(pixels: np.ndarray, source: Any, name: str) -> np.ndarray:
 
 
 def _is_grey_of_three(pixels: np.ndarray) -> bool:
-    """(3, H, W) of a grey picture; of bool it is three masks, be they the same."""
+    """Whether it is (3, H, W) of a grey picture; three bool masks are a stack, even equal ones."""
     channels = pixels.ndim == 3 and pixels.shape[0] == 3 and pixels.dtype != np.bool_
     return channels and bool((pixels == pixels[:1]).all())
 
@@ -71,18 +76,19 @@ def _colours(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def _refuse_shape(shape: tuple[int, ...], name: str) -> NoReturn:
-    told = f"{name}: has shape {shape}"
     if len(shape) == 3:
         what = name.split(maxsplit=1)[0]
         behind = shape[2] < min(shape[:2])  # (H, W, N)
         count, axis, one = (shape[2], 2, "[..., 0]") if behind else (shape[0], 0, "[0]")
         raise InputError(
-            f"{told}, a stack of {count}: choose one, as in {what}{one}, or join masks with"
-            f" .max({axis})"
+            f"{name}: has shape {shape}, a stack of {count}: choose one, as in {what}{one}, or join"
+            f" masks with .max({axis})"
         )
     if len(shape) > 3:
-        raise InputError(f"{told}, a batch: pass its pictures one by one, (H, W) each")
-    raise InputError(f"{told}; give (H, W)")
+        raise InputError(
+            f"{name}: has shape {shape}, a batch: pass its pictures one by one, (H, W) each"
+        )
+    raise InputError(f"{name}: has shape {shape}; give (H, W)")
 
 
 def check_finite(values: np.ndarray, name: str) -> None:

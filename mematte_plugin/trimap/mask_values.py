@@ -1,116 +1,108 @@
-"""One channel of any type as a mask or trimap: labels, two values, levels."""
+"""One channel of any type as a mask or trimap: labels, two values, or levels of grey."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from ..errors import InputError, warn_user
-from .grey_levels import KNOWN, settle_mask, settle_trimap
-from .labels import are_labels, chosen, count_values, middle_of_three
+from .grey_levels import KNOWN, stretch_mask, stretch_trimap
+from .labels import are_labels, count_values, mask_of_objects, middle_of_three, strips
 from .mask_shapes import SLACK, check_finite
 
 Role: TypeAlias = Literal["mask", "trimap"]
 
 FEW_LABELS = 20
-"""Levels of a trimap are farther apart; values up to here are numbers."""
+"""Values of a trimap up to here are labels; greys lie farther apart."""
 
-_STEP = 2e-3  # what is that near to whole 255ths was 8 bit
+_STEP = 2e-3  # how near to whole 255ths floats are that were 8 bit
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be made of the values."""
+class Reading:
+    """How the values are read."""
 
     role: Role
     name: str
     """What messages call the input."""
     ids: tuple[int, ...] | None = None
-    """Of a label map those that are the subject."""
+    """Of a label map those of the subject."""
     lossy: bool = False
     """The values come from a JPEG."""
 
 
-def pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Some rows at a time, so that no temporary is as large as the picture."""
-    for top in range(0, len(values), 128):
-        yield values[top : top + 128]
-
-
 def is_whole(values: np.ndarray) -> bool:
     """Whether float values are integers, of 32 bits at most."""
-    whole = max(abs(float(values.min())), abs(float(values.max()))) < 2**31
-    return whole and all(bool((rows == np.rint(rows)).all()) for rows in pieces(values))
+    small = max(abs(float(values.min())), abs(float(values.max()))) < 2**31
+    return small and all(bool((rows == np.rint(rows)).all()) for rows in strips(values))
 
 
-def settle(values: np.ndarray, asked: Asked) -> np.ndarray:
-    """(H, W) float32 in [0, 1] of one channel of bool, integers or float."""
+def read_values(values: np.ndarray, reading: Reading) -> np.ndarray:
+    """(H, W) float32 in [0, 1] from one channel of bool, integers or float."""
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
     unit = None
     if values.dtype.kind == "f":
-        values, unit = _of_float(values, asked.name)
+        values, unit = _from_float(values, reading.name)
         if values.dtype.kind == "f":
-            return _stretched(values, asked, 1.0)
+            return _stretched(values, reading, 1.0)
     top = 255 if values.dtype == np.uint8 or int(values.max()) <= 255 else 65535
-    counts = count_values(values)
-    found = _of_labels(values, counts, asked, top)
+    found = _from_labels(values, count_values(values), reading, top)
     if found is not None:
         return found
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise InputError(
-            f"{asked.name}: has {values.dtype} values from {low} to {high}; give bool, uint8"
+            f"{reading.name}: has {values.dtype} values from {low} to {high}; give bool, uint8"
             " (0 to 255), uint16 (0 to 65535) or float (0 to 1)"
         )
     if unit is None:
         unit = values.astype(np.float32)
         unit /= np.float32(top)
-    return _stretched(unit, asked, float(top))
+    return _stretched(unit, reading, float(top))
 
 
-def _stretched(values: np.ndarray, asked: Asked, top: float) -> np.ndarray:
-    stretch = settle_mask if asked.role == "mask" else settle_trimap
-    return stretch(values, asked.name, top, lossy=asked.lossy)
+def _stretched(values: np.ndarray, reading: Reading, top: float) -> np.ndarray:
+    stretch = stretch_mask if reading.role == "mask" else stretch_trimap
+    return stretch(values, reading.name, top, lossy=reading.lossy)
 
 
-def _of_labels(
-    values: np.ndarray, counts: dict[int, int] | None, asked: Asked, top: int
+def _from_labels(
+    values: np.ndarray, counts: dict[int, int] | None, reading: Reading, top: int
 ) -> np.ndarray | None:
-    """What labels, and two values, mean; None for levels of grey."""
-    if asked.ids is not None:
+    """The mask or trimap that labels, or two values, stand for; None for levels of grey."""
+    name = reading.name
+    if reading.ids is not None:
         if counts is None:
             raise InputError(
-                f"{asked.name}: is no label map, it holds thousands of different values; give no"
-                " object"
+                f"{name}: is not a label map: it holds thousands of different values; leave the"
+                " object out"
             )
-        return chosen(values, counts, asked.ids, asked.name)
+        return mask_of_objects(values, counts, reading.ids, name)
     levels = list(counts or ())
     if levels and levels[0] >= 0 and levels[-1] <= 1:
         return values.astype(np.float32)
     if len(levels) == 2:
-        return _of_two(values, (levels[0], levels[1]), asked, top)
-    if counts is None or len(levels) == 1 or asked.lossy:
+        return _from_two(values, levels[0], levels[1], reading, top)
+    if counts is None or len(levels) == 1 or reading.lossy:
         return None
-    if asked.role == "trimap":
-        return _labelled_trimap(values, counts, asked.name, top)
-    return chosen(values, counts, None, asked.name) if are_labels(values, counts, top) else None
+    if reading.role == "trimap":
+        return _labelled_trimap(values, counts, name, top)
+    return mask_of_objects(values, counts, None, name) if are_labels(values, counts, top) else None
 
 
-def _of_two(
-    values: np.ndarray, levels: tuple[int, int], asked: Asked, top: int
+def _from_two(
+    values: np.ndarray, low: int, high: int, reading: Reading, top: int
 ) -> np.ndarray | None:
-    """Two values as 0 and 1; None where they are levels that mean what they say."""
-    low, high = levels
+    """Two values as 0 and 1; None where they are plain black and white, or levels of a trimap."""
     plain = 0 <= low <= KNOWN * top and (1 - KNOWN) * top <= high <= top
-    if plain or (asked.role == "trimap" and high > FEW_LABELS):
+    if plain or (reading.role == "trimap" and high > FEW_LABELS):
         return None
-    if asked.role == "mask" and (low != 0 or high > FEW_LABELS):
+    if reading.role == "mask" and (low != 0 or high > FEW_LABELS):
         warn_user(
-            f"{asked.name}: holds the values {low} and {high}; {high} is taken for the subject"
+            f"{reading.name}: holds the values {low} and {high}; {high} is taken for the subject"
         )
     return (values == high).astype(np.float32)
 
@@ -118,27 +110,25 @@ def _of_two(
 def _labelled_trimap(
     values: np.ndarray, counts: dict[int, int], name: str, top: int
 ) -> np.ndarray | None:
-    """A trimap whose levels are numbers; None where they are greys.
+    """A trimap whose levels are labels; None where they are greys.
 
-    Raises InputError where it is not clear which number means what.
+    Raises InputError where it is not clear which label means what.
     """
     levels = list(counts)
     if levels[0] < 0 or levels[-1] > FEW_LABELS:
         return None
-    order: tuple[int, int, int] | None = None
     middle = middle_of_three(values, levels) if len(levels) == 3 else None
     if middle == levels[1] and levels in ([0, 1, 2], [1, 2, 3]):
-        order = (levels[0], levels[1], levels[2])
+        background, unknown, foreground = levels
     elif middle == 3 and levels == [1, 2, 3]:  # Oxford-IIIT Pets: pet, background, border
-        order = (2, 3, 1)
-    if order is None:
-        if not are_labels(values, counts, top):
-            return None
+        background, unknown, foreground = 2, 3, 1
+    elif not are_labels(values, counts, top):
+        return None
+    else:
         raise InputError(
             f"{name}: holds the labels {', '.join(map(str, levels))}; give 0, 128 and 255, or a"
-            " mask of the subject (mask=, --mask), or paint labels through trimap.from_strokes"
+            " mask of the subject (mask=, --mask), or pass painted labels to from_strokes"
         )
-    background, unknown, foreground = order
     warn_user(
         f"{name}: holds the labels {', '.join(map(str, levels))}; {background} is taken for the"
         f" background, {unknown} for unknown and {foreground} for the foreground"
@@ -149,10 +139,10 @@ def _labelled_trimap(
     return found
 
 
-def _of_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Float values as integers where they are such, or 255ths; as float32 in [0, 1] where not.
+def _from_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Integers where the values are whole, or 255ths; else float32 in [0, 1].
 
-    Returns them and, of 255ths, what they were.
+    Returns them and, of 255ths, the original values.
     """
     check_finite(values, name)
     low, high = float(values.min()), float(values.max())
@@ -160,7 +150,7 @@ def _of_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | N
         unit: np.ndarray = values.astype(np.float32)
         if low < 0 or high > 1:
             unit = unit.clip(0.0, 1.0)
-        for rows in pieces(unit):
+        for rows in strips(unit):
             scaled = rows * 255
             if np.abs(scaled - np.rint(scaled)).max() > _STEP:
                 return unit, None
@@ -169,12 +159,11 @@ def _of_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray | N
         return values.astype(np.int64), None
     if low >= -SLACK and 1.5 < high <= 255.5:
         return (values / 255).clip(0, 1).astype(np.float32), None
-    middle = values[(values > low) & (values < high)]
-    if not middle.size:  # two values
+    if not ((values > low) & (values < high)).any():  # two values
         return (values == high).astype(np.uint8), None
-    hint = (
+    remedy = (
         "they look like a network's logits: apply a sigmoid, or give values > 0"
         if low < 0 < high
         else "clip or scale them to [0, 1]"
     )
-    raise InputError(f"{name}: float values run from {low:.4g} to {high:.4g}, not 0 to 1; {hint}")
+    raise InputError(f"{name}: float values run from {low:.4g} to {high:.4g}, not 0 to 1; {remedy}")

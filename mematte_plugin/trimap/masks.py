@@ -1,12 +1,12 @@
-"""What people hand in as masks and trimaps, understood: (H, W) from black to white, 0 to 1.
+"""Masks and trimaps in any form that people have them, read as (H, W) from 0 to 1.
 
-Two values are a mask whatever they are. Label maps, palettes, brushes and levels that are off are
-understood where they can mean one thing only, and else refused with what they hold.
+Two values are a mask, whatever they are. Label maps, palettes, brushes and odd levels are read
+where they can mean one thing only, and otherwise refused with a list of their contents.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -16,14 +16,14 @@ from ..images.decoded import MAX_PIXELS, Decoded
 from ..images.read import ImageSource, grey_name, of_layer, opened
 from . import mask_colours
 from .grey_levels import KNOWN
-from .labels import Objects, chosen, count_values, flatness, parse_objects
+from .labels import Objects, count_values, flatness, mask_of_objects, parse_objects, strips
 from .mask_shapes import as_picture
-from .mask_values import FEW_LABELS, Asked, Role, is_whole, pieces, settle
+from .mask_values import FEW_LABELS, Reading, Role, is_whole, read_values
 
-_GREY_SLACK = 2 / 255 + 1e-6  # colour channels of a grey picture after JPEG and colour conversion
-_TINT = 0.2  # colour channels of a photographed trimap, under a warm lamp
-_FLAT = 0.5  # share of a label map that lies in flat areas
-_PART = 0.01  # of the pixels, that is no accident
+_GREY_SLACK = 2 / 255 + 1e-6  # between the channels of a grey picture after JPEG or conversion
+_TINT = 0.2  # between the channels of a photographed trimap, under a warm lamp
+_FLAT = 0.5  # least share of a label map that lies in flat areas
+_PART = 0.01  # least share of the pixels that is no accident
 
 
 def read_mask(
@@ -36,33 +36,32 @@ def read_mask(
 ) -> np.ndarray:
     """Read a mask of a subject as (H, W) float32: 0 background, 1 subject, softly between.
 
-    source: as for `images.read_photo`, of any integer type, bool or float; one more axis of length
-        1 does no harm. A picture with transparency counts by its alpha, one in colour where it
-        holds two colours and their mixtures.
-    name: what messages call it, next to its path.
-    objects: of a label map the ids that are the subject, 1 or [1, 3], of a coloured one its
-        colours, "#ff0000". None takes the only object there is.
+    source: as for `read_photo`, of any integer type, bool or float, also with axes of length 1. A
+        transparent picture is read by its alpha, a coloured one if it holds two colours and their
+        mixtures.
+    name: what messages call it, followed by its path.
+    objects: the subject's ids in a label map, 1 or [1, 3], or its colours in a coloured one,
+        "#ff0000". None takes the only object.
     max_pixels: larger files are refused by their header, before decoding.
-    layer: of an EXR with several layers or parts, the one to take; as `images.Layer` says.
+    layer: of an EXR with several layers or parts, the one to take; see `Layer`.
 
     Warns (MEMatteWarning) where levels are stretched or a choice was made for the user. Raises
-    InputError like `images.read_photo`; for photographs, stacks of masks, label maps of several
-    objects without a choice, and masks of one value only but black and white. Raises SettingError
-    for objects that are no ids.
+    InputError like `read_photo`, and for photographs, stacks of masks, and label maps of several
+    objects without a choice; SettingError for objects that are not ids.
     """
     ids = parse_objects(objects)
     decoded, picture, name = _opened(source, name, "mask", max_pixels, layer=layer)
     if decoded.indices is not None and (ids is not None or _is_label_palette(decoded)):
         counts = count_values(decoded.indices) or {}
         if ids is not None or len(counts) > 2 or 0 in counts:
-            return chosen(decoded.indices, counts, ids, name)
+            return mask_of_objects(decoded.indices, counts, ids, name)
         picture = decoded.indices
     if picture.ndim == 3 and picture.shape[2] == 4:
         picture = _mask_or_colours(picture, name)
     if picture.ndim == 3:
-        picture, left = _grey_of_mask(picture, ids, name)
-        ids = ids if left else None
-    return settle(picture, Asked("mask", name, ids, decoded.lossy))
+        picture, grey = _grey_of_mask(picture, ids, name)
+        ids = ids if grey else None
+    return read_values(picture, Reading("mask", name, ids, decoded.lossy))
 
 
 def read_trimap(
@@ -74,12 +73,10 @@ def read_trimap(
 ) -> np.ndarray:
     """Read a trimap as (H, W) float32: 0 background, 1 foreground, unknown between.
 
-    source: as for `read_mask`; also the labels 0, 1 and 2 where 1 lies between the others, and
-        black, white and one colour, which is unknown. Transparent parts of a trimap that is
-        painted with black and white are unknown.
-    name: what messages call it, next to its path.
-    max_pixels: larger files are refused by their header, before decoding.
-    layer: of an EXR with several layers or parts, the one to take; as `images.Layer` says.
+    source: as for `read_mask`; also the labels 0, 1 and 2 where 1 separates the others, and black,
+        white and one colour, which is unknown. Of a trimap painted in black and white, transparent
+        parts are unknown.
+    name, max_pixels, layer: as for `read_mask`.
 
     Warns and raises as `read_mask` does.
     """
@@ -87,7 +84,7 @@ def read_trimap(
     if decoded.indices is not None and _is_label_palette(decoded):
         counts = count_values(decoded.indices) or {}
         if max(counts, default=0) <= FEW_LABELS and 1 < len(counts) <= 3:
-            return settle(decoded.indices, Asked("trimap", name))
+            return read_values(decoded.indices, Reading("trimap", name))
     if picture.ndim == 3 and picture.shape[2] == 4:
         painted = _painted_on_transparent(picture, name)
         if painted is not None:
@@ -95,13 +92,13 @@ def read_trimap(
         picture = picture[..., :3]
     if picture.ndim == 3:
         picture = _grey_of_trimap(picture, name)
-    return settle(picture, Asked("trimap", name, lossy=decoded.lossy))
+    return read_values(picture, Reading("trimap", name, lossy=decoded.lossy))
 
 
 def _opened(
-    source: Any, name: str, role: Role, max_pixels: int, *, layer: str | None
+    source: ImageSource, name: str, role: Role, max_pixels: int, *, layer: str | None
 ) -> tuple[Decoded, np.ndarray, str]:
-    """What was decoded, its pixels as (H, W), (H, W, 3) or (H, W, 4), and what messages call it."""
+    """The decoded source, its pixels as (H, W), (H, W, 3) or (H, W, 4), and its name."""
     source, layer = of_layer(source, layer)
     name = grey_name(source, name)
     decoded = opened(source, name, max_pixels, role, layer)
@@ -118,7 +115,7 @@ def _opened(
 
 
 def _is_label_palette(decoded: Decoded) -> bool:
-    """Whether a palette's indices are labels: its colours are no greys and no shades of one."""
+    """Whether a palette's indices are labels: its colours are neither greys nor shades of one."""
     pixels, indices = decoded.pixels, decoded.indices
     if indices is None or pixels.ndim == 2:
         return False
@@ -131,14 +128,14 @@ def _is_label_palette(decoded: Decoded) -> bool:
         return False
     if _is_common_colour_map(index, used):
         return True
-    # Two colours and what is between them are a painting that was saved with a palette.
+    # Two colours and their mixtures are a painting that was saved with a palette.
     if mask_colours.two_colours(*mask_colours.find_colours(pixels)) is not None:
         return False
     return len(index) <= mask_colours.MOST and flatness(indices) >= _FLAT
 
 
 def _is_common_colour_map(index: np.ndarray, used: np.ndarray) -> bool:
-    """The colours that PASCAL VOC, DAVIS and YouTube-VOS give to labels."""
+    """Whether the labels have the colours of PASCAL VOC, DAVIS and YouTube-VOS."""
     red, green, blue = (np.zeros(len(index), int) for _ in range(3))
     rest = index.astype(int)
     for bit in range(7, -1, -1):
@@ -163,7 +160,7 @@ def _mask_or_colours(picture: np.ndarray, name: str) -> np.ndarray:
         shown = grey[..., 1][visible]
         black, white = (float(part.mean()) for part in (shown <= KNOWN, shown >= 1 - KNOWN))
         if min(black, white) >= _PART and black + white > 1 - 5 * _PART:
-            # White on black, with something transparent around it.
+            # White on black, with a transparent margin.
             return np.where(visible, grey[..., 1], np.float32(0))
     return np.ascontiguousarray(alpha)
 
@@ -171,9 +168,9 @@ def _mask_or_colours(picture: np.ndarray, name: str) -> np.ndarray:
 def _grey_of_mask(
     pixels: np.ndarray, ids: tuple[int, ...] | None, name: str
 ) -> tuple[np.ndarray, bool]:
-    """(H, W) of a mask in colour: one channel of a grey one, else its subject's colour's share.
+    """(H, W) of a mask in colour: a channel if it is grey, else the subject's colour's share.
 
-    Returns it, and whether it is grey, so that ids may still be chosen.
+    Returns it, and whether it is grey, so that its values may still be labels.
     """
     if _spread(pixels) <= _GREY_SLACK:
         return np.ascontiguousarray(pixels[..., 1]), True
@@ -187,8 +184,8 @@ def _grey_of_mask(
                 f"{name}: holds the colours {first} and {second}, and either may be the subject;"
                 f" choose with --object '{first}' (in Python objects=…), or paint it white on black"
             )
-        background, subject, why = found
-        if why:
+        background, subject, by_border = found
+        if by_border:
             warn_user(
                 f"{name}: is painted in two colours; #{background.label:06x}, which lies along the"
                 f" border, is taken for the background and #{subject.label:06x} for the subject"
@@ -200,12 +197,12 @@ def _grey_of_mask(
         if counts is not None:
             main = {colour.label for colour in colours}
             counts = {label: count for label, count in counts.items() if label in main}
-            return chosen(labels, counts, ids, name, colours=True), False
+            return mask_of_objects(labels, counts, ids, name, colours=True), False
     _refuse_colours(name, "mask")
 
 
 def _grey_of_trimap(pixels: np.ndarray, name: str) -> np.ndarray:
-    """(H, W) of a trimap in colour."""
+    """(H, W) of a trimap in colour: grey, with a colour for unknown, or photographed."""
     if _spread(pixels) <= _GREY_SLACK:
         return np.ascontiguousarray(pixels[..., 1])
     colours, shares = mask_colours.find_colours(pixels)
@@ -225,9 +222,9 @@ def _grey_of_trimap(pixels: np.ndarray, name: str) -> np.ndarray:
 
 
 def _refuse_colours(name: str, role: Role) -> NoReturn:
-    other = "a white subject on black" if role == "mask" else "black, white and grey"
+    expected = "a white subject on black" if role == "mask" else "black, white and grey"
     raise InputError(
-        f"{name}: is a colour picture, not a trimap or mask; give one in {other} (were photo and"
+        f"{name}: is a colour picture, not a trimap or mask; give one in {expected} (were photo and"
         f" {role} swapped?)"
     )
 
@@ -235,7 +232,7 @@ def _refuse_colours(name: str, role: Role) -> NoReturn:
 def _between_channels(pixels: np.ndarray) -> np.ndarray:
     """(H, W): the largest less the smallest channel of (H, W, 3)."""
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    # Three channels one after the other: numpy's reductions over so short an axis are slow.
+    # One channel after the other: numpy's reductions over a short axis are slow.
     most = np.maximum(np.maximum(red, green), blue)
     return np.asarray(most - np.minimum(np.minimum(red, green), blue))
 
@@ -243,11 +240,11 @@ def _between_channels(pixels: np.ndarray) -> np.ndarray:
 def _spread(pixels: np.ndarray) -> float:
     """The largest difference between the channels of a pixel, in [0, 1]."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
-    return max(float(_between_channels(rows).max()) / top for rows in pieces(pixels))
+    return max(float(_between_channels(rows).max()) / top for rows in strips(pixels))
 
 
 def _painted_on_transparent(picture: np.ndarray, name: str) -> np.ndarray | None:
-    """A trimap of brush strokes with nothing behind them; None where it is opaque, or no such."""
+    """A trimap of grey brush strokes on nothing; None for other pictures."""
     alpha = to_unit(picture[..., 3])
     visible = alpha >= 0.5
     if float(visible.mean()) > 1 - _PART or not visible.any():

@@ -1,8 +1,8 @@
 """How wide a band may be where a part is thin; needs numpy and OpenCV only, as training does.
 
 The local half-thickness at a pixel is the radius of the largest disc within the part that covers
-it. It is found by openings: what a disc of radius r cannot reach is thinner than r. So are the
-corners and bumps of a thick part, which are none of the thin parts meant here: what an opening
+it. It is found by morphological openings: what a disc of radius r cannot reach is thinner than r.
+Corners and bumps of a thick part cannot be reached either, and are not thin parts: what an opening
 leaves over counts only where it sticks out far enough (`_REACH`), is large enough (`_AREA`) or
 stands alone.
 """
@@ -18,39 +18,39 @@ _FIRST, _STEP = 2.0, math.sqrt(2)
 """The smallest radius that is tried, in pixels, and the ratio of each to the one before."""
 
 _REACH = 2.2
-"""A thin part sticks out by more than so many radii, and than half of the band. A square bump does
-by 2 at most, a corner of 90° by 0.4, a tip of 36° (a star's) by 2.2."""
+"""A thin part sticks out by more than this many radii, and by more than half of the band. A square
+bump sticks out by 2 at most, a corner of 90° by 0.4, a tip of 36° (a star's) by 2.2."""
 
 _AREA = 5.0
-"""Or it covers more than so many squared radii beyond half a radius: a bar between two bodies, or
-close beside one, does not stick out at all."""
+"""Or it covers more than this many squared radii beyond half a radius: a bar between two bodies, or
+close to one, does not stick out at all."""
 
 _SPECK = 4
-"""Pixels up to which a part of its own, or a hole, is noise."""
+"""Pixels up to which a separate part, or a hole, is noise."""
 
 _FRAYED = 0.10
-"""Pixels of strands, and half of those of gaps, to a pixel of edge from which on it is frayed.
+"""An edge is frayed from this many pixels of strands, and half of those of gaps, per pixel of edge.
 
 Medians around the thin parts of masks (alpha of one half and more) of photographs with true alpha:
 hair 0.24 to 0.43, leaves 0.04, a wire basket 0.12; drawn shapes have 0.
 """
 _FRAYED_CELL, _FRAYED_WINDOW = 4, 9
-"""Pixels to a cell in which they are counted, and cells to a window."""
+"""Pixels to a cell in which strands and gaps are counted, and cells to a window."""
 
 _CELLS = 4.0
-"""Radii above this many pixels are looked at on a grid on which they have so many to twice that."""
+"""Larger radii are examined on a coarser grid, on which they have this many cells to twice that."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A region as far as its thickness goes: without its specks and pinholes."""
+    """The connected parts of a region; their depths leave out specks and pinholes."""
 
     depth: np.ndarray
     """(H, W) float32, the distance to the nearest outside: 1 at the edge, 0 outside."""
     labels: np.ndarray
-    """(H, W) int32: its connected parts, from 1 on."""
+    """(H, W) int32: the connected parts, from 1 on; 0 is outside."""
     stats: np.ndarray
-    """(n, 5) int32: their left, top, width, height and area; number 0 is what is outside."""
+    """(n, 5) int32: left, top, width, height and area of each part."""
     deepest: np.ndarray
     """(n,) float32: the greatest depth of each part; 0 for number 0."""
     open: np.ndarray
@@ -58,9 +58,11 @@ class Parts:
 
 
 def parts_of(subject: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> tuple[Parts, Parts]:
-    """Of a subject (H, W) bool and of its background, from the depths (H, W) of both.
+    """The parts of a subject (H, W) bool and of its background.
 
-    A part is not thin because of pinholes, and there is no gap between it and a speck.
+    inner, outer: the depths (H, W) of both, specks and pinholes included.
+
+    Pinholes do not make a part thin, and a speck next to it does not make a gap.
     """
     import cv2
 
@@ -86,11 +88,11 @@ def widest_band(
 
     width: the band's width in pixels where the region is thick, above 1.
     share: the most that a band may take of a thin part's half-thickness.
-    finest: pixels that a band has even so, at least 1.
-    bounded: what lies outside the picture does not belong to the region.
+    finest: least width of a band in pixels, at least 1.
+    bounded: the region ends at the picture's border.
     """
     radii = _radii(max(_FIRST, 2 * finest), width / share)
-    # Thinner than a radius, and not than the one before: so wide may its band be.
+    # How wide the band of a part may be that is thinner than this radius, not than the one before.
     bands = [min(width, max(finest, share * radius)) for radius in (0.0, *radii[:-1])]
     scale = _scale(radii[-1])
     grids = _pyramid(parts.depth, scale)
@@ -103,13 +105,13 @@ def widest_band(
             grid = grids[scale]
             allowed = _doubled(allowed, grid.shape)
             rest = None if rest is None else _doubled(rest, grid.shape)
-        look = _Look(radius, scale, width, bounded)
         if rest is None or scale > 1:
-            thin, rest = look.at(grid)
+            thin, rest = _thin(grid, radius, scale, width, bounded)
             allowed[thin] = band
-        else:  # what a smaller disc leaves over lies within what a larger one does
+        else:  # a smaller disc leaves nothing over where a larger one left nothing
             for place in _places(rest, math.ceil(radius + max(3 * radius, width))):
-                allowed[place][look.at(grid[place])[0]] = band
+                thin, _ = _thin(grid[place], radius, scale, width, bounded)
+                allowed[place][thin] = band
     while scale > 1:
         scale //= 2
         allowed = _doubled(allowed, grids[scale].shape)
@@ -123,78 +125,69 @@ def widest_band(
 
 
 def frayed(subject: np.ndarray, grain: float = 1.0) -> np.ndarray | None:
-    """Where the edge of a subject is frayed, as a mask of hair is: (H, W) bool.
+    """Where the edge of a subject is frayed, as a mask of hair is: (H, W) bool, or None if nowhere.
 
-    There strands and gaps of a pixel or two lie along the edge, and what is somewhat thicker is a
-    lock of hair and half transparent, not a solid part.
+    Strands and gaps of a pixel or two lie along such an edge, and somewhat thicker parts are
+    half-transparent locks of hair rather than solid.
 
     subject: (H, W) bool.
-    grain: pixels that one of the mask's own has become, above 1 where it was made larger.
-
-    None where there is no such place.
+    grain: pixels to one of the mask's original pixels, above 1 if it was made larger.
     """
     import cv2
 
     mask = subject.view(np.uint8)
     times = max(1, round(grain))
     kernel, small = np.ones((2 * times + 1, 2 * times + 1), np.uint8), np.ones((3, 3), np.uint8)
-    # Beyond the picture the subject goes on as it does at the border.
+    # Beyond the picture the subject goes on as it is at the border.
     thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel))
     gaps = cv2.subtract(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), mask)
     if not thin.any() or not gaps.any():
         return None
     edge = cv2.subtract(mask, cv2.erode(mask, small))
+    cell = _FRAYED_CELL * times
+    counted = [_cells(pixels, cell) for pixels in (_no_specks(thin), _no_specks(gaps), edge)]
 
-    counted = [
-        _cells(pixels, _FRAYED_CELL * times)
-        for pixels in (_no_specks(thin), _no_specks(gaps), edge)
-    ]
-
-    def around(window: int) -> list[np.ndarray]:
-        """Strands and narrow gaps to a pixel of edge."""
+    def per_edge(window: int) -> list[np.ndarray]:
+        """Strands and narrow gaps per pixel of edge."""
         sums = [
             cv2.boxFilter(share, -1, (window, window), borderType=cv2.BORDER_CONSTANT)
             for share in counted
         ]
         return [part / np.maximum(sums[2], 1e-3) for part in sums[:2]]
 
-    strands, narrow = around(_FRAYED_WINDOW)
-    # A wire is a strand without such gaps, and a slit a gap without such strands not far away.
+    strands, narrow = per_edge(_FRAYED_WINDOW)
+    far_strands, _ = per_edge(3 * _FRAYED_WINDOW)
+    # A wire is a strand without gaps next to it, a slit a gap without strands nearby.
     found: np.ndarray = (
-        np.minimum(strands, 3 * narrow) + np.minimum(narrow / 2, 6 * around(3 * _FRAYED_WINDOW)[0])
-        > _FRAYED
+        np.minimum(strands, 3 * narrow) + np.minimum(narrow / 2, 6 * far_strands) > _FRAYED
     )
-    return _spread(found, _FRAYED_CELL * times, subject.shape) if found.any() else None
-
-
-def _spread(found: np.ndarray, side: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Cells of so many pixels at the picture's size, (H, W) bool."""
-    height, width = shape
-    return np.asarray(found.repeat(side, axis=0)[:height].repeat(side, axis=1)[:, :width])
+    if not found.any():
+        return None
+    height, width = subject.shape
+    return found.repeat(cell, axis=0)[:height].repeat(cell, axis=1)[:, :width]
 
 
 def _no_specks(pixels: np.ndarray) -> np.ndarray:
-    """Without pixels that have fewer than two neighbours: grain is no strand."""
+    """Without pixels that have fewer than two neighbours: those are grain, not strands."""
     import cv2
 
     return pixels * (cv2.boxFilter(pixels, -1, (3, 3), normalize=False) >= 3)
 
 
 def _cells(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The share of each cell that is set, float32."""
+    """How much of each cell is set, float32, 255 for all of it."""
     import cv2
 
     height, width = pixels.shape
     below, right = -height % side, -width % side
     whole = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
     size = (whole.shape[1] // side, whole.shape[0] // side)
-    return np.asarray(cv2.resize(whole * np.uint8(255), size, interpolation=cv2.INTER_AREA)).astype(
-        np.float32
-    )
+    means = cv2.resize(whole * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float32)
 
 
 def _radii(first: float, thickest: float) -> list[float]:
-    """Those that are tried, up to the half-thickness from which on a part counts as thick."""
+    """The radii to try, up to the half-thickness from which a part counts as thick."""
     radii = [first]
     while radii[-1] * _STEP < thickest:
         radii.append(radii[-1] * _STEP)
@@ -202,51 +195,48 @@ def _radii(first: float, thickest: float) -> list[float]:
 
 
 def _scale(radius: float) -> int:
-    """Pixels to a cell of the grid on which a radius is looked at: a power of two."""
+    """Pixels to a cell of the grid on which a radius is examined: a power of two."""
     return int(2 ** max(0, math.floor(math.log2(radius / _CELLS))))
 
 
-@dataclass(frozen=True)
-class _Look:
-    """For what is thinner than a radius."""
+def _thin(
+    depth: np.ndarray, radius: float, scale: int, width: float, bounded: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (h, w) bool of parts thinner than a radius, and all that the opening leaves over.
 
-    radius: float
-    scale: int
-    width: float
-    bounded: bool
+    depth: (h, w), in pixels, on a grid of `scale` pixels to a cell.
+    radius, width: of the disc and of the band, in pixels.
+    """
+    import cv2
 
-    def at(self, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cells (h, w) bool of thin parts, and all that the opening leaves over."""
-        import cv2
-
-        radius, cell = self.radius / self.scale, 1 / self.scale
-        # A strip that is 2 r wide has the depths 1, 2 ... r: a pixel's middle is half a pixel in.
-        core, edge = depth > self.radius + 0.5, 0
-        if not self.bounded:
-            edge = math.ceil(radius) + 1
-            core = _beyond(depth, core, edge, self.scale, self.radius + 0.5)
-        reach = distances(~core, exact=False)  # without a core, everything is far away
-        reach = reach[edge : edge + depth.shape[0], edge : edge + depth.shape[1]]
-        rest = (depth > 0) & (reach > radius + (1.0 if self.scale == 1 else 1.5))
-        at = np.flatnonzero(rest)
-        if not at.size:
-            return rest, rest
-        count, pieces = cv2.connectedComponents(rest.view(np.uint8), connectivity=4)
-        number, out = pieces.ravel()[at], np.ascontiguousarray(reach).ravel()[at]
-        thin = np.zeros(count, bool)
-        thin[number[out > radius + max(_REACH * radius, cell * self.width / 2)]] = True
-        large = np.bincount(number[out > 1.5 * radius], minlength=count)
-        thin |= large > radius * max(_AREA * radius, cell * self.width)
-        if not thin.any():
-            return np.zeros_like(rest), rest
-        found = np.zeros_like(rest)
-        found.ravel()[at[thin[number]]] = True
-        around = cv2.dilate(found.view(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
-        return found | (around & (reach > radius) & (depth > 0)), rest  # up to the opening itself
+    # A strip that is 2 r wide has the depths 1, 2 ... r: a pixel's middle is half a pixel in.
+    core, edge = depth > radius + 0.5, 0
+    disc, band = radius / scale, width / scale  # in cells
+    if not bounded:
+        edge = math.ceil(disc) + 1
+        core = _beyond(depth, core, edge, scale, radius + 0.5)
+    reach = distances(~core, exact=False)  # without a core, everything is far away
+    reach = reach[edge : edge + depth.shape[0], edge : edge + depth.shape[1]]
+    rest = (depth > 0) & (reach > disc + (1.0 if scale == 1 else 1.5))
+    at = np.flatnonzero(rest)
+    if not at.size:
+        return rest, rest
+    count, pieces = cv2.connectedComponents(rest.view(np.uint8), connectivity=4)
+    number, out = pieces.ravel()[at], np.ascontiguousarray(reach).ravel()[at]
+    thin = np.zeros(count, bool)
+    thin[number[out > disc + max(_REACH * disc, band / 2)]] = True
+    large = np.bincount(number[out > 1.5 * disc], minlength=count)
+    thin |= large > disc * max(_AREA * disc, band)
+    found = np.zeros_like(rest)
+    if not thin.any():
+        return found, rest
+    found.ravel()[at[thin[number]]] = True
+    around = cv2.dilate(found.view(np.uint8), np.ones((5, 5), np.uint8)).view(bool)
+    return found | (around & (reach > disc) & (depth > 0)), rest  # up to the opening itself
 
 
 def _places(rest: np.ndarray, margin: int) -> list[tuple[slice, slice]]:
-    """Boxes around the parts of what is left over, so many pixels wider; all of it if cheaper."""
+    """Boxes around all that is left over, widened by a margin; the whole picture if cheaper."""
     import cv2
 
     cell = 8
@@ -264,7 +254,7 @@ def _places(rest: np.ndarray, margin: int) -> list[tuple[slice, slice]]:
 
 
 def _beyond(depth: np.ndarray, core: np.ndarray, edge: int, scale: int, least: float) -> np.ndarray:
-    """A core with so many more cells on every side: outside the picture nothing is in the way."""
+    """The core with `edge` more cells on every side: depths grow on beyond the picture."""
     wide = np.pad(core, edge)
     beyond = np.arange(1, edge + 1) * float(scale)
     for line, outside in (
@@ -313,9 +303,9 @@ def _deepest(depth: np.ndarray, labels: np.ndarray, stats: np.ndarray) -> np.nda
 
 
 def distances(region: np.ndarray, *, exact: bool = True) -> np.ndarray:
-    """How far each pixel of a region (H, W) bool is from outside it: 1 at its edge, 0 outside.
+    """How far each pixel of a region (H, W) bool is from its outside: 1 at its edge, 0 outside.
 
-    exact: else to 2%, in a third of the time. Where nothing is outside, all is far away.
+    exact: False for an error of 2% in a third of the time.
     """
     import cv2
 
@@ -324,7 +314,7 @@ def distances(region: np.ndarray, *, exact: bool = True) -> np.ndarray:
 
 
 def _pyramid(depth: np.ndarray, coarsest: int) -> dict[int, np.ndarray]:
-    """By scale the greatest depth of each cell, so that no part's middle is lost."""
+    """By scale the greatest depth of each cell: the middle of every part is kept."""
     import cv2
 
     grids, scale = {1: depth}, 1

@@ -1,37 +1,37 @@
-"""Trimaps: from a mask, an alpha or strokes, and what people hand in made exactly 0, 0.5 and 1."""
+"""Trimaps from masks and alphas, and given ones normalised to exactly 0, 0.5 and 1."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, SettingError, warn_user
 from ..images.decoded import MAX_PIXELS
-from ..images.photo import Photo
 from ..images.read import ImageSource, grey_name, read_gray
 from .bands import band_and_lost, cores
 from .grey_levels import KNOWN
 from .labels import Objects
 from .masks import read_mask, read_trimap
-from .remarks import LEAST_SURE, empty_or_full, looks_inverted, say_unsure, warn_if_odd
+from .remarks import LEAST_SURE, empty_or_full, looks_inverted, warn_if_odd, warn_if_unsure
+from .thickness import distances
 
 SAME_ASPECT = 0.01
-"""Relative difference of aspect ratio up to which another size is the same picture, scaled."""
+"""Relative difference of aspect ratio up to which two sizes count as the same picture, scaled."""
 
 BAND_INSIDE, BAND_OUTSIDE = 2.0, 4.0
 """Default band of `from_mask` in percent of the subject's size, inward and outward.
 
 Measured with masks of 256 pixels a side (as SAM makes them) on nine photographs of hair and fur
-with true alpha: beyond 4% outward less than a tenth of the alpha that such a mask misses was left
-for seven of the nine (3%: five). Wider bands cost time and certainty.
+with true alpha: on seven of them a band of 4% outward misses less than a tenth of the alpha that
+such a mask misses (3%: on five). Wider bands cost time and certainty.
 """
 
 WIDENED = 5.0
 """Default of `from_alpha` in pixels."""
 
 MIN_BAND = 3.0
-"""Pixels that a band given in percent has at least: on thumbnails a percent is no pixel."""
+"""Least width in pixels of a band given in percent, which may be less than a pixel."""
 
 
 def normalise_trimap(
@@ -43,17 +43,17 @@ def normalise_trimap(
 ) -> np.ndarray:
     """A trimap as the networks were trained on it: (H, W) float32 of exactly 0, 0.5 and 1.
 
-    trimap: anything `masks.read_trimap` reads. Values within 2% of black or white are known, all
-        others unknown, so 128/255, 0.5 and linear mid-grey mean the same. Where black and white
-        are others (16 and 235), they are found in the histogram, with a warning.
+    trimap: as for `read_photo`, of any integer type, bool or float. Values within 2% of black or
+        white are known, all others unknown, so 128/255, 0.5 and linear mid-grey mean the same.
+        Other levels of black and white (16 and 235) are found in the histogram, with a warning.
     size: (H, W) of the photo. A trimap of another size and the same aspect ratio (within 1%) is
         resized to the nearest pixel, with a warning.
-    name: what messages call it, next to its path.
+    name: what messages call it, followed by its path.
     max_pixels: larger files are refused by their header, before decoding.
 
     Warns (MEMatteWarning) when nothing is unknown, as in a mask, when everything is, when there is
-    no foreground or no background, or when these look swapped. Raises InputError for another aspect
-    ratio, and as `masks.read_trimap` does.
+    no foreground or no background, or when they look swapped. Raises InputError for another aspect
+    ratio, and where it cannot be read as a trimap.
     """
     grey = read_trimap(trimap, name=name, max_pixels=max_pixels)
     name = grey_name(trimap, name)
@@ -70,7 +70,7 @@ def normalise_trimap(
 
 
 def three_valued(trimap: np.ndarray) -> np.ndarray:
-    """A trimap (H, W) uint8 of 0, 128 and 255, as this package makes them, as float32 0, 0.5, 1."""
+    """A trimap (H, W) uint8 of exactly 0, 128 and 255 as float32 of 0, 0.5 and 1."""
     result = np.full(trimap.shape, 0.5, np.float32)
     for row, line in zip(trimap, result, strict=True):  # by rows: no masks of the picture's size
         line[row == 0] = 0.0
@@ -83,8 +83,8 @@ def from_mask(
     *,
     size: tuple[int, int] | None = None,
     objects: Objects = None,
-    inside: float = BAND_INSIDE,
-    outside: float = BAND_OUTSIDE,
+    inside: float | None = None,
+    outside: float | None = None,
     unit: Literal["%", "px"] = "%",
     keep_soft: bool = True,
     grain: float = 1,
@@ -92,36 +92,38 @@ def from_mask(
 ) -> np.ndarray:
     """A trimap from a rough mask: a band along its edge becomes unknown.
 
-    mask: (H, W) in [0, 1] or anything `masks.read_mask` reads (a transparent picture counts by
-        its alpha, two values are a mask whatever they are); at 0.5 and above is the subject.
-    size: (H, W) of the photo, where it is known. A mask of another size and the same aspect ratio
-        (within 1%) is resized smoothly, with a warning.
-    objects: of a label map the ids that are the subject, 1 or [1, 3]; see `masks.read_mask`.
-    inside, outside: the band's width inward and outward, 0 or more, separately. On thin parts it
-        is narrower, whatever is asked for: inward it takes at most a third of the half-thickness
-        (but the pixel at the edge in any case), outward two thirds of a gap's half-width (but two
-        pixels). So what is 3 pixels wide keeps a core, and a gap of 5 its background. Not so where
-        the edge is frayed, with strands and gaps of a pixel or two: hair stays in the band.
+    mask: (H, W) in [0, 1], or as for `read_photo`, of any integer type, bool or float; a
+        transparent picture is read by its alpha, and two values are a mask whatever they are. The
+        subject is where it is 0.5 and above.
+    size: (H, W) of the photo, if known. A mask of another size and the same aspect ratio (within
+        1%) is resized smoothly, with a warning.
+    objects: the subject's ids in a label map, 1 or [1, 3], or its colours, "#ff0000". None takes
+        the only object.
+    inside, outside: the band's width inward and outward, 0 or more; None for the default. It is
+        narrower on thin parts: inward at most a third of the half-thickness (but the edge pixel in
+        any case), outward two thirds of a gap's half-width (but two pixels). So a part of 3 pixels
+        keeps a core, and a gap of 5 its background. Where the edge is frayed, with strands and gaps
+        of a pixel or two, the band keeps its width: hair stays unknown.
     unit: "px", or "%" of the subject's size, which is the square root of its area in pixels; a
         band in percent is at least 3 pixels wide, unless it is 0.
     keep_soft: pixels of a soft mask between 2% and 98% stay unknown, also outside the band.
-    grain: for a mask that was made larger before, how many times: its own pixels are what thin
-        parts, narrow gaps and frayed edges are measured in. 1 or more.
+    grain: how many times the mask was enlarged before, 1 or more: thin parts, narrow gaps and
+        frayed edges are measured in its original pixels.
     max_pixels: larger files are refused by their header, before decoding.
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) when
     the band leaves no sure foreground, or none of a separate part, when a mask that is grey all
-    over leaves next to nothing sure, and when it looks inverted. Raises InputError for an empty or
-    full mask, for one of another aspect ratio than `size` and as `masks.read_mask` does,
-    SettingError for an odd width, unit, grain or object.
+    over leaves hardly anything known, when it looks inverted, and where a choice was made for the
+    user. Raises InputError for an empty or full mask, for another aspect ratio than `size`, and
+    where it cannot be read as a mask; SettingError for an odd width, unit, grain or object.
     """
+    inside = BAND_INSIDE if inside is None else inside
+    outside = BAND_OUTSIDE if outside is None else outside
     if unit not in ("%", "px"):
         raise SettingError(f"unit {unit!r}: use '%' or 'px'")
     check_band(inside, outside)
     if not (math.isfinite(grain) and grain >= 1):
-        raise SettingError(
-            f"grain {grain!r}: give how many times the mask was made larger, 1 or more"
-        )
+        raise SettingError(f"grain {grain!r}: give how many times the mask was enlarged, 1 or more")
     import cv2
 
     name = grey_name(mask, "mask")
@@ -133,7 +135,7 @@ def from_mask(
 
 
 def check_band(inside: float, outside: float) -> None:
-    """Raises SettingError for widths that no band has."""
+    """Raises SettingError unless both are widths, 0 or more."""
     for option, width in (("inside", inside), ("outside", outside)):
         if not (math.isfinite(width) and width >= 0):
             raise SettingError(f"{option} {width!r}: a band's width is 0 or more")
@@ -149,7 +151,7 @@ def lay_band(
     keep_soft: bool = True,
     grain: float = 1,
 ) -> NDArray[np.uint8]:
-    """`from_mask` for a mask (H, W) that has been read and has the photo's size."""
+    """`from_mask` for a mask (H, W) in [0, 1] of the photo's size; raises InputError as it does."""
     subject = soft >= 0.5
     area = int(np.count_nonzero(subject))
     if area in (0, subject.size):
@@ -164,34 +166,10 @@ def lay_band(
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any() or np.count_nonzero(trimap != 128) < LEAST_SURE * trimap.size:
-        say_unsure(trimap, soft, name)
+        warn_if_unsure(trimap, soft, name)
     elif lost is not None:
         warn_user(f"{name}: {lost}; inside 0 keeps all of the mask")
     return trimap
-
-
-def trimap_for(
-    photo: Photo,
-    mask: Any,
-    *,
-    objects: Objects = None,
-    inside: float | None = None,
-    outside: float | None = None,
-    unit: Literal["%", "px"] = "%",
-) -> np.ndarray:
-    """Trimap (H, W) uint8 0/128/255 of the photo's size from a rough mask of it.
-
-    A mask of another size but the same aspect ratio is resized; see `trimap.from_mask` for the
-    other arguments. Raises InputError for a mask of another shape, and for an empty or full one.
-    """
-    return from_mask(
-        mask,
-        size=photo.size,
-        objects=objects,
-        inside=BAND_INSIDE if inside is None else inside,
-        outside=BAND_OUTSIDE if outside is None else outside,
-        unit=unit,
-    )
 
 
 def from_alpha(
@@ -199,30 +177,25 @@ def from_alpha(
 ) -> np.ndarray:
     """A trimap from an alpha matte: unknown where 0 < alpha < 1, widened by `width` pixels.
 
-    With a width above 0 hard edges, where alpha jumps from 0 to 1, are widened in the same way.
+    With a width above 0, hard edges, where alpha jumps from 0 to 1, are widened as well.
 
-    alpha: (H, W) in [0, 1] or anything `images.read_gray` reads; a transparent picture counts by
-        its alpha.
+    alpha: (H, W) in [0, 1], or a picture as for `read_photo`; a transparent one is read by its
+        alpha.
     width: pixels, 0 or more, in every direction.
-    keep_cores: on opaque parts and in gaps that are thinner than that it is less, as `from_mask`
-        has it; without, one width everywhere, as trimaps for measuring are made.
+    keep_cores: widen less on opaque parts and in gaps that are thinner than that, as `from_mask`
+        does; without, one width everywhere, as for trimaps that methods are compared on.
 
     Returns (H, W) uint8: 0, 128, 255. Raises SettingError for a negative width.
     """
     if not (math.isfinite(width) and width >= 0):
         raise SettingError(f"width {width!r}: give 0 pixels or more")
-    import cv2
-
     values = read_gray(alpha, name="alpha", use_alpha=True)
     full = values >= 1
     unknown = (values > 0) & ~full
     if width > 0:
         unknown |= _hard_edge(full, values <= 0)  # widened too: there may be no soft pixel at all
         if unknown.any():
-            distance = cv2.distanceTransform(
-                (~unknown).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-            )
-            unknown = distance <= width
+            unknown = distances(~unknown) <= width
             if keep_cores:
                 unknown &= ~cores(full, values <= 0, width)
     trimap: np.ndarray = np.where(full, np.uint8(255), np.uint8(0))
@@ -240,7 +213,7 @@ def _pixels(width: float, unit: str, area: int) -> float:
 
 
 def _hard_edge(full: np.ndarray, empty: np.ndarray) -> np.ndarray:
-    """Pixels on both sides of an edge where alpha goes from 0 to 1 without a step between."""
+    """Pixels on both sides of an edge where alpha jumps from 0 to 1."""
     edge = np.zeros_like(full)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         jump = (full[one] & empty[other]) | (empty[one] & full[other])
@@ -261,7 +234,7 @@ def check_aspect(found: tuple[int, ...], size: tuple[int, int], name: str) -> No
 
 
 def _fitted(values: np.ndarray, size: tuple[int, int], name: str, interpolation: int) -> np.ndarray:
-    """Values of another size brought to the photo's, with a warning."""
+    """Values resized to the photo's size, with a warning."""
     import cv2
 
     check_aspect(values.shape, size, name)

@@ -1,13 +1,13 @@
-"""Matting in a Jupyter notebook: paint a trimap on the photo, see the matte, go on in code.
+"""Matting in a Jupyter notebook: paint a trimap on the photo, see the matte, use it in code.
 
     >>> from mematte_plugin.widget import MatteWidget
     >>> widget = MatteWidget("photo.jpg")  # doctest: +SKIP
     >>> widget  # doctest: +SKIP
     >>> widget.alpha, widget.save("cutout.png")  # in the next cell  # doctest: +SKIP
 
-`MatteWidget` needs anywidget. Where it is missing the name stands for `MattePanel`, which is made
-of plain ipywidgets alone: uploads, sliders and pictures, no painting. Use `MattePanel` yourself
-where the host does not run a widget's own JavaScript.
+`MatteWidget` needs anywidget. Without it, the name stands for `MattePanel`, which consists of plain
+ipywidgets: uploads, options and pictures, no painting. Use `MattePanel` directly in hosts that do
+not run a widget's own JavaScript.
 """
 
 from __future__ import annotations

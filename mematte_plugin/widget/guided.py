@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,13 +16,12 @@ from ..images.read import read_photo
 from ..trimap.masks import read_mask
 from ..trimap.painting import Stroke, Unpainted, from_painting, lays_band, paint_over
 from ..trimap.trimap import (
-    BAND_INSIDE,
-    BAND_OUTSIDE,
     from_mask,
     normalise_trimap,
     resize_nearest,
 )
-from .traits import Array, AssignedArray, Checked
+from .options import MattingOptions
+from .traits import Array, AssignedArray
 
 PROXY = 1024
 """Longer side, in pixels, of the small picture that is painted on."""
@@ -41,7 +38,7 @@ NO_UNKNOWN = (
 )
 
 
-class GuidedPhoto(traitlets.HasTraits):
+class GuidedPhoto(MattingOptions):
     """A photo whose trimap is given, painted, or both.
 
     proxy: (h, w, 3) uint8, display-encoded, its longer side at most 1024 pixels: what is painted
@@ -56,23 +53,16 @@ class GuidedPhoto(traitlets.HasTraits):
     labels = AssignedArray(help="(h, w) uint8 `Stroke`, of the proxy's size: what is painted")
     photo = Array(read_only=True, help="the `Photo`, or None")
     small_trimap = Array(read_only=True, help="`trimap` at the proxy's size")
-    # Those with sync are shared with the page.
-    inside = Checked(BAND_INSIDE, help="band inward, % of the subject's size").tag(sync=True)
-    outside = Checked(BAND_OUTSIDE, help="band outward, %").tag(sync=True)
-    unpainted = traitlets.Enum(
-        ("auto", "background", "unknown"), "auto", help="what unpainted pixels are"
-    ).tag(sync=True)
     has_base = traitlets.Bool(False, read_only=True, help="a trimap or mask is given").tag(
         sync=True
     )
     band_counts = traitlets.Bool(True, read_only=True, help="the band is in use").tag(sync=True)
-    message = traitlets.Unicode("", read_only=True, help="a sentence for the user").tag(sync=True)
     notes: traitlets.List[str] = traitlets.List(
         read_only=True, help="remarks on what was given, or on the last run"
     ).tag(sync=True)
 
     def __init__(
-        self, image: Any, trimap: Any, mask: Any, inside: float, outside: float, **traits: Any
+        self, image: Any, trimap: Any, mask: Any, *, inside: float, outside: float, **traits: Any
     ) -> None:
         self.arrays: dict[str, Any] = {}
         self.proxy = np.zeros((0, 0, 3), np.uint8)
@@ -200,15 +190,6 @@ class GuidedPhoto(traitlets.HasTraits):
             return NO_FOREGROUND if self.labels.any() else NO_TRIMAP
         small = self.small_trimap
         return "" if ((small > 0) & (small < 255)).any() else NO_UNKNOWN
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Repeat an error in `message`."""
-        try:
-            yield
-        except MEMatteError as error:
-            self.set_trait("message", str(error))
-            raise
 
 
 def _sealed(array: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The widget that one paints on: `MatteWidget`, its traits that the page shares, its pictures.
+"""The widget to paint on, `MatteWidget`: the traits that its page shares, and its pictures.
 
-The page's side is in `static/`, files that are joined in this order into one ES module.
+The page's side is in `js/`; `static/widget.js` is its bundle.
 """
 
 from __future__ import annotations
@@ -23,38 +23,33 @@ from .page import CHECKERBOARD, VIEWS, answer_during_cells, jpeg
 from .session import MattingSession
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    *("base.js", "strokes.js", "painting.js", "pictures.js", "stage.js", "gestures.js"),
-    *("keys.js", "controls.js", "status.js", "widget.js"),
-)
-"""In this order: a script uses what stands in those before it."""
 GZIP = 31
-"""zlib's number for gzip with the largest window, which is what browsers read and write."""
+"""zlib's window number for gzip, which browsers can read."""
 
 
 def _bytes(value: Any, _widget: Any = None) -> bytes:
-    """What the page sends arrives as memoryview, which traitlets.Bytes does not take."""
+    """The page's bytes arrive as memoryview, which traitlets.Bytes refuses."""
     if not isinstance(value, bytes | bytearray | memoryview):
         raise traitlets.TraitError("is not binary data")
     return bytes(value)
 
 
 class MatteWidget(MattingSession, anywidget.AnyWidget):
-    """A photo to paint a trimap on in a notebook, and its matte, which goes on in code.
+    """Paint a trimap on a photo in a notebook; use the matte in the next cell.
 
-    Takes what `MattingSession` does, and `layout` as every widget. In a notebook leave it at the
-    end of a cell; then paint, press Run, and use `alpha`, `matte`, `trimap` or `save` in the next
-    one. Traits can be set and observed from Python as well; without a page `run` computes.
+    Takes the arguments of `MattingSession`, and `layout` like every widget. Leave it at the end of
+    a cell; then paint, press Run, and use `alpha`, `matte`, `trimap` or `save` in the next one.
+    Traits can also be set and observed from Python; without a page, `run` computes.
 
-    What the page shows can be set too:
+    Traits for what the page shows:
         view: "photo", "trimap", "alpha", "cutout" or "routing".
         block: which block's routing, from 0.
         backdrop: "checkerboard", or a colour as "#rrggbb", behind the cut-out.
-        compare: "off", or what is shown left of the slider: "photo" or "trimap".
-        split: where the slider stands, 0 to 1.
+        compare: "off", or what is shown left of the divider: "photo" or "trimap".
+        split: position of the divider, 0 to 1.
     """
 
-    _esm = "\n".join((STATIC / name).read_text("utf-8") for name in SCRIPTS)
+    _esm = (STATIC / "widget.js").read_text("utf-8")
     _css = (STATIC / "widget.css").read_text("utf-8")
 
     view = traitlets.Enum(VIEWS, "trimap").tag(sync=True)
@@ -64,19 +59,19 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     split = traitlets.Float(0.5, min=0.0, max=1.0).tag(sync=True)
 
     # ---- for the page alone
-    _strokes = traitlets.Bytes(help="`labels` as runs; empty where there are none").tag(
+    _strokes = traitlets.Bytes(help="`labels` as runs; empty for none").tag(
         sync=True, from_json=_bytes
     )
-    _mark = traitlets.Unicode(help="names the page's strokes; empty for Python's").tag(sync=True)
+    _mark = traitlets.Unicode(help="of the page's strokes; empty for Python's").tag(sync=True)
     _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
-    # What follows only the kernel sets.
+    # Set by the kernel alone:
     _id = traitlets.Unicode(help="of the comm").tag(sync=True, ours=True)
     _proxy_size: traitlets.List[int] = traitlets.List(
         [0, 0], help="[h, w] of what is painted on"
     ).tag(sync=True, ours=True)
     _photo = traitlets.Bytes(help="JPEG, (h, w)").tag(sync=True, ours=True)
-    _seen = traitlets.Unicode(help="the last mark that was worked in").tag(sync=True, ours=True)
-    _ran = traitlets.Int(0, help="how often Run was heard").tag(sync=True, ours=True)
+    _seen = traitlets.Unicode(help="the last mark that was processed").tag(sync=True, ours=True)
+    _ran = traitlets.Int(0, help="how many presses of Run were received").tag(sync=True, ours=True)
     _trimap = traitlets.Bytes(help="`small_trimap` as runs").tag(sync=True, ours=True)
     _result: traitlets.Dict[str, Any] = traitlets.Dict(help="see `_pictures`").tag(
         sync=True, ours=True
@@ -94,7 +89,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     __init__.__doc__ = MattingSession.__doc__
 
     def __repr__(self) -> str:
-        """What stands in the place of the widget where it cannot be shown."""
+        """Shown in place of the widget where it cannot run."""
         if self.photo is None:
             return f"{type(self).__name__}: {self.message}"
         height, width = self.photo.size
@@ -107,12 +102,12 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         )
 
     def open(self) -> None:
-        """Called by ipywidgets: now the page may know of the widget."""
+        """Called by ipywidgets when the page learns of the widget."""
         super().open()
         answer_during_cells(self)
 
     def close(self) -> None:
-        """Take the widget out of the page. What is being computed is given up."""
+        """Take the widget off the page and cancel what is being computed."""
         if "_given_up" in self.__dict__ and "_running" in self.__dict__:
             self.cancel()
         super().close()
@@ -120,9 +115,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     # ---- from the page ---------------------------------------------------------------------------
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """What the page changed; called by the comm. Nothing that it sends raises here."""
-        # One by one, strokes before their mark and Run last: each finds the others done, and what
-        # is refused takes nothing else with it.
+        """Take over what the page changed; called by the comm. Does not raise."""
+        # One by one, so that a refused value does not affect the others; strokes before their mark,
+        # and Run last.
         last = ("_strokes", "_mark", "_run")
         names = [*(name for name in sync_data if name not in last), *last]
         with self._lock:
@@ -139,7 +134,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             super().set_state({name: self._checked(name, value)})
         except (traitlets.TraitError, MEMatteError) as error:
             self.set_trait("message", f"{name.strip('_')}: {error}")
-            self.send_state(name)  # so that the page shows what counts
+            self.send_state(name)  # so that the page shows the value in use
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("kind") == "cancel":
@@ -157,7 +152,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             self.labels = labels
         except MEMatteError as error:
             self._seen = change.new
-            self._show_labels(self.labels)  # the page goes on with those that count
+            self._show_labels(self.labels)  # the page continues with the labels in use
             self.set_trait("message", str(error))
         self._seen = change.new
 
@@ -191,7 +186,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     @traitlets.observe("small_trimap")
     def _on_trimap(self, change: Any) -> None:
         self._trimap = b"" if change.new is None else _to_runs(change.new)
-        self._tell_current()
+        self._update_current()
 
     @traitlets.observe("shown")
     def _on_shown(self, change: Any) -> None:
@@ -200,9 +195,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
 
     @traitlets.observe("status")
     def _on_status(self, _change: Any) -> None:
-        self._tell_current()
+        self._update_current()
 
-    def _tell_current(self) -> None:
+    def _update_current(self) -> None:
         if self._result.get("kind") == "preview":
             now, then = self.small_trimap, self._previewed
             self._current = now is not None and then is not None and np.array_equal(now, then)
@@ -219,25 +214,25 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             first = not self._result
             self._current = False
             self._result = pictures
-            self._tell_current()
-            if first and self.view in ("photo", "trimap"):  # later the view is the user's alone
+            self._update_current()
+            if first and self.view in ("photo", "trimap"):  # later on, the view is the user's
                 self.compare = "trimap" if self.compare == "off" else self.compare
                 self.view = "cutout"
 
 
 def _pictures(matte: Matte, *, full: bool) -> dict[str, Any]:
-    """What the page shows of a result.
+    """A result as the page gets it.
 
-    kind: "preview" or "full"; width, height in pixels.
-    alpha: gzip of uint8 (h, w), of the proxy's size.
+    kind: "preview" or "full"; width, height: of the matte, in pixels.
+    alpha: gzip of uint8 (h, w), at the proxy's size.
     colours: a JPEG of that size: the subject's own, and the photo's where alpha is 0.
-    routing: gzip of a byte a token, block after block; grids: [h, w] of each; kept: the share that
-        each has kept.
+    routing: gzip of a byte per token, block after block; grids: [h, w] of each; kept: the share of
+        tokens that each kept.
     """
     height, width = matte.photo.size
     cutout = matte.cutout_proxy(PROXY)
     alpha = np.ascontiguousarray(cutout[..., 3])
-    # Not black: around the subject JPEG mixes it with what is next to it.
+    # Not black, which JPEG would mix into the subject's edge.
     colours = np.where(alpha[..., None] == 0, matte.photo.proxy(PROXY), cutout[..., :3])
     maps = [np.asarray(keep, bool) for keep in matte.routing]
     flat = np.concatenate([keep.ravel() for keep in maps]) if maps else np.zeros(0, bool)
@@ -259,8 +254,8 @@ def _gzip(values: NDArray[Any]) -> bytes:
 
 
 def _to_runs(values: NDArray[np.uint8]) -> bytes:
-    """Labels or a trimap (h, w), row after row, as runs: uint32, little-endian, the value lowest
-    and above it how many pixels have it. Quicker than gzip; the page is waiting."""
+    """Labels or a trimap (h, w) as runs, row after row: little-endian uint32, the value in the
+    lowest byte, the number of pixels above it. Faster than gzip; the page is waiting."""
     flat = values.ravel()
     ends = np.flatnonzero(np.diff(flat)) + 1
     lengths = np.diff(ends, prepend=0, append=flat.size)
@@ -269,7 +264,7 @@ def _to_runs(values: NDArray[np.uint8]) -> bytes:
 
 
 def _from_runs(packed: bytes, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Strokes (h, w) from the page. Raises InputError where it is something else."""
+    """Strokes (h, w) from the page. Raises InputError for anything else."""
     if not packed:
         return np.zeros(size, np.uint8)
     whole = len(packed) % 4 == 0
@@ -277,7 +272,7 @@ def _from_runs(packed: bytes, size: tuple[int, ...]) -> NDArray[np.uint8]:
     lengths = runs >> 8
     if int(lengths.sum(dtype=np.uint64)) != int(np.prod(size)):
         raise InputError(
-            "strokes: what the page sent does not fit the photo; the trimap is as before, reload"
-            " the page and paint once more"
+            "strokes: those that the page sent do not fit the photo; the trimap is unchanged,"
+            " reload the page and paint again"
         )
     return np.repeat((runs & 255).astype(np.uint8), lengths).reshape(size)

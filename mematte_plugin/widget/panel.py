@@ -24,16 +24,15 @@ from ..images.formats import READABLE
 from ..images.read import read_photo
 from ..matte import Matte
 from ..progress import Progress
-from ..show.overlays import on_checkerboard, routing_overlay, trimap_overlay
+from ..show.overlays import on_checkerboard, trimap_overlay
 from .guided import PROXY
-from .page import VIEWS, answer_during_cells, jpeg
+from .page import answer_during_cells, jpeg
 from .session import MattingSession
 
 LINKED = 24 * 2**20
 """Bytes of a saved file up to which it is offered for download: it travels inside the page."""
-PATCH = 16
-"""Side of a token in pixels of the photo."""
-TITLES = dict(zip(VIEWS, ("Photo", "Trimap", "Alpha", "Cut-out", "Routing"), strict=True))
+VIEWS = {"photo": "Photo", "trimap": "Trimap", "alpha": "Alpha", "cutout": "Cut-out"}
+"""Names of the views, and what their buttons say."""
 UPLOADS = {
     "photo": "The photo.",
     "trimap": "White subject, black background, grey where it is unsure.",
@@ -61,9 +60,9 @@ logger = logging.getLogger(__name__)
 class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
     """Trimap or mask in, matte out: uploads, options and pictures, without painting.
 
-    Arguments, traits and methods are those of `MattingSession`; `view` and `block` are those of
-    `MatteWidget`. Strokes can be set from Python (`labels`). Without an image (None) the photo is
-    uploaded as well.
+    Arguments, traits and methods are those of `MattingSession`; `view` says what is shown: "photo",
+    "trimap", "alpha" or "cutout". Strokes can be set from Python (`labels`). Without an image the
+    photo is uploaded as well.
 
     An upload goes through the notebook's server, which usually takes 10 MB at once; name larger
     files in code: `MattePanel("photo.tif", mask="mask.png")`.
@@ -71,8 +70,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
     Raises InputError for a photo, trimap or mask that cannot be used, SettingError for an option.
     """
 
-    view = traitlets.Enum(VIEWS, "photo", help="which picture is shown")
-    block = traitlets.Int(0, min=0, help="whose routing is shown, from 0")
+    view = traitlets.Enum(tuple(VIEWS), "photo", help="which picture is shown")
 
     def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
         self._cutout = np.zeros((0, 0, 4), np.uint8)
@@ -87,14 +85,11 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         parts["save_as"].on_click(self._guarded(lambda _: self._save()))
         shown = ["status", "message", "notes", "progress", "stage", "job", "band_counts"]
         self.observe(self._show_status, shown)
-        self.observe(self._show_photo, "photo")
-        self.observe(self._show_trimap, "small_trimap")
-        self.observe(self._show_result, "shown")
-        self.observe(self._redraw, ["view", "block", "status"])
-        self._show_photo()
+        self.observe(self._show_new, ["photo", "small_trimap", "shown"])
+        self.observe(self._redraw, ["view", "status"])
         self._show_status()
-        if self.small_trimap is not None:
-            self.view = "trimap"
+        for name in ("photo", "small_trimap"):
+            self._show_new(traitlets.Bunch(name=name, old=None, new=getattr(self, name)))
         self.children = _laid_out(parts)
         for part in parts.values():
             answer_during_cells(part)
@@ -190,24 +185,16 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
         parts["save_as"].disabled = self.matte is None
         parts["inside"].disabled = parts["outside"].disabled = not self.band_counts
 
-    def _show_photo(self, _change: Any = None) -> None:
-        if self.photo is not None:
+    def _show_new(self, change: Any) -> None:
+        """Show what is new, unless the user looks at an earlier result."""
+        if change.name == "photo" and self.photo is not None:
             self._parts["path"].value = f"{Path(self.photo.name).stem}_cutout.png"
             self.view = "photo"
+        elif change.new is not None and self.view in ("photo", "trimap"):
+            shown = change.old is None or change.new is self.matte
+            new = "trimap" if change.name == "small_trimap" else "cutout"
+            self.view = new if shown else self.view
         self._redraw()
-
-    def _show_trimap(self, change: Any) -> None:
-        if self.view == "photo" and change.old is None:
-            self.view = "trimap"
-        elif self.view == "trimap":
-            self._redraw()
-
-    def _show_result(self, change: Any) -> None:
-        full = self.shown is not None and self.shown is self.matte
-        if self.view in ("photo", "trimap") and (full or change.old is None):
-            self.view = "cutout"
-        else:
-            self._redraw()
 
     def _draw(self, matte: Matte, progress: Progress) -> np.ndarray:
         return matte.cutout_proxy(PROXY)
@@ -251,18 +238,9 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
             which += ", from before the last change"
         if view == "alpha":
             shown = np.rint(scaled_down(matte.alpha, PROXY) * 255).astype(np.uint8)
-        elif view == "cutout":
-            shown = on_checkerboard(self._cutout)
-        elif not matte.routing:
-            return "Photo; this model routes no tokens, or nothing was unknown", photo
         else:
-            block = min(self.block, len(matte.routing) - 1)
-            keep = matte.routing[block]
-            # The larger factor, so that rounding leaves the last row and column inside the grid.
-            scale = max(a / b for a, b in zip(photo.shape[:2], matte.photo.size, strict=True))
-            caption = f"Block {block + 1} of {len(matte.routing)} kept {keep.mean():.0%}, {which}"
-            return caption, routing_overlay(photo, keep, patch=PATCH * scale)
-        return f"{TITLES[view]}, {which}", shown
+            shown = on_checkerboard(self._cutout)
+        return f"{VIEWS[view]}, {which}", shown
 
 
 def _number(text: str) -> Any:
@@ -296,7 +274,7 @@ def _controls() -> dict[str, Any]:
     parts["progress"] = ipywidgets.FloatProgress(min=0, max=1)
     parts["message"] = ipywidgets.HTML()
     parts["view"] = ipywidgets.ToggleButtons(
-        options=[(title, name) for name, title in TITLES.items()], style={"button_width": "auto"}
+        options=[(title, name) for name, title in VIEWS.items()], style={"button_width": "auto"}
     )
     parts["picture"] = ipywidgets.Image(
         layout=Layout(max_width="100%", max_height="75vh", object_fit="contain")

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from threading import Lock, RLock, Timer
 from time import perf_counter
@@ -14,18 +13,18 @@ from typing import Any
 
 import traitlets
 
-from ..errors import InputError, MEMatteError, OutputError, SettingError, collect_notes, warn_user
+from ..errors import InputError, MEMatteError, OutputError, collect_notes, warn_user
 from ..foreground.edges import Edge
 from ..images.photo import Photo
 from ..jobs import Job, in_computing_thread, is_idle
 from ..matte import Matte
 from ..memory.retention import Retention
-from ..pipeline import DEFAULT_MODEL, MattingPipeline, ready_pipeline
+from ..pipeline import MattingPipeline, ready_pipeline
 from ..progress import Progress, no_progress, overall_progress
 from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
 from .guided import NO_TRIMAP, GuidedPhoto
-from .options import EDGES, check_option, edge_of, model_offers
-from .traits import Array, Checked
+from .options import EDGES, model_name
+from .traits import Array
 
 IDLE = {"job": "", "stage": "", "progress": 0.0}
 """What these traits are while nothing is computed."""
@@ -33,12 +32,9 @@ DEBOUNCE = 0.3
 """Seconds without a change after which a live preview begins."""
 SETTLE = 5.0
 """Seconds that an interrupted cell waits at most for the computing thread to let go."""
-UNNAMED = "own"
-"""What a pipeline without a name is called."""
 
 COMPUTING = {"full": "Computing the matte …", "preview": "Computing the preview …"}
 WAITING = "Waiting for another computation to end; this one is next."
-STOPPED = "Stopped. The trimap is kept."
 CAN_RUN = "Run computes the matte."
 CHANGED = "Changed since the last run; run again."
 OLDER = "The trimap or an option has changed since it was computed."
@@ -98,21 +94,6 @@ class MattingSession(GuidedPhoto):
     stage = traitlets.Unicode("", read_only=True, help="stage of the job").tag(sync=True)
     blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
 
-    retention = Checked("auto", help='"auto", a share, or a number of tokens').tag(sync=True)
-    model = traitlets.Unicode(DEFAULT_MODEL, help="name, Hub id or path").tag(sync=True)
-    models: traitlets.List[dict[str, str]] = traitlets.List(
-        read_only=True, help="name, title and note of each model on offer"
-    ).tag(sync=True)
-    memory_budget = traitlets.Any(None, help='bytes, "4GB", or None')
-    live = traitlets.Bool(False, help="a preview after each change").tag(sync=True)
-
-    levels_black = traitlets.Float(0.0, help="alpha up to this becomes 0").tag(sync=True)
-    levels_white = traitlets.Float(1.0, help="alpha from this on becomes 1").tag(sync=True)
-    choke = traitlets.Float(0.0, help="pixels of the photo, inward").tag(sync=True)
-    feather = traitlets.Float(0.0, help="pixels of the photo").tag(sync=True)
-    despill = traitlets.Unicode("off", help='"auto", "off", or a screen\'s colour').tag(sync=True)
-    colors = traitlets.Enum(("foreground", "photo"), "foreground", help="colours under the alpha")
-
     def __init__(
         self,
         image: Any = None,
@@ -127,11 +108,6 @@ class MattingSession(GuidedPhoto):
         live: bool = False,
         **traits: Any,
     ) -> None:
-        for unknown in [n for n in traits if not (self.has_trait(n) or n == "model_id")]:
-            close = get_close_matches(unknown, [*self.traits(), "pipeline"], 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingError(f"{unknown}: is not an option of {type(self).__name__}{hint}")
-        model = _name_of(pipeline)
         self._own_pipeline = pipeline if isinstance(pipeline, MattingPipeline) else None
         self._timer: Timer | None = None
         self._running: Job | None = None
@@ -142,32 +118,22 @@ class MattingSession(GuidedPhoto):
         self._version = object()  # of the trimap and options; every change makes another
         self._newest: Matte | None = None  # the one shown, as the network left it
         self._full: Matte | None = None  # the last one of full size, likewise
-        self.set_trait("models", model_offers(model))
         super().__init__(
             image,
             trimap,
             mask,
-            inside,
-            outside,
-            model=model,
+            model=model_name(pipeline),
+            inside=inside,
+            outside=outside,
             retention=retention,
             memory_budget=memory_budget,
             live=live,
             **traits,
         )
-        self.observe(lambda _: self.set_trait("models", model_offers(self.model)), "model")
         options = ["retention", "model", "memory_budget", "live"]
         self.observe(lambda _: self._refresh(), options)
         self.observe(lambda _: self._reshape(), list(EDGES))
         self._refresh()
-
-    @traitlets.validate("inside", "outside", "retention", "memory_budget", *EDGES)
-    def _valid_option(self, proposal: Any) -> Any:
-        return self._checked(proposal["trait"].name, proposal["value"])
-
-    def _checked(self, name: str, value: Any) -> Any:
-        with self._reporting():
-            return check_option(self, name, value)
 
     # ---- computing -------------------------------------------------------------------------------
 
@@ -221,8 +187,7 @@ class MattingSession(GuidedPhoto):
     def wait(self, timeout: float | None = None) -> None:
         """Block until nothing is being computed.
 
-        Raises TimeoutError after `timeout` seconds, and MEMatteError in an observer of a result,
-        which would wait for itself.
+        Raises TimeoutError after `timeout` seconds, and MEMatteError in an observer, as `run` does.
         """
         if in_computing_thread():
             raise MEMatteError(WAITS_FOR_ITSELF)
@@ -235,8 +200,7 @@ class MattingSession(GuidedPhoto):
 
         crop, margin: only the box around the subject, see `Matte.cropped`.
 
-        Warns (MEMatteWarning) if the trimap has changed since. Raises OutputError before the first
-        run, and as `Matte.save` does.
+        Warns (MEMatteWarning) if the trimap has changed since. Raises OutputError before any run.
         """
         with self._reporting():
             if self.matte is None:
@@ -256,12 +220,8 @@ class MattingSession(GuidedPhoto):
         job = Job(partial(self._compute, kind))
         job.when_done(self._finish)
         self._replace_job(job)
-        idle = is_idle()
-        self._set(
-            **{**IDLE, "job": kind},
-            status="running" if idle else "waiting",
-            message=COMPUTING[kind] if idle else WAITING,
-        )
+        status, message = ("running", COMPUTING[kind]) if is_idle() else ("waiting", WAITING)
+        self._set(stage="", progress=0.0, job=kind, status=status, message=message)
         job.begin()
         return job
 
@@ -288,21 +248,16 @@ class MattingSession(GuidedPhoto):
                 photo = Photo(pixels=self.proxy, name=f"{photo.name} (preview)")
                 trimap = self.small_trimap
             own = self._own_pipeline
-            if own is not None and self.model == _name_of(own):
+            if own is not None and self.model == model_name(own):
                 pipeline = own
             else:
                 pipeline = ready_pipeline(
                     self.model, progress=lambda done, total, _what: report(done, total, "model")
                 )
             job.check()
-            unshaped = pipeline(
-                photo,
-                trimap,
-                retention=self.retention,
-                memory_budget=self.memory_budget,
-                progress=report,
-            )
-            edge = edge_of(self)
+            limits = {"retention": self.retention, "memory_budget": self.memory_budget}
+            unshaped = pipeline(photo, trimap, progress=report, **limits)
+            edge = self._edge()
             matte = self._shaped(unshaped, edge)
             pictures = self._draw(matte, report)
         seconds = perf_counter() - began
@@ -323,46 +278,45 @@ class MattingSession(GuidedPhoto):
 
     def _finish(self, job: Job) -> None:
         """Set the traits of a job that is over, however it ended."""
-        with self._swapping:
-            if self._running is not job:
-                return
-            self._running = None
+        if self._running is not job:
+            return
         if job.stopped:
-            self._end("stopped", STOPPED)
+            self._end(job, "stopped", "Stopped. The trimap is kept.")
         elif isinstance(job.fault, MEMatteError):
-            self._end("failed", str(job.fault))
+            self._end(job, "failed", str(job.fault))
         elif job.fault is not None:
             logger.error("a widget's run failed", exc_info=job.fault)
-            self._end("failed", f"Unexpected: {type(job.fault).__name__}: {job.fault}")
+            self._end(job, "failed", f"Unexpected: {type(job.fault).__name__}: {job.fault}")
         else:
-            self._deliver(job.result)
+            self._deliver(job, job.result)
 
-    def _deliver(self, result: _Result) -> None:
+    def _deliver(self, job: Job, result: _Result) -> None:
         matte, current = result.matte, result.version is self._version
         full = matte.photo is self.photo
         self._newest = result.unshaped
         self._full = result.unshaped if full else self._full
         self._show_pictures(matte, result.pictures)
+        found = {"notes": result.notes, "shown": matte}
         height, width = matte.photo.size
         message = f"{width}×{height} in {result.seconds:.1f} s."
         if full:
-            status, message = "done" if current else "ready", f"Done: {message}"
-            message = message if current else f"{message} {OLDER}"
-            found = {"matte": matte, "alpha": matte.alpha}
+            found |= {"matte": matte, "alpha": matte.alpha}
+            message = f"Done: {message}" if current else f"Done: {message} {OLDER}"
         else:
             high, wide = self.photo.size
-            status, message = "ready", f"Preview: {message} Run computes all {wide}×{high}."
-            found = {}
-        self._end(status, message, notes=result.notes, **found, shown=matte)
-        if edge_of(self) != result.edge:  # changed meanwhile
+            message = f"Preview: {message} Run computes all {wide}×{high}."
+        self._end(job, "done" if full and current else "ready", message, **found)
+        if self._edge() != result.edge:  # changed meanwhile
             self._reshape()
         if self.live and full and not current:
             self.preview()
 
-    def _end(self, status: str, message: str, **found: Any) -> None:
+    def _end(self, job: Job, status: str, message: str, **found: Any) -> None:
         """Observers are called once all of it is set, so that they can save or start again."""
-        with self._exclusive(), self.hold_trait_notifications():
-            self._set(**IDLE, status=status, message=message, **found)
+        with self._exclusive(), self.hold_trait_notifications(), self._swapping:
+            if self._running is job:
+                self._running = None
+                self._set(**IDLE, status=status, message=message, **found)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -391,8 +345,6 @@ class MattingSession(GuidedPhoto):
             if held:
                 self._lock.release()
 
-    # ---- what follows from changes ---------------------------------------------------------------
-
     def _on_opened(self) -> None:
         self._replace_job(None)
         self._newest = self._full = None
@@ -419,7 +371,7 @@ class MattingSession(GuidedPhoto):
         newest, full = self._newest, self._full
         if newest is None:
             return
-        edge = edge_of(self)
+        edge = self._edge()
         with self._reporting(), collect_notes() as notes:
             shown = self._shaped(newest, edge)
             matte = None
@@ -437,27 +389,11 @@ class MattingSession(GuidedPhoto):
     def _shaped(self, matte: Matte, edge: Edge) -> Matte:
         """The edge on a matte of the photo, or of its proxy."""
         scale = matte.photo.size[1] / self.photo.size[1]
-        return matte.with_edge(
-            replace(edge, choke=edge.choke * scale, feather=edge.feather * scale)
-        )
+        scaled = replace(edge, choke=edge.choke * scale, feather=edge.feather * scale)
+        return matte.with_edge(scaled)
 
     def _draw(self, matte: Matte, progress: Progress) -> Any:
-        """For subclasses: make the pictures of a result, in the computing thread.
-
-        progress: to pass on to what takes long; raises when the job is cancelled.
-
-        What it returns comes to `_show_pictures`.
-        """
+        """For subclasses: make what `_show_pictures` gets. `progress` raises on cancel."""
 
     def _show_pictures(self, matte: Matte, pictures: Any) -> None:
-        """For subclasses: show what `_draw` made; `shown` changes after it."""
-
-
-def _name_of(pipeline: Any) -> str:
-    if isinstance(pipeline, MattingPipeline):
-        return pipeline.model or UNNAMED
-    if pipeline is None or isinstance(pipeline, str):
-        return pipeline or DEFAULT_MODEL
-    raise SettingError(
-        f"pipeline {type(pipeline).__name__}: give a MattingPipeline or a model's name"
-    )
+        """For subclasses: show what `_draw` made, before `shown` changes."""

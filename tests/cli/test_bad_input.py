@@ -234,7 +234,7 @@ def test_an_unknown_model_lists_the_closest(scene):
     assert_refused(scene, done, before, FAILURE, "mematte-tinny", "mematte-tiny")
 
 
-ODD_NAMES = {"": "without a name", "x" * 5000: "too long", "~nobody-here/x": "~nobody-here/x"}
+ODD_NAMES = {"": "name is empty", "x" * 5000: "too long", "~nobody-here/x": "~nobody-here/x"}
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=["empty", "long", "no such home"])

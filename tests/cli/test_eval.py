@@ -19,6 +19,7 @@ def data(tmp_path: Path) -> None:
     photographs(tmp_path / "data", "a", "b")
 
 
+@pytest.mark.slow
 def test_methods_are_compared_in_one_run(scene: Scene) -> None:
     done = scene.run(
         *("eval", "data", "--model", scene.model, "--retention", "auto,0.25", "--shortcuts", 32),

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from mematte_plugin import Edge, SettingError
-from mematte_plugin.foreground.edges import choke, shape_alpha
+from mematte_plugin.foreground.edges import shape_alpha
 from mematte_plugin.images.photo import Photo
 from mematte_plugin.matte import Matte
+
+
+def choke(alpha: np.ndarray, pixels: float) -> np.ndarray:
+    return shape_alpha(alpha, Edge(choke=pixels))
 
 
 def half_plane(degrees: float, *, size: int = 64, hard: bool = False) -> np.ndarray:
@@ -117,7 +121,7 @@ def test_feather_blurs_the_edge_and_keeps_0_and_1_elsewhere() -> None:
         ({"crop": True, "margin": 1.5}, "margin 1.5.*whole"),
         ({"margin": 4}, "margin 4.*crop"),
         ({"colors": "own"}, "colors 'own'.*foreground or photo"),
-        ({"despill": "gren"}, "despill 'gren'.*no colour"),
+        ({"despill": "gren"}, "despill 'gren'.*not a colour"),
         ({"despill": (300, 0, 0)}, "despill"),
         ({"despill": "white"}, "despill 'white'.*grey"),
     ],
@@ -179,7 +183,7 @@ def test_the_photos_own_colours_are_kept_everywhere(tmp_path: Any) -> None:
     assert (tmp_path / "clean.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     matte.save(tmp_path / "former.png", decontaminate=False)
     assert (tmp_path / "former.png").read_bytes() == (tmp_path / "own.png").read_bytes()
-    with pytest.raises(SettingError, match="say it once"):
+    with pytest.raises(SettingError, match=r"give one$"):
         matte.cutout(colors="photo", decontaminate=True)
 
 

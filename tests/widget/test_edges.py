@@ -13,22 +13,13 @@ pytest.importorskip("traitlets")
 
 from mematte_plugin import Edge, MattingPipeline, SettingError
 from mematte_plugin.widget.session import MattingSession
-from tests.networks import random_input, random_network
 from tests.patience import PATIENCE
-
-HEIGHT, WIDTH = 70, 101
-
-
-@pytest.fixture(scope="module")
-def pipe() -> MattingPipeline:
-    return MattingPipeline(random_network(), device="cpu", model="random")
+from tests.widget.guides import disc
 
 
 @pytest.fixture
-def session(pipe: MattingPipeline) -> Iterator[MattingSession]:
-    image, trimap = random_input(HEIGHT, WIDTH, seed=4)
-    photo = (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    made = MattingSession(photo, np.asarray(trimap[0, 0]), pipeline=pipe)
+def session(pipe: MattingPipeline, photo: np.ndarray) -> Iterator[MattingSession]:
+    made = MattingSession(photo, mask=disc(), pipeline=pipe)
     yield made
     made.cancel()
     made.wait(PATIENCE)

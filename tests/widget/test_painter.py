@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+import shutil
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,22 +22,10 @@ import mematte_plugin
 from mematte_plugin import InputError, MattingPipeline, Stroke, from_strokes
 from mematte_plugin.widget import painter as module
 from mematte_plugin.widget.painter import MatteWidget
-from tests.networks import random_input, random_network
 from tests.patience import PATIENCE, until
+from tests.widget.guides import HEIGHT, WIDTH, painted
 
-HEIGHT, WIDTH = 70, 101
 EXAMPLE = Path(mematte_plugin.__file__).parent / "examples" / "astronaut.jpg"
-
-
-@pytest.fixture(scope="module")
-def pipe() -> MattingPipeline:
-    return MattingPipeline(random_network(), device="cpu", model="random")
-
-
-@pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    image, _ = random_input(HEIGHT, WIDTH, seed=4)
-    return (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
 @pytest.fixture
@@ -87,15 +76,6 @@ def tell(widget: Any, **content: Any) -> None:
     """A message that is no trait's."""
     data = {"method": "custom", "content": content}
     widget._handle_msg({"content": {"data": data}, "buffers": []})
-
-
-def painted(size: tuple[int, ...]) -> np.ndarray:
-    labels = np.zeros(size, np.uint8)
-    high, wide = size
-    labels[high // 4 : -high // 4, wide // 4 : -wide // 4] = Stroke.UNKNOWN
-    labels[high // 3 : -high // 3, wide // 3 : -wide // 3] = Stroke.FOREGROUND
-    labels[:, : wide // 8] = Stroke.BACKGROUND
-    return labels
 
 
 # ---- strokes -------------------------------------------------------------------------------------
@@ -412,13 +392,26 @@ def test_text_in_the_place_of_the_widget_helps(make: Any, photo: np.ndarray) -> 
 
 def test_the_page_is_in_the_package_and_fetches_nothing() -> None:
     script = MatteWidget._esm
-    assert "export default" in script
+    assert "as default" in script
     assert "import " not in script.replace("import.meta", "")
     assert "http" not in script.replace("http://www.w3.org/2000/svg", "")
     assert "url(" not in MatteWidget._css
-    for name in module.SCRIPTS:
-        assert (module.STATIC / name).is_file()
-    assert {one.name for one in module.STATIC.glob("*.js")} == set(module.SCRIPTS)
+
+
+def test_the_bundle_is_made_from_the_sources() -> None:
+    sources = module.STATIC.parent / "js"
+    package = json.loads((sources / "package.json").read_text())
+    esbuild, wanted = shutil.which("esbuild"), package["devDependencies"]["esbuild"]
+    if esbuild is None:
+        pytest.skip("esbuild is not installed")
+    found = subprocess.run([esbuild, "--version"], capture_output=True, text=True, check=True)
+    if found.stdout.strip() != wanted:
+        pytest.skip(f"esbuild {wanted} made the bundle")
+    command = [word for word in package["scripts"]["build"].split() if "outfile" not in word]
+    made = subprocess.run(
+        [esbuild, *command[1:]], cwd=sources, capture_output=True, check=True, timeout=PATIENCE
+    )
+    assert made.stdout.decode() == MatteWidget._esm
 
 
 def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
@@ -472,11 +465,3 @@ def printed(kernel: Any, request: str) -> str:
         text += content.get("text", "")
         if content.get("execution_state") == "idle":
             return text
-
-
-def test_a_fresh_process_finds_the_widget(tmp_path: Path) -> None:
-    code = "from mematte_plugin.widget import MatteWidget as M; print(len(M._esm) > 10_000)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
-    )
-    assert done.stdout == "True\n"

@@ -19,31 +19,17 @@ pytest.importorskip("ipywidgets")
 import mematte_plugin.widget
 from mematte_plugin import InputError, MattingPipeline, Stroke, from_mask, write_image
 from mematte_plugin.widget.panel import MattePanel
-from tests.networks import random_network
 from tests.patience import PATIENCE, until
-
-SIZE = (60, 80)
-
-
-@pytest.fixture(scope="module")
-def pipe() -> MattingPipeline:
-    return MattingPipeline(random_network(), device="cpu", model="random")
+from tests.widget.guides import SIZE, disc
 
 
-def photo(size: tuple[int, int] = SIZE) -> np.ndarray:
+def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 255, (*size, 3), np.uint8)
-
-
-def disc(size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A mask: (H, W) uint8 of 0 and 255."""
-    rows, columns = np.ogrid[: size[0], : size[1]]
-    inside = (rows - size[0] / 2) ** 2 + (columns - size[1] / 2) ** 2 < (size[0] / 3) ** 2
-    return np.where(inside, np.uint8(255), np.uint8(0))
 
 
 @pytest.fixture
 def panel(pipe: MattingPipeline) -> Iterator[MattePanel]:
-    made = MattePanel(photo(), mask=disc(), pipeline=pipe)
+    made = MattePanel(noise(), mask=disc(), pipeline=pipe)
     yield made
     made.cancel()
     made.wait(PATIENCE)
@@ -99,9 +85,9 @@ def test_from_uploads_to_a_saved_file(
     assert "photo" in told(panel)
     press(panel._parts["run"])
     assert "photo" in told(panel)
-    upload(panel, "photo", "dir/hair & <b>.png", png(photo()))
+    upload(panel, "photo", "dir/hair & <b>.png", png(noise()))
     assert panel.photo is not None
-    np.testing.assert_array_equal(panel.photo.pixels, photo())
+    np.testing.assert_array_equal(panel.photo.pixels, noise())
     assert panel.view == "photo"
     assert not hidden(panel._parts["picture"])
     assert panel._parts["photo"].description == "Photo: dir/hair & <b>.png"
@@ -117,7 +103,7 @@ def test_from_uploads_to_a_saved_file(
     panel.wait(PATIENCE)
     assert panel.status == "done"
     assert panel.view == "cutout"
-    np.testing.assert_array_equal(panel.alpha, pipe(photo(), panel.trimap).alpha)
+    np.testing.assert_array_equal(panel.alpha, pipe(noise(), panel.trimap).alpha)
     panel._parts["path"].set_state({"value": "made.png"})
     press(panel._parts["save_as"])
     assert str(tmp_path / "made.png") in told(panel)
@@ -141,7 +127,7 @@ def test_a_wrong_file_is_named_and_changes_nothing(panel: MattePanel) -> None:
     upload(panel, "mask", "wide.png", png(disc((30, 90))))
     assert "wide.png" in told(panel)
     assert "30" in told(panel)
-    upload(panel, "trimap", "colour.png", png(photo()))
+    upload(panel, "trimap", "colour.png", png(noise()))
     assert "colour" in told(panel)
     upload(panel, "photo", "broken.jpg", b"\xff\xd8\xff\xe0 broken")
     assert "broken.jpg" in told(panel)
@@ -154,7 +140,7 @@ def test_a_wrong_file_is_named_and_changes_nothing(panel: MattePanel) -> None:
 def test_another_photo_begins_again(panel: MattePanel) -> None:
     panel.run()
     upload(panel, "mask", "mask.png", png(disc()))
-    upload(panel, "photo", "other.png", png(photo((40, 50))))
+    upload(panel, "photo", "other.png", png(noise((40, 50))))
     assert panel.alpha is None
     assert panel.trimap is None
     assert panel.view == "photo"
@@ -169,19 +155,16 @@ def test_another_photo_begins_again(panel: MattePanel) -> None:
 def test_every_view_shows_what_it_says(panel: MattePanel) -> None:
     panel.run()
     shown = {}
-    for name in ("photo", "trimap", "alpha", "cutout", "routing"):
+    for name in ("photo", "trimap", "alpha", "cutout"):
         panel._parts["view"].set_state(
             {"index": list(panel._parts["view"]._options_values).index(name)}
         )
         assert panel.view == name
         shown[name] = seen(panel)
     np.testing.assert_array_equal(shown["alpha"], np.rint(panel.alpha * 255).astype(np.uint8))
-    assert np.abs(shown["photo"].astype(int) - photo()).mean() < 10
+    assert np.abs(shown["photo"].astype(int) - noise()).mean() < 10
     kinds = [picture.tobytes() for picture in shown.values()]
     assert len(set(kinds)) == len(kinds)
-    assert f"Block 1 of {len(panel.matte.routing)}" in panel._parts["caption"].value
-    panel.block = 1
-    assert "Block 2 of" in panel._parts["caption"].value
 
 
 def test_controls_and_traits_say_the_same(panel: MattePanel) -> None:
@@ -219,7 +202,7 @@ def test_an_older_result_is_called_so(panel: MattePanel) -> None:
 
 def test_cancel_is_there_while_it_computes(pipe: MattingPipeline) -> None:
     size = (1400, 2100)
-    panel = MattePanel(photo(size), np.full(size, 128, np.uint8), pipeline=pipe)
+    panel = MattePanel(noise(size), np.full(size, 128, np.uint8), pipeline=pipe)
     assert panel._parts["cancel"].disabled
     press(panel._parts["run"])
     until(lambda: panel.status == "running")
@@ -232,7 +215,7 @@ def test_cancel_is_there_while_it_computes(pipe: MattingPipeline) -> None:
 
 
 def test_strokes_from_python_show(pipe: MattingPipeline) -> None:
-    panel = MattePanel(photo(), pipeline=pipe)
+    panel = MattePanel(noise(), pipeline=pipe)
     labels = np.zeros(panel.proxy.shape[:2], np.uint8)
     labels[20:40, 20:40] = Stroke.FOREGROUND
     panel.labels = labels
@@ -249,7 +232,7 @@ def test_the_panel_stands_in_where_anywidget_is_missing(monkeypatch: pytest.Monk
 
 def test_unusable_arguments_raise_before_anything_is_shown() -> None:
     with pytest.raises(InputError, match="trimap"):
-        MattePanel(photo(), np.zeros((9, 90), np.uint8))
+        MattePanel(noise(), np.zeros((9, 90), np.uint8))
 
 
 def test_the_edge_has_controls(panel: MattePanel) -> None:

@@ -26,22 +26,10 @@ from mematte_plugin import (
     from_strokes,
 )
 from mematte_plugin.widget.session import MattingSession
-from tests.networks import random_input, random_network
 from tests.patience import PATIENCE
+from tests.widget.guides import HEIGHT, WIDTH, disc, painted
 
-HEIGHT, WIDTH = 70, 101
 LARGE = (1400, 2100)
-
-
-@pytest.fixture(scope="module")
-def pipe() -> MattingPipeline:
-    return MattingPipeline(random_network(), device="cpu", model="random")
-
-
-@pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    image, _ = random_input(HEIGHT, WIDTH, seed=4)
-    return (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +43,6 @@ def session(pipe: MattingPipeline, photo: np.ndarray) -> Iterator[MattingSession
     yield made
     made.cancel()
     made.wait(PATIENCE)
-
-
-def painted(size: tuple[int, ...]) -> np.ndarray:
-    """Strokes: subject in the middle, unsure around it, background at the left."""
-    labels = np.zeros(size[:2], np.uint8)
-    high, wide = size[:2]
-    labels[high // 4 : -high // 4, wide // 4 : -wide // 4] = Stroke.UNKNOWN
-    labels[high // 3 : -high // 3, wide // 3 : -wide // 3] = Stroke.FOREGROUND
-    labels[:, : wide // 8] = Stroke.BACKGROUND
-    return labels
-
-
-def disc(size: tuple[int, int]) -> np.ndarray:
-    rows, columns = np.ogrid[: size[0], : size[1]]
-    away = (rows - size[0] / 2) ** 2 + (columns - size[1] / 2) ** 2
-    return (away < (min(size) / 3) ** 2).astype(np.uint8) * np.uint8(255)
 
 
 # ---- the trimap ----------------------------------------------------------------------------------
@@ -108,7 +80,7 @@ def test_unsure_strokes_stay_on_a_band(session: MattingSession) -> None:
 def test_strokes_are_painted_over_what_is_given(
     pipe: MattingPipeline, photo: np.ndarray, kind: str
 ) -> None:
-    mask = disc((HEIGHT, WIDTH))
+    mask = disc()
     base = from_mask(mask)
     given = {"trimap": base} if kind == "trimap" else {"mask": mask}
     session = MattingSession(photo, pipeline=pipe, **given)
@@ -127,7 +99,7 @@ def test_strokes_are_painted_over_what_is_given(
 def test_the_band_of_a_given_mask_follows_its_sliders_and_keeps_the_strokes(
     pipe: MattingPipeline, photo: np.ndarray
 ) -> None:
-    mask = disc((HEIGHT, WIDTH))
+    mask = disc()
     session = MattingSession(photo, mask=mask, pipeline=pipe)
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
     labels[0] = Stroke.UNKNOWN
@@ -164,7 +136,7 @@ def test_a_trimap_from_python_replaces_the_strokes_and_is_seen(session: MattingS
     session.labels = painted(session.proxy.shape)
     told: list[Any] = []
     session.observe(lambda change: told.append(change["new"]), "trimap")
-    trimap = from_mask(disc((HEIGHT, WIDTH)))
+    trimap = from_mask(disc())
     session.trimap = trimap / 255
     assert np.array_equal(session.trimap, trimap)
     assert not session.labels.any()
@@ -175,7 +147,7 @@ def test_a_trimap_from_python_replaces_the_strokes_and_is_seen(session: MattingS
 
 
 def test_the_photos_own_transparency_is_the_mask(pipe: MattingPipeline, photo: np.ndarray) -> None:
-    mask = disc((HEIGHT, WIDTH))
+    mask = disc()
     session = MattingSession(np.dstack([photo, mask]), pipeline=pipe)
     assert np.array_equal(session.trimap, from_mask(mask))
     opaque = MattingSession(np.dstack([photo, np.full_like(mask, 255)]), pipeline=pipe)
@@ -398,7 +370,7 @@ def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
         ({"image": 12}, "image"),
         ({"image": "no_such.jpg"}, "no_such.jpg"),
         ({"trimap": np.zeros((3, 9))}, "trimap"),
-        ({"trimap": disc((HEIGHT, WIDTH)), "mask": disc((HEIGHT, WIDTH))}, "both"),
+        ({"trimap": disc(), "mask": disc()}, "both"),
         ({"pipeline": 3}, "pipeline"),
         ({"retention": "much"}, "retention"),
     ],
@@ -425,7 +397,7 @@ def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingS
         with pytest.raises(InputError, match=told):
             session.run()
         assert session.status == "empty"
-    known = np.where(disc((HEIGHT, WIDTH)) > 0, np.uint8(255), np.uint8(0))
+    known = np.where(disc() > 0, np.uint8(255), np.uint8(0))
     session.trimap = known
     session.start()
     assert "unknown" in session.message
@@ -436,8 +408,8 @@ def test_no_photo_yet(pipe: MattingPipeline, photo: np.ndarray) -> None:
     session.start()
     assert "photo" in session.message
     with pytest.raises(InputError, match="photo"):
-        session.trimap = disc((HEIGHT, WIDTH))
-    session.change_photo(photo, mask=disc((HEIGHT, WIDTH)))
+        session.trimap = disc()
+    session.change_photo(photo, mask=disc())
     session.run()
     assert session.alpha.shape == (HEIGHT, WIDTH)
 
@@ -474,9 +446,9 @@ def test_whether_a_band_is_laid(session: MattingSession) -> None:
     assert not session.band_counts
     session.unpainted = "background"
     assert session.band_counts
-    session.trimap = from_mask(disc((HEIGHT, WIDTH)))
+    session.trimap = from_mask(disc())
     assert not session.band_counts
-    session.mask = disc((HEIGHT, WIDTH))
+    session.mask = disc()
     assert session.band_counts
 
 
@@ -510,7 +482,7 @@ def test_an_observer_of_alpha_can_save_and_paint_and_start_again(
 
 
 def test_a_trimap_set_by_an_observer_of_alpha_makes_it_older(session: MattingSession) -> None:
-    trimap = from_mask(disc((HEIGHT, WIDTH)))
+    trimap = from_mask(disc())
     session.observe(lambda _: setattr(session, "trimap", trimap), "alpha")
     session.labels = painted(session.proxy.shape)
     session.run()
@@ -552,9 +524,9 @@ def test_a_cancelled_run_raises_in_its_cell(session: MattingSession) -> None:
 
 def test_arrays_that_are_handed_out_cannot_be_painted_in(session: MattingSession) -> None:
     """It would be seen by nobody."""
-    session.trimap = from_mask(disc((HEIGHT, WIDTH)))
+    session.trimap = from_mask(disc())
     trimap = session.trimap
-    mine = disc((HEIGHT, WIDTH)) / np.float32(255)
+    mine = disc() / np.float32(255)
     session.mask = mine
     for array in (trimap, session.mask, session.labels, session.small_trimap):
         with pytest.raises(ValueError, match="read-only"):

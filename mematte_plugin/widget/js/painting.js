@@ -1,9 +1,13 @@
-// What the views of one widget share: labels, undo, and the exchange with the kernel.
+// A widget's strokes, shared by its copies on the page: labels, undo, exchange with the kernel.
 
-const QUIET = { busy: 1500, long: 60000 }; // ms without an answer, after which the page says so
+import { bytesOf, fingerprint, fromRuns, toRuns } from "./bytes.js";
+import { clamp } from "./dom.js";
+import { BRUSH_SIZES, createHistory, differing, isEmpty } from "./strokes.js";
+
+const QUIET = 1500; // ms without an answer after which the page calls the kernel busy
 const KEPT = 8; // paintings of widgets that are gone
 
-/** Paintings of this page, also of other widgets: strokes outlive a kernel's restart in it. */
+/** The paintings of all widgets on this page, so that strokes outlive a kernel. */
 const shelf = (globalThis[Symbol.for("mematte-plugin")] ??= {
   records: [],
   events: new EventTarget(),
@@ -13,28 +17,27 @@ const shelf = (globalThis[Symbol.for("mematte-plugin")] ??= {
  * One per widget. Its `events`: "labels" (detail: the box), "history", "brush", "connection",
  * "offer", "photo".
  */
-function createPainting(model, signal) {
+export function createPainting(model, signal) {
   const events = new EventTarget();
   const page = Math.random().toString(36).slice(2, 10);
   const painting = { model, events, size: { width: 0, height: 0 }, labels: null, history: null };
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
-  const listen = (name, heard) => model.on(name, heard);
-  Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, views: 0 });
+  Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, copies: 0 });
   painting.before = null; // the labels before the stroke that is being drawn
 
   let count = 0;
   let mark = ""; // of the newest strokes that were sent
-  const since = { strokes: 0, run: 0 }; // when an answer began to be owed; 0 while none is
+  const since = { strokes: 0, run: 0 }; // time of the first unanswered message; 0 for none
   let refused = false; // the offer of older strokes
   const record = {
     manager: model.widget_manager,
     print: "",
     labels: null,
     changed: 0,
-    gone: () => painting.lost || painting.views === 0,
+    gone: () => painting.lost || painting.copies === 0,
   };
 
-  /** Everything anew for the photo that the model has now. */
+  /** Start over with the model's photo. */
   painting.begin = () => {
     const [height, width] = model.get("_proxy_size");
     painting.size = { width, height };
@@ -53,20 +56,20 @@ function createPainting(model, signal) {
 
   /** Take over strokes that came from the kernel: after a reload, or set in Python. */
   function receive() {
-    // While an answer is owed, what comes is older than the page's own strokes, which will win.
+    // Until the kernel answers, its strokes are older than the page's, which will win.
     if (since.strokes || (mark && model.get("_mark") === mark)) return;
     const { length } = painting.labels;
     replace(fromRuns(model.get("_strokes"), length) ?? new Uint8Array(length));
   }
 
-  /** Other labels in place of these, as one step that can be undone. */
+  /** Replace all labels, as one step to undo. */
   function replace(labels) {
     const before = painting.labels.slice();
     const box = differing(before, labels, painting.size);
     if (isEmpty(box)) return false;
     painting.labels.set(labels);
-    painting.history.add(before, box);
-    if (painting.before) painting.before = labels.slice(); // a stroke goes on, on top of these
+    painting.history.add(before);
+    if (painting.before) painting.before = labels.slice(); // the current stroke continues on top
     changed(box);
     return true;
   }
@@ -78,17 +81,17 @@ function createPainting(model, signal) {
     tell("offer");
   }
 
-  /** Hand the labels to the kernel. */
+  /** Send the labels to the kernel. */
   function send() {
     mark = `${page}:${++count}`;
     since.strokes ||= performance.now();
-    model.set("_mark", mark); // before the strokes, so that they are known for the page's own
+    model.set("_mark", mark); // before the strokes, to mark them as the page's own
     model.set("_strokes", toRuns(painting.labels));
     model.save_changes();
   }
 
   painting.commit = (before, box) => {
-    painting.history.add(before, box);
+    painting.history.add(before);
     changed(box);
     send();
   };
@@ -111,7 +114,7 @@ function createPainting(model, signal) {
     since.run ||= performance.now();
     painting.set("_run", model.get("_run") + 1);
   };
-  // Not a trait, which would wait behind others: a run that is still under way is meant as well.
+  // Not a trait, which would queue behind others. Also cancels a run that has not arrived yet.
   painting.cancel = () => model.send({ kind: "cancel", run: model.get("_run") });
   painting.setBrush = (name) => {
     painting.brush = name;
@@ -122,14 +125,14 @@ function createPainting(model, signal) {
     tell("brush");
   };
 
-  // ---- is there a kernel?
+  // ---- the connection
 
-  /** "" while all is well, otherwise "busy", "long" or "lost". */
+  /** "" while the kernel answers, otherwise "busy" or "lost". */
   painting.silence = () => {
     if (painting.lost) return "lost";
     const first = Math.min(since.strokes || Infinity, since.run || Infinity);
     const waited = performance.now() - first;
-    return waited > QUIET.long ? "long" : waited > QUIET.busy ? "busy" : "";
+    return waited > QUIET ? "busy" : "";
   };
   painting.owes = () => (since.strokes ? "strokes" : since.run ? "run" : "");
   painting.setLost = (lost) => {
@@ -141,20 +144,20 @@ function createPainting(model, signal) {
   };
   let disconnected = false;
   const first = model.widget_manager?.kernel?.id;
-  /** Whether there is another kernel than in the beginning, or none; only Jupyter tells. */
+  /** Whether the kernel was replaced or died; known in Jupyter only. */
   function isGone() {
     const kernel = model.widget_manager?.kernel;
     return Boolean(first) && (kernel?.id !== first || kernel.status === "dead");
   }
-  let said = "";
+  let reported = "";
   const clock = setInterval(() => {
     painting.setLost(disconnected || isGone());
-    if (said === painting.silence()) return;
-    said = painting.silence();
+    if (reported === painting.silence()) return;
+    reported = painting.silence();
     tell("connection");
   }, 250);
 
-  // ---- strokes of a widget of the same photo that is gone
+  // ---- strokes left by an earlier widget of the same photo
 
   painting.offer = () => {
     if (refused || !painting.isEmpty()) return null;
@@ -177,7 +180,7 @@ function createPainting(model, signal) {
     tell("offer");
   };
   painting.shown = (by) => {
-    painting.views += by;
+    painting.copies += by;
     shelf.events.dispatchEvent(new Event("change"));
   };
   shelf.records.push(record);
@@ -186,29 +189,29 @@ function createPainting(model, signal) {
   const offers = () => tell("offer");
   shelf.events.addEventListener("change", offers);
 
-  listen("change:_photo", () => painting.begin());
-  listen("change:_strokes", () => receive());
-  listen("change:_mark", () => receive());
-  listen("change:_seen", () => {
+  model.on("change:_photo", () => painting.begin());
+  model.on("change:_strokes", () => receive());
+  model.on("change:_mark", () => receive());
+  model.on("change:_seen", () => {
     if (model.get("_seen") !== mark) return;
     since.strokes = 0;
     tell("seen");
   });
-  listen("change:_ran", () => {
+  model.on("change:_ran", () => {
     since.run = 0;
   });
-  listen("destroy", () => {
+  model.on("destroy", () => {
     disconnected = true;
     painting.setLost(true);
   });
-  /** Only the whole model knows whether it has been connected or disconnected. */
+  /** Only the full model knows whether its comm is alive. */
   async function ask() {
     const whole = await model.widget_manager?.get_model?.(model.get("_id"));
     disconnected = whole?.comm_live === false;
     painting.setLost(disconnected || isGone());
   }
-  const connection = () => ask().catch(() => {}); // a host that has no such thing
-  listen("comm_live_update", connection);
+  const connection = () => ask().catch(() => {}); // not in this host
+  model.on("comm_live_update", connection);
   signal.addEventListener("abort", () => {
     clearInterval(clock);
     if (!record.changed) shelf.records.splice(shelf.records.indexOf(record), 1);
@@ -217,19 +220,4 @@ function createPainting(model, signal) {
   painting.begin();
   connection();
   return painting;
-}
-
-/** The box in which two labellings differ. */
-function differing(one, other, { width, height }) {
-  const box = emptyBox();
-  for (let row = 0, i = 0; row < height; row++) {
-    for (let column = 0; column < width; column++, i++) {
-      if (one[i] === other[i]) continue;
-      if (row < box.top) box.top = row;
-      if (column < box.left) box.left = column;
-      if (column >= box.right) box.right = column + 1;
-      box.bottom = row + 1;
-    }
-  }
-  return box;
 }

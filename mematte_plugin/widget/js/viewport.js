@@ -1,11 +1,14 @@
-// The canvas: what is drawn on it, zoom and pan. Gestures are in gestures.js.
+// The canvas: drawing, zoom and pan. Gestures are in gestures.js.
 
-const ZOOM = { most: 24, step: 1.25 };
+import { canvasOf, clamp, make } from "./dom.js";
+import { NEEDS_RESULT } from "./views.js";
+
+export const ZOOM = { most: 24, step: 1.25 };
 const STROKE_OPACITY = { photo: 0.55, trimap: 0.45, alpha: 0.6, cutout: 0.6, routing: 0.6 };
 const SQUARE = 8; // of the checkerboard, CSS pixels
 
-/** One per view. */
-function createStage({ model, painting, pictures, settings, signal }) {
+/** One per copy of the widget. */
+export function createViewport({ model, painting, pictures, settings, signal }) {
   const canvas = make("canvas", {
     className: "mm-canvas",
     tabIndex: 0,
@@ -14,10 +17,10 @@ function createStage({ model, painting, pictures, settings, signal }) {
     "aria-label": "The photo. Paint with the pointer; press ? for the keys.",
   });
   const cursor = make("div", { className: "mm-cursor", "aria-hidden": "true" });
-  const node = make("div", { className: "mm-stage" }, canvas, cursor);
+  const node = make("div", { className: "mm-viewport" }, canvas, cursor);
   const context = canvas.getContext("2d");
-  const events = new EventTarget(); // "place": zoomed, panned or of another size
-  const stage = {
+  const events = new EventTarget(); // "place": zoomed, panned or resized
+  const viewport = {
     node,
     canvas,
     cursor,
@@ -29,62 +32,73 @@ function createStage({ model, painting, pictures, settings, signal }) {
     width: 0,
     height: 0,
   };
-  let centre = null; // what is in the middle, in shares of the photo; null while all of it is seen
+  let centre = null; // the photo's point in the middle, 0 to 1; null shows all of it
   let planned = 0;
 
-  stage.plan = () => {
+  viewport.plan = () => {
     planned ||= requestAnimationFrame(() => {
       planned = 0;
       draw();
     });
   };
 
-  /** Where the photo lies, from the zoom and the size of the stage. */
+  /** Where the photo lies, from the zoom and the size of the viewport. */
   function place() {
     const { width, height } = painting.size;
-    if (!width || !stage.width) return;
-    stage.scale = Math.min(stage.width / width, stage.height / height) * stage.zoom;
-    const across = width * stage.scale;
-    const down = height * stage.scale;
+    if (!width || !viewport.width) return;
+    viewport.scale = Math.min(viewport.width / width, viewport.height / height) * viewport.zoom;
+    const across = width * viewport.scale;
+    const down = height * viewport.scale;
     const [cx, cy] = centre ?? [0.5, 0.5];
     const inside = (position, side, room) =>
       side <= room ? (room - side) / 2 : clamp(position, room - side, 0);
-    stage.x = inside(stage.width / 2 - cx * across, across, stage.width);
-    stage.y = inside(stage.height / 2 - cy * down, down, stage.height);
-    centre = [(stage.width / 2 - stage.x) / across, (stage.height / 2 - stage.y) / down];
-    stage.plan();
+    viewport.x = inside(viewport.width / 2 - cx * across, across, viewport.width);
+    viewport.y = inside(viewport.height / 2 - cy * down, down, viewport.height);
+    centre = [
+      (viewport.width / 2 - viewport.x) / across,
+      (viewport.height / 2 - viewport.y) / down,
+    ];
+    viewport.plan();
     events.dispatchEvent(new Event("place"));
   }
 
   /** Zoom so that the point of the photo at (x, y), in CSS pixels of the canvas, stays there. */
-  stage.zoomTo = (zoom, x = stage.width / 2, y = stage.height / 2) => {
-    const px = (x - stage.x) / stage.scale;
-    const py = (y - stage.y) / stage.scale;
-    const scale = (stage.scale / stage.zoom) * (stage.zoom = clamp(zoom, 1, ZOOM.most));
-    stage.moveTo(x - px * scale, y - py * scale, scale);
+  viewport.zoomTo = (zoom, x = viewport.width / 2, y = viewport.height / 2) => {
+    const px = (x - viewport.x) / viewport.scale;
+    const py = (y - viewport.y) / viewport.scale;
+    const scale = (viewport.scale / viewport.zoom) * (viewport.zoom = clamp(zoom, 1, ZOOM.most));
+    viewport.moveTo(x - px * scale, y - py * scale, scale);
   };
   /** Put the photo's upper left corner at (x, y). */
-  stage.moveTo = (x, y, scale = stage.scale) => {
+  viewport.moveTo = (x, y, scale = viewport.scale) => {
     const { width, height } = painting.size;
-    centre = [(stage.width / 2 - x) / (width * scale), (stage.height / 2 - y) / (height * scale)];
+    centre = [
+      (viewport.width / 2 - x) / (width * scale),
+      (viewport.height / 2 - y) / (height * scale),
+    ];
     place();
   };
-  stage.fit = () => {
-    stage.zoom = 1;
+  viewport.fit = () => {
+    viewport.zoom = 1;
     centre = null;
     place();
   };
   /** The point of the proxy under a pointer. */
-  stage.pointAt = (event) => {
+  viewport.pointAt = (event) => {
     const box = canvas.getBoundingClientRect();
     const x = event.clientX - box.left;
     const y = event.clientY - box.top;
-    return { x: (x - stage.x) / stage.scale, y: (y - stage.y) / stage.scale, left: x, top: y };
+    return {
+      x: (x - viewport.x) / viewport.scale,
+      y: (y - viewport.y) / viewport.scale,
+      left: x,
+      top: y,
+    };
   };
   /** Left and right end of what is seen of the photo, CSS pixels. */
-  stage.span = () => [
-    Math.max(0, stage.x),
-    Math.min(stage.width, stage.x + painting.size.width * stage.scale),
+  viewport.span = () => [
+    Math.max(0, viewport.x),
+    Math.min(viewport.width, viewport.x + painting.size.width * viewport.scale),
   ];
 
   // ---- drawing
@@ -116,16 +130,16 @@ function createStage({ model, painting, pictures, settings, signal }) {
 
   function draw() {
     const { width, height } = painting.size;
-    const ratio = canvas.width / Math.max(1, stage.width);
+    const ratio = canvas.width / Math.max(1, viewport.width);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!width || !pictures.photo) return;
-    const view = stage.view();
-    const left = stage.left();
+    const view = viewport.view();
+    const left = viewport.left();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.imageSmoothingEnabled = stage.scale < 4; // then pixels are to be seen
+    context.imageSmoothingEnabled = viewport.scale < 4; // beyond that, show the pixels
     context.imageSmoothingQuality = "medium"; // "high" takes longer than a frame
-    const [from, to] = stage.span();
+    const [from, to] = viewport.span();
     const middle = left ? from + (to - from) * settings.get("split") : from;
     if (left) part(from, middle, left);
     part(middle, to, view);
@@ -135,10 +149,10 @@ function createStage({ model, painting, pictures, settings, signal }) {
     const { width, height } = painting.size;
     context.save();
     context.beginPath();
-    context.rect(from, 0, to - from, stage.height);
+    context.rect(from, 0, to - from, viewport.height);
     context.clip();
     context.beginPath();
-    context.rect(stage.x, stage.y, width * stage.scale, height * stage.scale);
+    context.rect(viewport.x, viewport.y, width * viewport.scale, height * viewport.scale);
     context.clip();
     layers[view]();
     context.globalAlpha = STROKE_OPACITY[view];
@@ -149,7 +163,13 @@ function createStage({ model, painting, pictures, settings, signal }) {
   function paint(picture) {
     if (!picture) return;
     const { width, height } = painting.size;
-    context.drawImage(picture, stage.x, stage.y, width * stage.scale, height * stage.scale);
+    context.drawImage(
+      picture,
+      viewport.x,
+      viewport.y,
+      width * viewport.scale,
+      height * viewport.scale,
+    );
   }
 
   function paintMap(map, operation = "source-over") {
@@ -157,14 +177,20 @@ function createStage({ model, painting, pictures, settings, signal }) {
     context.save();
     context.imageSmoothingEnabled = false;
     context.globalCompositeOperation = operation;
-    const token = 16 * stage.scale;
-    context.drawImage(map, stage.x, stage.y, map.width * token * across, map.height * token * down);
+    const token = 16 * viewport.scale;
+    context.drawImage(
+      map,
+      viewport.x,
+      viewport.y,
+      map.width * token * across,
+      map.height * token * down,
+    );
     context.restore();
   }
 
   function fill(colour) {
     context.fillStyle = colour;
-    context.fillRect(0, 0, stage.width, stage.height);
+    context.fillRect(0, 0, viewport.width, viewport.height);
   }
 
   function checkerboard() {
@@ -178,16 +204,16 @@ function createStage({ model, painting, pictures, settings, signal }) {
     fill(context.createPattern(tile, "repeat"));
   }
 
-  /** The view that is drawn: what there is no result for yet shows the trimap. */
-  stage.view = () => {
+  /** The view that is drawn; the trimap while there is no result. */
+  viewport.view = () => {
     const view = settings.get("view");
     return NEEDS_RESULT.has(view) && !pictures.mask ? "trimap" : view;
   };
   /** What the left side of the comparison shows, or "" without one. */
-  stage.left = () => {
+  viewport.left = () => {
     const left = settings.get("compare");
-    if (left === "off" || (!pictures.mask && stage.view() === left)) return "";
-    return stage.view() === left ? (left === "photo" ? "trimap" : "photo") : left;
+    if (left === "off" || (!pictures.mask && viewport.view() === left)) return "";
+    return viewport.view() === left ? (left === "photo" ? "trimap" : "photo") : left;
   };
 
   // ---- size
@@ -195,10 +221,10 @@ function createStage({ model, painting, pictures, settings, signal }) {
   const resized = () => {
     const box = node.getBoundingClientRect();
     const ratio = globalThis.devicePixelRatio || 1;
-    stage.width = node.clientWidth;
-    stage.height = node.clientHeight;
-    canvas.width = Math.max(1, Math.round(stage.width * ratio));
-    canvas.height = Math.max(1, Math.round(stage.height * ratio));
+    viewport.width = node.clientWidth;
+    viewport.height = node.clientHeight;
+    canvas.width = Math.max(1, Math.round(viewport.width * ratio));
+    canvas.height = Math.max(1, Math.round(viewport.height * ratio));
     if (box.width) place();
     draw();
   };
@@ -211,11 +237,11 @@ function createStage({ model, painting, pictures, settings, signal }) {
   const shape = () => {
     const { width, height } = painting.size;
     if (width) node.style.setProperty("--mm-aspect", `${width} / ${height}`);
-    stage.fit();
+    viewport.fit();
   };
   shape();
   painting.events.addEventListener("photo", shape, { signal });
-  painting.events.addEventListener("pictures", stage.plan, { signal });
-  settings.events.addEventListener("change", stage.plan, { signal });
-  return stage;
+  painting.events.addEventListener("pictures", viewport.plan, { signal });
+  settings.events.addEventListener("change", viewport.plan, { signal });
+  return viewport;
 }

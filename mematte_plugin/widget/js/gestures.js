@@ -1,11 +1,14 @@
 // Pointer, wheel and touch on the canvas: painting, panning, pinching.
 
-const LINE = 16; // pixels of a wheel's line
-const DAB = 300; // ms: what a finger painted before a second one came was not meant
+import { clamp } from "./dom.js";
+import { BRUSHES, drawSegment, emptyBox, grow, isEmpty } from "./strokes.js";
 
-/** Listens on the stage's canvas. Painting is allowed in every view. */
-function followPointers({ stage, painting, signal }) {
-  const { canvas, cursor } = stage;
+const LINE = 16; // pixels of a wheel's line
+const DAB = 300; // ms: a shorter stroke before the second finger of a pinch is dropped
+
+/** Follow pointers on the canvas. Painting works in every view. */
+export function followPointers({ viewport, painting, signal }) {
+  const { canvas, cursor } = viewport;
   const down = new Map(); // pointers that touch the canvas, by id
   let stroke = null;
   let grip = null; // of a pan or pinch: where it began
@@ -17,23 +20,21 @@ function followPointers({ stage, painting, signal }) {
 
   function begin(event) {
     const brush = BRUSHES.find(({ name }) => name === painting.brush);
-    const erases = event.pointerType === "pen" && (event.button === 5 || event.buttons & 32);
     const { labels } = painting;
     painting.before = labels.slice();
     stroke = {
       pointer: event.pointerId,
-      kind: event.pointerType,
       began: performance.now(),
       labels,
-      label: erases ? 0 : brush.label,
+      label: brush.label,
       box: emptyBox(),
-      last: stage.pointAt(event),
+      last: viewport.pointAt(event),
     };
     extend(stroke.last);
   }
 
   function extend(point) {
-    if (stroke.labels !== painting.labels) return; // another photo has been opened meanwhile
+    if (stroke.labels !== painting.labels) return; // another photo was opened meanwhile
     const radius = painting.brushSize / 2;
     const box = drawSegment(stroke.labels, painting.size, stroke.last, point, radius, stroke.label);
     stroke.last = point;
@@ -63,9 +64,6 @@ function followPointers({ stage, painting, signal }) {
       x: (a.x + b.x) / 2,
       y: (a.y + b.y) / 2,
       spread: Math.hypot(a.x - b.x, a.y - b.y),
-      left: stage.x,
-      top: stage.y,
-      zoom: stage.zoom,
     };
   }
 
@@ -75,23 +73,22 @@ function followPointers({ stage, painting, signal }) {
     const y = (a.y + b.y) / 2;
     if (grip.spread && a !== b) {
       const spread = Math.hypot(a.x - b.x, a.y - b.y);
-      stage.zoomTo((stage.zoom * spread) / grip.spread, x, y);
+      viewport.zoomTo((viewport.zoom * spread) / grip.spread, x, y);
     }
-    stage.moveTo(stage.x + x - grip.x, stage.y + y - grip.y);
+    viewport.moveTo(viewport.x + x - grip.x, viewport.y + y - grip.y);
     hold();
   }
 
   const place = (event) => {
-    const { left, top } = stage.pointAt(event);
+    const { left, top } = viewport.pointAt(event);
     return { x: left, y: top };
   };
 
   // ---- events
 
   on("pointerdown", (event) => {
-    const palm = event.pointerType === "touch" && stroke?.kind === "pen";
-    if (event.button === 2 || palm) return;
-    event.preventDefault(); // no text is marked, no scrolling by the middle button
+    if (event.button === 2) return;
+    event.preventDefault(); // no selection, no scrolling by the middle button
     canvas.focus({ preventScroll: true });
     capture(event);
     down.set(event.pointerId, place(event));
@@ -111,7 +108,7 @@ function followPointers({ stage, painting, signal }) {
     if (grip) drag();
     else if (stroke?.pointer === event.pointerId) {
       const passed = event.getCoalescedEvents?.() ?? [];
-      for (const one of passed.length ? passed : [event]) extend(stage.pointAt(one));
+      for (const one of passed.length ? passed : [event]) extend(viewport.pointAt(one));
     }
   });
 
@@ -119,24 +116,23 @@ function followPointers({ stage, painting, signal }) {
     if (!down.delete(event.pointerId)) return;
     if (stroke?.pointer === event.pointerId) finish(true);
     grip = null;
-    if (down.size) hold(); // one finger is left of two: it goes on panning
+    if (down.size) hold(); // the other finger goes on panning
     if (event.pointerType === "touch") hide();
   };
   on("pointerup", release);
   on("pointercancel", release);
   on("lostpointercapture", release);
   on("pointerleave", hide);
-  on("contextmenu", (event) => down.size && event.preventDefault());
 
   on(
     "wheel",
     (event) => {
-      const { left, top } = stage.pointAt(event);
+      const { left, top } = viewport.pointAt(event);
       const delta = event.deltaY * (event.deltaMode === 1 ? LINE : 1);
       if (event.ctrlKey || event.metaKey) {
         event.preventDefault();
-        stage.zoomTo(stage.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
-      } else if (document.activeElement === canvas || isWithin(canvas)) {
+        viewport.zoomTo(viewport.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
+      } else if (canvas.getRootNode().activeElement === canvas) {
         event.preventDefault();
         resize(delta < 0 ? 1 : -1);
       }
@@ -154,7 +150,7 @@ function followPointers({ stage, painting, signal }) {
     try {
       canvas.setPointerCapture(event.pointerId);
     } catch {
-      // a pointer that is gone already, or one that a test made
+      // the pointer is gone already
     }
   }
 
@@ -176,15 +172,14 @@ function followPointers({ stage, painting, signal }) {
     canvas.classList.toggle("mm-grips", Boolean(grip));
     cursor.hidden = !seen || pans;
     if (cursor.hidden) return;
-    const { left, top } = stage.pointAt(seen);
-    const side = Math.max(4, painting.brushSize * stage.scale);
-    canvas.classList.toggle("mm-fine", side < 10); // or the outline alone is lost in the picture
+    const { left, top } = viewport.pointAt(seen);
+    const side = Math.max(4, painting.brushSize * viewport.scale);
     cursor.style.width = cursor.style.height = `${side}px`;
     cursor.style.transform = `translate(${left - side / 2}px, ${top - side / 2}px)`;
     cursor.dataset.brush = painting.brush;
   }
   painting.events.addEventListener("brush", outline, options);
-  stage.events.addEventListener("place", outline, options);
+  viewport.events.addEventListener("place", outline, options);
   hide();
 
   return {
@@ -195,9 +190,4 @@ function followPointers({ stage, painting, signal }) {
     },
     outline,
   };
-}
-
-/** Whether the canvas has the focus, also inside of a shadow tree. */
-function isWithin(canvas) {
-  return canvas.getRootNode().activeElement === canvas;
 }

@@ -1,16 +1,20 @@
-// The pictures that a widget shows, at the proxy's size, kept up to date with what the kernel sends.
+// The pictures that the views are drawn from, at the proxy's size.
+
+import { bytesOf, fromRuns, unzipped } from "./bytes.js";
+import { canvasOf, packed } from "./dom.js";
+import { STROKE_COLOURS } from "./strokes.js";
 
 const WASH = { background: [12, 14, 18], unknown: [255, 214, 10], edge: [255, 250, 225] };
 const WASH_OPACITY = { background: 128, unknown: 92, edge: 235 };
 const ROUTING = { kept: packed([255, 150, 30], 56), skipped: packed([0, 0, 0], 120) };
 
 /**
- * One per widget. `events` of the painting: "pictures", after any of them changed.
+ * One per widget. `events` of the painting: "pictures", after one of them has changed.
  *
  * photo, wash (the trimap), strokes, fresh (strokes since the result), mask (white, its opacity the
- * alpha), cutout, routing: [{kept, skipped}] per block; null where there is none yet.
+ * alpha), cutout, routing: [{kept, skipped}] per block; null if there is none yet.
  */
-function createPictures(model, painting) {
+export function createPictures(model, painting) {
   const pictures = {
     photo: null,
     wash: null,
@@ -19,11 +23,11 @@ function createPictures(model, painting) {
     routing: [],
     scale: [1, 1],
   };
-  const turns = {}; // of each kind: pictures that come late are dropped
+  const turns = {}; // by kind, to drop pictures that arrive late
   let colours = null;
   let ground = null; // the labels that the result belongs to
 
-  /** Compute a picture; the newest wins, and what cannot be read leaves what was there. */
+  /** Make a picture; the newest wins. On failure the old one stays. */
   async function renew(kind, work) {
     const turn = (turns[kind] = (turns[kind] ?? 0) + 1);
     try {
@@ -87,7 +91,7 @@ function createPictures(model, painting) {
     pictures.cutout = canvas;
   }
 
-  /** Strokes of a box, from the labels; those that the result does not know are fresh. */
+  /** Draw the strokes in a box; those newer than the result are fresh. */
   function paintBox(box) {
     const { labels, size } = painting;
     const width = Math.min(box.right, size.width) - box.left;
@@ -127,7 +131,7 @@ function createPictures(model, painting) {
     paintBox(whole());
   }
 
-  /** A result of the trimap as it is knows all strokes. */
+  /** A current result covers all strokes. */
   function follow() {
     if (!model.get("_current") || painting.owes() === "strokes") return;
     ground = painting.labels.slice();
@@ -154,49 +158,35 @@ function wash(trimap, { width, height }) {
   const background = packed(WASH.background, WASH_OPACITY.background);
   const unknown = packed(WASH.unknown, WASH_OPACITY.unknown);
   const edge = packed(WASH.edge, WASH_OPACITY.edge);
-  const image = new ImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let row = 0, i = 0; row < height; row++) {
-    for (let column = 0; column < width; column++, i++) {
-      const value = trimap[i];
-      if (value === 0) pixels[i] = background;
-      else if (value !== 255) {
-        const rim =
-          (column > 0 && trimap[i - 1] !== value) ||
-          (column < width - 1 && trimap[i + 1] !== value) ||
-          (row > 0 && trimap[i - width] !== value) ||
-          (row < height - 1 && trimap[i + width] !== value);
-        pixels[i] = rim ? edge : unknown;
+  const isRim = (i, column, row) =>
+    (column > 0 && trimap[i - 1] !== trimap[i]) ||
+    (column < width - 1 && trimap[i + 1] !== trimap[i]) ||
+    (row > 0 && trimap[i - width] !== trimap[i]) ||
+    (row < height - 1 && trimap[i + width] !== trimap[i]);
+  return canvasOf(width, height, (pixels) => {
+    for (let row = 0, i = 0; row < height; row++) {
+      for (let column = 0; column < width; column++, i++) {
+        if (trimap[i] === 0) pixels[i] = background;
+        else if (trimap[i] !== 255) pixels[i] = isRim(i, column, row) ? edge : unknown;
       }
     }
-  }
-  const canvas = canvasOf(width, height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
+  });
 }
 
-function whiteWith(alpha, { width, height }) {
-  const image = new ImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < alpha.length; i++) pixels[i] = (alpha[i] << 24) | 0xffffff;
-  const canvas = canvasOf(width, height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
+const whiteWith = (alpha, { width, height }) =>
+  canvasOf(width, height, (pixels) => {
+    for (let i = 0; i < alpha.length; i++) pixels[i] = (alpha[i] << 24) | 0xffffff;
+  });
 
-/** Per block two small pictures, a pixel per token: a tint where kept, a veil where skipped. */
+/** Small pictures per block, one pixel per token. */
 function routingMaps(bits, grids) {
   let start = 0;
   return grids.map(([height, width]) => {
     const map = bits.subarray(start, (start += height * width));
-    const paint = (wanted, colour) => {
-      const image = new ImageData(width, height);
-      const pixels = new Uint32Array(image.data.buffer);
-      for (let i = 0; i < map.length; i++) if (Boolean(map[i]) === wanted) pixels[i] = colour;
-      const canvas = canvasOf(width, height);
-      canvas.getContext("2d").putImageData(image, 0, 0);
-      return canvas;
-    };
+    const paint = (wanted, colour) =>
+      canvasOf(width, height, (pixels) => {
+        for (let i = 0; i < map.length; i++) if (Boolean(map[i]) === wanted) pixels[i] = colour;
+      });
     return {
       kept: paint(true, ROUTING.kept),
       skipped: paint(false, ROUTING.skipped),

@@ -1,4 +1,6 @@
-// What the widget tells: message, progress, badge, and what becomes of strokes without a kernel.
+// What the widget reports: message, progress, badge, and strokes of a lost kernel.
+
+import { button, make } from "./dom.js";
 
 const STAGES = {
   reading: "Reading",
@@ -9,49 +11,32 @@ const STAGES = {
 };
 const BUSY = new Set(["running", "waiting"]);
 
-const SILENCES = {
-  strokes: {
-    busy: "The kernel is busy; your strokes are kept and will be sent.",
-    long: "No answer from the kernel for a minute: it is busy, restarted or disconnected. Your strokes are kept in this page.",
-  },
-  run: {
-    busy: "The kernel is busy; the run begins when it is free.",
-    long: "No answer from the kernel for a minute: it is busy, restarted or disconnected.",
-  },
-  "": {},
+const BUSY_KERNEL = {
+  strokes: "The kernel is busy; your strokes are kept and will be sent.",
+  run: "The kernel is busy; the run begins when it is free.",
 };
 const LOST =
   "The kernel was restarted or disconnected: strokes are kept in this page; run the cell again.";
-const BLOCKED = "A cell waits for it; the notebook's interrupt button stops it, too.";
+const BLOCKED = "A cell waits for it; the notebook's interrupt button stops it too.";
 
 /** Run, Cancel, Live, message, notes and progress. */
-function createFooter({ model, followed, painting, signal, root }) {
-  const run = button("run", {
-    title: "Compute the matte at full size (Enter)",
+export function createFooter({ model, followed, painting, signal, root }) {
+  const run = button("run", "Compute the matte at full size (Enter)", () => painting.run(), {
     text: "Run",
     picture: "run",
     kind: "mm-primary",
-    onclick: () => painting.run(),
   });
-  const cancel = button("cancel", {
-    title: "Cancel (Esc)",
+  const cancel = button("cancel", "Cancel (Esc)", () => painting.cancel(), {
     text: "Cancel",
     picture: "stop",
-    onclick: () => painting.cancel(),
   });
-  const live = make(
-    "button",
-    {
-      type: "button",
-      role: "switch",
-      className: "mm-button mm-switch",
-      title: "Live: a small preview after each change; Run computes the full size",
-      "data-mematte": "live",
-      onclick: () => painting.set("live", !model.get("live")),
-    },
-    make("i", { className: "mm-track" }),
-    make("span", { textContent: "Live" }),
+  const live = button(
+    "live",
+    "Live: a small preview after each change; Run computes the full size",
+    () => painting.set("live", !model.get("live")),
+    { text: "Live", kind: "mm-switch", role: "switch" },
   );
+  live.prepend(make("i", { className: "mm-track" }));
   const message = make("p", { className: "mm-message", role: "status", "data-mematte": "message" });
   const progress = make("progress", {
     max: 1,
@@ -77,18 +62,15 @@ function createFooter({ model, followed, painting, signal, root }) {
     if (status === "waiting") progress.removeAttribute("value");
     else progress.value = busy ? share : 0;
     const name = STAGES[model.get("stage")] ?? model.get("stage");
-    stage.textContent = !busy
-      ? ""
-      : status === "waiting"
-        ? "Waiting"
-        : `${name} ${Math.round(share * 100)}%`;
-    const said =
+    const running = status === "waiting" ? "Waiting" : `${name} ${Math.round(share * 100)}%`;
+    stage.textContent = busy ? running : "";
+    const text =
       (silence === "lost" && LOST) ||
-      SILENCES[painting.owes()][silence] ||
+      (silence && BUSY_KERNEL[painting.owes()]) ||
       (model.get("blocking") && `${model.get("message")} ${BLOCKED}`) ||
       model.get("message") ||
       "Ready.";
-    if (message.textContent !== said) message.textContent = said; // or it is read aloud again
+    if (message.textContent !== text) message.textContent = text; // or it is read aloud again
     message.dataset.kind = silence ? "warning" : status === "failed" ? "error" : status;
     notes.replaceChildren(...model.get("notes").map((note) => make("li", { textContent: note })));
     notes.hidden = !model.get("notes").length;
@@ -106,20 +88,14 @@ function createFooter({ model, followed, painting, signal, root }) {
   );
 }
 
-/** "Restore my strokes", where a widget of this photo is gone that had some. */
+/** "Restore my strokes", if a widget of this photo is gone that had some. */
 function createOffer({ painting, signal }) {
   const text = "There are strokes on this photo from before the cell was run again.";
-  const restore = button("restore", {
-    title: text,
+  const restore = button("restore", text, () => painting.restore(), {
     text: "Restore my strokes",
     kind: "mm-primary",
-    onclick: () => painting.restore(),
   });
-  const refuse = button("refuse", {
-    title: "No, begin anew",
-    picture: "close",
-    onclick: () => painting.refuse(),
-  });
+  const refuse = button("refuse", "No, start over", () => painting.refuse(), { picture: "close" });
   const node = make(
     "div",
     { className: "mm-offer", hidden: true },
@@ -135,8 +111,8 @@ function createOffer({ painting, signal }) {
   return node;
 }
 
-/** The badge on the stage: what the result is. */
-function createBadge({ model, painting, pictures, stage, settings, signal }) {
+/** The badge on the photo: what the result is. */
+export function createBadge({ model, painting, signal }) {
   const node = make("div", {
     className: "mm-badge mm-chip",
     "data-mematte": "badge",

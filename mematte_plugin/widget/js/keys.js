@@ -1,9 +1,13 @@
-// The keyboard: one table for what keys do and for the list of them in the corner.
+// The keyboard: one table for what keys do and for their list in the corner.
+
+import { button, make } from "./dom.js";
+import { ZOOM } from "./viewport.js";
+import { VIEWS, isThere } from "./views.js";
 
 /** [keys, what the list says, what happens]. Mod is Ctrl, or Cmd on a Mac. */
-function keyTable({ stage, painting, pictures, settings, gestures, help }) {
+export function keyTable({ viewport, painting, pictures, settings, gestures, help }) {
   const brush = (name) => () => painting.setBrush(name);
-  const zoom = (factor) => () => stage.zoomTo(stage.zoom * factor);
+  const zoom = (factor) => () => viewport.zoomTo(viewport.zoom * factor);
   const view = (step) => () => {
     const names = VIEWS.map(({ name }) => name).filter((name) => isThere(name, pictures));
     const at = names.indexOf(settings.get("view"));
@@ -20,7 +24,7 @@ function keyTable({ stage, painting, pictures, settings, gestures, help }) {
     [["mod+shift+z", "mod+y"], "Redo", () => painting.redo()],
     [["+", "="], "Zoom in (Ctrl + wheel)", zoom(ZOOM.step)],
     [["-", "_"], "Zoom out", zoom(1 / ZOOM.step)],
-    [["0"], "Whole photo", () => stage.fit()],
+    [["0"], "Whole photo", () => viewport.fit()],
     [["v"], "Next view", view(1)],
     [["shift+v"], "Previous view", view(-1)],
     [["c"], "Compare", () => settings.toggleCompare()],
@@ -50,7 +54,7 @@ const keyTitle = (key) =>
 /** The key of an event as the table writes it. */
 function keyOf(event) {
   const mod = event.ctrlKey || event.metaKey ? "mod+" : "";
-  // What Shift makes of a sign is the sign itself: ? and +.
+  // Shift is part of signs such as ? and +.
   const named = event.key.length > 1 || /[a-z]/i.test(event.key);
   return `${mod}${event.shiftKey && named ? "shift+" : ""}${event.key.toLowerCase()}`;
 }
@@ -59,8 +63,8 @@ const TAKES_TEXT = new Set(["text", "number", "color", "range"]);
 const isField = (node) =>
   node.tagName === "SELECT" || (node.tagName === "INPUT" && TAKES_TEXT.has(node.type));
 
-/** Keys inside `root` are the widget's alone: none reaches the notebook. */
-function followKeys({ root, canvas, table, gestures, signal }) {
+/** Keys inside `root` stay there: none reaches the notebook. */
+export function followKeys({ root, canvas, table, gestures, signal }) {
   const actions = new Map(table.flatMap(([keys, , action]) => keys.map((key) => [key, action])));
   root.addEventListener(
     "keydown",
@@ -94,8 +98,8 @@ function followKeys({ root, canvas, table, gestures, signal }) {
   canvas.addEventListener("blur", () => gestures.setSpace(false), { signal });
 }
 
-/** The list of keys in the stage's corner. */
-function createHelp(entries) {
+/** The list of keys, in the corner of the photo. */
+export function createHelp(entries) {
   const list = make("div", { className: "mm-keys", role: "list" });
   const node = make(
     "div",
@@ -103,11 +107,10 @@ function createHelp(entries) {
     make("strong", { textContent: "Keys, once the photo was clicked" }),
     list,
   );
-  const opener = button("help", {
-    title: "Keyboard shortcuts (?)",
+  const opener = button("help", "Keyboard shortcuts (?)", () => help.toggle(), {
     text: "?",
     kind: "mm-chip",
-    "aria-expanded": "false",
+    "aria-expanded": false,
   });
   const help = {
     node,
@@ -136,6 +139,5 @@ function createHelp(entries) {
       }
     },
   };
-  opener.addEventListener("click", () => help.toggle());
   return help;
 }

@@ -1,0 +1,22 @@
+"""A small photo and a tiny network for the widget's tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mematte_plugin import MattingPipeline
+from tests.networks import random_input, random_network
+from tests.widget.guides import SIZE
+
+
+@pytest.fixture(scope="session")
+def pipe() -> MattingPipeline:
+    return MattingPipeline(random_network(), device="cpu", model="random")
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """(H, W, 3) uint8."""
+    image, _ = random_input(*SIZE, seed=4)
+    return (image[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
