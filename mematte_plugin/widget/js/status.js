@@ -120,7 +120,7 @@ export function createBadge({ model, painting, signal }) {
   });
   const update = () => {
     const { kind, width, height } = model.get("_result");
-    const current = model.get("_current");
+    const current = model.get("current");
     node.hidden = !kind;
     if (!kind) return;
     const what =
