@@ -116,7 +116,7 @@ def test_the_page_sees_strokes_that_python_sets(make: Any, photo: np.ndarray) ->
     assert widget.get_state("_strokes")["_strokes"] == b""
 
 
-def test_a_second_page_is_told_everything(make: Any, photo: np.ndarray) -> None:
+def test_a_second_page_gets_everything(make: Any, photo: np.ndarray) -> None:
     # After a reload, or with the same notebook in another tab: all there is comes from the state.
     widget = make(photo)
     labels = painted(photo.shape[:2])
@@ -226,7 +226,7 @@ def test_strokes_that_cannot_be_read_change_nothing(
         ("live", "maybe"),
     ],
 )
-def test_a_setting_that_cannot_be_is_told_and_takes_nothing_with_it(
+def test_a_setting_that_is_refused_affects_no_other(
     make: Any, photo: np.ndarray, name: str, junk: Any
 ) -> None:
     widget = make(photo)
@@ -367,7 +367,7 @@ def test_progress_sends_no_pictures(make: Any, photo: np.ndarray) -> None:
     assert sent == ["_result"]
 
 
-def test_profile_of_the_photo_goes_with_its_proxy(make: Any) -> None:
+def test_the_proxy_has_the_profile_of_the_photo(make: Any) -> None:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -413,7 +413,7 @@ def test_the_bundle_is_made_from_the_sources() -> None:
 
 
 def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
-    told = execute(
+    printed_text = execute(
         kernel,
         """
         import threading, numpy as np
@@ -424,7 +424,7 @@ def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
         print("there")
         """,
     )
-    assert told == "there\n"
+    assert printed_text == "there\n"
     control = kernel.control_channel
     control.send(kernel.session.msg("create_subshell_request"))
     subshell = kernel.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]
