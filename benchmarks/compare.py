@@ -94,7 +94,7 @@ def compare(
     quick: Quick = False,
 ) -> None:
     """Measure seconds and peak memory of matting methods, side by side."""
-    default = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
+    default: Sequence[str] = CUDA_METHODS if device.startswith("cuda") else CPU_METHODS
     if quick:
         sizes, unknown, repeats, default = "128x128", "0.4", 1, default[:2]
     chosen = methods.split(",") if methods else list(default)

@@ -239,7 +239,7 @@ def _budget(pipe: MattingPipeline, case: Case) -> int | None:
         unknown=case["unknown"],
         max_tokens=None if share is None else cap_of(share, *size),
     )
-    return int(case["budget"] * least_budget(request.job, fused=request.fused))
+    return int(case["budget"] * least_budget(request.workload, fused=request.fused))
 
 
 def _files(case: Case, folder: Path) -> list[Path]:
@@ -290,13 +290,17 @@ def as_markdown(store: Store) -> str:
         if one.get("reserved"):
             ratio = one.get("reserved") / one.get("predicted")
             named.setdefault("reserved by torch", []).append(ratio)
+    outside = max((one.get("outside") or 0 for one in records), default=0)
+    context = (
+        f" Context, libraries and other programs held up to {show_bytes(outside)} of the card."
+    )
     return "\n\n".join(
         [
             "# Predicted peak memory",
             store.about,
             "Peak: above the loaded, idle process, the picture included. Ratio: measured over"
             f" predicted. Large: from {LARGE} tokens, about 2 megapixels. Alpha: the largest"
-            " difference from a run without a budget.",
+            f" difference from a run without a budget.{context if outside else ''}",
             markdown_table(SUMMARY, [summary_of(name, some) for name, some in named.items()]),
             markdown_table(HEADERS, map(cells, store.records)) + "\n",
         ]

@@ -8,6 +8,7 @@ process of its own; the shares take turns. The same command goes on where it was
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,13 +22,13 @@ from mematte_plugin.evaluation.cases import cases_of, read
 from mematte_plugin.evaluation.layouts import Case, scan
 from mematte_plugin.evaluation.metrics import errors
 from mematte_plugin.evaluation.report import markdown_table
+from mematte_plugin.images.encode import write_image
 from mematte_plugin.memory.units import show_bytes
 
 from .command import Again, Device, Minutes, Out, Threads, limits_of, main, write_report
-from .figures import Panel, write_figure
 from .methods import Method, measure, share_of
-from .results import Store, file_of, machine
-from .runner import Task, run
+from .results import Record, Store, file_of, machine
+from .runner import Task, logger, run
 
 SHARES = "1,0.75,0.5,0.35,0.25,0.15,0.1,0.05,0"
 AUTO = "auto"
@@ -115,37 +116,79 @@ def scored(truth: str, trimap: str, **arguments: Any) -> dict[str, Any]:
 def as_markdown(store: Store) -> str:
     """A table for each set of trimaps, and curves."""
     parts = ["# Retention", store.about, LEGEND]
-    panels = [Panel(title, "tokens kept, %") for title in ("MSE × 10⁻³", "seconds", "peak, MB")]
-    done = [one for one in store.records if one.runs]
-    for trimap in dict.fromkeys(one.case["trimap"] for one in done):
-        some = [one for one in done if one.case["trimap"] == trimap]
-        count = len({one.case["picture"] for one in some})
-        rows = []
-        for panel in panels:
-            panel.curves[trimap] = []
-        for share in dict.fromkeys(one.case["share"] for one in some):
-            few = [one for one in some if one.case["share"] == share]
-            kept, sad, mse, seconds, peak = (
-                mean(one.get(name) for one in few)
-                for name in ("kept", "sad", "mse", "seconds", "peak")
+    found = means(store)
+    for trimap, by_share in found.items():
+        rows = [
+            (
+                share,
+                f"{one['kept']:.1%}",
+                *(f"{one[name]:.2f}" for name in ("sad", "mse", "seconds")),
+                show_bytes(int(one["peak"])),
             )
-            errors_, cost = (f"{sad:.2f}", f"{mse:.2f}"), (f"{seconds:.3g}", show_bytes(int(peak)))
-            rows.append([share, f"{kept:.1%}", *errors_, *cost])
-            for panel, value in zip(panels, (mse, seconds, peak / 1e6), strict=True):
-                if share == AUTO:
-                    panel.stars[trimap] = (100 * kept, value)
-                else:
-                    panel.curves[trimap].append((100 * kept, value))
-        table = markdown_table(HEADERS, rows)
-        parts.append(f"## Trimap: {trimap}, {count} photograph(s)\n\n{table}")
+            for share, one in by_share.items()
+        ]
+        count = len({one.case["picture"] for one in store.records if one.case["trimap"] == trimap})
+        title = f"## Trimap: {trimap}, {count} photograph(s)"
+        parts.append(f"{title}\n\n{markdown_table(HEADERS, rows)}")
     parts += [
         f"- {' '.join(one.case.values())}: {one.failed or one.skipped}"
         for one in store.records
         if not one.runs
     ]
-    title = "Retention; stars: the router's own choice"
-    parts.append(write_figure(store.path.with_suffix(".png"), panels, title))
-    return "\n\n".join(parts).rstrip() + "\n"
+    if importlib.util.find_spec("matplotlib") is None:
+        logger.info("no figure: pip install 'mematte-plugin[bench]' for matplotlib")
+    elif any(by_share.keys() - {AUTO} for by_share in found.values()):
+        path = store.path.with_suffix(".png")
+        write_figure(path, found)
+        parts.append(f"![Curves; stars: the router's own choice]({path.name})")
+    return "\n\n".join(parts) + "\n"
+
+
+def means(store: Store) -> dict[str, dict[str, dict[str, float]]]:
+    """Means over the photographs by trimap and share: kept, sad, mse, seconds, peak."""
+    groups: dict[str, dict[str, list[Record]]] = {}
+    for one in store.records:
+        if one.runs:
+            shares = groups.setdefault(one.case["trimap"], {})
+            shares.setdefault(one.case["share"], []).append(one)
+    names = ("kept", "sad", "mse", "seconds", "peak")
+    return {
+        trimap: {
+            share: {name: mean(one.get(name) for one in some) for name in names}
+            for share, some in shares.items()
+        }
+        for trimap, shares in groups.items()
+    }
+
+
+def write_figure(path: Path, found: dict[str, dict[str, dict[str, float]]]) -> None:
+    """A PNG file of curves: error, seconds and peak against the share of tokens kept."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 4.5), dpi=100, layout="constrained")
+    panels = (("mse", "MSE × 10⁻³", 1), ("seconds", "seconds", 1), ("peak", "peak, MB", 1e6))
+    for axes, (name, title, unit) in zip(figure.subplots(1, 3), panels, strict=True):
+        for trimap, by_share in found.items():
+            line = sorted(
+                (one["kept"], one[name] / unit) for share, one in by_share.items() if share != AUTO
+            )
+            if not line:
+                continue
+            (curve,) = axes.plot(*zip(*line, strict=True), "-o", label=trimap)
+            if AUTO in by_share:
+                own = by_share[AUTO]
+                axes.plot(
+                    own["kept"], own[name] / unit, "*", markersize=14, color=curve.get_color()
+                )
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+        axes.set_xlabel("share of tokens kept")
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    write_image(path, np.asarray(canvas.buffer_rgba())[..., :3], bits=8, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -101,10 +101,10 @@ def measure(
     """
     begin = time.perf_counter()
     config, size = NETWORKS[network], (height, width)
-    tokens = request_for(size, config, "cuda", dtype).job.tokens
+    tokens = request_for(size, config, "cuda", dtype).workload.tokens
     kept = int(KEPT * tokens) if config.routed else None
     request = request_for(size, config, "cuda", dtype, max_tokens=kept, unknown=UNKNOWN)
-    request = replace(request, job=replace(request.job, official=decoder == "official"))
+    request = replace(request, workload=replace(request.workload, official=decoder == "official"))
     if card is not None:
         room = room_on_card(card * 2**30, 0)
     elif budget is not None:
@@ -112,7 +112,7 @@ def measure(
     else:
         room = 80 * 2**30
     plan = request.plan(room)
-    job = replace(request.job, max_tokens=plan.max_tokens)
+    job = replace(request.workload, max_tokens=plan.max_tokens)
     chunking = replace(plan.chunking, **KNOBS.get(knob, {}))
     law = {name: taken - WORKSPACE["cuda"] for name, taken in phases(job, chunking).items()}
     loaded = network_on_card(network, dtype)

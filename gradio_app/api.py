@@ -212,5 +212,5 @@ def _summary(plan: Plan) -> str:
     rows = dict(plan.rows())
     return (
         f"{rows['picture']}: predicted peak {rows['predicted peak']} of {rows['budget']} on"
-        f" {plan.device}; made smaller: {rows['made smaller']}; lost: {rows['lost']}"
+        f" {plan.device}; reduced: {rows['reduced']}; lost: {rows['lost']}"
     )

@@ -35,6 +35,9 @@ from .settings import Settings
 
 def main() -> None:
     """Serve the page until Ctrl-C or SIGTERM."""
+    # As in mematte_plugin.cli: torch would cache kernels of 1024 convolutions, twice.
+    for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings(
         model=os.environ.get("MEMATTE_MODEL") or Settings.model,

@@ -70,4 +70,5 @@ class Page:
 
 def file_in(value: Any) -> Path | None:
     """The uploaded file that a picture's value stands for. Its path has been checked."""
-    return Path(value["path"]) if isinstance(value, dict) else None
+    path = value.get("path") if isinstance(value, dict) else None
+    return Path(path) if path else None

@@ -32,7 +32,7 @@ class Subject:
     @property
     def file(self) -> Path | None:
         """The uploaded guide."""
-        return file_in({"mask": self.mask, "trimap": self.trimap}.get(self.way))
+        return file_in({"mask": self.mask, "trimap": self.trimap}.get(str(self.way)))
 
     def guide(self) -> tuple[PagePhoto, Guide]:
         """The photo and its guide. Raises InputError if one is missing or does not fit."""

@@ -19,30 +19,17 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 TOKENS = {
     "body_background_fill": ("*neutral_50", "#101012"),
-    "background_fill_primary": ("white", "#18181b"),
-    "background_fill_secondary": ("*neutral_100", "#202024"),
-    "block_background_fill": ("white", "#18181b"),
-    "block_border_color": ("*neutral_200", "#2c2c31"),
-    "border_color_primary": ("*neutral_200", "#2c2c31"),
-    "block_label_background_fill": ("transparent", "transparent"),
-    "block_label_border_width": ("0px", "0px"),
-    "block_label_text_color": ("*neutral_600", "*neutral_300"),
-    "block_title_text_color": ("*neutral_700", "*neutral_200"),
-    "block_info_text_color": ("*neutral_500", "*neutral_400"),
+    "background_fill_primary": ("white", "*neutral_900"),
+    "block_background_fill": ("white", "*neutral_900"),
+    "border_color_primary": ("*neutral_200", "*neutral_800"),
     "body_text_color_subdued": ("*neutral_500", "*neutral_400"),
-    "input_background_fill": ("white", "#202024"),
+    "input_background_fill": ("white", "*neutral_800"),
     "button_primary_background_fill": ("*primary_600", "*primary_600"),
     "button_primary_background_fill_hover": ("*primary_700", "*primary_500"),
-    "button_primary_text_color": ("white", "white"),
-    "button_secondary_background_fill": ("white", "#26262b"),
-    "button_secondary_background_fill_hover": ("*neutral_100", "#303036"),
-    "button_secondary_border_color": ("*neutral_300", "#3a3a41"),
-    "checkbox_background_color_selected": ("*primary_600", "*primary_600"),
-    "checkbox_label_background_fill": ("white", "#202024"),
+    "button_secondary_background_fill": ("white", "*neutral_800"),
+    "button_secondary_background_fill_hover": ("*neutral_100", "*neutral_700"),
+    "button_secondary_border_color": ("*neutral_300", "*neutral_700"),
     "checkbox_label_background_fill_selected": ("*primary_50", "*primary_900"),
-    "checkbox_label_text_color_selected": ("*neutral_900", "white"),
-    "slider_color": ("*primary_600", "*primary_500"),
-    "link_text_color": ("*primary_700", "*primary_300"),
 }
 """Gradio's name of a property, and its value in light and dark."""
 
@@ -63,6 +50,11 @@ def _theme() -> gr.themes.Base:
         font=FONTS,
         font_mono=MONO,
     )
+    both = {
+        "color_accent": "*primary_600",
+        "block_border_width": "1px",
+        "button_border_width": "1px",
+    }
     light = {name: colours[0] for name, colours in TOKENS.items()}
     dark = {f"{name}_dark": colours[1] for name, colours in TOKENS.items()}
-    return theme.set(block_border_width="1px", button_border_width="1px", **light, **dark)
+    return theme.set(**both, **light, **dark)

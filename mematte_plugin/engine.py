@@ -1,60 +1,66 @@
-"""One photo through one plan: runs the network, and steps down where memory runs out."""
+"""One photo through one plan: runs the network, and steps down when memory runs out."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from time import monotonic
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .errors import MEMatteError, SettingError, warn_user
-from .images.arrays import to_unit
+from .errors import MEMatteError, SettingError, first_line, warn_user
 from .images.photo import Photo
 from .matte import Matte
-from .memory.backend import refuses_half, resolve_device
 from .memory.exhaustion import is_out_of_memory, release, trim_memory
-from .memory.free import computing_threads, cpu_count, lost_card_is_named, ran_out
-from .memory.law import LARGE, Job, weights
+from .memory.free import (
+    computing_threads,
+    cpu_count,
+    fused_attention,
+    lost_card_is_named,
+    ran_out,
+    refuses_half,
+    resolve_device,
+)
+from .memory.law import LARGE, Workload, weights
 from .memory.meter import PeakMeter
 from .memory.plan import RAN_OUT, Plan
-from .memory.request import Request, fused_on, resolve_dtype
+from .memory.request import Request, resolve_dtype
 from .memory.retention import Retention, max_tokens
 from .network import Light, MEMatte, Prediction
+from .network.mematte import DecoderMode
 from .progress import Progress
 from .torch_state import own_state
 
 STEP_DOWNS = 4
-"""How often a run is tried again with less after running out of memory."""
+"""Retries with less after running out of memory."""
 REPORT_SECONDS = 0.1
-"""Least time between two reports of the same progress."""
-CAP_ROWS = 256
-"""Rows that the photo's own alpha is applied to at a time."""
+"""Shortest time between two reports of the same progress."""
 WARM_UP = 64
-"""Side in pixels of the empty picture that a new engine computes on the CPU."""
-
-DecoderMode = Literal["exact", "official"]
+"""Side in pixels of the picture of a new engine's first run on the CPU."""
 
 logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """A network on a device, and the runs through it.
+    """A network on a device, and the runs through it; `MattingPipeline` is its public form.
 
-    Args:
-        network: used itself where it is on the device in this precision already; else a copy.
-        device, dtype: as for `MattingPipeline`.
-        model: the name that mattes carry.
-
-    Raises SettingError as `MattingPipeline` does.
+    network: the network that computes, on `device` in `dtype`, in evaluation mode.
+    device: where it computes: the CPU if "auto" found no room for the weights on a card.
+    dtype: "float32", "float16" or "bfloat16".
+    model: the name that mattes carry.
     """
 
     def __init__(
-        self, network: MEMatte, *, device: str | torch.device, dtype: str | torch.dtype, model: str
+        self,
+        network: MEMatte,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        model: str = "",
     ) -> None:
         self.device = resolve_device(device)
         self.dtype, self._half = resolve_dtype(dtype, str(self.device))
@@ -62,22 +68,21 @@ class Engine:
         self._auto_device = str(device) == "auto"
         self._auto_dtype = str(dtype) == "auto"
         self.network = self._placed(network, self.dtype)
-        # What was rounded already is no origin for float32.
+        # Rounded weights cannot be turned back into float32.
         rounded = self._auto_dtype and self.dtype != "float32"
         self._origin = network if rounded else self.network
         self._copy: tuple[str, str, MEMatte] | None = None  # device, precision
         if self.device.type == "cpu":
-            _prepare_cpu()
             self._warm_up()
 
     def _warm_up(self) -> None:
-        """A first small run: what libraries load and keep belongs to the idle pipeline, and oneDNN
-        never recovers from a first convolution that finds no memory.
+        """A first small run: what libraries load and keep then belongs to the idle pipeline, and
+        oneDNN never recovers if its first convolution finds no memory.
 
-        Raises MEMatteError where there is not even memory for that.
+        Raises MEMatteError if there is not even memory for that.
         """
         try:
-            with own_state():
+            with own_state(threads=cpu_count()):
                 pixels = torch.zeros(1, 3, WARM_UP, WARM_UP, dtype=torch.uint8)
                 trimap = torch.full((1, 1, WARM_UP, WARM_UP), 0.5, dtype=torch.float32)
                 trimap[..., :24], trimap[..., -24:] = 0, 1
@@ -90,12 +95,12 @@ class Engine:
             if not is_out_of_memory(error):
                 raise
             raise MEMatteError(
-                f"out of memory already for {WARM_UP}×{WARM_UP} pixels; close other programs, or "
-                "use a smaller model"
+                f"out of memory even for {WARM_UP}×{WARM_UP} pixels; close other programs or use a "
+                "smaller model"
             ) from error
 
     def _placed(self, network: MEMatte, dtype: str) -> MEMatte:
-        """The network on the device, or on the CPU where there is no room and that is allowed."""
+        """The network on the device; on the CPU if "auto" chose a card without room for it."""
         try:
             with lost_card_is_named(self.device, "the weights"):
                 return _in_place(network, self.device, dtype)
@@ -104,7 +109,7 @@ class Engine:
                 raise SettingError(f"{_refused(self.device, dtype)}; use dtype float32") from error
             if not ran_out(error, self.device):
                 raise
-        # Outside of the except, so that what was moved already is free again.
+        # Outside of the except: its frames hold what was moved already.
         release(self.device)
         if not self._auto_device or self.device.type == "cpu":
             raise SettingError(
@@ -127,25 +132,19 @@ class Engine:
         budget: int | None = None,
         decoder: DecoderMode = "exact",
         progress: Progress | None = None,
-        own_alpha: bool = True,
     ) -> Matte:
-        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already.
-
-        own_alpha: the photo's own transparency caps the matte; False where it served as the mask.
-        """
+        """The network's matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1."""
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
-            return already_known(photo, trimap, own_alpha=own_alpha)
+            return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
         if progress is not None:
             progress(0, self.network.config.depth, "encoder")
-        release_after = self.device.type == "cpu"  # elsewhere torch's cache is worth keeping
         named = lost_card_is_named(self.device, photo.name)
-        with named, own_state(self.device), PeakMeter(self.device) as meter:
+        exact = own_state(self.device, threads=cpu_count())
+        with named, exact, PeakMeter(self.device) as meter:
             request = self._request(photo, trimap, retention, unknown, decoder)
             kept = self._copy
-            run = partial(
-                self._predicted, photo=photo, trimap=trimap, decoder=decoder, progress=progress
-            )
+            run = partial(self._run, photo=photo, trimap=trimap, decoder=decoder, progress=progress)
             failed = ""
             try:
                 found, plan = run(request, budget)
@@ -153,21 +152,18 @@ class Engine:
                 if not self._auto_dtype:
                     raise MEMatteError(f"{error}; use dtype float32") from error
                 failed = str(error)
-            if failed:  # outside of the except: the error's frames hold what is to be freed
+            if failed:  # outside of the except: its frames hold what is to be freed
                 request = self._in_float32(request, budget, failed)
                 found, plan = run(request, budget)
             routing = tuple(keep[0].cpu().numpy() for keep in found.keep)
         alpha = found.alpha[0, 0].numpy()
-        if own_alpha:
-            cap_by_own_alpha(alpha, photo, trimap)
         del found
-        if release_after:
-            trim_memory()  # nothing here is held in cycles
         measured = meter.peak
-        if measured is not None and self.device.type == "cpu":
-            measured += request.held
+        if self.device.type == "cpu":  # elsewhere torch's cache is worth keeping
+            trim_memory()  # nothing here is held in cycles
+            measured = None if measured is None else measured + request.held
         if measured is not None and kept is not None and kept is self._copy:
-            measured += request.copied  # which was there already
+            measured += request.copied  # it was there already
         for loss in plan.lost:
             warn_user(f"{photo.name}: memory is short: {loss}")
         return Matte(
@@ -189,7 +185,7 @@ class Engine:
     ) -> Request:
         config = self.network.config
         height, width = photo.size
-        job = Job(
+        work = Workload(
             height,
             width,
             config,
@@ -202,31 +198,31 @@ class Engine:
             official=decoder == "official",
         )
         return Request(
-            job=job,
+            workload=work,
             device=str(self.device),
             dtype=self.dtype,
             model=self.model,
             half=self._half,
-            fused=fused_on(self.device, self.network.dtype, config),
+            fused=fused_attention(self.device, self.network.dtype, config.head_dim),
             held=photo.pixels.nbytes + trimap.nbytes,
             copied=self._copied(),
         )
 
     def _copied(self) -> int:
-        """Bytes of the copy of the weights that lies beside them on the device."""
+        """Bytes of the second copy of the weights on the device."""
         copy = self._copy
         if copy is None or copy[0] != str(self.device):
             return 0
         return weights(self.network.config, copy[2].dtype.itemsize)
 
     def _in_float32(self, request: Request, budget: int | None, failed: str) -> Request:
-        """The same in float32, in which this pipeline computes from now on.
+        """The same request in float32, in which this engine computes from now on.
 
-        Raises MEMatteError where there is no room for it.
+        Raises MEMatteError if there is no room for that.
         """
-        job = replace(request.job, itemsize=4)
-        fused = fused_on(self.device, torch.float32, job.config)
-        request = replace(request, job=job, dtype="float32", half=None, fused=fused)
+        work = replace(request.workload, itemsize=4)
+        fused = fused_attention(self.device, torch.float32, work.config.head_dim)
+        request = replace(request, workload=work, dtype="float32", half=None, fused=fused)
         try:
             request.plan(budget)
             if self.dtype != "float32":
@@ -238,10 +234,10 @@ class Engine:
             raise MEMatteError(f"{failed}, and there is no memory for float32{why}") from error
         self.dtype, self._half = "float32", None
         self._origin = self.network
-        warn_user(f"{failed}: it is computed in float32, as is what comes next")
+        warn_user(f"{failed}: it is computed in float32, and so are the next photos")
         return request
 
-    def _predicted(
+    def _run(
         self,
         request: Request,
         budget: int | None,
@@ -251,17 +247,17 @@ class Engine:
         decoder: DecoderMode,
         progress: Progress | None,
     ) -> tuple[Prediction, Plan]:
-        """The prediction, stepping down when memory runs out, and the plan that led to it."""
+        """The prediction, stepping down when memory runs out, and the plan that succeeded."""
         plan = request.plan(budget)
         for attempt in range(STEP_DOWNS + 1):
-            stage = Stage(progress, plan)
+            reporter = Reporter(progress, plan)
             try:
-                return self._predict(plan, photo, trimap, decoder, stage), plan
+                return self._predict(plan, photo, trimap, decoder, reporter), plan
             except Exception as error:
                 if not ran_out(error, plan.device):
                     raise
-                reason = f"{stage.name}: {str(error).strip().partition(chr(10))[0][:120]}"
-            # Outside of the except: the error's frames hold what is to be freed.
+                reason = f"{reporter.stage}: {first_line(error)[:120]}"
+            # Outside of the except: its frames hold what is to be freed.
             release(self.device)
             if attempt == STEP_DOWNS:
                 break
@@ -280,7 +276,7 @@ class Engine:
                 raise
         on_cpu = replace(
             request,
-            job=replace(request.job, backend="cpu", itemsize=4),
+            workload=replace(request.workload, backend="cpu", itemsize=4),
             device="cpu",
             dtype="float32",
             half=None,
@@ -298,11 +294,10 @@ class Engine:
         progress: Progress,
     ) -> Prediction:
         network = self._network_for(plan)
-        pixels = torch.from_numpy(photo.pixels)  # stays here, also where the network is elsewhere
         try:
             found = network.predict(
-                pixels.permute(2, 0, 1)[None],
-                torch.from_numpy(trimap)[None, None],
+                _tensor(photo.pixels).permute(2, 0, 1)[None],
+                _tensor(trimap)[None, None],
                 max_tokens=plan.max_tokens,
                 chunking=plan.chunking,
                 decoder=decoder,
@@ -318,13 +313,13 @@ class Engine:
             if plan.dtype == "float32":
                 raise MEMatteError(
                     f"{photo.name}: the network's result is not finite; its weights are damaged, "
-                    "choose others"
+                    "use others"
                 )
             raise _HalfError(f"{photo.name}: the network's result is not finite in {plan.dtype}")
         return found
 
     def _network_for(self, plan: Plan) -> MEMatte:
-        """The network where and in the precision in which a plan has it."""
+        """The network on the plan's device in the plan's precision."""
         if (plan.device, plan.dtype) == (str(self.device), self.dtype):
             self._copy = None
             return self.network
@@ -338,7 +333,7 @@ class Engine:
 
 
 class _HalfError(MEMatteError):
-    """Half precision does not do: the device refuses it, or the result is not finite."""
+    """Half precision fails: the device refuses it, or the result is not finite."""
 
 
 def _refused(device: torch.device | str, dtype: str) -> str:
@@ -346,7 +341,7 @@ def _refused(device: torch.device | str, dtype: str) -> str:
 
 
 def _in_place(network: MEMatte, device: torch.device, dtype: str) -> MEMatte:
-    """The network itself where it is there in this precision, else a copy."""
+    """The network itself if it is on the device in this precision, else a copy."""
     precision = getattr(torch, dtype)
     with own_state(device, inference=False):
         where = torch.empty(0, device=device).device  # with its index
@@ -355,81 +350,51 @@ def _in_place(network: MEMatte, device: torch.device, dtype: str) -> MEMatte:
         return network.eval()
 
 
-class Stage:
-    """Hands progress on and remembers which stage it was.
+class Reporter:
+    """A progress callback that passes reports on and remembers the stage.
 
-    The network reports before every strip, some thousand times for a large picture; what is nothing
-    new is handed on ten times a second, enough for an interrupt.
+    The network reports before every strip, some thousand times for a large picture; a repeated
+    report is passed on ten times a second, which is enough for an interrupt.
 
     Args:
         report: called with (done, total, stage), or None.
         plan: on the CPU, freed memory goes back to the system after each step of a large picture's
             encoder, and after a small one's. Otherwise the C library's heap would grow to the sum
-            of what the steps need in their turn, and no prediction would hold.
+            of what the steps need in turn, and no prediction would hold.
     """
 
     def __init__(self, report: Progress | None, plan: Plan) -> None:
         self.report = report
-        self.name = "start"
+        self.stage = "start"
         self._on_cpu = plan.device == "cpu"
         self._large = plan.tokens >= LARGE
         self._last: tuple[int, int, str] | None = None
-        self._told = 0.0
+        self._reported = 0.0
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         """Progress: (done, total, stage)."""
-        self.name = stage
+        self.stage = stage
         now, new = monotonic(), self._last != (done, total, stage)
-        if not new and now < self._told + REPORT_SECONDS:
+        if not new and now < self._reported + REPORT_SECONDS:
             return
         if new and done and self._on_cpu and stage == "encoder" and (self._large or done == total):
             trim_memory()
         self._last = done, total, stage
-        self._told = now
+        self._reported = now
         if self.report is not None:
             self.report(done, total, stage)
 
 
-def already_known(photo: Photo, trimap: NDArray[np.float32], *, own_alpha: bool = True) -> Matte:
-    """Nothing to find out: the trimap is the matte, `own_alpha` as for `cut_normalised`."""
-    alpha = trimap.copy()
-    if own_alpha:
-        cap_by_own_alpha(alpha, photo, trimap)
-    return Matte(alpha=alpha, photo=photo, trimap=trimap)
-
-
-def cap_by_own_alpha(alpha: NDArray[np.float32], photo: Photo, trimap: NDArray[np.float32]) -> None:
-    """Make nothing more opaque than it is in the photo, in place.
-
-    What was cut away before does not come back, and soft edges are not thinned twice. Warns where
-    that contradicts the trimap.
-    """
-    if photo.alpha is None:
-        return
-    lost = 0
-    for top in range(0, len(alpha), CAP_ROWS):
-        rows = slice(top, top + CAP_ROWS)
-        own = to_unit(photo.alpha[rows])
-        lost += int(((trimap[rows] == 1) & (own < 0.98)).sum())
-        np.minimum(alpha[rows], own, out=alpha[rows])
-    if lost:
-        warn_user(
-            f"{photo.name}: its own transparency caps the matte, also on {lost} pixels that the"
-            " trimap or mask calls subject; remove its alpha channel if it is not meant"
-        )
-
-
 def _light(photo: Photo) -> Light | None:
-    """What the photo's values are, where they are not display-encoded."""
-    way = photo.to_display
-    if way is None:
+    """How the photo's values become display-encoded; None if they are."""
+    curve = photo.to_display
+    if curve is None:
         return None
-    gamma, matrix = way
+    gamma, matrix = curve
     return Light(gamma, None if matrix is None else tuple(map(tuple, matrix.tolist())))
 
 
-@lru_cache(maxsize=1)
-def _prepare_cpu() -> None:
-    """Once a process: no more threads than cores."""
-    if torch.get_num_threads() > cpu_count():
-        torch.set_num_threads(cpu_count())
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """The array as a tensor, without a copy unless torch needs one (read-only, reversed)."""
+    usable = array.flags.writeable and min(array.strides) >= 0
+    return torch.from_numpy(array if usable else array.copy())

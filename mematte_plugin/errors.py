@@ -85,6 +85,11 @@ def warn_user(message: str) -> None:
     warnings.warn(message, MEMatteWarning, stacklevel=level)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, for one of our own."""
+    return str(error).strip().partition("\n")[0]
+
+
 @contextmanager
 def collect_notes() -> Iterator[list[str]]:
     """Have what would be MEMatteWarnings as a list of sentences, each of them once.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .engine import DecoderMode, Engine, already_known
-from .errors import InputError, SettingError
+from .engine import Engine
+from .errors import InputError, SettingError, warn_user
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
 from .images.arrays import to_unit
@@ -23,69 +21,41 @@ from .matte import Matte
 from .memory.exhaustion import release
 from .memory.retention import Retention, check_retention
 from .memory.units import parse_bytes
-from .network import MEMatte
+from .network.mematte import DecoderMode
 from .network.rows import idle
-from .progress import Progress
+from .progress import ForkSafeLock, Progress
 from .trimap.labels import Objects
 from .trimap.trimap import from_mask, normalise_trimap, three_valued
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
+CAP_ROWS = 256
+"""Rows to which the photo's own alpha is applied at a time."""
 READY = 2
-"""Pipelines that are kept; of more, the least recently used goes."""
+"""Pipelines that are kept; beyond that, the least recently used one goes."""
 
 Budget = int | float | str | None
 Key = tuple[str, str, str]
 
 
-class MattingPipeline:
+class MattingPipeline(Engine):
     """Cuts photographs with one network, kept ready on one device.
 
     Args:
-        network: as `load_network` returns it. Where it is on the device in the precision already,
-            it is used itself, in evaluation mode; otherwise a copy, and it stays as it is.
+        network: as `load_network` returns it. If it is on the device in the precision already, it
+            is used itself, in evaluation mode; otherwise a copy, and it stays as it is.
         device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device.
         dtype: "auto", "float32", "float16" or "bfloat16". "auto" is float16 on CUDA cards with
-            tensor cores and else float32, takes half precision where memory is short, and goes
-            over to float32, with a warning, where a result in half precision is not finite.
+            tensor cores, else float32; it falls back to half precision if memory is short, and to
+            float32, with a warning, if a result in half precision is not finite.
         model: the name that mattes carry.
 
-    On a CPU, torch's threads are reduced to the cores that this process may use (affinity mask and
-    control group), never raised.
+    Attributes: network (the one that computes), device, dtype and model. On a CPU, torch uses no
+    more threads during a run than this process has cores (affinity mask, control group).
 
-    Raises SettingError for a device or dtype that is unknown, not there or has no room for the
+    Raises SettingError for a device or dtype that is unknown, absent or has no room for the
     weights.
     """
-
-    def __init__(
-        self,
-        network: MEMatte,
-        *,
-        device: str | torch.device = "auto",
-        dtype: str | torch.dtype = "auto",
-        model: str = "",
-    ) -> None:
-        self._engine = Engine(network, device=device, dtype=dtype, model=model)
-
-    @property
-    def network(self) -> MEMatte:
-        """The network that computes, on `device` in `dtype`, in evaluation mode."""
-        return self._engine.network
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes: the CPU where "auto" found no room for the weights on a card."""
-        return self._engine.device
-
-    @property
-    def dtype(self) -> str:
-        """ "float32", "float16" or "bfloat16"."""
-        return self._engine.dtype
-
-    @property
-    def model(self) -> str:
-        """The name that mattes carry."""
-        return self._engine.model
 
     @classmethod
     def from_pretrained(
@@ -148,24 +118,24 @@ class MattingPipeline:
 
         Args:
             image: path, bytes, PIL image, numpy (H, W, 3) uint8, uint16 or float in [0, 1], torch
-                (H, W, 3), (3, H, W) or (B, …), a `Photo`, or a list of these. Where it has
-                transparency of its own, nothing of the matte is more opaque than that.
+                (H, W, 3), (3, H, W) or (B, …), a `Photo`, or a list of these. If it has
+                transparency of its own, no part of the matte is more opaque than that.
             trimap: path, PIL, numpy or torch (H, W): 0 background, 1 (255, 65535) foreground,
-                anything between unknown; one for all photos or one each. Its size is the photo's;
-                another size of the same aspect ratio is resized with a warning.
+                anything between unknown; one for all photos or one each. A trimap of another size
+                but the photo's aspect ratio is resized with a warning.
             retention: share of tokens (0 to 1), or number of tokens (16 or more), that each
-                global-attention block may keep at most; "auto" leaves it to the router.
+                global-attention block keeps at most; "auto" leaves it to the router.
             memory_budget: bytes, or text such as "4GB", that a run may take above the loaded, idle
-                process; default: what is free, less headroom. See `Matte.plan` for what it did.
+                process; default: what is free, less headroom. See `Matte.plan` for the outcome.
             decoder: "exact", or "official" for the official code's patches.
             progress: called with (done, total, stage); the stages are "reading", "encoder" and
-                "decoder". On a CPU it is called at least a few times a second, mostly with the same
+                "decoder". On a CPU it is called at least a few times a second, often with the same
                 numbers; what it raises ends the run and is passed on.
 
         Returns: the Matte, its alpha of the photo's size, or a list for a list or a batch.
 
-        Raises InputError for a photo or trimap that cannot be used; SettingError for an option,
-        also for a budget that is too small; MEMatteError where memory runs out again and again.
+        Raises InputError for a photo or trimap that cannot be used; SettingError for an invalid
+        option and a budget that is too small; MEMatteError if memory runs out again and again.
         """
         if decoder not in ("exact", "official"):
             raise SettingError(f"decoder {decoder!r}: choose exact or official")
@@ -209,16 +179,35 @@ class MattingPipeline:
     ) -> Matte:
         """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already.
 
-        own_alpha: the photo's own transparency caps the matte; False where it served as the mask.
+        own_alpha: the photo's own transparency caps the matte; False if it served as the mask.
         """
-        return self._engine.run(
-            photo,
-            trimap,
-            retention=retention,
-            budget=budget,
-            decoder=decoder,
-            progress=progress,
-            own_alpha=own_alpha,
+        matte = self.run(
+            photo, trimap, retention=retention, budget=budget, decoder=decoder, progress=progress
+        )
+        if own_alpha:
+            _cap_by_own_alpha(matte)
+        return matte
+
+
+def _cap_by_own_alpha(matte: Matte) -> None:
+    """Make nothing more opaque than it is in the photo, in place.
+
+    Parts that were cut away before do not come back, and soft edges are not thinned twice. Warns if
+    that contradicts the trimap.
+    """
+    alpha, photo, trimap = matte.alpha, matte.photo, matte.trimap
+    if photo.alpha is None:
+        return
+    lost = 0
+    for top in range(0, len(alpha), CAP_ROWS):
+        rows = slice(top, top + CAP_ROWS)
+        own = to_unit(photo.alpha[rows])
+        lost += int(((trimap[rows] == 1) & (own < 0.98)).sum())
+        np.minimum(alpha[rows], own, out=alpha[rows])
+    if lost:
+        warn_user(
+            f"{photo.name}: its own transparency caps the matte, also on {lost} pixels that the"
+            " trimap or mask calls subject; remove its alpha channel if it is not meant"
         )
 
 
@@ -249,24 +238,24 @@ def cut(
 
     Args:
         image: the photo, in any form that `MattingPipeline` takes.
-        trimap: where the subject is sure, where the background is, and what is unknown.
+        trimap: sure subject, sure background, and the unknown band.
         mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
-            either, the alpha channel of an RGBA photo serves as the mask; beside one it caps the
+            either, the alpha channel of an RGBA photo serves as the mask; with one it caps the
             matte: nothing is more opaque than it is in the photo.
-        objects: where the mask is a label map, the ids that are the subject: 1, or [1, 3].
+        objects: if the mask is a label map, the ids that are the subject: 1, or [1, 3].
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
             (see `trimap.from_mask`).
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
         device, dtype, retention, memory_budget, progress: as for `MattingPipeline`; progress also
             hears of a download, as for `load_network`.
-        levels, choke, feather, despill, colors, crop, margin: what is done to the finished matte's
-            edge and colours, as for `Matte.shaped`; nothing by default.
+        levels, choke, feather, despill, colors, crop, margin: shape the finished matte's edge and
+            colours, as for `Matte.shaped`; nothing by default.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
 
-    Raises InputError where neither trimap nor mask is given, or both, or one cannot be used.
+    Raises InputError if neither trimap nor mask is given, or both, or one cannot be used.
     """
     edge = Edge(
         levels=levels,
@@ -294,10 +283,13 @@ def cut(
         three = three_valued(made)
     else:
         if objects is not None:
-            raise SettingError("objects: choose from a mask of several, and a trimap is given")
+            raise SettingError("objects: applies to masks only; leave it out with a trimap")
         three = normalise_trimap(trimap, photo.size)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        return already_known(photo, three, own_alpha=guided).with_edge(edge)
+        matte = Matte(alpha=three.copy(), photo=photo, trimap=three)
+        if guided:
+            _cap_by_own_alpha(matte)
+        return matte.with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype, progress=progress)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
@@ -318,33 +310,32 @@ def ready_pipeline(
 
     model: catalog name, Hub id, folder or file.
     device, dtype: as for `MattingPipeline`.
-    progress: as for `load_network`, where the weights have to be downloaded.
+    progress: as for `load_network`, if the weights have to be downloaded.
 
     Raises WeightsError, SettingError and MEMatteError as `load_network` and `MattingPipeline` do.
     """
     key = (model, device, dtype)
     with _lock:
-        loading = _loading.setdefault(key, Lock())
-    with loading:  # whoever wants the same one at the same time waits for it, and nobody else
-        found = _taken(key)
+        loading = _loading.setdefault(key, ForkSafeLock())
+    with loading:  # others that want the same one wait, all others do not
+        with _lock:
+            found = _ready.pop(key, None)
+            if found is None:
+                _drop_all_but(READY - 1)  # before the next one takes memory, too
         if found is None:
-            with _lock:
-                while len(_ready) >= READY:  # before the next one takes memory, too
-                    del _ready[next(iter(_ready))]
             network = load_network(model, progress=progress)
             found = MattingPipeline(network, device=device, dtype=dtype, model=model)
-            with _lock:
-                _ready[key] = found
-                while len(_ready) > READY:  # another was loaded meanwhile
-                    del _ready[next(iter(_ready))]
+        with _lock:
+            _ready[key] = found
+            _drop_all_but(READY)  # another may have been loaded meanwhile
     return found
 
 
 def release_pipelines() -> None:
-    """Let go of the pipelines that `cut` keeps ready, and give their memory back.
+    """Drop the pipelines that `cut` keeps ready, and give their memory back.
 
-    One that computes now, in another thread, goes when it has done so, and so does one that a
-    program still holds. The next `cut` loads its model again.
+    One that is computing in another thread goes when it is done, and so does one that a program
+    still holds. The next `cut` loads its model again.
     """
     with _lock:
         devices = {"cpu", *(str(pipe.device) for pipe in _ready.values())}
@@ -353,29 +344,14 @@ def release_pipelines() -> None:
         release(device)
 
 
-def _taken(key: Key) -> MattingPipeline | None:
-    """The one that is ready; it is now the one that was used last."""
-    with _lock:
-        found = _ready.pop(key, None)
-        if found is not None:
-            _ready[key] = found
-        return found
-
-
 _ready: dict[Key, MattingPipeline] = {}
-"""The one that was used last comes last."""
-_loading: dict[Key, Lock] = {}
-"""Held while one of these is loaded, which may take a download."""
-_lock = Lock()
+"""The most recently used one comes last."""
+_loading: dict[Key, ForkSafeLock] = {}
+"""Held while that one is loaded, which may take a download."""
+_lock = ForkSafeLock()
 """Held for moments, around both."""
 
 
-def _forget_the_parents_locks() -> None:
-    """In a forked process: the threads that may hold them are not there to give them back."""
-    global _lock  # noqa: PLW0603
-    _lock = Lock()
-    _loading.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_the_parents_locks)
+def _drop_all_but(count: int) -> None:
+    while len(_ready) > count:
+        del _ready[next(iter(_ready))]

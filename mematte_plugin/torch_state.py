@@ -1,15 +1,15 @@
-"""Computing as if alone in the process, whatever the host program has set in torch, or forked.
+"""Computing as if alone in the process, despite the host program's settings of torch and forks.
 
-What a program sets in torch (autocast, default device, gradients) also holds for the code that it
-calls, and would change an alpha without a word. It is set aside while we compute, in this thread
-only. The default dtype is shared by all threads but is not touched: everything here names its
-dtype.
+A program's settings in torch (autocast, default device, gradients) also hold for the code that it
+calls, and would silently change an alpha. They are set aside while we compute, in this thread only.
+The default dtype is shared by all threads but is not touched: everything here names its dtype.
 
-How torch multiplies and sums is the process's too: PyTorch leaves TF32 on in cuDNN's convolutions,
-and host programs switch on more: TF32 or bfloat16 in products of float32, sums in float16,
-algorithms chosen by the clock. Each changes an alpha that is called exact. Programs also switch off
-fused attention, without which the planned memory is not enough. These settings are changed only
-while we compute and put back afterwards; other threads that compute meanwhile do so exactly, too.
+Other settings belong to the process. PyTorch leaves TF32 on in cuDNN's convolutions, and host
+programs switch on more: TF32 or bfloat16 in products of float32, sums in float16, algorithms chosen
+by timing. Each changes an alpha that is called exact. Programs also switch off fused attention,
+without which the planned memory is not enough, or use more threads than a container has cores.
+These settings are changed while we compute and restored afterwards; other threads that compute
+meanwhile do so exactly, too.
 """
 
 from __future__ import annotations
@@ -29,24 +29,27 @@ HALF_SUMS = (
     "allow_fp16_reduced_precision_reduction",
     "allow_bf16_reduced_precision_reduction",
 )
-"""cuBLAS's leave to sum products in half precision, by their names in torch.backends.cuda.matmul;
-not every torch has all."""
+"""Names in torch.backends.cuda.matmul that allow cuBLAS to sum products in half precision; some
+versions of torch lack some."""
 REDUCED = ("tf32", "bf16")
-"""What newer torch calls less than float32 in float32's place."""
+"""Newer torch's names for less than float32 in float32's place."""
 
 
 @contextmanager
-def own_state(device: torch.device | str = "cpu", *, inference: bool = True) -> Iterator[None]:
+def own_state(
+    device: torch.device | str = "cpu", *, inference: bool = True, threads: int | None = None
+) -> Iterator[None]:
     """Within it torch computes on this device as it does in a fresh process, without gradients.
 
     inference: False for tensors that others may go on working with, such as parameters.
+    threads: the most that torch may use on a CPU; more than there are cores wait for each other.
 
     Raises SettingError in a process that was forked after its parent used the card.
     """
     _fork.check(device)
     kinds = {"cpu", torch.device(device).type} - {"meta"}
     with ExitStack() as stack:
-        stack.enter_context(full_precision(kinds))
+        stack.enter_context(full_precision(kinds, threads))
         stack.enter_context(torch.inference_mode(inference))
         stack.enter_context(torch.no_grad())
         for kind in kinds:
@@ -59,10 +62,10 @@ def own_state(device: torch.device | str = "cpu", *, inference: bool = True) -> 
 
 
 class _Fork:
-    """What a forked process has to know of its parent.
+    """What a forked process has to know about its parent.
 
-    Threads do not survive a fork, but OpenMP's pool remembers them: what runs next on more than one
-    thread waits for them for ever. Neither does a card's context.
+    Threads do not survive a fork, but OpenMP's pool remembers them: the next operation on more than
+    one thread waits for them for ever. A card's context does not survive either.
     """
 
     def __init__(self) -> None:
@@ -103,16 +106,19 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def full_precision(kinds: Collection[str]) -> Iterator[None]:
+def full_precision(kinds: Collection[str], threads: int | None = None) -> Iterator[None]:
     """Within it these kinds of device ("cpu", "cuda") take no short cuts.
 
-    May be nested, and entered by several threads: the last to leave puts the settings back.
+    May be nested, and entered by several threads: the last to leave restores the settings.
+
+    threads: see `own_state`.
     """
     holder = threading.get_ident(), object()
     try:
         with _shared.lock:
             _shared.holders.append(holder)
             _switch(_shared.undo, kinds)
+            _limit_threads(_shared.undo, threads)
         yield
     finally:
         with _shared.lock:
@@ -120,7 +126,7 @@ def full_precision(kinds: Collection[str]) -> Iterator[None]:
 
 
 class _Shared:
-    """Who computes now, and what puts the host's settings back after the last of them."""
+    """The threads that compute now, and how the host's settings are restored after the last."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -151,8 +157,8 @@ if hasattr(os, "register_at_fork"):
 def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
     """Switch off what is on; `undo` switches it on again, in the reverse order.
 
-    torch has an older and a newer set of names for the same, and raises where somebody reads by
-    the older what was set by the newer. So it is set by the older wherever that can be read.
+    torch has older and newer names for the same settings, and raises if a setting made by its newer
+    name is read by the older. So the older name is used wherever it can be read.
     """
     backends = torch.backends
     operations: list[Any] = [
@@ -161,14 +167,14 @@ def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
         for name in ("conv", "matmul", "rnn")
     ]
     operations.append(backends.cuda.matmul)
-    # The older names set several of these at once. They are put back last.
+    # The older names set several of these at once. They are restored last.
     for operation in operations:
         undo.callback(_restore_newer, operation, _newer(operation))
     precision = _read(torch.get_float32_matmul_precision)
     if precision not in (None, "highest"):
         undo.callback(torch.set_float32_matmul_precision, precision)
         torch.set_float32_matmul_precision("highest")
-    # What is planned with a fused kernel would hold the logits without one.
+    # Without a fused kernel, a run planned with one would hold the logits.
     for name in ("flash", "mem_efficient"):
         if not getattr(backends.cuda, f"{name}_sdp_enabled")():
             allow = getattr(backends.cuda, f"enable_{name}_sdp")
@@ -179,7 +185,7 @@ def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
             _set(undo, part, "allow_tf32", False)
         for name in HALF_SUMS:
             _set(undo, backends.cuda.matmul, name, False)
-        # It tries algorithms with any workspace, beyond what was planned, and takes another each
+        # It tries algorithms with any workspace, beyond the plan, and may choose differently each
         # time.
         _set(undo, backends.cudnn, "benchmark", False)
     for operation in operations if "cuda" in kinds else operations[:3]:
@@ -187,6 +193,13 @@ def _switch(undo: ExitStack, kinds: Collection[str]) -> None:
         if old in REDUCED:
             undo.callback(_restore_newer, operation, old)
             operation.fp32_precision = "ieee"
+
+
+def _limit_threads(undo: ExitStack, threads: int | None) -> None:
+    now = torch.get_num_threads()
+    if threads is not None and now > threads:
+        undo.callback(torch.set_num_threads, now)
+        torch.set_num_threads(threads)
 
 
 def _set(undo: ExitStack, holder: Any, name: str, value: bool) -> None:
@@ -206,13 +219,13 @@ def _newer(operation: Any) -> str | None:
 def _restore_newer(operation: Any, old: str | None) -> None:
     if _newer(operation) == old:
         return
-    operation.fp32_precision = "none"  # what is set for all operations holds
+    operation.fp32_precision = "none"  # the setting for all operations applies
     if operation.fp32_precision != old:
         operation.fp32_precision = old
 
 
 def _read(get: Any) -> Any:
-    """What a setting is; None where this torch has none, or cannot tell as names were mixed."""
+    """A setting's value; None if this torch has none, or cannot say because names were mixed."""
     try:
         return get()
     except (AttributeError, RuntimeError):

@@ -79,7 +79,6 @@ def test_few_files_lie_loose_in_the_package() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 14
 
 
-@pytest.mark.xfail(strict=True, reason="the move is not finished")
 def test_no_file_is_too_long_to_read() -> None:
     for folder in (PACKAGE, NODES, DEMO, BENCHMARKS):
         for path in folder.rglob("*.py"):

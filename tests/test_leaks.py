@@ -8,10 +8,12 @@ from .memory.processes import run_python
 from .patience import PATIENCE
 
 CODE = """
-from mematte_plugin import MattingPipeline  # before torch, whose caches it limits
+import os
+os.environ["LRU_CACHE_CAPACITY"] = os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "64"
+from mematte_plugin import MattingPipeline
 import numpy as np, psutil, torch
 from tests.networks import random_network
-from tests.test_ladder import subject
+from tests.test_stepping_down import subject
 
 torch.set_num_threads(1)
 pipe = MattingPipeline(random_network(guidance="flow"), device="cpu")

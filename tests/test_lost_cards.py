@@ -14,11 +14,19 @@ import pytest
 import torch
 from PIL import Image
 
-from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, SettingError, plan_memory
+from mematte_plugin import (
+    MattingPipeline,
+    MEMatteError,
+    MEMatteWarning,
+    SettingError,
+    engine,
+    plan_memory,
+)
 from mematte_plugin.cli.shell import run
 from mematte_plugin.memory import free as devices, request as planning
 from mematte_plugin.memory.exhaustion import is_lost, is_out_of_memory, release
-from mematte_plugin.memory.free import Free, ran_out
+from mematte_plugin.memory.free import ran_out
+from mematte_plugin.memory.limits import Limit
 from mematte_plugin.network import encoder, pieces
 
 from .networks import random_network
@@ -120,9 +128,7 @@ def test_no_engine_is_a_lack_of_memory_on_a_full_card_only(
     monkeypatch: pytest.MonkeyPatch, text: str, free: int, short: bool
 ) -> None:
     total = 12 * GB
-    monkeypatch.setattr(
-        devices, "free_memory", lambda device: Free(str(device), free, total, "CUDA")
-    )
+    monkeypatch.setattr(devices, "free_memory", lambda _: Limit(free, total, "CUDA"))
     assert ran_out(RuntimeError(text), "cuda:0") is short
     assert not ran_out(RuntimeError(text), "cpu")
     assert not ran_out(ValueError(text), "cuda:0")
@@ -175,7 +181,8 @@ def test_what_is_planned_is_what_runs_on_any_number_of_threads(
     pair: tuple[np.ndarray, np.ndarray],
     threads: int,
 ) -> None:
-    monkeypatch.setattr(devices, "cpu_count", lambda: 16)
+    for module in (devices, engine):
+        monkeypatch.setattr(module, "cpu_count", lambda: 16)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -17,6 +17,7 @@ from mematte_plugin import (
     MattingPipeline,
     MEMatteError,
     MEMatteWarning,
+    Photo,
     SettingError,
     collect_notes,
     cut,
@@ -80,6 +81,17 @@ def test_half_precision_tensors_are_taken_as_they_are(
     for matte in (first, second):
         np.testing.assert_array_equal(matte.alpha, expected.alpha)
         assert matte.photo.pixels.dtype == np.float32
+
+
+def test_arrays_that_torch_cannot_use_are_copied(
+    pipe: MattingPipeline, pair: tuple[np.ndarray, np.ndarray]
+) -> None:
+    expected = pipe(*pair).alpha
+    fixed = pair[0].copy()
+    fixed.flags.writeable = False
+    reversed_twice = np.ascontiguousarray(pair[0][::-1])[::-1]
+    for pixels in (fixed, reversed_twice):
+        assert np.array_equal(pipe(Photo(pixels), pair[1]).alpha, expected)
 
 
 @pytest.mark.parametrize("unknown", [20, 100, 128, 214, 240])
@@ -244,10 +256,10 @@ def test_an_interrupt_can_land_between_any_two_strips(monkeypatch: pytest.Monkey
 def test_unchanged_progress_is_told_only_now_and_then(pair: tuple[np.ndarray, np.ndarray]) -> None:
     plan = plan_memory((HEIGHT, WIDTH), "tiny", "1GB", "cpu")
     told: list[tuple[int, int, str]] = []
-    stage = engine.Stage(lambda *one: told.append(one), plan)
+    report = engine.Reporter(lambda *one: told.append(one), plan)
     for done in (0, 1):
         for _ in range(1000):
-            stage(done, 2, "encoder")
+            report(done, 2, "encoder")
     assert len(told) < 20  # a slow machine may tell a few more than two
     assert [*dict.fromkeys(told)] == [(0, 2, "encoder"), (1, 2, "encoder")]
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mematte_plugin import MattingPipeline, MEMatteError, MEMatteWarning, plan_memory
 from mematte_plugin.memory import request as planning
-from mematte_plugin.memory.backend import halves
+from mematte_plugin.memory.free import halves
 from mematte_plugin.memory.request import Request
 from mematte_plugin.network import MEMatte
 
@@ -65,7 +65,7 @@ def test_auto_goes_by_what_the_card_can_do(
 ) -> None:
     put_in(monkeypatch, name, capability)
     monkeypatch.setattr(planning, "resolve_device", torch.device)  # which computes there
-    monkeypatch.setattr(planning, "fused_on", lambda *_: True)  # which does, too
+    monkeypatch.setattr(planning, "fused_attention", lambda *_: True)  # which does, too
     assert halves("cuda:0") == (first, resort)
     assert plan_memory((512, 512), "small", "8GB", "cuda").dtype == (first or "float32")
     assert plan_memory((512, 512), "small", "8GB", "cuda", "bfloat16").dtype == "bfloat16"
@@ -130,8 +130,8 @@ def test_what_is_not_finite_in_float16_is_computed_in_float32(
 def tight_budget() -> int:
     """Bytes that are enough for half precision and not for float32."""
     request = planning.request_for((HEIGHT, WIDTH), random_network(**WIDE), "cpu", "auto")
-    half = planning.least_budget(request.job, half=True)
-    full = planning.least_budget(request.job)
+    half = planning.least_budget(request.workload, half=True)
+    full = planning.least_budget(request.workload)
     assert half < full
     return (half + full) // 2
 
@@ -228,7 +228,7 @@ def test_photographs_of_a_batch_share_one_copy_in_half_precision(
 def test_a_copy_that_is_there_is_not_taken_from_free_memory_twice() -> None:
     request = planning.request_for((HEIGHT, WIDTH), random_network(), "cpu", "float32")
     copied = 2**28
-    with_copy = Request(request.job, "cpu", "float32", copied=copied)
+    with_copy = Request(request.workload, "cpu", "float32", copied=copied)
     more = with_copy.plan(None).budget - request.plan(None).budget
     assert abs(more - copied) < copied / 2  # other programs run, too
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from mematte_plugin import MattingPipeline, load_network
+from mematte_plugin import MattingPipeline, engine, load_network
 
 from .patience import PATIENCE
 
@@ -74,11 +74,20 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("host", HOSTS)
+TOGETHER = (
+    ("autocast", "default device", "gradients"),
+    ("double", "products in bfloat16", "deterministic"),
+    ("half", "inference", "numpy raises", "one thread of OpenCV"),
+)
+
+
+@pytest.mark.parametrize("hosts", TOGETHER)
 def test_the_hosts_settings_change_no_bit_and_stay(
-    host: str, right: tuple[np.ndarray, np.ndarray]
+    hosts: tuple[str, ...], right: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    with HOSTS[host]():
+    with ExitStack() as stack:
+        for host in hosts:
+            stack.enter_context(HOSTS[host]())
         before = state()
         found = results()
         assert state() == before
@@ -100,6 +109,19 @@ def test_a_threads_own_settings_change_nothing_either(
     thread.join(PATIENCE)
     for one, expected in zip(found, right, strict=True):
         np.testing.assert_array_equal(one, expected)
+
+
+def test_a_run_uses_no_more_threads_than_cores_and_restores_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "cpu_count", lambda: 1)
+    seen: list[int] = []
+    with setting(torch.set_num_threads, 3, torch.get_num_threads()):
+        pipe = MattingPipeline(load_network("mematte-tiny"), device="cpu")
+        pipe(IMAGE, TRIMAP, progress=lambda *_: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == 3
+    assert 1 in seen
+    assert seen[-1] == 1
 
 
 # ---- fork ----------------------------------------------------------------------------------------
@@ -152,8 +174,12 @@ main()
     ("parent", "threads"),
     [
         ("work()", 1),
-        ("estimate_foreground(np.zeros((400, 400, 3)), np.full((400, 400), 0.5))", 1),
-        ("load_network('mematte-tiny')", 1),
+        pytest.param(
+            "estimate_foreground(np.zeros((400, 400, 3)), np.full((400, 400), 0.5))",
+            1,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("load_network('mematte-tiny')", 1, marks=pytest.mark.slow),
         ("pass", 2),
     ],
 )

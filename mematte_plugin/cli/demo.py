@@ -130,7 +130,7 @@ def _check_free(host: str, port: int) -> None:
 def _check_model(model: str, device: str) -> None:
     """Raises what loading the model would raise; downloads it if needed."""
     import_torch()
-    from ..memory.backend import resolve_device
+    from ..memory.free import resolve_device
     from ..weights.load import load_network
 
     resolve_device(device)

@@ -82,7 +82,7 @@ def _free(device: str) -> str:
         found = free_memory(device)
     except MEMatteError as error:  # a lost or busy device must not hide the others
         return f"failed: {error}"
-    return f"{show_bytes(found.free)} of {show_bytes(found.total)} free (limited by {found.limit})"
+    return f"{show_bytes(found.free)} of {show_bytes(found.total)} free (limited by {found.name})"
 
 
 def _processors() -> str:

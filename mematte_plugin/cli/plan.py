@@ -145,7 +145,7 @@ def plan(
 
 def _check_present(device: str) -> None:
     """Raises SettingError for a device that is not here, if its free memory is needed."""
-    from ..memory.backend import resolve_device
+    from ..memory.free import resolve_device
 
     try:
         resolve_device(device)
@@ -237,14 +237,14 @@ def _show_table(
 
 def _outlook(request: Request, memory: int) -> tuple[dict[str, Any], str]:
     """The JSON facts of a cell, and its word from MEANINGS."""
-    from ..memory.free import Free, budget_from
+    from ..memory.free import budget_for
     from ..memory.law import weights
     from ..memory.plan import room_on_card
 
-    job = request.job
-    held = weights(job.config, job.itemsize)
-    if job.backend == "cpu":
-        budget = budget_from(Free("cpu", max(0, memory - held), memory, "RAM"))
+    work = request.workload
+    held = weights(work.config, work.itemsize)
+    if work.backend == "cpu":
+        budget = budget_for(max(0, memory - held))
     else:
         budget = room_on_card(memory, held)
     plan: Plan | None = None
@@ -253,17 +253,17 @@ def _outlook(request: Request, memory: int) -> tuple[dict[str, Any], str]:
         plan = request.plan(budget)
         if plan.exact:
             word = "exact"
-        elif plan.max_tokens != job.max_tokens:
+        elif plan.max_tokens != work.max_tokens:
             word = "capped"
         else:
             word = {"float16": "fp16", "bfloat16": "bf16"}[plan.dtype]
     except BudgetError:
         pass
     facts = {
-        "device": job.backend,
+        "device": work.backend,
         "memory": memory,
-        "height": job.height,
-        "width": job.width,
+        "height": work.height,
+        "width": work.width,
         "budget": budget,
         "fits": plan is not None,
         "exact": plan is not None and plan.exact,

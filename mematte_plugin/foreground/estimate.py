@@ -17,8 +17,8 @@ import numpy as np
 from ..errors import InputError, MEMatteError, SettingError, warn_user
 from ..images.arrays import to_unit
 from ..images.photo import Photo
-from ..memory.backend import resolve_device
 from ..memory.exhaustion import is_out_of_memory, release
+from ..memory.free import resolve_device
 from ..progress import TICK, Progress
 from .tiles import Box, tiles
 

@@ -1,125 +1,120 @@
-"""The memory law for cards: what a run holds in a device's own memory, phase by phase.
+"""The memory law for cards: the bytes that a run holds in a device's own memory, phase by phase.
 
-Picture, trimap and alpha are there too, unless they wait on the host. What cuBLAS, cuDNN and their
-like take besides the tensors is the constant `WORKSPACE`, which nobody has measured on all cards:
-the tensors alone are checked on a simulated one (`benchmarks.simulated_card`).
+They include picture, trimap and alpha, unless those wait on the host. The constant `WORKSPACE`
+stands for cuBLAS, cuDNN and their counterparts; it is not measured on all cards. The tensors are
+checked on a simulated card (`benchmarks.simulated_card`).
 """
 
 from __future__ import annotations
 
-from ..network.config import Chunking
+from ..network.config import (
+    CELL,
+    FEWEST_QUERIES,
+    STRIP_PIXELS_ELSEWHERE,
+    WIDTH_STEP,
+    Chunking,
+)
 from .law import (
     BRUTE_BYTES,
-    CELL,
     CELL_BYTES,
     CROP_FLOATS,
     POOLING_BYTES,
     WORKSPACE,
-    Job,
+    Workload,
     decoder_bytes,
     flow_bytes,
     grid_cells,
     map_bytes,
     rows_at_once,
+    windows_at_once,
 )
 
-WIDTH_STEP = 8
-"""Fused kernels want rows of a multiple of it; see `network.attention`, which needs torch."""
 SMALL_TENSORS = 2**18
-"""Bytes for gates, means, tables of offsets and borders, each of them rounded up to 512."""
+"""Bytes of gates, means, tables of offsets and borders, each rounded up to 512."""
 BLOCKS = 1.06
-"""What the allocator's blocks take for the tensors in them: they are rounded up, and cut from
-larger ones whose rest may suit nothing. Assumed; `python -m benchmarks.card` measures it."""
-POOLED_AT_ONCE = 2**20
-"""Pixels of the picture that are pooled to cells together; see `network.guidance`."""
+"""Bytes of the allocator's blocks per byte of tensors: blocks are rounded up, and cut from larger
+ones whose rest may fit nothing. Assumed; `python -m benchmarks.card` measures it."""
 SOUGHT_BYTES, SOUGHT_UNKNOWN_BYTES = 60, 160
-"""A cell of the flow's grid while neighbours are sought, and what an unknown one takes besides."""
+"""Bytes per cell of the flow's grid while neighbours are searched, and more per unknown cell."""
 LOGIT_SUM = 4
-"""Bytes of the sum that a fused kernel keeps of each query's logits."""
-FEWEST_QUERIES = 16
-"""As in `network.streaming.attention_split`."""
+"""Bytes of the sum of each query's logits that a fused kernel keeps."""
 
 
-def card_phases(job: Job, chunking: Chunking) -> dict[str, int]:
-    """Bytes that live on the device at the worst moment of each phase, above the loaded network."""
-    workspace = WORKSPACE.get(job.backend, WORKSPACE["mps"]) + job.copied
+def card_phases(work: Workload, chunking: Chunking) -> dict[str, int]:
+    """Bytes on the device at the worst moment of each phase, above the loaded network."""
+    workspace = WORKSPACE.get(work.backend, WORKSPACE["mps"]) + work.copied
     fixed = SMALL_TENSORS
-    fixed += 0 if chunking.host_picture else (3 * job.depth + 4) * job.pixels
-    alpha = 0 if chunking.host_picture else 4 * job.pixels
-    made = fixed + map_bytes(job) + _routing_maps(job)
-    token = job.config.embed_dim * job.itemsize
-    x = job.tokens * token
-    strip = rows_at_once(job, chunking.tokens) * job.grid[1] * token
+    fixed += 0 if chunking.host_picture else (3 * work.depth + 4) * work.pixels
+    alpha = 0 if chunking.host_picture else 4 * work.pixels
+    made = fixed + map_bytes(work) + _routing_maps(work)
+    token = work.config.embed_dim * work.itemsize
+    x = work.tokens * token
+    strip = rows_at_once(work, chunking.tokens) * work.grid[1] * token
     found = {
-        "embedding": made + max(_embedding(job, chunking), x + _positions(job, chunking)),
-        "windows": made + x + _windows(job, chunking),
+        "embedding": made + max(_embedding(work, chunking), x + _positions(work, chunking)),
+        "windows": made + x + _windows(work, chunking),
         "mlp": made + x + 9 * strip,  # the norm, the hidden ones, their GELU
-        "refinement": made + 2 * x + _refinement(job, chunking),
-        "attention": made + 2 * x + _attention(job, chunking),
-        "decoder": made + alpha + decoder_bytes(job, chunking),
+        "refinement": made + 2 * x + _refinement(work, chunking),
+        "attention": made + 2 * x + _attention(work, chunking),
+        "decoder": made + alpha + decoder_bytes(work, chunking),
     }
-    if job.config.guidance != "none":
-        found["guidance"] = fixed + _guidance(job)
+    if work.config.guidance != "none":
+        found["guidance"] = fixed + _guidance(work)
     return {name: workspace + int(BLOCKS * size) for name, size in found.items()}
 
 
-def _guidance(job: Job) -> int:
-    """While the guidance maps are made."""
-    cells = (job.height // CELL + 3) * (job.width // CELL + 3)
-    rows = max(1, POOLED_AT_ONCE // (job.width * CELL)) * CELL
-    most = max(CELL_BYTES * cells, min(rows, job.height) * job.width * POOLING_BYTES)
-    if job.config.guidance == "flow":
+def _guidance(work: Workload) -> int:
+    """Bytes while the guidance maps are made."""
+    cells = (work.height // CELL + 3) * (work.width // CELL + 3)
+    rows = max(1, STRIP_PIXELS_ELSEWHERE // (work.width * CELL)) * CELL
+    most = max(CELL_BYTES * cells, min(rows, work.height) * work.width * POOLING_BYTES)
+    if work.config.guidance == "flow":
         # Neighbours are sought before the system is solved, which takes the place of a kd-tree.
-        of_cell = SOUGHT_BYTES + SOUGHT_UNKNOWN_BYTES * job.unknown
-        searched = BRUTE_BYTES + int(grid_cells(job) * of_cell)
-        most = max(most, flow_bytes(job), searched)
+        of_cell = SOUGHT_BYTES + SOUGHT_UNKNOWN_BYTES * work.unknown
+        searched = BRUTE_BYTES + int(grid_cells(work) * of_cell)
+        most = max(most, flow_bytes(work), searched)
     return 8 * 4 * cells + most
 
 
-def _routing_maps(job: Job) -> int:
+def _routing_maps(work: Workload) -> int:
     """Margins and decisions of every routed block, which are part of the result, the logits of
     the last one, and the numbers of the kept tokens."""
-    if not job.config.routed:
+    if not work.config.routed:
         return 0
-    return job.tokens * (5 * len(job.config.global_blocks) + 8) + 8 * job.most_kept
+    return work.tokens * (5 * len(work.config.global_blocks) + 8) + 8 * work.most_kept
 
 
-def _embedding(job: Job, chunking: Chunking) -> int:
-    config = job.config
+def _embedding(work: Workload, chunking: Chunking) -> int:
+    config = work.config
     pixels = config.patch_size**2
-    rows = rows_at_once(job, chunking.patches)
-    patches = rows * job.grid[1]
+    rows = rows_at_once(work, chunking.patches)
+    patches = rows * work.grid[1]
     # While channels are put together, those that need no guidance are there twice.
     floats = CROP_FLOATS[config.guidance]
     if chunking.host_picture and config.guidance == "none":
         floats += 1
-    made = config.in_chans * job.itemsize
-    halves = made if job.itemsize == 2 else 0
-    token = config.embed_dim * job.itemsize
+    made = config.in_chans * work.itemsize
+    halves = made if work.itemsize == 2 else 0
+    token = config.embed_dim * work.itemsize
     prepared = patches * pixels * (4 * floats + halves)
-    if rows == job.grid[0]:
+    if rows == work.grid[0]:
         return max(prepared, patches * (pixels * made + token), 2 * patches * token)
-    return job.tokens * token + max(prepared, patches * (pixels * made + token))
+    return work.tokens * token + max(prepared, patches * (pixels * made + token))
 
 
-def _positions(job: Job, chunking: Chunking) -> int:
-    config, w = job.config, job.grid[1]
+def _positions(work: Workload, chunking: Chunking) -> int:
+    config, w = work.config, work.grid[1]
     if not config.abs_pos:
         return 0
-    strip = rows_at_once(job, chunking.tokens) * w
+    strip = rows_at_once(work, chunking.tokens) * w
     # Resized along rows only; a strip of them, in float32 and in the network's precision.
-    return config.embed_dim * (config.pos_grid * w * 4 + strip * (4 + job.itemsize))
+    return config.embed_dim * (config.pos_grid * w * 4 + strip * (4 + work.itemsize))
 
 
-def _windows(job: Job, chunking: Chunking) -> int:
-    config, s = job.config, job.itemsize
+def _windows(work: Workload, chunking: Chunking) -> int:
+    config, s = work.config, work.itemsize
     side, d = config.window_size, config.head_dim
-    h, w = job.grid
-    down, across = -(-h // side), -(-w // side)
-    windows = down * across
-    if chunking.tokens is not None:
-        wanted = max(1, chunking.tokens // side**2)
-        windows = min(windows, wanted // across * across if wanted >= across else wanted)
+    windows = windows_at_once(work, chunking)
     tokens = windows * side**2
     # Queries, keys and values with relative position: two numbers for each row and column more.
     wide = d + 2 * side + -(d + 2 * side) % WIDTH_STEP
@@ -134,12 +129,12 @@ def _windows(job: Job, chunking: Chunking) -> int:
 
 
 def math_bytes(heads: int, queries: int, keys: int, width: int, itemsize: int) -> int:
-    """What attention takes besides its arguments where there is no fused kernel: torch's, which
-    computes half precision in float32.
+    """Bytes of attention besides its arguments without a fused kernel: torch's own, which computes
+    half precision in float32.
 
     Args:
         heads: of all sequences together.
-        queries, keys: of one.
+        queries, keys: of one head.
         width: numbers of a query.
         itemsize: bytes of one.
     """
@@ -152,27 +147,27 @@ def math_bytes(heads: int, queries: int, keys: int, width: int, itemsize: int) -
     return heads * (4 * of_queries + 4 * logits + max(4 * logits, 4 * of_keys))
 
 
-def _refinement(job: Job, chunking: Chunking) -> int:
-    if not job.config.routed:
+def _refinement(work: Workload, chunking: Chunking) -> int:
+    if not work.config.routed:
         return 0
-    h, w = job.grid
-    rows = rows_at_once(job, chunking.tokens)
+    h, w = work.grid
+    rows = rows_at_once(work, chunking.tokens)
     strips = -(-h // rows)
     # Of the first strip two rows have to wait, which the last one has more.
     last = h - (strips - 1) * rows + (2 if strips > 1 else 0)
     most = max(last, rows if strips > 2 else rows - 2)
     # Widened with two rows around, convolved, GELU, narrowed; and the zeros beyond the border.
-    return (2 * (most + 4) + 5 * most + 4) * w * job.config.embed_dim * job.itemsize
+    return (2 * (most + 4) + 5 * most + 4) * w * work.config.embed_dim * work.itemsize
 
 
-def _attention(job: Job, chunking: Chunking) -> int:
+def _attention(work: Workload, chunking: Chunking) -> int:
     """Besides the two token maps."""
-    config, kept = job.config, job.most_kept
-    C, s, d = config.embed_dim, job.itemsize, config.head_dim
+    config, kept = work.config, work.most_kept
+    C, s, d = config.embed_dim, work.itemsize, config.head_dim
     if kept == 0:
         return 0
     if config.global_rel_pos:
-        return _dense(job, chunking)
+        return _dense(work, chunking)
     of_head = 3 * kept * d * s
     heads = config.num_heads
     if chunking.attention is not None:
@@ -191,13 +186,13 @@ def _attention(job: Job, chunking: Chunking) -> int:
     return heads * of_head + max(most, logits)
 
 
-def _dense(job: Job, chunking: Chunking) -> int:
+def _dense(work: Workload, chunking: Chunking) -> int:
     """Keys and values of all tokens, and a bias for a few rows of queries."""
-    config, s = job.config, job.itemsize
+    config, s = work.config, work.itemsize
     C, d, heads = config.embed_dim, config.head_dim, config.num_heads
-    h, w = job.grid
-    strip = rows_at_once(job, chunking.tokens) * w
-    row = heads * w * job.tokens * s  # of the bias
+    h, w = work.grid
+    strip = rows_at_once(work, chunking.tokens) * w
+    row = heads * w * work.tokens * s  # of the bias
     most_rows = float(h)
     if chunking.attention is not None:  # not rounded down, so that more never needs less
         share = chunking.attention / (row if chunking.fused else 3 * row)
@@ -207,8 +202,8 @@ def _dense(job: Job, chunking: Chunking) -> int:
     bias = int(most_rows * row)
     if chunking.fused:
         # A bias whose rows are odd is copied.
-        attended = bias * (1 if job.tokens % WIDTH_STEP == 0 else 2) + queries * C * s
+        attended = bias * (1 if work.tokens % WIDTH_STEP == 0 else 2) + queries * C * s
     else:
-        attended = bias + math_bytes(heads, queries, job.tokens, d, s)
+        attended = bias + math_bytes(heads, queries, work.tokens, d, s)
     most = max(3 * strip * C * s, queries * C * s + max(bias + offsets, attended))
-    return 2 * job.tokens * C * s + most
+    return 2 * work.tokens * C * s + most

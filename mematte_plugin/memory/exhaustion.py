@@ -1,4 +1,4 @@
-"""Running out of memory: how libraries say so, and giving back what is held. And losing a card."""
+"""Running out of memory: recognising it, and giving back unused memory. Recognising a lost card."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _PHRASES = re.compile(
     ),
     re.MULTILINE,
 )
-"""What a RuntimeError says where memory has run out, as torch and its libraries word it.
+"""RuntimeErrors that mean exhausted memory, in the words of torch and its libraries.
 
-oneDNN's "could not create a primitive" is not among them: it does not say why, and where memory was
-short when a process first used oneDNN, it says so for good (seen with 3.12), so that a second
-attempt with less would be in vain.
+oneDNN's "could not create a primitive" is not among them: it does not say why, and if memory was
+short when a process first used oneDNN, the error stays (seen with 3.12), so that a second attempt
+with less would be in vain.
 """
 
 _VAGUE = re.compile(
@@ -42,8 +42,8 @@ _VAGUE = re.compile(
     r"|\bC(UBLAS|UDNN|USOLVER|USPARSE)_STATUS_NOT_INITIALIZED\b"
     r"|\bCUDNN_STATUS_INTERNAL_ERROR\b"
 )
-"""What cuDNN and cuBLAS say where there was no memory for a workspace or a handle, and also where
-an engine or a library is missing (pytorch#108645)."""
+"""Errors of cuDNN and cuBLAS that mean no memory for a workspace or a handle, or else a missing
+engine or library (pytorch#108645)."""
 
 _LOST = re.compile(
     r"\b(CUDA|CUDA driver|HIP) error: ("
@@ -57,20 +57,19 @@ _LOST = re.compile(
     r"|\bGPU is lost\b"  # NVML
     r"|\bThe GPU device instance has been suspended\b"  # DirectML
 )
-"""What is said once a card has stopped working for this process."""
+"""Errors that mean that a card has stopped working for this process."""
 
 _OPENCV_NO_MEMORY = -4
 _WINDOWS_NO_PAGING_FILE = 1455
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory has run out, so that less might do.
+    """Whether an error means that memory has run out, so that less might do.
 
-    By its type where there is one for it (torch's, MemoryError, ENOMEM), else by the exact
-    phrases of torch, OpenCV and the libraries below them. An error raised `from` such a one counts
-    too; one that merely occurred while another was being handled does not. Errors that only
-    mention memory (pinned, shared, its format, illegal access) are no such errors, and neither are
-    interrupts.
+    Recognised by type (torch's, MemoryError, ENOMEM) or by the exact phrases of torch, OpenCV and
+    the libraries below them. An error raised `from` such an error counts too; one that merely
+    occurred while another was being handled does not. Errors that only mention memory (pinned,
+    shared, its format, illegal access) and interrupts do not count.
     """
     seen: list[BaseException] = []
     now: BaseException | None = error
@@ -85,22 +84,21 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def may_be_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is one that cuDNN and cuBLAS raise where memory has run out, but also for
-    other reasons, so that it depends on how much is free."""
+    """Whether cuDNN or cuBLAS raised this for exhausted memory or for another reason: the free
+    memory decides."""
     return isinstance(error, RuntimeError) and bool(_VAGUE.search(str(error)))
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error says that a card has stopped working for this process.
+    """Whether an error means that a card has stopped working for this process.
 
-    After such an error whatever else is asked of the card fails, too, and what was on it cannot be
-    read any more.
+    Every later operation on the card fails, too, and its memory can no longer be read.
     """
     return isinstance(error, RuntimeError) and bool(_LOST.search(str(error)))
 
 
 def _says_so(error: Exception) -> bool:
-    # What is not imported cannot have raised anything.
+    # A library that is not imported cannot have raised anything.
     torch_type = getattr(sys.modules.get("torch.cuda"), "OutOfMemoryError", None)
     opencv_type = getattr(sys.modules.get("cv2"), "error", None)
     if isinstance(error, MemoryError) or (torch_type and isinstance(error, torch_type)):
@@ -114,15 +112,15 @@ def _says_so(error: Exception) -> bool:
 
 
 def release(device: torch.device | str) -> None:
-    """Give back what is no longer referenced: to the device, and to the system.
+    """Give unreferenced memory back to the device and to the system.
 
-    Frees cycles, empties torch's cache on a GPU, and lets glibc return the memory that it
-    keeps for later (`malloc_trim`); other C libraries have nothing of the kind.
+    Frees cycles, empties torch's cache on a GPU, and lets glibc return the memory that it keeps for
+    later (`malloc_trim`); other C libraries have no such function.
     """
     gc.collect()
     kind = str(device).partition(":")[0]
     if kind != "cpu" and "torch" in sys.modules:
-        # torch.cuda, torch.mps, torch.xpu, …; some kinds of device have nothing of the kind.
+        # torch.cuda, torch.mps, torch.xpu, …; some kinds of device have no such module.
         backend = getattr(sys.modules["torch"], kind, None)
         try:
             getattr(backend, "empty_cache", lambda: None)()
@@ -133,7 +131,7 @@ def release(device: torch.device | str) -> None:
 
 
 def trim_memory() -> None:
-    """Return freed memory to the system, where it is glibc that keeps it."""
+    """Return freed memory that glibc keeps to the system; elsewhere nothing happens."""
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)

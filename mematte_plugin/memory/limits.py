@@ -1,90 +1,62 @@
-"""What Linux lets this process use: control groups, resource limits, strict overcommit, CPU quota.
+"""What Linux lets this process use: control groups, resource limits, CPU quota.
 
-All of it is read from files below `root`, and what is not there (macOS, Windows, a container that
-hides it) sets no limit.
+All of it is read from files below `root`; a missing file (macOS, Windows, a container that hides
+it) sets no limit.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 MIB = 2**20
 
 NO_LIMIT = 2**62
-"""Control groups of version 1 say "unlimited" with a number just below 2^63."""
+"""Control groups of version 1 express "unlimited" as a number just below 2^63."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound on this process's memory."""
+    """One bound on memory."""
 
     free: int
-    """Bytes that it still allows, 0 or more."""
+    """Bytes that may still be allocated, 0 or more."""
     total: int
-    """Bytes that it allows altogether."""
+    """Bytes if nothing were in use."""
     name: str
-    """What it is, in words."""
+    """What sets the bound: "RAM", "cgroup memory.max of /user.slice", "CUDA", …"""
 
 
-@dataclass(frozen=True)
-class Reserve:
-    """What a run maps beside its data: of address space, and of that the writable part.
+def reserve(threads: int, *, settled: bool) -> int:
+    """Address space in bytes that the next run maps but hardly touches.
 
-    Bytes that a first run maps and hardly touches, so that they count towards limits on address
-    space but not as memory in use.
-    """
-
-    space: int
-    writable: int
-
-
-def headroom() -> tuple[float, int]:
-    """Share of what is free that may be used, and bytes of that which stay free all the same; see
-    `budget_for`."""
-    return (0.80, 600 * MIB) if sys.platform == "win32" else (0.85, 256 * MIB)
-
-
-def less_headroom(free: int) -> int:
-    """What is left of free bytes once some stay for what cannot be foreseen."""
-    share, margin = headroom()
-    return max(0, int(share * free) - margin)
-
-
-def reserve(threads: int, *, settled: bool) -> Reserve:
-    """What the next run maps without using it, with `threads` threads of computation.
+    It counts towards `ulimit -v` and `-d`, not as memory in use. Without the reserve, a run that
+    meets such a limit does not fail but hangs or crashes.
 
     Measured with mematte-tiny, 512² and 1024², glibc 2.36, torch 2.13, opencv 5.0, as growth of
     VmSize less growth of VmHWM from the loaded model on: 387 MiB with 1 thread, 530 with 2, 929
     with 8, where the 16 arenas that malloc allows on 2 cores ended the growth. 290 MiB of it are
     opencv's libraries and its OpenBLAS' buffer, 97 scipy's; each further thread comes twice
-    (OpenMP's and torch's own pool), each time with an arena of 64 MiB and a stack of 8. Writable
-    (VmData): 189, 212 and 255 MiB. A second run in the same process (`settled`): nothing.
-    Without the reserve, a run that meets the limit there does not fail but hangs or crashes.
+    (OpenMP's and torch's own pool), each time with an arena of 64 MiB and a stack of 8. A second
+    run in the same process (`settled`) maps nothing.
     """
-    if settled:
-        return Reserve(space=32 * MIB, writable=32 * MIB)
-    others = max(threads, 1) - 1
-    return Reserve(space=(400 + 144 * others) * MIB, writable=(200 + 16 * others) * MIB)
+    return 32 * MIB if settled else (400 + 144 * (max(threads, 1) - 1)) * MIB
 
 
-def memory_limits(reserved: Reserve, root: Path = Path("/")) -> list[Limit]:
-    """All bounds on the memory of this process, besides the machine's RAM itself."""
-    return [
-        *_unified_group_limits(root),
-        *_old_group_limits(root),
-        *_process_limits(reserved, root),
-        *_strict_overcommit(reserved, root),
-    ]
+def memory_limits(reserved: int, root: Path = Path("/")) -> list[Limit]:
+    """All bounds on the memory of this process, besides the machine's RAM itself.
+
+    reserved: see `reserve`.
+    """
+    return [*_unified_groups(root), *_old_groups(root), *_process_limits(reserved, root)]
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
     """Cores' worth of time that control groups allow, such as 1.5; None without a quota."""
     quotas = []
-    for folder, _ in _group_folders(root, None):
+    for folder, _ in _group_folders(root, ""):
         words = _text(folder / "cpu.max").split()
         if len(words) == 2 and words[0].isdigit() and int(words[1]):
             quotas.append(int(words[0]) / int(words[1]))
@@ -96,14 +68,14 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def resident(root: Path = Path("/")) -> tuple[int, int] | None:
-    """Bytes of RAM that this process has now and had at most; None where Linux does not tell."""
+    """Bytes of RAM that this process uses now and used at most; None if Linux does not say."""
     status = _fields(root / "proc/self/status")
     now, top = status.get("VmRSS"), status.get("VmHWM")
     return None if now is None or top is None else (now, top)
 
 
-def _unified_group_limits(root: Path) -> Iterator[Limit]:
-    for folder, group in _group_folders(root, None):
+def _unified_groups(root: Path) -> Iterator[Limit]:
+    for folder, group in _group_folders(root, ""):
         # Files not used lately are given up before anything is killed.
         used = (_number(folder / "memory.current") or 0) - _fields(folder / "memory.stat").get(
             "inactive_file", 0
@@ -114,13 +86,13 @@ def _unified_group_limits(root: Path) -> Iterator[Limit]:
                 yield _limit(total, used, f"cgroup {name} of {group}")
 
 
-def _old_group_limits(root: Path) -> Iterator[Limit]:
+def _old_groups(root: Path) -> Iterator[Limit]:
     for folder, group in _group_folders(root, "memory"):
         stat = _fields(folder / "memory.stat")
         used = (_number(folder / "memory.usage_in_bytes") or 0) - stat.get("total_inactive_file", 0)
         totals = {
             "memory.limit_in_bytes": _number(folder / "memory.limit_in_bytes"),
-            # What a container does not see of the groups above it.
+            # This includes the groups above, which a container does not see.
             "hierarchical_memory_limit": stat.get("hierarchical_memory_limit"),
         }
         for name, total in totals.items():
@@ -128,74 +100,42 @@ def _old_group_limits(root: Path) -> Iterator[Limit]:
                 yield _limit(total, used, f"cgroup {name} of {group}")
 
 
-def _process_limits(reserved: Reserve, root: Path) -> Iterator[Limit]:
+def _process_limits(reserved: int, root: Path) -> Iterator[Limit]:
     limits = _text(root / "proc/self/limits")
     status = _fields(root / "proc/self/status")
-    for row, used, kept, name in (
-        ("Max address space", "VmSize", reserved.space, "address-space limit (ulimit -v)"),
-        ("Max data size", "VmData", reserved.writable, "data-segment limit (ulimit -d)"),
+    for row, used, name in (
+        ("Max address space", "VmSize", "address-space limit (ulimit -v)"),
+        ("Max data size", "VmData", "data-segment limit (ulimit -d)"),
     ):
         found = re.search(rf"^{row}\s+(\d+)\s", limits, re.MULTILINE)
         if found and used in status:
-            yield _limit(int(found[1]), status[used] + kept, name)
-
-
-def _strict_overcommit(reserved: Reserve, root: Path) -> Iterator[Limit]:
-    meminfo = _fields(root / "proc/meminfo")
-    if _number(root / "proc/sys/vm/overcommit_memory") == 2 and "CommitLimit" in meminfo:
-        used = meminfo.get("Committed_AS", 0) + reserved.writable
-        yield _limit(meminfo["CommitLimit"], used, "strict overcommit (vm.overcommit_memory=2)")
+            yield _limit(int(found[1]), status[used] + reserved, name)
 
 
 def _limit(total: int, used: int, name: str) -> Limit:
     return Limit(free=min(max(total - used, 0), total), total=total, name=name)
 
 
-def _group_folders(root: Path, controller: str | None) -> Iterator[tuple[Path, str]]:
+def _group_folders(root: Path, controller: str) -> Iterator[tuple[Path, str]]:
     """Folders and names of this process's control group and those above it, itself first.
 
-    `controller` names one of version 1; None is the unified hierarchy of version 2.
+    `controller` names one of version 1; "" is the unified hierarchy of version 2.
     """
-    group = _own_group(root, controller)
-    mounts = [(at, top) for at, top, which in _group_mounts(root) if controller in which]
-    if group is None or not mounts:
-        return
-    # A container may have mounted only the part below its own group, or see a path that is not
-    # below its mount at all: there the mount itself is the group.
-    below = {
-        mount: group.relative_to(top)
-        for mount, top in mounts
-        if group.is_relative_to(top) and ".." not in group.parts
-    }
-    mount = next(iter(below), mounts[0][0])
-    folder = mount / below.get(mount, "")
-    if not folder.is_dir():
-        folder = mount
-    for one in (folder, *folder.parents):
-        if one == mount:
-            yield one, "/"
-            return
-        yield one, f"/{one.relative_to(mount).as_posix()}"
-
-
-def _own_group(root: Path, controller: str | None) -> PurePosixPath | None:
+    mount = root / "sys/fs/cgroup" / controller
+    group = ""
     for line in _text(root / "proc/self/cgroup").splitlines():
-        number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        if controller in controllers.split(",") or (number == "0" and controller is None):
-            return PurePosixPath(path)
-    return None
-
-
-def _group_mounts(root: Path) -> Iterator[tuple[Path, PurePosixPath, list[str | None]]]:
-    """Mounted control groups: where, from which group on, and which controllers (None: v2)."""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
-        fields, _, tail = line.partition(" - ")
-        words, kind = fields.split(" "), tail.split(" ")
-        if len(words) < 5 or kind[0] not in ("cgroup", "cgroup2"):
-            continue
-        top, at = (re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), word) for word in words[3:5])
-        which: list[str | None] = [None] if kind[0] == "cgroup2" else [*kind[-1].split(",")]
-        yield root / at.lstrip("/"), PurePosixPath(top), which
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controller in controllers.split(","):
+            group = path.strip("/")
+    # A container may see the host's name of its group, which is not there or outside of the mount:
+    # then the mount itself is the group.
+    folder = mount / group
+    if ".." in folder.parts or not folder.is_dir():
+        folder = mount
+    while folder != mount:
+        yield folder, f"/{folder.relative_to(mount).as_posix()}"
+        folder = folder.parent
+    yield mount, "/"
 
 
 def _fields(path: Path) -> dict[str, int]:
@@ -205,7 +145,7 @@ def _fields(path: Path) -> dict[str, int]:
 
 
 def _number(path: Path) -> int | None:
-    """The number that a file holds; None where there is no file or another word, as "max"."""
+    """The number in a file; None if it is missing or holds a word, as "max"."""
     try:
         return int(_text(path))
     except ValueError:

@@ -1,8 +1,7 @@
-"""Metering the peak memory of a run."""
+"""Measuring the peak memory of a run."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ..progress import ForkSafeLock
 from .exhaustion import trim_memory
 from .limits import MIB, resident
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 SAMPLING_SECONDS = 0.002
-"""Between two looks, where nobody keeps the highest count; costs a few percent of a core."""
+"""Between two samples, where the peak is not recorded; costs a few percent of a core."""
 
 
 @dataclass(frozen=True)
@@ -26,51 +26,40 @@ class _Counter:
 
     now: Callable[[], int]
     high: Callable[[], int] | None = None
-    """The most since `reset`; None: nobody keeps it, so that it has to be sampled."""
+    """The peak since `reset`; None: it is not recorded, and has to be sampled."""
     reset: Callable[[], None] = lambda: None
     look: Callable[[], int] | None = None
     """A cheaper `now`, for sampling."""
     ours: bool = True
-    """Whether `high` may be reset. Elsewhere it tells the peak of a run where it has changed
-    meanwhile; a run that stays below an earlier peak has to be sampled."""
+    """Whether `high` may be reset. If not, it gives the peak of a run that exceeds all earlier
+    ones; other runs have to be sampled."""
 
 
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 _open: list[PeakMeter] = []
 _run_ended = threading.Event()
 
 
-def _begin_in_fork() -> None:
-    """The threads that hold the lock, or measure, are the parent's."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-    _open.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_in_fork)
-
-
 class PeakMeter:
-    """Context manager around a run: its peak memory on a device above that at its start.
+    """Context manager around a run: its peak memory on a device, above that at its start.
 
         >>> with PeakMeter("cpu") as meter:
         ...     ones = [1] * 10_000_000
         >>> meter.peak > 70_000_000
         True
 
-    On the CPU that is memory in RAM (resident set) of the whole process, with what the C library
-    kept from earlier returned first; Linux keeps the peak, elsewhere it is sampled every 2 ms,
-    and shorter peaks are missed. On CUDA it is what torch's allocator hands out on that device,
-    without the context and the libraries' own. The peak that torch keeps there is the program's
-    and is not reset: a run that stays below it is sampled. After
+    On the CPU that is RAM (the resident set) of the whole process; freed memory that the C library
+    keeps is returned first. Linux records the peak; elsewhere it is sampled every 2 ms, and shorter
+    peaks are missed. On CUDA it is the memory from torch's allocator on that device, without the
+    context and the libraries' own. The peak that torch records there belongs to the program and is
+    not reset: a run that stays below it is sampled. After
     `torch.cuda.reset_peak_memory_stats`, called before the run, nothing is missed. On MPS the same,
     sampled.
 
-    Meters count what the process does, not what a thread does: one inside another, or in another
-    thread, measures right, and so counts what the others' runs use while it is open. Programs that
-    reset `torch.cuda.reset_peak_memory_stats` or write /proc/self/clear_refs meanwhile take away
-    what was before. Opening one on the CPU writes the latter.
+    Meters count for the process, not for a thread: they may be nested or open in several threads,
+    and each also counts the others' runs while it is open. A program that calls
+    `torch.cuda.reset_peak_memory_stats` or writes /proc/self/clear_refs meanwhile erases the peak
+    so far. Opening a meter on the CPU writes the latter.
     """
 
     def __init__(self, device: torch.device | str) -> None:
@@ -88,7 +77,7 @@ class PeakMeter:
             self._counter = _COUNTERS[kind](self.device) if kind in _COUNTERS else None
             if self._counter is None:
                 return self
-            for other in _open:  # before the reset below takes their peak away
+            for other in _open:  # before the reset below erases their peak
                 other._look()
             if kind == "cpu":
                 trim_memory()
@@ -118,8 +107,8 @@ class PeakMeter:
 
     @property
     def peak(self) -> int | None:
-        """Bytes above the start: so far inside, of the run afterwards. None before the start and
-        on kinds of devices that nobody counts."""
+        """Bytes above the start, so far or of the whole run. None before the start and on kinds of
+        devices without a count."""
         with _lock:
             if self in _open:
                 self._look()
@@ -133,7 +122,7 @@ class PeakMeter:
             self._top = max(self._top, counter.now())
             return
         high = counter.high()
-        if counter.ours or high != self._before:  # lower: somebody has reset it in between
+        if counter.ours or high != self._before:  # lower: it was reset meanwhile
             self._top = max(self._top, high)
         if not counter.ours:
             self._top, self._before = max(self._top, counter.now()), high
@@ -146,12 +135,12 @@ class PeakMeter:
 
 
 def run_has_ended() -> bool:
-    """Whether a metered run on the CPU has ended well, so that libraries and threads are there."""
+    """Whether a measured run on the CPU has succeeded, so that libraries and threads are loaded."""
     return _run_ended.is_set()
 
 
 def _resettable(counter: _Counter) -> _Counter:
-    """The counter, its highest count reset; without that where the system refuses it."""
+    """The counter with its peak reset; one to be sampled if the system refuses that."""
     try:
         counter.reset()
     except OSError:  # a container may not let it be written
@@ -204,4 +193,4 @@ _COUNTERS: dict[str, Callable[[Any], _Counter]] = {
     "cuda": _cuda_counter,
     "mps": _mps_counter,
 }
-"""Who counts, by kind of device."""
+"""The counter of each kind of device."""

@@ -1,7 +1,4 @@
-"""Plans for real devices: what is free there, what the network needs, how to hold it.
-
-`memory` has the arithmetic; this asks the device and the weights.
-"""
+"""Plans for real devices: asks device and weights, and hands the facts to `plan`."""
 
 from __future__ import annotations
 
@@ -10,14 +7,22 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import BudgetError, MEMatteError, SettingError
 from ..network.config import VARIANTS, NetworkConfig
-from .backend import HALF, fused_attention, halves, resolve_device
-from .free import Free, budget_from, computing_threads, free_memory
-from .law import UNKNOWN, Job, phases, weights
-from .plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget, smaller_card
+from .free import (
+    HALF,
+    budget_for,
+    computing_threads,
+    free_memory,
+    fused_attention,
+    halves,
+    resolve_device,
+)
+from .law import UNKNOWN, Workload, phases, weights
+from .limits import Limit
+from .plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget
 from .units import parse_bytes, show_bytes
 
 if TYPE_CHECKING:
@@ -27,21 +32,21 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float16", "bfloat16")
 UNSEEN = {"cuda": "float16"}
-"""What "auto" is on a device that is not there, by its type; float32 elsewhere. See `halves`."""
+"""What "auto" means for a device that is absent, by its kind; else float32. See `halves`."""
 NAMED = re.compile(rf"({'|'.join(HALF)})(:\d+)?")
-"""Devices whose law is known, so that they need not be there."""
+"""Devices whose memory law is known, so that they need not be present."""
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
-"""Bytes of a number in each precision."""
+"""Bytes per number in each precision."""
 
 
 def resolve_dtype(
     dtype: str | torch.dtype, device: str, *, there: bool = True
 ) -> tuple[str, str | None]:
-    """The precision asked for, and the half precision that may be resorted to (None for none).
+    """The precision asked for, and the half precision to fall back to (None for none).
 
-    "auto" goes by what the device can do (see `halves`), or by its type where it is not there.
+    "auto" depends on what the device can do (see `halves`), or on its kind if it is absent.
 
-    Raises SettingError for any but auto, float32, float16 and bfloat16.
+    Raises SettingError for names other than auto, float32, float16 and bfloat16.
     """
     name = str(dtype).removeprefix("torch.")
     if name == "auto":
@@ -64,7 +69,7 @@ def plan_memory(
     unknown: float = UNKNOWN,
     depth: int = 1,
 ) -> Plan:
-    """How a picture of this size would be computed, and what it would take; nothing is run.
+    """How a picture of this size would be computed, and the memory it would take. Nothing runs.
 
     Args:
         size: (H, W) in pixels.
@@ -72,18 +77,18 @@ def plan_memory(
             "base" stand for official MEMatte networks.
         budget: bytes, or text such as "4GB", that the run may take above the loaded, idle process;
             default: what is free there now, less headroom.
-        device: "auto", or a torch device. With a budget given it need not be there; CUDA is then
-            taken to have a fused attention kernel, which is tried where it is. One that is
-            neither CPU, CUDA nor MPS is taken for a GPU without a fused attention kernel.
-        dtype: "auto" (float16 on CUDA cards with tensor cores, else float32; a card that is not
-            there is taken for one that has them), "float32", "float16" or "bfloat16".
-        max_tokens: cap on kept tokens a block.
+        device: "auto", or a torch device. With a budget it need not be present; an absent CUDA
+            card is assumed to have a fused attention kernel, a present one is tried. Devices other
+            than CPU, CUDA and MPS are planned as GPUs without a fused attention kernel.
+        dtype: "auto" (float16 on CUDA cards with tensor cores, which absent cards are assumed to
+            have, else float32), "float32", "float16" or "bfloat16".
+        max_tokens: cap on kept tokens per block.
         unknown: share of unknown pixels to expect, 0 to 1.
         depth: bytes of one colour value of the photograph: 1, 2 or 4.
 
-    Raises BudgetError where not even the smallest steps fit a given budget, naming the least;
-    MEMatteError where they do not fit what is free; SettingError for options that are none of the
-    above; WeightsError for weights that cannot be found.
+    Raises BudgetError if not even the smallest chunks fit a given budget, naming the least that
+    would do; MEMatteError if they do not fit the free memory; SettingError for other options than
+    these; WeightsError for weights that cannot be found.
     """
     given = None if budget is None else parse_bytes(budget)
     request = request_for(
@@ -110,9 +115,9 @@ def request_for(
     depth: int = 1,
     present: bool = False,
 ) -> Request:
-    """What plans are made for; see `plan_memory`.
+    """The facts that a plan is made from; see `plan_memory`.
 
-    present: the device has to be there, and is asked what it can do.
+    present: the device must be there, and is asked what it can do.
     """
     height, width = size
     if height < 1 or width < 1:
@@ -126,7 +131,7 @@ def request_for(
         where = str(resolve_device(device))
     kind = where.partition(":")[0]
     name, half = resolve_dtype(dtype, where, there=present)
-    job = Job(
+    work = Workload(
         height,
         width,
         config,
@@ -138,7 +143,7 @@ def request_for(
         threads=computing_threads(),
     )
     return Request(
-        job=job,
+        workload=work,
         device=where,
         dtype=name,
         model=model,
@@ -148,9 +153,9 @@ def request_for(
 
 
 def _is_there(device: str) -> bool:
-    """Whether a CUDA card of this name is in the machine, and not only planned for."""
+    """Whether a CUDA card of this name is in the machine."""
     if not device.startswith("cuda") or not NAMED.fullmatch(device):
-        return False  # others of a kind are all alike
+        return False  # other devices of a kind are all alike
     if "torch" not in sys.modules and shutil.which("nvidia-smi") is None:
         return False  # no driver; loading torch takes a second
     import torch
@@ -160,7 +165,7 @@ def _is_there(device: str) -> bool:
 
 
 def _plannable(device: str) -> bool:
-    """Whether plans can be made for a device of this name without having it."""
+    """Whether plans can be made for a device of this name if it is absent."""
     if NAMED.fullmatch(device):
         return True
     import torch
@@ -173,9 +178,9 @@ def _plannable(device: str) -> bool:
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is made for, and what it may resort to."""
+    """The facts that a plan is made from."""
 
-    job: Job
+    workload: Workload
     """Picture, network and kind of device."""
     device: str
     """The device's name."""
@@ -184,88 +189,90 @@ class Request:
     model: str = ""
     """Name of the weights."""
     half: str | None = None
-    """The half precision that may be resorted to."""
+    """The half precision to fall back to."""
     fused: bool = True
     """Whether the device has a fused attention kernel for this precision."""
     held: int = 0
-    """Bytes of the picture that are in main memory already, and so not free any more."""
+    """Bytes of the picture that are in main memory already, and so no longer free."""
     copied: int = 0
-    """Bytes of a copy of the weights that is on the device already, and counts in the job."""
+    """Bytes of a copy of the weights that is on the device already; the workload counts it too."""
 
     def plan(self, budget: int | None, *, steps: tuple[str, ...] = ()) -> Plan:
-        """The best plan within a budget, by default within what is free on the device now.
+        """The best plan within a budget, by default within the memory that is free on the device.
 
-        Raises BudgetError where nothing fits a given budget, MEMatteError where nothing fits what
-        is free.
+        Raises BudgetError if nothing fits a given budget, MEMatteError if nothing fits the free
+        memory.
         """
-        free: Free | None = None
+        free: Limit | None = None
         source = "given"
         if budget is None:
             free = free_memory(self.device)
-            budget = budget_from(free) + self.copied
-            budget += self.held if self.job.backend == "cpu" else 0
-            source = f"{free.limit}: {show_bytes(free.free)} free"
+            budget = budget_for(free.free) + self.copied
+            budget += self.held if self.workload.backend == "cpu" else 0
+            source = f"{free.name}: {show_bytes(free.free)} free"
+        asked = self.workload
         try:
-            job, chunking, taken, lost = self._choose(self.job, budget)
+            work, chunking, taken, lost = choose(
+                asked, budget, fused=self.fused, half=self.half, capped=asked.config.routed
+            )
         except BudgetError as error:
             if free is None:
                 raise
             raise MEMatteError(
-                f"of {show_bytes(free.free)} that are free on {self.device} ({free.limit}) "
-                f"{show_bytes(budget)} may be used, and {self.job.width}×{self.job.height} with "
-                f"this model needs at least {show_bytes(error.least)}; close other programs, set a "
+                f"{show_bytes(free.free)} are free on {self.device} ({free.name}), of which "
+                f"{show_bytes(budget)} may be used, but {asked.width}×{asked.height} with this "
+                f"model needs at least {show_bytes(error.least)}; close other programs, set a "
                 "memory budget yourself, or use another device or a smaller picture"
             ) from error
-        found = phases(job, chunking)
+        found = phases(work, chunking)
         return Plan(
-            size=(job.height, job.width),
+            size=(work.height, work.width),
             model=self.model,
             device=self.device,
-            dtype=self.dtype if job.itemsize == self.job.itemsize else str(self.half),
+            dtype=self.dtype if work.itemsize == asked.itemsize else str(self.half),
             chunking=chunking,
-            tokens=job.tokens,
-            max_tokens=job.max_tokens,
+            tokens=work.tokens,
+            max_tokens=work.max_tokens,
             budget=budget,
             budget_from=source,
             predicted_peak=max(found.values()),
-            weights=weights(job.config, job.itemsize),
+            weights=weights(work.config, work.itemsize),
             phases=found,
             steps=(*steps, *taken),
             lost=lost,
-            smaller=smaller_card(self.job, budget, self._choose) if steps == () else "",
         )
 
     def least(self) -> int:
         """The smallest budget in bytes for which there is a plan."""
         return least_budget(
-            self.job, fused=self.fused, half=self.half is not None, capped=self.job.config.routed
+            self.workload,
+            fused=self.fused,
+            half=self.half is not None,
+            capped=self.workload.config.routed,
         )
 
     def step_down(self, plan: Plan, why: str) -> Plan:
         """The next smaller plan after one that ran out of memory.
 
-        Raises MEMatteError, with the plan in words, where there is none.
+        Raises MEMatteError, with the plan in words, if there is none.
         """
         done = (*plan.steps, f"{RAN_OUT} at {show_bytes(plan.predicted_peak)} ({why})")
         half = self.half is not None
-        # What is exact comes first, be the step ever so small.
+        # Exact steps first, however small.
         for lossy in ({}, {"half": half}, {"half": half, "capped": True}):
-            least = least_budget(self.job, fused=self.fused, **lossy)
+            least = least_budget(self.workload, fused=self.fused, **lossy)
             target = max(int(STEP_DOWN * plan.predicted_peak), least)
             if target < plan.predicted_peak:
                 smaller = self.plan(target, steps=done)
                 return replace(smaller, budget=plan.budget, budget_from=plan.budget_from)
         raise MEMatteError(
-            f"out of memory, and there is no smaller way left; close other programs, use another "
-            f"device or a smaller picture. What was tried:\n{replace(plan, steps=done)}"
+            "out of memory, even in the smallest chunks; close other programs, use another device "
+            f"or a smaller picture. The last plan was:\n{replace(plan, steps=done)}"
         )
-
-    def _choose(self, job: Job, budget: int) -> Any:
-        return choose(job, budget, fused=self.fused, half=self.half, capped=self.job.config.routed)
 
 
 def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkConfig, str]:
-    """A network's shape and name, without reading its weights where their config tells.
+    """A network's shape and name, without reading its weights if a config.json suffices.
 
     Raises WeightsError for weights that cannot be found.
     """
@@ -274,15 +281,15 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
     if not isinstance(network, str | Path):
         return network.config, ""
     from ..weights.catalog import BUNDLE_ROOT, find
-    from ..weights.files import read_json
+    from ..weights.files import CONFIG, read_json
 
     name = str(network)
     if name in VARIANTS:
         return VARIANTS[name], f"mematte {name}"
     entry = find(name)
     folder = BUNDLE_ROOT / entry.name if entry and entry.where == "bundled" else Path(name)
-    if (folder / "config.json").is_file():
-        shape = read_json(folder / "config.json").get("network")
+    if (folder / CONFIG).is_file():
+        shape = read_json(folder / CONFIG).get("network")
         if isinstance(shape, dict):
             return NetworkConfig.from_dict(shape), name
     if entry is not None and entry.where == "hub":
@@ -296,16 +303,11 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
 
 
 def _fused(device: str, dtype: str, config: NetworkConfig) -> bool:
-    """What a run would find out where the device is here; else what such devices mostly have."""
+    """Whether there is a fused attention kernel; a guess by the kind of device if it is absent."""
     kind = device.partition(":")[0]
     if kind == "cuda" and "torch" in sys.modules:
         import torch
 
         if (torch.device(device).index or 0) < torch.cuda.device_count():
-            return fused_on(torch.device(device), getattr(torch, dtype), config)
+            return fused_attention(torch.device(device), getattr(torch, dtype), config.head_dim)
     return kind in ("cpu", "cuda")
-
-
-def fused_on(device: torch.device, dtype: torch.dtype, config: NetworkConfig) -> bool:
-    """Whether the device has a fused attention kernel for this network; see `fused_attention`."""
-    return fused_attention(device, dtype, config.head_dim)

@@ -1,4 +1,4 @@
-"""What `retention` may be, and how many tokens it stands for. No torch."""
+"""Checking `retention`, and the number of tokens it stands for. No torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..errors import SettingError
 from ..network.config import NetworkConfig, padded_size
 
 MIN_TOKEN_COUNT = 16
-"""Retention from here on is a number of tokens; up to 1 it is a share."""
+"""From here on, retention is a number of tokens; up to 1 it is a share."""
 
 Retention = float | int | Literal["auto"]
 
 
 def check_retention(retention: Any, config: NetworkConfig) -> None:
-    """Raises SettingError for what is no retention, and for one that the network cannot heed."""
+    """Raises SettingError for an invalid retention, and for one that the network cannot apply."""
     if isinstance(retention, str) and retention == "auto":
         return
     share = float(retention) if isinstance(retention, Real) else math.nan
@@ -33,10 +33,10 @@ def check_retention(retention: Any, config: NetworkConfig) -> None:
 
 
 def max_tokens(retention: Retention, size: tuple[int, int], config: NetworkConfig) -> int | None:
-    """The cap on kept tokens in each block; None for none.
+    """The cap on kept tokens per block; None for none.
 
     Args:
-        retention: as `check_retention` lets it pass.
+        retention: as `check_retention` accepts it.
         size: (H, W) of the picture in pixels.
         config: the network's shape.
     """

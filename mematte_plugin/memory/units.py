@@ -1,4 +1,4 @@
-"""Numbers of bytes as people write and read them."""
+"""Numbers of bytes, as people write and read them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ UNITS: dict[str, int] = {
     **{f"{prefix}b": 1000 ** (i + 1) for i, prefix in enumerate("kmgt")},
     **{f"{prefix}ib": 1024 ** (i + 1) for i, prefix in enumerate("kmgt")},
 }
-"""Bytes of each unit, in small letters."""
+"""Bytes in each unit, in lower case."""
 
 FORMS = 'a number of bytes (4000000), or a number with a unit: "4GB", "800MB", "1.5 GiB", "750 MiB"'
-"""What `parse_bytes` takes, for messages."""
+"""What `parse_bytes` accepts, for messages."""
 
-# Three digits of exponent are enough for anybody, and a longer one would take minutes to expand.
+# An exponent of more than three digits would take minutes to expand.
 _WRITTEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)\s*([a-z]*)", re.ASCII)
 
 
@@ -26,9 +26,9 @@ def parse_bytes(text: int | float | str) -> int:
     """Bytes from a number, or from text such as "4GB" or "1.5 GiB".
 
     A bare number is bytes. kB, MB, GB and TB are powers of 1000, KiB, MiB, GiB and TiB powers of
-    1024; small and capital letters mean the same. Fractions of a byte are dropped.
+    1024; upper and lower case mean the same. Fractions of a byte are dropped.
 
-    Raises SettingError for another unit, for what is no number, and for less than one byte.
+    Raises SettingError for another unit, for text that is not a number, and for less than one byte.
     """
     if isinstance(text, bool):
         raise SettingError(f"memory {text!r} is not understood: give {FORMS}")

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Fused kernels want all of q, k and v equally wide, and a multiple of this.
-_WIDTH_STEP = 8
-# Tokens of a grid up to which its tables are kept: a window's take some ten kilobytes.
+from .config import WIDTH_STEP
+
+# Largest grid in tokens whose tables are kept: those of a window take some ten kilobytes.
 _KEPT_GRID = 1024
 
 
@@ -39,7 +39,7 @@ class Attention(nn.Module):
             shape = (2 * rel_pos_grid - 1, dim // num_heads)
             self.rel_pos_h = nn.Parameter(torch.zeros(shape))
             self.rel_pos_w = nn.Parameter(torch.zeros(shape))
-        # What `_places_of` has made; an encoder gives all its blocks the same.
+        # Filled by `_places_of`; an encoder shares one among all its blocks.
         self.places: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     def forward(
@@ -75,15 +75,15 @@ class Attention(nn.Module):
 
     def _with_rel_pos(self, qkv: list[Tensor], grid: tuple[int, int]) -> Tensor:
         q, k, v = qkv
-        qkv.clear()  # so that they are free once there are wider ones
+        qkv.clear()  # so that they are freed once there are wider ones
         if q.device.type == "cpu" and not torch.is_grad_enabled():
-            # For windows a bias is faster there, and the kernel takes one (without its gradient).
+            # For windows a bias is faster there, and the kernel takes one (without gradient).
             return F.scaled_dot_product_attention(q, k, v, attn_mask=self.position_bias(q, grid))
         B, heads, _, d = q.shape
         h, w = grid
         offsets, onehot = self._places_of(grid, q)
-        # With every offset first, and then those of the rows and columns that there are: one
-        # product and one lookup instead of a small product for every row and column.
+        # The products with every offset first, then a lookup of the offsets that occur: instead of
+        # a small product for every row and column.
         table = torch.cat([_resized(self.rel_pos_h, h), _resized(self.rel_pos_w, w)])
         position = (q.reshape(-1, d) @ table.t()).view(B, heads, q.shape[2], -1)
         position = position.gather(3, offsets.expand(B, heads, -1, -1))
@@ -94,13 +94,13 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, scale=self.scale)[..., :d]
 
     def _places_of(self, grid: tuple[int, int], q: Tensor) -> tuple[Tensor, Tensor]:
-        """For every token of a grid, its offsets to all rows and columns, as places in a table of
-        both (N, h + w + padding) int64; and its own row and column (N, h + w + padding), one-hot,
-        so large that the logits' scale leaves 1 of it. Made once for small grids."""
+        """For every token of a grid, its offsets to all rows and columns, as indices into a table
+        of both (N, h + w + padding) int64; and its own row and column (N, h + w + padding),
+        one-hot, over the logits' scale. Cached for small grids."""
         key = (grid, q.device, q.dtype, q.shape[3])
         found = self.places.get(key)
         if found is None:
-            with torch.inference_mode(False):  # training may use it, too
+            with torch.inference_mode(False):  # training may reuse it
                 found = _places(grid, q, 1 / self.scale)
             if len(found[0]) <= _KEPT_GRID:
                 self.places[key] = found
@@ -118,8 +118,8 @@ class Attention(nn.Module):
         """
         B, heads, n, d = q.shape
         h, w = grid
-        # From the largest offset to the smallest: what a query needs for keys 0, 1, 2, … is then a
-        # run of the table, which starts one place earlier for each query further on.
+        # From the largest offset to the smallest: the entries for keys 0, 1, 2, … are then a run of
+        # the table, which starts one place earlier for each next query.
         table = torch.cat([_resized(self.rel_pos_h, h), _resized(self.rel_pos_w, w)]).flip(0)
         runs = (q.reshape(-1, d) @ table.t()).view(B, heads, n // w, w, -1)
         b, head, row, column, _ = runs.stride()
@@ -135,8 +135,8 @@ class Attention(nn.Module):
         return (of_rows[..., None] + of_columns[..., None, :]).view(B, heads, n, h * w)
 
     def _masked(self, q: Tensor, k: Tensor, v: Tensor, keep: Tensor) -> Tensor:
-        # Training only. The decisions multiply the exponentials, so that they receive a gradient;
-        # every token still sees itself, or a row without kept tokens would divide by zero.
+        # The decisions multiply the exponentials, so that they receive a gradient; every token
+        # still sees itself, or a row without kept tokens would divide by zero.
         logits = (q * self.scale) @ k.transpose(-2, -1)  # (B, heads, N, N)
         N = logits.shape[-1]
         eye = torch.eye(N, dtype=keep.dtype, device=keep.device)
@@ -149,7 +149,7 @@ class Attention(nn.Module):
 
 def _places(grid: tuple[int, int], q: Tensor, one: float) -> tuple[Tensor, Tensor]:
     h, w = grid
-    pad = -(q.shape[3] + h + w) % _WIDTH_STEP
+    pad = -(q.shape[3] + h + w) % WIDTH_STEP
     rows, columns = torch.arange(h, device=q.device), torch.arange(w, device=q.device)
     token = torch.arange(h * w, device=q.device)[:, None]
     row, column = token // w, token % w
@@ -183,7 +183,7 @@ def windowed(attention: Attention, x: Tensor, window: int) -> Tensor:
     x = F.pad(x, (0, 0, 0, -w % window, 0, -h % window))
     rows, cols = x.shape[1] // window, x.shape[2] // window
     x = x.view(B, rows, window, cols, window, C).transpose(2, 3)
-    x = x.reshape(-1, window * window, C)  # by name, so that the padded map is free again
+    x = x.reshape(-1, window * window, C)  # under the same name, so that the padded map is freed
     x = attention(x, (window, window))
     x = x.view(B, rows, cols, window, window, C).transpose(2, 3)
     return x.reshape(B, rows * window, cols * window, C)[:, :h, :w]

@@ -1,7 +1,8 @@
-"""What shape a network has: the numbers that a checkpoint's weights imply."""
+"""The shape of a network, and how a run is split into chunks. No torch."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -14,6 +15,24 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MULTIPLE = 32  # sides of the padded input
 GUIDANCE_CHANS = {"none": 0, "nearest": 9, "flow": 14}
+HEAD_CHANS = 16
+"""Channels between the two convolutions of the matting head."""
+
+# Sizes that the memory law has to know; they are here because it does without torch.
+CELL = 4
+"""Side in pixels of a cell of the nearest colours."""
+MAX_CELLS, SMALLEST_CELL = 2**18, 2
+"""Most cells of the flow's grid (larger pictures get larger cells), and the least side of one in
+pixels: one pixel would cost four times as much."""
+STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE = 2**16, 2**20
+"""Pixels of the picture that are pooled to cells at a time: on a CPU, and on devices where starting
+an operation takes longer than so few pixels."""
+DISTANCES = 2**23
+"""Distances that brute force computes at a time when it searches neighbours: 32 MiB."""
+FEWEST_QUERIES = 16
+"""Queries that attention without a fused kernel takes at least at a time."""
+WIDTH_STEP = 8
+"""Fused kernels want q, k and v equally wide, and a multiple of this."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +74,12 @@ class NetworkConfig:
     """How an image is padded to multiples of 32: "both" sides gain 32 - r as soon as one has a
     remainder r (the official code), or "each" side only what it needs (transformers, ours)."""
     guidance: Guidance = "none"
-    """Extra input channels from the known regions: "nearest" colours (guidance.py), or those and
-    information-"flow" alphas (flow.py), which the decoder then corrects; "none" as in the paper."""
+    """Extra input channels from the known regions: "nearest" colours (guidance.py); "flow", which
+    adds information-flow alphas (flow.py) for the decoder to correct; "none" as in the paper."""
     pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
     """Subtracted from RGB in [0, 1]."""
     pixel_std: tuple[float, float, float] = IMAGENET_STD
-    """RGB is divided by it after the mean is taken off."""
+    """RGB is divided by it after the mean is subtracted."""
 
     def __post_init__(self) -> None:
         if self.embed_dim % self.num_heads:
@@ -103,7 +122,7 @@ class NetworkConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NetworkConfig:
-        """Inverse of `to_dict`. Raises WeightsError for a field that this version does not know."""
+        """Inverse of `to_dict`. Raises WeightsError for an unknown field."""
         known = {f.name for f in fields(cls)}
         odd = sorted(set(values) - known)
         if odd:
@@ -136,30 +155,30 @@ def input_channels(config: NetworkConfig) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Chunking:
-    """How much of an image a forward pass holds at once. None means all of it.
+    """How much of an image a forward pass holds at once; None for all of it.
 
-    None of this changes the alpha (above 1e-5) or a keep decision: see DESIGN, exactness.
+    None of this changes the alpha by more than 1e-5, or any keep decision.
     """
 
     tokens: int | None = None
-    """Tokens that windows, LTRM, MLP, residual and router process together, at least one row (of
-    windows)."""
+    """Tokens that windows, LTRM, MLP, residual and router process together, at least one row (or
+    window)."""
     patches: int | None = None
-    """Patches of the picture that are prepared and embedded together, at least one row. A patch of
-    the input takes much more than the token that it becomes."""
+    """Patches of the picture that are prepared and embedded together, at least one row. A patch
+    takes much more memory than its token."""
     attention: int | None = None
     """Bytes that queries, keys and values of global attention may take, at least one head's; in
     unrouted networks the bias of relative position, at least one row of queries."""
     fused: bool = True
-    """Whether attention runs in a kernel that never holds the logits; False: so few queries at a
-    time that their logits fit into `attention` too, at least 16."""
+    """Whether attention runs in a kernel that never holds the logits. False: few queries at a time,
+    so that their logits fit into `attention` too, but at least 16."""
     tile: int | None = None
-    """Largest side of a decoder tile, in pixels, a multiple of 16; its context comes on top."""
+    """Largest side of a decoder tile in pixels, a multiple of 16, without its context."""
     host_features: bool = False
-    """Keep what the encoder made in the host's memory while the decoder works on the device."""
+    """Keep the features in the host's memory while the decoder works on the device."""
     host_picture: bool = False
-    """Keep picture, trimap and alpha in the host's memory, of which the device gets piece by piece
-    what it needs; otherwise they are on the device throughout."""
+    """Keep picture, trimap and alpha in the host's memory and copy them to the device piece by
+    piece; otherwise they are on the device throughout."""
 
     def __post_init__(self) -> None:
         for name in ("tokens", "patches", "attention"):
@@ -176,6 +195,11 @@ def padded_size(height: int, width: int, padding: str) -> tuple[int, int]:
     if padding == "both" and (rest_h or rest_w):
         return height + MULTIPLE - rest_h, width + MULTIPLE - rest_w
     return height + -height % MULTIPLE, width + -width % MULTIPLE
+
+
+def flow_cell(height: int, width: int) -> int:
+    """Side in pixels of a cell of the flow's grid, for a picture of this size."""
+    return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
 
 
 VARIANTS: dict[str, NetworkConfig] = {

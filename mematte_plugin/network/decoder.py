@@ -1,4 +1,4 @@
-"""The detail-capture decoder of ViTMatte, in one piece; `tiling` has it piece by piece."""
+"""The detail-capture decoder of ViTMatte, in one piece; `pieces` runs it piece by piece."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import NetworkConfig
+from .config import HEAD_CHANS, NetworkConfig
 from .flow import CHANNELS, first_alpha
 from .inputs import NetworkInput
 from .tiling import OFFICIAL_OVERLAP, OFFICIAL_TILE
 
 SUREST = 0.02
-"""How near to 0 and 1 a first alpha is believed before the network corrects it."""
+"""First alphas are clamped to this distance from 0 and 1 before the network corrects them."""
 BEYOND = SUREST / (1 - 2 * SUREST)
-"""How far beyond 0 and 1 corrected flow alphas reach before they are cut off there: as far as makes
-a first alpha of 0 or 1 that the network leaves alone exactly 0 or 1."""
+"""Corrected flow alphas are stretched this far beyond 0 and 1 and then clamped, so that a first
+alpha of 0 or 1 without a correction stays exactly 0 or 1."""
 DISCORD = 0.15
-"""Difference at which the flow and the known-to-unknown estimate alone no longer agree."""
+"""Difference at which the flow and the known-to-unknown estimate no longer agree."""
 CALM = 0.9
-"""Share of the network's correction that is taken away where they agree and are confident, so that
-it takes much to contradict them."""
+"""Share of the network's correction that is removed where they agree and are confident: it takes a
+strong correction to contradict them."""
 
 
 class ConvNormRelu(nn.Module):
@@ -71,13 +71,13 @@ class Fusion(nn.Module):
 class MattingHead(nn.Module):
     """3×3 and 1×1 convolutions down to one channel."""
 
-    def __init__(self, in_chans: int, hidden: int = 16) -> None:
+    def __init__(self, in_chans: int) -> None:
         super().__init__()
         self.matting_convs = nn.Sequential(
-            nn.Conv2d(in_chans, hidden, 3, 1, 1),
-            nn.BatchNorm2d(hidden),
+            nn.Conv2d(in_chans, HEAD_CHANS, 3, 1, 1),
+            nn.BatchNorm2d(HEAD_CHANS),
             nn.ReLU(),
-            nn.Conv2d(hidden, 1, 1),
+            nn.Conv2d(HEAD_CHANS, 1, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,8 +103,8 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor, pixels: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1] from features (B, C, H/16, W/16) and the network
-        input (B, in_chans, H, W). Where that holds flow alphas, they are what the network corrects:
-        its logits are added to theirs, less of them where the flows agree and are confident."""
+        input (B, in_chans, H, W). If that holds flow alphas, the network corrects them: its logits
+        are added to theirs, damped where the flows agree and are confident."""
         # Channels-last convolutions are about 1.5 times as fast on CPUs.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         features = features.contiguous(memory_format=torch.channels_last)
@@ -129,14 +129,14 @@ class Decoder(nn.Module):
         alpha = alpha * (1 + 2 * BEYOND) - BEYOND
         if not alpha.requires_grad:
             return alpha.clamp_(0, 1)
-        # With the gradient of what is not cut off, or an error beyond the ends would stay.
+        # With the gradient of the unclamped alpha, or an error beyond the ends would stay.
         return alpha + (alpha.clamp(0, 1) - alpha).detach()
 
     def decode_official(self, features: Tensor, inputs: NetworkInput) -> Tensor:
         """Alpha (B, 1, H, W) float32 decoded the way the official code does it, for comparisons.
 
         Picture and features are zero-padded to multiples of 512 pixels and decoded in tiles of 512
-        with an overlap of 64, so what lies near the right and bottom border sees that padding.
+        with an overlap of 64, so that pixels near the right and bottom border see that padding.
         """
         height, width = inputs.padded
         full_h = height + -height % OFFICIAL_TILE

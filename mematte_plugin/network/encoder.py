@@ -15,7 +15,7 @@ from ..progress import Progress
 from .attention import Attention, windowed
 from .config import Chunking, NetworkConfig
 from .inputs import NetworkInput
-from .routing import LTRM, Router, keep_decision, keep_largest, margin_of
+from .routing import LTRM, Router, keep_largest, margin_of
 from .rows import Tick, idle, rows_in, sliding, strips
 from .streaming import add_dense, add_mlp, add_routed, add_windows, route, rows_of
 
@@ -24,7 +24,7 @@ NORM_EPS = 1e-6
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder makes of an image."""
+    """The encoder's result for a batch."""
 
     features: Tensor
     """(B, C, h, w), one token per 16×16 pixels."""
@@ -47,13 +47,6 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of a token map held channels-last."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, eps=NORM_EPS)
-
-
 class Residual(nn.Module):
     """Residual bottleneck after a global block: 1×1, 3×3, 1×1, with norms over the channels."""
 
@@ -62,11 +55,11 @@ class Residual(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(dim, dim // 2, 1, bias=False)
-        self.norm1 = ChannelNorm(dim // 2)
+        self.norm1 = nn.LayerNorm(dim // 2, eps=NORM_EPS)
         self.conv2 = nn.Conv2d(dim // 2, dim // 2, 3, padding=1, bias=False)
-        self.norm2 = ChannelNorm(dim // 2)
+        self.norm2 = nn.LayerNorm(dim // 2, eps=NORM_EPS)
         self.conv3 = nn.Conv2d(dim // 2, dim, 1, bias=False)
-        self.norm3 = ChannelNorm(dim)
+        self.norm3 = nn.LayerNorm(dim, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, h, w, C) to the same shape."""
@@ -79,7 +72,7 @@ class Residual(nn.Module):
         return F.gelu(self.norm1(F.linear(x, self.conv1.weight.flatten(1))))
 
     def widen(self, hidden: Tensor) -> Tensor:
-        """What is added (B, r, w, C), from `narrow` of those r rows and HALO more on both sides."""
+        """The residual (B, r, w, C), from `narrow` of those r rows and HALO more on both sides."""
         y = F.conv2d(hidden.permute(0, 3, 1, 2), self.conv2.weight, padding=(0, self.HALO))
         y = F.gelu(self.norm2(y.permute(0, 2, 3, 1)))
         return self.norm3(F.linear(y, self.conv3.weight.flatten(1)))
@@ -163,7 +156,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(config.in_chans, config.embed_dim, size, size)
 
     def forward(self, inputs: NetworkInput, tokens: int | None = None, tick: Tick = idle) -> Tensor:
-        """Tokens (B, h, w, C), from so many patches at a time, the input made strip by strip."""
+        """Tokens (B, h, w, C); embeds at most `tokens` patches at a time, or all of them."""
         h, w = inputs.grid
         size = self.patch_size
         rows = None if tokens is None else max(1, tokens // w)
@@ -188,10 +181,10 @@ class Encoder(nn.Module):
         self.config = config
         self.patch_embed = PatchEmbed(config)
         if config.abs_pos:
-            places = config.pos_grid**2 + 1  # the first belongs to the pretraining's class token
+            places = config.pos_grid**2 + 1  # the first is the class token of pretraining
             self.pos_embed = nn.Parameter(torch.zeros(1, places, config.embed_dim))
         self.blocks = nn.ModuleList(Block(config, i) for i in range(config.depth))
-        tables: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}  # the same for all blocks
+        tables: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}  # shared by all blocks
         for block in self.blocks:
             cast(Block, block).attn.places = tables
         if config.routed:
@@ -205,7 +198,7 @@ class Encoder(nn.Module):
 
         Args:
             inputs: the padded network input.
-            decisions_learn: whether the result sends gradient into the decisions.
+            decisions_learn: whether gradients flow from the result into the decisions.
         """
         x = self.patch_embed(inputs)
         _, h, w, _ = x.shape
@@ -220,7 +213,7 @@ class Encoder(nn.Module):
                 if self.training:
                     keep = F.gumbel_softmax(logits, hard=True)[..., :1].to(x.dtype)
                 else:
-                    keep = keep_decision(logits)[..., None].to(x.dtype)
+                    keep = keep_largest(margin_of(logits))[..., None].to(x.dtype)
                 keeps.append(keep.view(-1, h, w))
                 margins.append(margin_of(logits).view(-1, h, w))
                 if not decisions_learn:
@@ -272,18 +265,18 @@ class Encoder(nn.Module):
         return Encoded(x.permute(0, 3, 1, 2), tuple(keeps), tuple(margins))
 
     def _steps(self) -> Iterator[tuple[Block, Router | None]]:
-        """Every block, with the router that decides before it."""
+        """Every block with its router, if it has one."""
         routers = iter(self.routers) if self.config.routed else None
         for i, block in enumerate(self.blocks):
             decides = routers is not None and i in self.config.global_blocks
             yield cast(Block, block), cast(Router, next(routers)) if decides and routers else None
 
     def _positions(self, h: int, w: int) -> Callable[[int, int], Tensor]:
-        """The position embedding (1, rows, w, C) float32 of the rows asked for, resized
-        bicubically from its own grid."""
+        """A function of (top, bottom) that gives the position embedding (1, rows, w, C) float32 of
+        those rows, resized bicubically from its own grid."""
         side = self.config.pos_grid
         grid = self.pos_embed[0, 1:].view(side, side, -1).float()
-        # Bicubic resizing is linear and goes along rows and columns apart: two small matrices.
+        # Bicubic resizing is linear and separable: two small matrices.
         resizing = torch.cat([_resizing(side, n, grid) for n in (h, w)])  # to the device at once
         resizing = resizing.to(grid.device)
         to_h, to_w = resizing[:h], resizing[h:]
@@ -292,11 +285,11 @@ class Encoder(nn.Module):
 
 
 def ticking(progress: Progress | None, done: int, total: int) -> Tick:
-    """Reports of so many blocks done."""
+    """A tick that reports `done` of `total` blocks."""
     return idle if progress is None else partial(progress, done, total, "encoder")
 
 
 def _resizing(side: int, size: int, like: Tensor) -> Tensor:
     """Matrix (size, side) on the CPU that resizes a line of `side` values bicubically."""
-    unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # the same everywhere
+    unit = torch.eye(side, dtype=like.dtype, device="cpu")[None, None]  # MPS lacks bicubic
     return F.interpolate(unit, size=(size, side), mode="bicubic", align_corners=False)[0, 0]

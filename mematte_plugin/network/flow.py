@@ -1,29 +1,28 @@
 """First alphas by information flow from the known regions, as extra input channels.
 
 Information-flow matting (Aksoy, Aydın & Pollefeys 2017) on a grid of bounded size, so that its cost
-does not grow with the picture. For each unknown cell there are three kinds of flow:
+does not grow with the picture. Each unknown cell has three kinds of flow:
 
 - *colour mixture*: its nearest cells in colour and position, known or not, with the weights that
   rebuild it (locally linear embedding, Roweis & Saul 2000); its alpha should be the same mixture of
   theirs;
-- *known to unknown*: its nearest known foreground and background cells, mostly by place; the
-  foreground's share of the weights that rebuild its colour is an estimate of alpha. Its confidence
-  is how far apart the two mixed colours are, times how well neighbours with non-negative weights
-  rebuild the colour: a colour that is known nowhere near has no support;
-- *within the unknown*: its nearest unknown cells, almost by colour alone, should have resembling
+- *known to unknown*: its nearest known foreground and background cells, mostly by position; the
+  foreground's share of the weights that rebuild its colour is an estimate of alpha. The confidence
+  is the distance of the two mixed colours, times how well neighbours with non-negative weights
+  rebuild the colour: a colour that is not known nearby has no support;
+- *within the unknown*: its nearest unknown cells, almost by colour alone, should have similar
   alphas.
 
-The alphas that contradict these least are found by conjugate gradients, with known-to-unknown flow
-and without: alone, the first is sure where it has no support and the second undecided where
-it has, and where they differ there is doubt. That is for the network to weigh. A linear model of
-the colours around each cell (`guided`) brings all of it up to full resolution.
+Conjugate gradients find the alphas that contradict these least, with known-to-unknown flow and
+without: the first is overconfident where it has no support, the second undecided where it has, and
+where they differ there is doubt. The network weighs them. A linear model of the colours around each
+cell (`guided`) upsamples all of it to full resolution.
 
 It is not part of MEMatte; see guidance.py for why our own small networks have it.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -31,22 +30,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .abilities import able
+from .config import flow_cell
 from .guidance import Strip, pool_strips
 from .guided import linear_model, surrounded, upsampled
 from .neighbours import Neighbours, Search, rebuilding_weights, without_itself
 from .rows import Tick, idle, strips
 
 CHANNELS = ("mixed", "flow", "undecided", "estimate", "confidence")
-"""What `crop` gives: flow without and with known-to-unknown flow, the latter's early iterate, the
-known-to-unknown estimate, and its confidence in [0, 1]."""
+"""The channels of `crop`: flow without and with known-to-unknown flow, the latter's early iterate,
+the known-to-unknown estimate, and its confidence in [0, 1]."""
 
-MAX_CELLS = 2**18
-"""Most cells of the grid; larger pictures get larger cells."""
-SMALLEST_CELL = 2
-"""Side of a cell in pixels where the picture is small: one pixel would cost four times as much."""
 _POSITION_SCALE = 400.0  # cells per unit of position, about the width of a full grid
-_REACH = 8  # cells: known cells that near to unknown ones are neighbours' candidates,
-_LATTICE = 4  # and of the others one in every square of that side
+_REACH = 8  # cells: known cells this near to unknown ones are candidates for neighbours,
+_LATTICE = 4  # and one of the others in every square of this side
 _MIXTURE = 10  # neighbours of the colour mixture, at equal weight of colour and position
 _SIDE, _SIDE_NEARNESS = 7, 10.0  # known neighbours a side, and the weight of their position
 _ALIKE, _ALIKE_NEARNESS = 5, 0.05  # unknown neighbours, likewise
@@ -55,25 +51,24 @@ _SUPPORT = 0.05  # distance in colour at which a rebuilt colour loses its suppor
 _KNOWN_WEIGHT, _ALIKE_WEIGHT = 0.05, 0.01  # of the flows, the colour mixture's being 1
 _TO_HALF = 1e-6  # weight of 0.5: decides only where nothing ties a cell to the known regions
 _EARLY, _LATE = 80, 300  # iterations, from 0.5 everywhere
-_CHECKED = 50  # iterations between looks at what is left: each is a round trip to the device
+_CHECKED = 50  # iterations between checks of the residual: each is a round trip to the device
 _TOLERANCE = 1e-4
 _HALF_CONFIDENT = 0.01  # mean squared difference of the mixed colours at which confidence is 0.5
 _CELLS_AT_A_TIME = 2**14
 
 
 class FlowAlpha:
-    """The flow alphas of a batch, brought up to full resolution piece by piece.
+    """The flow alphas of a batch, upsampled to full resolution piece by piece.
 
     Args:
         strip: gives RGB (B, 3, r, W) float in [0, 1] and trimap (B, 1, r, W) float (0 background,
-            1 foreground, anything between unknown) of the rows from the first number up to the
-            second.
+            1 foreground, anything between unknown) of the rows [first, last).
         size: (H, W) of the picture.
-        device: where they stay, and are computed if it has all it takes; by default where the
-            strips are.
-        cell: side of a grid cell in pixels; by default what keeps the grid below MAX_CELLS.
+        device: where the alphas are kept, and computed if it has all the abilities; by default
+            where the strips are.
+        cell: side of a grid cell in pixels; by default as small as MAX_CELLS allows.
         search: how neighbours are found; by default a kd-tree on a CPU, brute force on a GPU.
-        tick: called often while the alphas are made.
+        tick: called often while the alphas are computed.
     """
 
     @torch.no_grad()
@@ -87,7 +82,7 @@ class FlowAlpha:
         search: Search | None = None,
         tick: Tick = idle,
     ) -> None:
-        self.cell = cell or cell_size(*size)
+        self.cell = cell or flow_cell(*size)
         pooled = pool_strips(self._pooled, strip, size, self.cell, tick=tick)
         stays = pooled.device if device is None else device
         pooled = pooled.to(stays if able(stays, "flow") else "cpu")
@@ -100,8 +95,8 @@ class FlowAlpha:
         self.model = surrounded(torch.cat([model, maps[:, -1:]], 1)).to(stays)
 
     def _pooled(self, rgb: Tensor, trimap: Tensor) -> Tensor:
-        """Mean colours and starting alphas (0, 0.5, 1) of the cells (B, 4, r / cell, w), float32
-        whatever the picture is."""
+        """Mean colours and starting alphas (0, 0.5, 1) of the cells (B, 4, r / cell, w),
+        float32."""
         pad = (0, -rgb.shape[3] % self.cell, 0, -rgb.shape[2] % self.cell)
         maps = torch.cat([rgb.float(), (trimap >= 1).float(), (trimap <= 0).float()], 1)
         pooled = F.avg_pool2d(F.pad(maps, pad, mode="replicate"), self.cell)
@@ -111,12 +106,11 @@ class FlowAlpha:
 
     def crop(self, rgb: Tensor, top: int, left: int) -> Tensor:
         """CHANNELS (B, 5, r, c) in [0, 1] for the piece `rgb` (B, 3, r, c) that starts at (top,
-        left); alphas of 0.5 and confidence 0 throughout an image where either known region does
-        not exist."""
+        left). An image that lacks either known region has alphas of 0.5 and confidence 0."""
         r, c = rgb.shape[2:]
         box = (top, left, top + r, left + c)
         out = self.model.new_empty(len(rgb), len(CHANNELS), r, c)
-        # One by one: small pieces of pictures with large cells take several times themselves.
+        # One by one: the cells around a small piece take several times its memory.
         for k in range(len(CHANNELS) - 1):
             model = upsampled(self.model[:, 4 * k : 4 * k + 4], self.cell, box)
             out[:, k] = (model[:, :3] * rgb.float()).sum(1).add_(model[:, 3])
@@ -125,20 +119,15 @@ class FlowAlpha:
 
 
 def first_alpha(channels: Tensor) -> Tensor:
-    """The alpha (B, 1, H, W) float32 to begin with, from CHANNELS (B, 5, H, W): between flow
-    without and with known-to-unknown flow, nearer to the latter the more confident that is."""
+    """The initial alpha (B, 1, H, W) float32 from CHANNELS (B, 5, H, W): between flow without and
+    with known-to-unknown flow, the nearer to the latter the more confident that is."""
     mixed, flow, confidence = (channels[:, k : k + 1].float() for k in (0, 1, 4))
     return mixed + (flow - mixed) * (0.5 + 0.5 * confidence)
 
 
-def cell_size(height: int, width: int) -> int:
-    """Side of a grid cell for a picture of this size, in pixels."""
-    return max(SMALLEST_CELL, math.ceil(math.sqrt(height * width / MAX_CELLS)))
-
-
 @dataclass(frozen=True)
 class _Cells:
-    """The cells of an image's grid and which of them take part, as flat numbers."""
+    """The cells of an image's grid and those that take part, by flat index."""
 
     colours: Tensor
     """(N, 3) float32."""
@@ -147,23 +136,23 @@ class _Cells:
     alpha: Tensor
     """(N,) float32: 0, 0.5 and 1."""
     unknown: Tensor
-    """(U,) int32: the unknown ones."""
+    """(U,) int32: indices of the unknown ones."""
     near: Tensor
     """(N,) bool: unknown, or a candidate for their neighbour."""
 
     def features(self, nearness: float) -> Tensor:
-        """(N, 5): colours, and places so heavily weighted."""
+        """(N, 5): colours, and places with this weight."""
         return torch.cat([self.colours, nearness * self.places], 1)
 
     def side(self, value: float) -> Tensor:
-        """(n,) int32: candidates of a known region; all of it where there is none."""
+        """(n,) int32: candidates of a known region, or all of it if there are none."""
         known = self.alpha == value
         chosen = _numbers(known & self.near)
         return chosen if len(chosen) else _numbers(known)
 
 
 def _numbers(where: Tensor) -> Tensor:
-    """(n,) int32: where (N,) is true."""
+    """Indices (n,) int32 where (N,) is true."""
     return where.nonzero()[:, 0].int()
 
 
@@ -213,8 +202,8 @@ def _cells(colours: Tensor, start: Tensor) -> _Cells:
 
 
 def _mixture(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
-    """Neighbours (U, k) int32 of the unknown cells among all, and the weights (U, k) that rebuild
-    them."""
+    """Neighbours (U, k) int32 of the unknown cells among all cells, and the weights (U, k) that
+    rebuild them."""
     features = cells.features(1.0)
     chosen = _numbers(cells.near)
     own = features[cells.unknown]
@@ -258,8 +247,8 @@ def _mixed(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
-    """Neighbours (U, k) of the unknown cells, counted among the unknown ones, and the ties (U, k)
-    to them."""
+    """Neighbours (U, k) of the unknown cells, as indices among the unknown ones, and the ties
+    (U, k) to them."""
     own = cells.features(_ALIKE_NEARNESS)[cells.unknown]
     found = Neighbours(own, search).of(own, _ALIKE + 1, tick)
     numbers = torch.arange(len(own), dtype=torch.int32, device=own.device)
@@ -275,8 +264,8 @@ def _alike(cells: _Cells, search: Search, tick: Tick) -> tuple[Tensor, Tensor]:
 
 
 class _Matrix:
-    """A sparse matrix, from its entries' columns (n,) int32 and values (n,), row by row, and how
-    many there are in each row, (rows,)."""
+    """A sparse matrix from its entries' columns (n,) int32 and values (n,), row by row, and the
+    number of entries in each row (rows,)."""
 
     def __init__(self, columns: Tensor, values: Tensor, counts: Tensor) -> None:
         self.columns = columns
@@ -302,7 +291,7 @@ def _solve(
     pulled: tuple[Tensor, Tensor],
     tick: Tick,
 ) -> tuple[Tensor, Tensor]:
-    """Early and late alphas (U, n) on the way to those that contradict the flows least.
+    """Early and late iterates (U, n) of the alphas that contradict the flows least.
 
     Args:
         cells: of the grid.
@@ -324,7 +313,7 @@ def _solve(
     nothing = torch.zeros_like(from_known)
     right = from_known - back @ torch.cat([from_known, nothing])
     right = right + pull * estimate[:, None] + 0.5 * _TO_HALF
-    # Conjugate gradients, Jacobi-preconditioned: a handful of lines, for all n at once.
+    # Conjugate gradients, Jacobi-preconditioned, for all n at once.
     alpha = torch.full_like(held, 0.5)
     residual = right - image(alpha)
     enough = _TOLERANCE**2 * (right * right).sum(0)
@@ -350,9 +339,9 @@ def _solve(
 def _matrices(
     cells: _Cells, mixture: tuple[Tensor, Tensor], alike: tuple[Tensor, Tensor]
 ) -> tuple[_Matrix, _Matrix, Tensor, Tensor]:
-    """The mixtures over the unknown cells (U, U); back from what they leave and from the alphas
-    themselves (U, 2·U); what known cells give to each mixture (U, 1); and the mixtures' part of the
-    system's diagonal (U,)."""
+    """The mixtures over the unknown cells (U, U); the transposed mixtures and the ties (U, 2·U);
+    the known cells' part of each mixture (U, 1); and the mixtures' part of the system's diagonal
+    (U,)."""
     found, weights = mixture
     count = len(cells.unknown)
     numbers = torch.arange(count, dtype=torch.int32, device=found.device)
@@ -383,6 +372,6 @@ def _matrices(
 
 
 def _tied(alike: tuple[Tensor, Tensor], count: int) -> Tensor:
-    """Sum (U,) of the ties of each unknown cell, its own and the others' to it."""
+    """Sum (U,) of the ties from and to each unknown cell."""
     others, ties = alike
     return ties.sum(1) + _sums(others.flatten(), ties.flatten(), count)

@@ -1,9 +1,9 @@
-"""Guidance: what the known regions say about an unknown pixel, as extra input channels.
+"""Guidance: information about an unknown pixel from the known regions, as extra input channels.
 
-The nearest known foreground and background colours, where the pixel's colour lies on the line
-between the two, and how far away they are. This is not part of MEMatte; it is what lets a small
-network trained on little data work on real photographs. The search runs on a grid of 4×4 cells,
-so its cost hardly grows with the resolution and its maps are 1/16 of the picture.
+The nearest known foreground and background colours, the position of the pixel's colour on the line
+between the two, and the distances. This is not part of MEMatte; it lets a small network trained on
+little data work on real photographs. The search runs on a grid of cells of 4×4 pixels, so its cost
+hardly grows with the resolution and its maps are 1/16 of the picture.
 """
 
 from __future__ import annotations
@@ -16,36 +16,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .config import CELL, STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE
 from .rows import Tick, idle
 
-CELL = 4
-"""Side of a grid cell, in pixels."""
 FARTHEST = 512.0
-"""Distances saturate here, in pixels: also the distance to a region that does not exist."""
-STRIP_PIXELS, STRIP_PIXELS_ELSEWHERE = 2**16, 2**20
-"""The picture is pooled about so many pixels at a time: on a CPU, and on devices where starting an
-operation takes longer than so few."""
+"""Pixels at which distances saturate; also the distance to a region that does not exist."""
 Strip = Callable[[int, int], tuple[Tensor, Tensor]]
-_LOG_SCALE = 5.0  # log1p of the distances ends up in 0 to about 1.25
+_LOG_SCALE = 5.0  # log1p of the distances becomes 0 to about 1.25
 FARTHEST_LOG = math.log1p(FARTHEST) / _LOG_SCALE
-"""What a saturated distance becomes."""
+"""The log distance at saturation."""
 _SMOOTH = 5  # side of the box that smooths the nearest colours, in cells
 
 
 class NearestColours:
-    """Nearest known colours of a batch, brought up to full resolution piece by piece.
+    """Nearest known colours of a batch, upsampled to full resolution piece by piece.
 
     Args:
         strip: gives RGB (B, 3, r, W) float in [0, 1] and trimap (B, 1, r, W) float (0 background,
-            1 foreground, anything between unknown) of the rows from the first number up to the
-            second.
+            1 foreground, anything between unknown) of the rows [first, last).
         size: (H, W) of the picture.
-        tick: called often while the grid is made.
+        tick: called often while the grid is computed.
     """
 
     def __init__(self, strip: Strip, size: tuple[int, int], tick: Tick = idle) -> None:
         # Colour and log distance of either side, with one replicated cell around, so that cutting
-        # and upsampling commute at the border. First it holds what was pooled.
+        # and upsampling commute at the border. At first it holds the pooled maps.
         self.cells = pool_strips(_pooled, strip, size, CELL, border=1, tick=tick)
         self.present: list[Tensor] = []
         inner = self.cells[:, :, 1:-1, 1:-1]
@@ -69,7 +64,7 @@ class NearestColours:
         self.cells[..., 0], self.cells[..., -1] = self.cells[..., 1], self.cells[..., -2]
 
     def to(self, device: torch.device) -> NearestColours:
-        """Itself, its maps moved to a device."""
+        """Move the maps to a device. Returns: self."""
         self.cells = self.cells.to(device)
         self.present = [one.to(device) for one in self.present]
         return self
@@ -78,7 +73,7 @@ class NearestColours:
         """Guidance for the piece `rgb` (B, 3, r, c) of the image that starts at (top, left).
 
         Returns: nearest foreground colour (B, 3, r, c) and background colour (B, 3, r, c) in
-        [0, 1]; alpha on the line between them (B, 1, r, c) in [0, 1], 0.5 where either does not
+        [0, 1]; alpha on the line between them (B, 1, r, c) in [0, 1], 0.5 if either does not
         exist; log distances (B, 2, r, c).
         """
         r, c = rgb.shape[2:]
@@ -99,7 +94,7 @@ class NearestColours:
 
 
 def strips_of(image: Tensor, trimap: Tensor) -> Strip:
-    """Strips of a picture (B, 3, H, W) float in [0, 1] and a trimap (B, 1, H, W) that are there."""
+    """Strips of a picture (B, 3, H, W) float in [0, 1] and a trimap (B, 1, H, W) in memory."""
     return lambda top, bottom: (image[:, :, top:bottom], trimap[:, :, top:bottom])
 
 
@@ -112,9 +107,9 @@ def pool_strips(
     border: int = 0,
     tick: Tick = idle,
 ) -> Tensor:
-    """What `pool` makes (B, n, r / cell, w) of a few rows (RGB, trimap) at a time, put together to
-    (B, n, h, w) with so many cells around that are left empty. The last strip need not be a
-    multiple of the cell. There is a tick before each."""
+    """The results (B, n, r / cell, w) of `pool` for a few rows (RGB, trimap) at a time, joined to
+    (B, n, h, w) with `border` empty cells around. The last strip need not be a multiple of the
+    cell."""
     height, width = size
     at_once = STRIP_PIXELS
     out: Tensor | None = None
@@ -135,8 +130,8 @@ def pool_strips(
 
 
 def _pooled(rgb: Tensor, trimap: Tensor) -> Tensor:
-    """For foreground and background, the mean over each cell of the known pixels' colours (zero for
-    the others) and their share: (B, 8, r / CELL, w)."""
+    """For foreground and background, the cell means of the known pixels' colours (the others count
+    as zero) and the share of known pixels: (B, 8, r / CELL, w)."""
     pad = (0, -rgb.shape[3] % CELL, 0, -rgb.shape[2] % CELL)
     maps = []
     for known in (trimap >= 1, trimap <= 0):
@@ -156,7 +151,7 @@ def _nearest_index(known: Tensor) -> tuple[Tensor, Tensor]:
     distance, labels = cv2.distanceTransformWithLabels(
         (~mask).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    # Labels number the known cells; look up which cell each number stands for.
+    # Labels number the known cells; look up the cell of each label.
     cell_of_label = np.zeros(labels.max() + 1, np.int64)
     cell_of_label[labels[mask]] = np.flatnonzero(mask)
     index = torch.from_numpy(cell_of_label[labels].ravel()).to(known.device)

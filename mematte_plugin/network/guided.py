@@ -1,6 +1,5 @@
-"""Maps of a coarse grid brought up to full resolution along the picture's colours: guided filter
-(He, Sun & Tang 2010), whose linear models of the colours are made on the grid and evaluated piece
-by piece."""
+"""Upsampling maps of a coarse grid along the picture's colours: the guided filter (He, Sun & Tang
+2010), with linear models of the colours fitted on the grid and evaluated piece by piece."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 from .rows import Tick, strips
 
 RADIUS = 2
-"""Of the linear colour model, in cells."""
+"""Radius of the linear colour model, in cells."""
 _RIDGE = 1e-4
 _STRIP_ROWS = 64  # of cells
 
@@ -22,7 +21,7 @@ def linear_model(colours: Tensor, alphas: Tensor, tick: Tick) -> Tensor:
     Args:
         colours: (B, 3, h, w) float32.
         alphas: (B, n, h, w) float32.
-        tick: called before each strip; it needs much more than it makes, so it goes in strips.
+        tick: called before each strip: the intermediates are much larger than the result.
     """
     h = colours.shape[2]
     halo = 2 * RADIUS  # two boxes, one after the other
@@ -41,8 +40,8 @@ def surrounded(maps: Tensor) -> Tensor:
 
 
 def upsampled(maps: Tensor, cell: int, box: tuple[int, int, int, int]) -> Tensor:
-    """The piece (B, n, r, c) of `surrounded` maps that covers the pixels of `box` (top, left,
-    bottom, right), bilinear; cells of so many pixels a side."""
+    """The pixels of `box` (top, left, bottom, right) of `surrounded` maps with cells of `cell`
+    pixels a side, bilinear: (B, n, r, c)."""
     top, left, bottom, right = box
     first_row, first_col = top // cell, left // cell
     last_row, last_col = (bottom - 1) // cell, (right - 1) // cell

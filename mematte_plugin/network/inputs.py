@@ -1,4 +1,4 @@
-"""The network's input, made piece by piece from the picture: normalised, guided and padded."""
+"""The network's input, prepared piece by piece: normalised, with guidance, padded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Light:
     """How stored values become the display-encoded sRGB that networks are trained with.
 
     gamma: values to this power are linear light.
-    matrix: rows of (3, 3) from there to linear Rec. 709; None where the primaries are left alone.
+    matrix: rows of (3, 3) from there to linear Rec. 709; None leaves the primaries as they are.
     """
 
     gamma: float = 1.0
@@ -31,22 +31,22 @@ class Light:
 
 
 class NetworkInput:
-    """RGB, trimap and guidance channels of a batch, cut out where they are needed.
+    """RGB, trimap and guidance channels of a batch, cropped on demand.
 
-    Picture and trimap stay where and as they are, in the depth they came in; only what is cut out
-    becomes float, on the network's device.
+    Picture and trimap keep their device and depth; only crops become float, on the network's
+    device.
 
     Args:
-        image: (B, 3, H, W) uint8, uint16 or float, of which what lies in [0, 1] counts.
+        image: (B, 3, H, W) uint8, uint16 or float; floats are clamped to [0, 1].
         trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown.
         config: the network's shape.
-        dtype: what `crop` returns; the input itself is prepared in float32 (float64 for an image
-            that is, where the device has it).
-        device: where `crop` puts it; by default where the image is.
-        light: the image is not display-encoded, and is on the way; None for one that is.
-        cell: side of the grid cells of the flow alphas, in pixels; by default what the size
-            asks for. Training crops stand for pieces of larger pictures and vary it.
-        tick: called often while the guidance is made.
+        dtype: of the crops; they are prepared in float32 (in float64 for an image in float64, if
+            the device has that).
+        device: of the crops; by default the image's.
+        light: how the image becomes display-encoded; None if it is.
+        cell: side of the grid cells of the flow alphas in pixels; by default it follows from the
+            size. Training crops stand for pieces of larger pictures and vary it.
+        tick: called often while the guidance is computed.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class NetworkInput:
             pixels = pixels.float() / (255 if pixels.dtype == torch.uint8 else 65535)
             return pixels if self.light is None else _display(pixels, self.light)
         if pixels.dtype != torch.float64 or not carries(self.device, torch.float64):
-            pixels = pixels.float()  # what follows needs more than half precision
-        # HDR colours stay in the picture; the networks know none.
+            pixels = pixels.float()  # half precision is not enough for the next steps
+        # The networks were not trained with HDR colours.
         return pixels.clamp(0, 1) if self.light is None else _display(pixels, self.light)
 
     def crop(self, top: int, left: int, bottom: int, right: int) -> Tensor:
@@ -127,15 +127,15 @@ class NetworkInput:
         whole = torch.cat(channels, dim=1).to(self.dtype)
         if (inner_bottom, inner_right) == (bottom, right):
             return whole
-        del channels, rgb  # before there is another copy
+        del channels, rgb  # before another copy is made
         return F.pad(whole, (0, right - inner_right, 0, bottom - inner_bottom))
 
 
 def _display(pixels: Tensor, light: Light) -> Tensor:
-    """Values (B, 3, r, W) that are not display-encoded as sRGB in [0, 1] (IEC 61966-2-1)."""
+    """Values (B, 3, r, W) encoded as sRGB in [0, 1] (IEC 61966-2-1)."""
     out = torch.empty_like(pixels)
     rows = max(1, _AT_ONCE // pixels.shape[3])
-    for top in range(0, pixels.shape[2], rows):  # the steps between would take several times that
+    for top in range(0, pixels.shape[2], rows):  # intermediates take several times as much
         part = (..., slice(top, top + rows), slice(None))
         out[part] = _encoded(pixels[part], light)
     return out

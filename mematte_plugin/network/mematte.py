@@ -25,7 +25,7 @@ DecoderMode = Literal["exact", "official"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Alpha and the routing that led to it."""
+    """Alpha and routing."""
 
     alpha: Tensor
     """(B, 1, H, W) float32 in [0, 1]."""
@@ -37,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """What the losses of the paper need."""
+    """The inputs of the paper's losses."""
 
     alpha: Tensor
     """(B, 1, H, W) float32 in [0, 1]."""
@@ -73,7 +73,7 @@ class MEMatte(nn.Module):
         return self.backbone.patch_embed.proj.weight.device
 
     def cast(self, dtype: torch.dtype) -> MEMatte:
-        """Change the precision of the computation, in place; what has it already is not touched.
+        """Change the precision of the computation in place; tensors that have it are not touched.
 
         Batch norms stay in float32: their variances overflow float16, and folding them into the
         convolutions costs nothing.
@@ -88,7 +88,7 @@ class MEMatte(nn.Module):
     def copied(self, device: torch.device, dtype: torch.dtype) -> MEMatte:
         """A copy on a device in a precision, made weight by weight, for inference."""
         made = {
-            # Cast before it moves: a card may have no room for what is twice as large.
+            # Cast before moving: a card may have no room for weights of twice the size.
             id(tensor): tensor.detach().to(kind).to(device, copy=tensor.dtype == kind)
             for tensor, kind in self._precisions(dtype)
         }
@@ -97,14 +97,14 @@ class MEMatte(nn.Module):
         return copy.deepcopy(self, made)
 
     def is_in(self, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether all weights are on a device, named with its index, and in a precision."""
+        """Whether all weights are on a device (with index) in a precision."""
         return all(
             tensor.device == device and tensor.dtype == kind
             for tensor, kind in self._precisions(dtype)
         )
 
     def _precisions(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, torch.dtype]]:
-        """Every weight, and the precision that it has in a network of this precision."""
+        """Every weight, with its precision in a network of this precision."""
         for module in self.modules():
             fixed = isinstance(module, nn.BatchNorm2d)
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
@@ -113,8 +113,8 @@ class MEMatte(nn.Module):
     def forward(self, image: Tensor, trimap: Tensor) -> Tensor:
         """Alpha (B, 1, H, W) float32 in [0, 1], in one piece.
 
-        Without gradient, however torch records them; `train` makes it `training_step`'s alpha, with
-        gradient and sampled decisions.
+        In evaluation mode without gradient, whatever torch records; in training mode the alpha of
+        `training_step`, with gradient and sampled decisions.
 
         Args:
             image: (B, 3, H, W) float in [0, 1].
@@ -140,16 +140,15 @@ class MEMatte(nn.Module):
         """Alpha and routing of a batch, without gradient.
 
         Args:
-            image: (B, 3, H, W) uint8, uint16 or float, of which what lies in [0, 1] counts; may lie
-                on another device than the network, as a large picture does.
-            trimap: (B, 1, H, W) float; 0 background, 1 foreground, 0.5 unknown. Beside the image;
-                the alpha will be there, too.
+            image: (B, 3, H, W) uint8, uint16 or float, clamped to [0, 1]; may be on another device
+                than the network.
+            trimap: (B, 1, H, W) float on the image's device; 0 background, 1 foreground, 0.5
+                unknown. The alpha is returned on that device.
             max_tokens: cap on the tokens kept in each block of each image.
             chunking: how much to hold at once; the result does not depend on it.
             decoder: "exact" decodes as if in one piece; "official" reproduces the official patches.
-            only_unknown: spend nothing on what no unknown pixel needs; known pixels are the
-                trimap's.
-            light: what the image's values are where they are not display-encoded, as in EXR.
+            only_unknown: decode only what unknown pixels need; known pixels are the trimap's.
+            light: how the image becomes display-encoded, for scene-linear values as in EXR.
             progress: called with (done, total, stage) at least a few times a second on a CPU.
         """
         wanted = None
@@ -173,7 +172,7 @@ class MEMatte(nn.Module):
                 inputs, chunking, max_tokens=max_tokens, progress=progress
             )
             keep, margins, features = encoded.keep, encoded.margins, encoded.features
-            del encoded  # or the device would hold the features while they wait on the host
+            del encoded  # or the device would hold the features, too
             if chunking.host_features:
                 features = features.cpu()
             if decoder == "official":
@@ -194,7 +193,7 @@ class MEMatte(nn.Module):
     ) -> TrainingOutput:
         """Differentiable pass over a batch of crops; decisions are sampled in training mode.
 
-        With `decisions_learn` false the alpha sends no gradient into the decisions.
+        With `decisions_learn` false no gradient flows from the alpha into the decisions.
         """
         inputs = NetworkInput(image, trimap, self.config, self.dtype)
         return self.training_pass(inputs, decisions_learn=decisions_learn)
@@ -202,7 +201,7 @@ class MEMatte(nn.Module):
     def training_pass(
         self, inputs: NetworkInput, *, decisions_learn: bool = True
     ) -> TrainingOutput:
-        """`training_step` over an input that others (a teacher) may share."""
+        """`training_step` for an input that others (a teacher) may share."""
         encoded = self.backbone(inputs, decisions_learn=decisions_learn)
         height, width = inputs.size
         alpha = self.decoder(encoded.features, inputs.crop(0, 0, *inputs.padded))

@@ -1,4 +1,4 @@
-"""Nearest neighbours in a few dimensions, and the weights that rebuild a point from its own.
+"""Nearest neighbours in a few dimensions, and the weights that rebuild a point from them.
 
 On a CPU a kd-tree finds them; on other devices all distances are computed, a bounded number at a
 time, so that nothing leaves the device.
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .config import DISTANCES
 from .rows import Tick, idle, strips
 
 Search = Literal["tree", "brute"]
 
 MOST_POINTS = 2**17
-"""Brute force searches among that many points at most; of more, every second, third … is taken."""
+"""The most points that brute force searches; of more, every second, third … is used."""
 _QUERIES = 2**13  # searched at a time in a tree
-_DISTANCES = 2**23  # computed at a time by brute force: 32 MiB
 _TREE_THREADS = 8
 
 
@@ -45,13 +45,13 @@ class Neighbours:
         self.points = points[:: self.step]
 
     def of(self, queries: Tensor, count: int, tick: Tick = idle) -> Tensor:
-        """Numbers (m, k) int32 of the k = min(count, points) points nearest to the queries (m, d),
-        nearest first. There is a tick before each part of the search."""
+        """Indices (m, k) int32 of the k = min(count, points) points nearest to the queries (m, d),
+        nearest first."""
         count = min(count, len(self.points))
         out = torch.empty(len(queries), count, dtype=torch.int32, device=queries.device)
         batch = _QUERIES
         if self.tree is None:
-            batch = max(1, _DISTANCES // len(self.points))
+            batch = max(1, DISTANCES // len(self.points))
         for first, last in strips(len(queries), batch, tick):
             out[first:last] = self._nearest(queries[first:last], count)
         return out.mul_(self.step)
@@ -66,8 +66,8 @@ class Neighbours:
     def _distances(self, queries: Tensor) -> Tensor:
         """Squared distances (m, n) from the queries (m, d).
 
-        Not by way of a matrix product, whose rounding is as large as the distances sought, nor by
-        torch's own kernel, which starts a block of threads for each of them.
+        Not by a matrix product, whose rounding is as large as the distances, nor by torch's own
+        kernel, which starts a block of threads for each of them.
         """
         total = queries.new_zeros(len(queries), len(self.points))
         for query, point in zip(queries.t(), self.points.t(), strict=True):
@@ -77,11 +77,11 @@ class Neighbours:
 
 
 def without_itself(found: Tensor, own: Tensor) -> Tensor:
-    """Drop each query's own number `own` (m,) from its neighbours (m, k), or else the farthest one:
+    """Neighbours (m, k) without each query's own index `own` (m,), or else without the farthest:
     (m, k - 1)."""
     same = found == own[:, None]
     same[:, -1] |= ~same.any(1)
-    # What is left, by place: a selection by `same` would wait for the device.
+    # By position: a selection by `same` would wait for the device.
     place = torch.arange(found.shape[1] - 1, device=found.device)
     return found.gather(1, place + (place >= same.int().argmax(1, keepdim=True)))
 
@@ -92,17 +92,17 @@ def rebuilding_weights(differences: Tensor, ridge: float) -> Tensor:
 
     Args:
         differences: (m, k, d) neighbours less their point.
-        ridge: what is added to the Gram matrix's diagonal, as a share of its mean.
+        ridge: added to the Gram matrix's diagonal, as a share of its mean.
 
-    Returns: (m, k), each row's sum 1, negative ones among them.
+    Returns: (m, k); rows sum to 1, weights may be negative.
     """
     k, d = differences.shape[1:]
     # (D Dᵀ + εI)⁻¹ 1 by the d×d matrix DᵀD instead of the k×k one (Woodbury). Not by matrix
-    # products, which are rounded more than the ridge bears under autocast and where TF32 is on.
+    # products, whose rounding under autocast and with TF32 exceeds the ridge.
     small = (differences * differences).sum((1, 2)) * (ridge / k) + 1e-8
     gram = torch.stack([(differences * differences[..., i : i + 1]).sum(1) for i in range(d)], 1)
     gram.diagonal(dim1=1, dim2=2).add_(small[:, None])
-    # Without a look at the outcome, which would wait for the device: it is positive definite.
+    # Unchecked, since a check would wait for the device: it is positive definite.
     solved = torch.linalg.solve_ex(gram, differences.sum(1)[..., None]).result
     weights = 1 - (differences * solved.transpose(1, 2)).sum(2)
     return weights / weights.sum(1, keepdim=True)

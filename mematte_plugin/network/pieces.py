@@ -1,8 +1,7 @@
-"""The decoder piece by piece, exactly: what unknown pixels need, with the context they need."""
+"""The decoder piece by piece, exactly: the pieces around unknown pixels, with their context."""
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import numpy as np
@@ -15,17 +14,17 @@ from ..progress import Progress
 from .config import NetworkConfig, padded_size
 from .decoder import ConvNormRelu, Decoder, Fusion
 from .inputs import NetworkInput
-from .tiling import CONTEXT, LARGEST, Box, Span, boxes, groups, spans
+from .tiling import LARGEST, Box, Span, boxes, groups, spans
 
-STRIP_PIXELS = 2**21
-"""About so many pixels of a trimap are looked at together."""
+TRIMAP_PIXELS = 2**21
+"""Pixels of a trimap that are checked together, roughly."""
 
 Folded = tuple[Tensor, Tensor]
 """Weight and bias of a convolution with its batch norm folded in."""
 
 
 class Pieces:
-    """A decoder made ready for decoding pieces: batch norms folded, concatenations taken apart.
+    """A decoder prepared for decoding pieces: batch norms folded into the convolutions.
 
     Args:
         decoder: in evaluation mode.
@@ -71,7 +70,7 @@ class Pieces:
         at = rows.inputs, columns.inputs
         for (weight, bias), *to in zip(self.details, rows.details, columns.details, strict=True):
             fine = details[-1]
-            # Outside the picture there are zeros; sides are even, so that is above and left only.
+            # Zeros outside the picture; sides are even, so only above and left.
             if at[0][0] == 0 or at[1][0] == 0:
                 fine = F.pad(fine, (int(at[1][0] == 0), 0, int(at[0][0] == 0), 0))
             details.append(F.relu_(F.conv2d(fine, weight, bias, stride=2)))
@@ -118,8 +117,8 @@ def decode(
         features: (B, C, h, w) from the encoder, on any device.
         inputs: the network input of the same batch.
         tile: longest side of a piece in pixels, a multiple of 16; None sets no limit.
-        wanted: the tokens (h, w) with unknown pixels, see `unknown_tokens`: what they do not need
-            is left out, and known pixels are the trimap's. None decodes every pixel.
+        wanted: the tokens (h, w) with unknown pixels, see `unknown_tokens`: only what they need is
+            decoded, and known pixels are the trimap's. None decodes every pixel.
         progress: called with (pixels done, pixels, "decoder").
 
     Returns: (B, 1, H, W) float32 of the picture's size, where the trimap is.
@@ -149,12 +148,12 @@ def decode(
 
 
 def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
-    """Which tokens (h, w) of the padded picture hold unknown pixels of any image of the batch
+    """The tokens (h, w) of the padded picture with unknown pixels in any image of the batch
     (B, 1, H, W)."""
     step = config.patch_size
     height, width = trimap.shape[2:]
     padded = padded_size(height, width, config.padding)
-    rows = max(1, STRIP_PIXELS // (width * step)) * step
+    rows = max(1, TRIMAP_PIXELS // (width * step)) * step
     found = []
     for top in range(0, padded[0], rows):
         bottom = min(top + rows, padded[0])
@@ -165,28 +164,9 @@ def unknown_tokens(trimap: Tensor, config: NetworkConfig) -> NDArray[np.bool_]:
     return torch.cat(found).cpu().numpy()
 
 
-def largest_piece(trimap: Tensor, config: NetworkConfig, tile: int, device: str) -> int:
-    """Side in pixels of the square that takes as much as the most that is decoded at once.
-
-    Args:
-        trimap: (B, 1, H, W).
-        config: the network's shape.
-        tile: longest side of a piece.
-        device: its type.
-    """
-    size = padded_size(trimap.shape[2], trimap.shape[3], config.padding)
-    wanted = boxes(unknown_tokens(trimap, config), config, tile, device)
-    areas = [
-        len(group) * (low - top + 2 * CONTEXT) * (right - left + 2 * CONTEXT)
-        for group in groups(wanted, size, len(config.fusion_chans), tile)
-        for top, left, low, right in group[:1]
-    ]
-    return math.ceil(math.sqrt(max(areas, default=0))) - 2 * CONTEXT
-
-
 def _folded(convs: list[nn.Conv2d], norms: list[nn.BatchNorm2d]) -> list[Folded]:
-    """Convolutions that do what these and the batch norm after each do. The norms are worked out
-    together: one by one they are a lot of small operations."""
+    """Convolutions with the batch norm after each folded in. The norms are computed together: one
+    by one they would be many small operations."""
     weight, bias, variance = (
         torch.cat([getattr(norm, name) for norm in norms]).float()
         for name in ("weight", "bias", "running_var")
@@ -219,7 +199,7 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 def _cut(x: Tensor, start: tuple[int, int], to: tuple[Span, Span]) -> Tensor:
-    """The part `to` of a map whose upper left corner lies at `start`."""
+    """The part `to` of a map whose upper left corner is at `start`."""
     (top, bottom), (left, right) = to
     if (bottom - top, right - left) == x.shape[2:]:
         return x
@@ -227,14 +207,15 @@ def _cut(x: Tensor, start: tuple[int, int], to: tuple[Span, Span]) -> Tensor:
 
 
 def _zeros_around(made: tuple[Span, Span], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """How many zeros a 3×3 convolution that makes this part sees (left, right, top, bottom)."""
+    """The zeros around the input of a 3×3 convolution that makes this part (left, right, top,
+    bottom)."""
     (top, bottom), (left, right) = made
     return int(left == 0), int(right == size[1]), int(top == 0), int(bottom == size[0])
 
 
 def _beside(fine: Tensor, coarse: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
-    """The channels of both, with zeros around (left, right, top, bottom): one dense copy, which the
-    convolution would make for itself otherwise, and keep what it is made of besides."""
+    """The channels of both, with zeros around (left, right, top, bottom), in one dense copy: the
+    convolution would otherwise make its own and keep the parts, too."""
     left, right, top, bottom = pad
     batch, first, height, width = fine.shape
     shape = (batch, first + coarse.shape[1], height + top + bottom, width + left + right)

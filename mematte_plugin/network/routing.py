@@ -1,7 +1,7 @@
 """Token routing, the paper's contribution: the router, its keep decision, and the LTRM.
 
-Before each global-attention block the router scores every token; tokens that win go through
-attention, all others through the cheap lightweight token refinement module (LTRM).
+Before each global-attention block the router scores every token: some go through attention, all
+others through the cheap lightweight token refinement module (LTRM).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .rows import sum_dtype
 class Router(nn.Module):
     """Scores tokens from their own features and the mean over the image.
 
-    The Linear layers sit in Sequentials because official checkpoints name them so.
+    The Sequentials give the parameters the names of official checkpoints.
     """
 
     def __init__(self, dim: int) -> None:
@@ -47,7 +47,7 @@ class Router(nn.Module):
         return self.score(local[..., :half], mean).view(B, h * w, 2)
 
     def local(self, x: Tensor, channels: slice) -> Tensor:
-        """Some channels (B, r, w, n) of every token's own features: the first half goes on as it
+        """Some channels (B, r, w, n) of every token's own features. The first half is scored as it
         is, the second as its mean over the image."""
         norm, linear = self.in_conv[0], self.in_conv[1]
         assert isinstance(linear, nn.Linear)
@@ -65,27 +65,22 @@ class Router(nn.Module):
         return hidden.float()
 
 
-def keep_decision(logits: Tensor, max_tokens: int | None = None) -> Tensor:
-    """Which tokens go through attention: argmax, at most `max_tokens` of each image.
-
-    Over the cap, those with the largest score difference stay, as in the official inference.
-
-    Args:
-        logits: (B, N, 2) from the router.
-        max_tokens: cap per image and block, None for none.
-
-    Returns: bool (B, N).
-    """
-    return keep_largest(margin_of(logits), max_tokens)
-
-
 def margin_of(logits: Tensor) -> Tensor:
-    """score(keep) - score(skip) (B, N) float32 of logits (B, N, 2)."""
+    """score(keep) - score(skip), (B, N) float32, from the router's logits (B, N, 2)."""
     return logits[..., 0] - logits[..., 1]
 
 
 def keep_largest(margin: Tensor, max_tokens: int | None = None) -> Tensor:
-    """`keep_decision` of the margins (B, N)."""
+    """Which tokens go through attention: those with a positive margin, at most `max_tokens`.
+
+    Above the cap, those with the largest margin stay, as in the official inference.
+
+    Args:
+        margin: (B, N), see `margin_of`.
+        max_tokens: cap per image and block, None for none.
+
+    Returns: bool (B, N).
+    """
     keep = margin > 0
     if max_tokens is None or max_tokens >= margin.shape[1]:
         return keep
@@ -137,5 +132,5 @@ class LTRM(nn.Module):
         return self.fc2(F.gelu(y).permute(0, 2, 3, 1))
 
     def gate(self, mean: Tensor) -> Tensor:
-        """What the refined tokens are multiplied by (B, 1, 1, C), from their mean (B, C)."""
+        """The factor of the refined tokens (B, 1, 1, C), from their mean (B, C)."""
         return 1 + self.eca(mean)[:, None, None]

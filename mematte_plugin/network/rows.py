@@ -1,4 +1,4 @@
-"""Working through a token map a few rows at a time, so that only a strip of intermediates lives."""
+"""Processing a token map a few rows at a time, so that only a strip of intermediates lives."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 from .abilities import able
 
 Tick = Callable[[], None]
-"""Called often during long work, so that whatever it raises (an interrupt) ends that soon."""
+"""Called often during long work; what it raises (an interrupt) ends the work soon."""
 
 
 def idle() -> None:
-    """The tick of work that nobody watches."""
+    """No-op tick."""
 
 
 def strips(height: int, rows: int | None, tick: Tick = idle) -> Iterator[tuple[int, int]]:
@@ -29,7 +29,7 @@ def strips(height: int, rows: int | None, tick: Tick = idle) -> Iterator[tuple[i
 
 
 def rows_in(x: Tensor, top: int, bottom: int) -> Tensor:
-    """Rows of x (B, h, w, C), as a view; x itself where they are all."""
+    """Rows of x (B, h, w, C) as a view; x itself if they are all."""
     return x if bottom - top == x.shape[1] else x[:, top:bottom]
 
 
@@ -38,8 +38,8 @@ def sliding(
 ) -> Iterator[tuple[int, int, Tensor]]:
     """first(x) strip by strip, each row computed once, with context for a convolution after it.
 
-    The rows that the next strip needs again are carried over, so that x may be overwritten where
-    a strip has been yielded.
+    Rows that the next strip needs again are carried over, so that x may be overwritten where a
+    strip has been yielded.
 
     Args:
         first: maps (B, r, w, C) to (B, r, w, C'), row by row.
@@ -70,8 +70,6 @@ def sliding(
 
 
 def sum_dtype(x: Tensor) -> torch.dtype:
-    """What sums over all tokens are taken in: the mean must not depend on the strips' order.
-
-    float64, or float32 where the device may have none.
-    """
+    """float64 for sums over all tokens, whose mean must not depend on the strips; float32 on
+    devices that may lack float64."""
     return torch.float64 if able(x.device, "float64") else torch.float32

@@ -1,9 +1,9 @@
-"""The encoder's blocks worked through in strips and in place: exact, with bounded memory.
+"""The encoder's blocks computed in strips and in place: exact, with bounded memory.
 
 Besides the tokens themselves (one map of them, two inside a routed block) only a strip of
 intermediates lives, and the attention over the kept tokens is computed for as many heads at once
-as its share of memory allows. The plain forward of `encoder` is what this is compared with. Before
-each strip there is a tick, at which an interrupt may be raised.
+as its share of memory allows. Tests compare this with the plain forward of `encoder`, which
+training uses. Each strip begins with a tick, which may raise an interrupt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .attention import Attention, windowed
-from .config import Chunking
+from .config import FEWEST_QUERIES, Chunking
 from .routing import LTRM, Router
 from .rows import Tick, idle, rows_in, sliding, strips, sum_dtype
 
@@ -33,7 +33,7 @@ def add_windows(
     Args:
         x: (B, h, w, C).
         window: side of a window, in tokens.
-        tokens: how many are worked on together, at least one window; None for all.
+        tokens: the most that are processed together, at least one window; None for all.
     """
     _, h, w, _ = x.shape
     rows = columns = None
@@ -62,7 +62,7 @@ def add_mlp(
 
 
 def route(router: Router, x: Tensor, rows: int | None, tick: Tick = idle) -> Tensor:
-    """What `Router.forward` returns: logits (B, h·w, 2) float32."""
+    """`Router.forward` in strips: logits (B, h·w, 2) float32."""
     B, h, w, C = x.shape
     if rows is None or rows >= h:
         tick()
@@ -91,7 +91,7 @@ def add_routed(
     chunking: Chunking,
     tick: Tick = idle,
 ) -> None:
-    """x += what attention makes of the kept tokens and the LTRM of the others.
+    """x += attention over the kept tokens, and the LTRM of the others.
 
     Args:
         x: (B, h, w, C).
@@ -103,7 +103,7 @@ def add_routed(
     some_left = False
     # One sequence per image: images of a batch must not attend to each other.
     for b in range(B):
-        index = keep[b].nonzero()[:, 0]  # waits for the device, once a block and image
+        index = keep[b].nonzero()[:, 0]  # waits for the device, once per block and image
         some_left |= len(index) < h * w
         if len(index):
             of_image = x[b].view(-1, C), index, made[b].view(-1, C)
@@ -139,7 +139,7 @@ def attend_kept(
 
     Args:
         tokens: (N, C), not normalised.
-        index: (K,) which of them.
+        index: (K,) of the tokens that take part.
         out: (N, C); rows that are not in `index` stay as they are.
     """
     C = tokens.shape[1]
@@ -163,7 +163,7 @@ def attend_kept(
             del part  # before the next one is made
         q, k, v = qkv
         for start, stop in strips(K, queries, tick):
-            # Queries are not needed a second time: their place takes what they attended to.
+            # Queries are not needed again: the result takes their place.
             q[:, :, start:stop] = F.scaled_dot_product_attention(q[:, :, start:stop], k, v)
         columns = attn.proj.weight[:, first * d : group.stop * d]
         for start, stop in strips(K, step, tick):
@@ -180,8 +180,8 @@ def attention_split(
 ) -> tuple[int, int]:
     """How many heads, and of how many queries, are computed at once: (heads, queries).
 
-    Queries, keys and values take 3·K·d numbers a head, the share of `chunking.attention`. Without a
-    fused kernel there are the logits of every query besides, and their softmax in float32.
+    Queries, keys and values take 3·K·d numbers per head, within `chunking.attention`. Without a
+    fused kernel the logits of every query come on top, and their softmax in float32.
     """
     if chunking.attention is None:
         return num_heads, K
@@ -190,7 +190,7 @@ def attention_split(
     if chunking.fused:
         return heads, chunking.tokens or K
     room = chunking.attention - heads * of_head
-    return heads, max(16, min(K, room // (heads * K * (2 * itemsize + 4))))
+    return heads, max(FEWEST_QUERIES, min(K, room // (heads * K * (2 * itemsize + 4))))
 
 
 def add_dense(

@@ -1,9 +1,9 @@
-"""Which pieces of a picture the decoder works on, and what each stage of it needs for one.
+"""The pieces of a picture that the decoder works on, and what each stage needs for one.
 
 A decoded pixel depends on 31 pixels around it, but most of the decoder's work has a much smaller
-context: the last fusion looks two pixels far, the one before it two pixels of half the resolution,
-and so on. So every stage computes just what the next one needs, and small pieces cost little more
-than large ones. That lets them follow the unknown region closely.
+context: the last fusion sees two pixels around, the one before it two pixels of half the
+resolution, and so on. So every stage computes just what the next one needs, and small pieces cost
+little more than large ones: they can follow the unknown region closely.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import NetworkConfig
+from .config import HEAD_CHANS, NetworkConfig
 
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels."""
@@ -24,23 +24,21 @@ Span = tuple[int, int]
 """(first, last + 1) along one axis."""
 
 LARGEST = 512
-"""Side in pixels up to which pieces are decoded together where no tile is given."""
+"""Side in pixels up to which pieces are decoded together if no tile is given."""
 OFFICIAL_TILE, OFFICIAL_OVERLAP = 512, 64
 """Side of the official code's patches in pixels, and how far they reach into the next."""
 SMALLEST = 3
-"""Tokens along the longer side of a piece at which it is not cut further."""
+"""Tokens along the longer side of a piece that is not cut further."""
 LAUNCH = {"cpu": 1e8}
-"""Multiplications that starting one piece costs as much time as, by device type."""
+"""Multiplications that take as long as starting one piece, by device type."""
 LAUNCH_ELSEWHERE = 2e10
 CONTEXT = 31
-"""How far a decoded pixel looks, in pixels of the network input, with four stages."""
-HEAD_CHANS = 16
-"""Channels between the two convolutions of the matting head."""
+"""Pixels of the network input around a decoded pixel that it depends on, with four stages."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """Which part of every stage a piece needs, along one axis."""
+    """The part of every stage that a piece needs, along one axis."""
 
     inputs: Span
     """Of the network input, in pixels."""
@@ -49,14 +47,14 @@ class Spans:
     fused: tuple[Span, ...]
     """Of the fusions' results at full resolution, 1/2, 1/4 and 1/8."""
     seen: tuple[Span, ...]
-    """What those fusions' convolutions look at: the same with a pixel around it."""
+    """Inputs of those fusions' convolutions: the same with a pixel around."""
     features: Span
     """Of the encoder's features, in tokens."""
 
 
 @lru_cache(maxsize=4096)
 def spans(low: int, high: int, size: int, stages: int) -> Spans:
-    """What the alpha of the pixels low to high - 1 of `size` needs, with `stages` fusions."""
+    """What the alpha of the pixels [low, high) of `size` needs, with `stages` fusions."""
     fused, seen = [_grown(low, high, size)], []
     for stage in range(stages):
         around = _grown(*fused[-1], size >> stage)
@@ -81,10 +79,10 @@ def boxes(
     """Pieces that closely cover the wanted tokens (h, w), on token boundaries.
 
     Args:
-        wanted: which tokens are to be decoded.
+        wanted: the tokens to decode.
         config: the network's shape.
         tile: longest side of a piece in pixels, a multiple of 16; None sets no limit.
-        device: its type; where starting a piece is expensive, pieces are larger.
+        device: the device type; where starting a piece is expensive, pieces are larger.
     """
     step = config.patch_size
     height, width = wanted.shape
@@ -104,8 +102,8 @@ def boxes(
 
 
 def _even(low: int, high: int, most: int, size: int) -> Span:
-    """The span, one longer where its length is odd and below the most there may be: kernels are
-    made, and kept, for every shape there is, so there should be few."""
+    """The span, one longer if its length is odd and below `most`: kernels are compiled and cached
+    for every shape, so there should be few."""
     if (high - low) % 2 == 0 or high - low >= most:
         return low, high
     return (low, high + 1) if high < size else (low - 1, high)
@@ -114,7 +112,7 @@ def _even(low: int, high: int, most: int, size: int) -> Span:
 def _split(
     wanted: NDArray[np.bool_], box: Box, limit: int, cost: Callable[[int, int], float]
 ) -> tuple[float, list[Box]]:
-    """The cheapest way found to cover what is wanted in a box: (cost, boxes), in tokens."""
+    """The cheapest cover found for the wanted tokens in a box: (cost, boxes), in tokens."""
     top, left, bottom, right = box
     part = wanted[top:bottom, left:right]
     rows, columns = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
@@ -141,7 +139,7 @@ def _split(
 
 
 def groups(pieces: list[Box], size: tuple[int, int], stages: int, side: int) -> Iterator[list[Box]]:
-    """Boxes that are decoded together: alike in every stage, with their context no more than a
+    """Boxes to decode together: alike in every stage, and with their context no larger than a
     square piece of `side` pixels with its own."""
 
     def key(box: Box) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -159,8 +157,8 @@ def groups(pieces: list[Box], size: tuple[int, int], stages: int, side: int) -> 
 
 
 def _likeness(low: int, high: int, size: int, stages: int) -> tuple[int, ...]:
-    """What two pieces must have in common along an axis to be decoded as a batch: their place in
-    relation to what each stage computes, and the borders of the picture that they feel."""
+    """What two pieces must have in common along an axis to be decoded as a batch: their position
+    relative to what each stage computes, and the borders of the picture that they reach."""
     s = spans(low, high, size, stages)
     at_border = [
         int(span[0] == 0) + 2 * int(span[1] == size >> i) for i, span in enumerate(s.fused)
@@ -175,7 +173,7 @@ def _likeness(low: int, high: int, size: int, stages: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def work(config: NetworkConfig, height: int, width: int) -> float:
-    """Multiplications that a piece of this size takes, in the middle of a large picture."""
+    """Multiplications of a piece of this size in the middle of a large picture."""
     stages = len(config.fusion_chans)
     far = 2**16  # from every border
     rows, columns = (spans(far, far + side, 2 * far, stages) for side in (height, width))

@@ -251,11 +251,11 @@ def _fetch(source: _Source, filename: str, transfer: _Transfer) -> Path:
 
 def _bar_class(transfer: _Transfer) -> Any:
     """A progress bar that shows nothing and notes how far the download is."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    class Bar(tqdm):  # type: ignore[type-arg,misc]
+    class Bar(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **{**options, "disable": True})
+            super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
             transfer.total = int(self.total or 0)
 
         def update(self, n: float | None = 1) -> None:

@@ -77,11 +77,11 @@ def test_every_photo_is_cut_with_the_trimap_of_its_name(folders, pipeline):
     mask_at(guides / "c_mask.png")  # a hard mask is a trimap without unknown pixels
     (photos / "notes.txt").write_text("not a photo")
     (photos / "inner.png").mkdir()
-    told: list[BatchItem] = []
+    finished: list[BatchItem] = []
     with pytest.warns(MEMatteWarning, match="^c.tif: trimap .*has no grey"):
-        report = run_batch(photos, guides, out, load=lambda: pipeline, on_item=told.append)
+        report = run_batch(photos, guides, out, load=lambda: pipeline, on_item=finished.append)
     assert statuses(report) == {"a.jpg": "done", "b.PNG": "done", "c.tif": "done"}
-    assert tuple(told) == report.items
+    assert tuple(finished) == report.items
     assert [len(item.notes) for item in report.items] == [0, 0, 1]
     assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
     with Image.open(out / "a.png") as image:
@@ -199,7 +199,7 @@ def test_photos_that_would_have_one_result_are_refused_before_the_work(folders):
     assert (entry.photo.name, entry.guide) == ("a.jpg", guides / "a.png")
 
 
-def test_a_raw_file_beside_its_jpeg_is_left_out_and_alone_it_counts(folders):
+def test_a_raw_file_next_to_its_jpeg_is_left_out_and_alone_it_counts(folders):
     photos, guides, out = folders
     photo_at(photos / "a.jpg")
     for name in ("a.CR2", "b.NEF"):

@@ -105,7 +105,7 @@ def test_names_that_belong_together(listing, photos, guides, expected, how):
         ("img_1.jpg photo_1.jpg", "mask_1.png", "but so may"),
     ],
 )
-def test_what_is_not_plain_is_told_and_not_chosen(listing, photos, guides, says):
+def test_ambiguous_guides_are_reported_and_not_chosen(listing, photos, guides, says):
     made = listing(photos, guides)
     assert all(says in entry.problem and entry.guide is None for entry in made.entries)
 
@@ -143,7 +143,7 @@ def test_frames_that_count_from_another_start_are_refused(listing, photos, guide
             assert (numbers[0] == numbers[1]) is same
 
 
-def test_a_guide_that_no_photo_uses_is_told(listing):
+def test_an_unused_guide_is_reported(listing):
     made = listing(frames("{:05}.jpg", 1, 5), frames("{:05}.png", 0, 5))
     assert pairs(made) == frames("{0:05}.jpg={0:05}.png", 1, 5)
     (note,) = made.notes
@@ -153,13 +153,13 @@ def test_a_guide_that_no_photo_uses_is_told(listing):
     assert [entry.guide and int(entry.guide.stem) for entry in other.entries] == [0, 1, 2, 3, 4]
 
 
-def test_masks_of_photos_that_are_gone_are_told_without_doubts(listing):
+def test_masks_of_missing_photos_are_reported_without_a_pattern(listing):
     made = listing("a1.jpg a2.jpg a9.jpg b.jpg", "a1.png a2.png a5.png a9.png b.png")
     (note,) = made.notes
     assert note.endswith("1 of 5 masks is not used: a5.png")
 
 
-def test_photos_without_a_guide_are_told_in_one_line(listing):
+def test_photos_without_a_guide_are_reported_in_one_line(listing):
     made = listing(frames("{:05}.jpg", 1, 900), "00007.png")
     assert made.missing == ("899 of 900 photos have no mask: 00001.jpg, 00002.jpg, 00003.jpg, …",)
 
@@ -179,7 +179,7 @@ def test_where_nothing_pairs_the_remedy_does(listing, photos, guides, pair):
     assert "=" in pairs(listing(photos, guides, pair=pair))
 
 
-def test_guides_in_folders_inside_theirs_are_told_of(listing):
+def test_guides_in_inner_folders_are_reported(listing):
     with pytest.raises(InputError, match="holds folders, which only --recursive looks into"):
         listing("1.jpg 2.jpg", "a/1.png a/2.png")
 
@@ -207,13 +207,11 @@ def test_one_photo_and_one_mask_of_another_name_are_no_pair(listing):
          "a.png=a_mask.png matte.1.png plate.1.png plate.2.png"),
     ],
 )  # fmt: skip
-def test_in_a_shared_folder_an_ending_makes_a_guide_only_beside_its_photo(
-    listing, images, expected
-):
+def test_in_a_shared_folder_an_ending_makes_a_guide_only_with_its_photo(listing, images, expected):
     assert pairs(listing(images, None)) == expected
 
 
-def test_a_photo_named_like_a_mask_is_told_in_a_shared_folder(listing):
+def test_a_photo_named_like_a_mask_is_reported_in_a_shared_folder(listing):
     made = listing("face_mask.jpg a.jpg a_mask.png", None)
     assert "1 file is taken for a photo, though named as a mask is: face_mask.jpg" in made.notes[0]
 
@@ -347,7 +345,7 @@ def test_two_photos_with_one_result_are_refused(listing, photos, says):
         ("a.jpg a.png b.jpg b.png", None, "a.jpg=a.png b.jpg=b.png"),
     ],
 )
-def test_the_pattern_that_is_told_lets_one_of_two_photos_be_cut(listing, photos, guides, expected):
+def test_the_suggested_pattern_lets_one_of_two_photos_be_cut(listing, photos, guides, expected):
     with pytest.raises(InputError, match="would have the same result") as refused:
         listing(photos, guides)
     (pair,) = re.findall(r"--pair '([^']*)'", str(refused.value))
@@ -397,7 +395,7 @@ def test_pairs_hold_whatever_the_names(photos, guides, random):
             for name in (photo, guide)
         ]
         assert set(numbers[0]) <= set(numbers[1]) or set(numbers[1]) <= set(numbers[0])
-        # What is its own mask's name is nobody else's.
+        # A photo whose name a guide has gets no other guide.
         assert photo not in guides or guide == photo
     random.shuffle(photos)
     random.shuffle(guides)

@@ -1,4 +1,4 @@
-"""Several runs at work on one folder: nothing twice, nothing left, nobody waits for the dead."""
+"""Several runs on one folder: nothing twice, nothing left, and no run waits for a dead one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_each_photo_is_done_by_one_of_two_runs(folders, pipeline, overwrite):
     first.go.set()
     thread.join(PATIENCE)
     other.join(PATIENCE)
-    # With overwrite a was done before the second run began, and that is asked to do it anew.
+    # With overwrite, a was done before the second run began, which has to do it again.
     assert first.cut == ["a", "b"]
     assert second.cut == (["a", "c", "d"] if overwrite else ["c", "d"])
     assert statuses(reports[0]) == {"a": "done", "b": "done", "c": "elsewhere", "d": "elsewhere"}
@@ -99,7 +99,7 @@ def test_each_photo_is_done_by_one_of_two_runs(folders, pipeline, overwrite):
     assert sorted(path.name for path in out.iterdir()) == [f"{name}.png" for name in NAMES]
 
 
-def test_what_another_run_fails_at_is_tried_again_and_told(folders, pipeline):
+def test_a_photo_that_another_run_failed_at_is_tried_again(folders, pipeline):
     photos, trimaps, out = folders
     (photos / "b.jpg").write_bytes(b"text")
     for _ in range(2):

@@ -71,7 +71,7 @@ def trimap(data: bytes) -> None:
 
 
 def _or_refused(call: Callable[[], object]) -> object:
-    """What the call returns; None where it was refused as the users are told."""
+    """The result of the call; None if it was refused with a proper message."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", MEMatteWarning)

@@ -144,7 +144,7 @@ def _exr() -> Iterator[tuple[str, bytes]]:
 
 
 def _plugins() -> Iterator[tuple[str, bytes]]:
-    """Formats of optional packages, where they are installed."""
+    """Formats of optional packages that are installed."""
     rgb = Image.fromarray(pixels(16, 16, 3))
     try:
         import pillow_heif

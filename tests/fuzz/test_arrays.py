@@ -83,7 +83,7 @@ def test_a_tensor_and_its_array_mean_the_same(array: np.ndarray) -> None:
 
 
 def outcome(mask: Any) -> Any:
-    """The trimap made of it, as something that can be compared; None where there is none."""
+    """The trimap made of it, in a form to compare; None if it is refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = or_message(from_mask, mask)

@@ -85,7 +85,7 @@ CAMERA = {318: ADOBE_XY[6:], 319: ADOBE_XY[:6], 0xA500: 2.2}
 ADOBE_SHOWN = in_srgb(ADOBE, power(563 / 256))
 P3_SHOWN = in_srgb(P3, srgb_light)
 
-TOLD: dict[str, tuple[bytes, np.ndarray]] = {
+TAGGED: dict[str, tuple[bytes, np.ndarray]] = {
     "JPEG, uncalibrated with R03": (
         encoded(EIGHT, "JPEG", quality=100, subsampling=0, exif=exif(space=65535, index="R03")),
         ADOBE_SHOWN,
@@ -130,9 +130,9 @@ TOLD: dict[str, tuple[bytes, np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("case", TOLD)
-def test_the_profile_means_what_the_file_tells(case: str) -> None:
-    data, expected = TOLD[case]
+@pytest.mark.parametrize("case", TAGGED)
+def test_the_profile_matches_the_files_tags(case: str) -> None:
+    data, expected = TAGGED[case]
     photo = read_photo(data)
     assert photo.icc_profile is not None
     assert not photo.linear
@@ -170,7 +170,7 @@ def test_heic_says_its_space_by_nclx(numbers: tuple[int, int], expected: np.ndar
     np.testing.assert_allclose(seen, expected, atol=4)
 
 
-NOT_TOLD: dict[str, bytes] = {
+NOT_TAGGED: dict[str, bytes] = {
     "JPEG, sRGB": encoded(EIGHT, "JPEG", exif=exif(space=1, index="R98")),
     "JPEG, uncalibrated": encoded(EIGHT, "JPEG", exif=exif(space=65535)),
     "AVIF": encoded(EIGHT, "AVIF"),
@@ -187,9 +187,9 @@ NOT_TOLD: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("case", NOT_TOLD)
-def test_what_is_srgb_or_not_told_gets_no_profile(case: str) -> None:
-    assert read_photo(NOT_TOLD[case]).icc_profile is None
+@pytest.mark.parametrize("case", NOT_TAGGED)
+def test_srgb_and_untagged_pictures_get_no_profile(case: str) -> None:
+    assert read_photo(NOT_TAGGED[case]).icc_profile is None
 
 
 def test_a_profile_stands_above_tags() -> None:
@@ -199,7 +199,7 @@ def test_a_profile_stands_above_tags() -> None:
     assert read_photo(whole).icc_profile == SRGB
 
 
-def test_a_pillow_image_tells_the_same() -> None:
+def test_a_pillow_image_has_the_same_tags() -> None:
     camera = Image.open(io.BytesIO(encoded(EIGHT, "JPEG", exif=exif(space=65535, index="R03"))))
     linear = Image.open(io.BytesIO(png(EIGHT, gama(1), chrm(*P3_XY))))
     icc = read_photo(camera).icc_profile
@@ -279,7 +279,7 @@ def test_a_trimap_or_mask_is_read_by_its_numbers() -> None:
         np.testing.assert_array_equal(read_gray(png(grey, *chunks)), grey / np.float32(255))
 
 
-def test_broken_containers_tell_nothing() -> None:
+def test_broken_containers_have_no_tags() -> None:
     whole = avif(12, 13)
     for length in range(8, len(whole), 7):
         tags_of_bmff(whole[:length])
@@ -289,7 +289,7 @@ def test_broken_containers_tell_nothing() -> None:
 
 def test_every_front_end_writes_the_profile(tmp_path: Path) -> None:
     """cut-out, foreground and composite in PNG, TIFF, WebP and JPEG carry it."""
-    photo = read_photo(TOLD["PNG, cICP P3"][0])
+    photo = read_photo(TAGGED["PNG, cICP P3"][0])
     one = np.ones((4, 4), np.float32)
     matte = Matte(one, photo, one)
     for name in ("a.png", "a.tif", "a.webp"):
@@ -302,7 +302,7 @@ def test_every_front_end_writes_the_profile(tmp_path: Path) -> None:
 
 def test_icc_photos_become_light_of_rec709_in_exr(tmp_path: Path) -> None:
     pytest.importorskip("OpenEXR")
-    photo = read_photo(TOLD["PNG, cICP P3"][0])
+    photo = read_photo(TAGGED["PNG, cICP P3"][0])
     one = np.ones((4, 4), np.float32)
     Matte(one, photo, one).save(tmp_path / "a.exr", bits=32)
     light = read_photo(tmp_path / "a.exr")

@@ -91,7 +91,7 @@ def chunks(path: Path) -> dict[bytes, bytes]:
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("dpi", [None, (300.0, 300.0)])
-def test_png_tells_the_offset(tmp_path: Path, bits: int, dpi: Any) -> None:
+def test_png_records_the_offset(tmp_path: Path, bits: int, dpi: Any) -> None:
     path = tmp_path / "part.png"
     make(dpi=dpi).cropped(2).save(path, bits=bits)
     with Image.open(path) as picture:
@@ -108,7 +108,7 @@ def test_png_tells_the_offset(tmp_path: Path, bits: int, dpi: Any) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "dpi"), [(np.uint8, None), (np.uint16, (300, 150.5))])
-def test_tiff_tells_the_offset(tmp_path: Path, dtype: Any, dpi: Any) -> None:
+def test_tiff_records_the_offset(tmp_path: Path, dtype: Any, dpi: Any) -> None:
     path = tmp_path / "part.tif"
     make(dtype, dpi).cropped(2).save(path)
     with tifffile.TiffFile(path) as file:
@@ -121,7 +121,7 @@ def test_tiff_tells_the_offset(tmp_path: Path, dtype: Any, dpi: Any) -> None:
 
 @pytest.mark.parametrize("suffix", [".webp", ".jpg"])
 @pytest.mark.parametrize("dpi", [None, (300.0, 300.0)])
-def test_exif_tells_the_offset(tmp_path: Path, suffix: str, dpi: Any) -> None:
+def test_exif_records_the_offset(tmp_path: Path, suffix: str, dpi: Any) -> None:
     path = tmp_path / f"part_alpha{suffix}"
     make(dpi=dpi).cropped(2).save(path)
     with Image.open(path) as picture:

@@ -27,7 +27,7 @@ Channels = dict[str, np.ndarray]
 
 
 def colour(before: str = "", ends: str = "RGB", alpha: np.ndarray | None = None) -> Channels:
-    """Three channels of different brightness, premultiplied where there is alpha."""
+    """Three channels of different brightness, premultiplied with any alpha."""
     over = 1 if alpha is None else alpha
     found = {
         before + end: (SLOPE * share * over).astype(HALF)
@@ -55,9 +55,9 @@ PHOTOS: dict[str, list[Any]] = {
     "a layer with alpha": [colour("ViewLayer.Combined.", "RGBA", np.ones(SIZE))],
     "whole words": [{f"beauty.{word}": p for word, p in zip(("red", "green", "blue"),
                                                            colour().values(), strict=True)}],
-    "beside depth": [{**colour("rgb."), "depth.Z": SLOPE * 1000}],
-    "beside its passes": [{**colour(), **colour("diffuse."), **colour("specular.")}],
-    "beside a matte": [{**colour(), "matte.A": INSIDE, "id": INSIDE.astype(np.uint32)}],
+    "and depth": [{**colour("rgb."), "depth.Z": SLOPE * 1000}],
+    "and its passes": [{**colour(), **colour("diffuse."), **colour("specular.")}],
+    "and a matte": [{**colour(), "matte.A": INSIDE, "id": INSIDE.astype(np.uint32)}],
     "a part": [("depth", {"Z": SLOPE}), ("rgba", colour("", "RGBA", np.ones(SIZE)))],
     "a part with a layer": [("beauty", colour("beauty.")), ("matte", {"matte.A": INSIDE})],
 }  # fmt: skip
@@ -78,14 +78,14 @@ MASKS: dict[str, list[Any]] = {
     "unsigned": [{"id": INSIDE.astype(np.uint32)}],
     "half": [{"A": INSIDE.astype(HALF)}],
     "a layer's alpha": [{"matte.A": INSIDE, "depth.Z": SLOPE}],
-    "beside a photo": [{**colour(), "matte.Y": INSIDE}],
+    "and a photo": [{**colour(), "matte.Y": INSIDE}],
     "alpha of the photo": [colour("ViewLayer.Combined.", "RGBA", INSIDE)],
     "white in colours": [{end: INSIDE for end in "RGB"}],
     "black with alpha": [{**{end: INSIDE * 0 for end in "RGB"}, "A": INSIDE}],
     "colours with all opaque": [{**{end: INSIDE for end in "RGB"}, "A": INSIDE * 0 + 1}],
-    "beside its passes": [{**colour("", "RGBA", INSIDE), **colour("crypto00.", "RGBA", SLOPE)}],
+    "and its passes": [{**colour("", "RGBA", INSIDE), **colour("crypto00.", "RGBA", SLOPE)}],
     "a part": [("rgb", colour()), ("matte", {"A": INSIDE})],
-    "beside normals": [{"A": INSIDE, "N.X": SLOPE, "N.Y": SLOPE, "N.Z": SLOPE}],
+    "and normals": [{"A": INSIDE, "N.X": SLOPE, "N.Y": SLOPE, "N.Z": SLOPE}],
     "a breath above 1": [{"Y": INSIDE * np.float32(1.0001)}],
 }
 

@@ -185,9 +185,9 @@ def test_input_spaces(tmp_path: Path, space: str) -> None:
     matte = matte_of(photo)
     matte.save(tmp_path / "out.exr")
     np.testing.assert_allclose(read_photo(tmp_path / "out.exr").pixels, light, atol=1e-6)
-    told = header_of(tmp_path / "out.exr").get("chromaticities")
-    assert (told is None) == (space == "linear-srgb")
-    # Read again the file says what it is in, without being told.
+    found = header_of(tmp_path / "out.exr").get("chromaticities")
+    assert (found is None) == (space == "linear-srgb")
+    # Read again, the file names its own space.
     again = read_photo(tmp_path / "out.exr")
     np.testing.assert_allclose(again.for_network(), expected, atol=2e-4)
     matte.save(tmp_path / "out.png", bits=8)
@@ -296,7 +296,7 @@ def test_png_and_webp_are_straight(tmp_path: Path) -> None:
 
 
 def test_an_empty_alpha_is_not_the_photos(tmp_path: Path) -> None:
-    """Compositing programs write one beside plates."""
+    """Compositing programs write one for each plate."""
     plate = np.dstack([LIGHT.clip(0, 1), 0 * ONE])
     for source in (plate, exr(tmp_path / "plate.exr", plate)):
         with pytest.warns(MEMatteWarning, match="alpha channel is empty"):

@@ -34,7 +34,7 @@ FLOAT = EIGHT.astype(np.float32) / 255
         ("a.exr", FLOAT, 32),
     ],
 )
-def test_the_header_tells_what_decoding_finds(tmp_path, name, pixels, bits):
+def test_the_header_agrees_with_the_decoded_picture(tmp_path, name, pixels, bits):
     if name.endswith(".exr"):
         pytest.importorskip("OpenEXR")
     path = tmp_path / name

@@ -80,7 +80,7 @@ def test_deep_heic_keeps_its_depth(
     array = np.ascontiguousarray(DEEP[..., :channels])
     found = colours(read(heic(array), tmp_path))
     assert found.dtype == np.uint16
-    # Colours go through YCbCr of so many bits and back; white stays white.
+    # Colours go through YCbCr of this depth and back; white stays white.
     assert abs(found.astype(int) - array).max() < 65535 / (2000 if twelve else 500)
 
 
@@ -157,7 +157,7 @@ def test_jpeg_xl_keeps_its_depth(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (256, 256), (7, 300), (513, 40), (40, 60)])
-def test_every_way_to_tell_the_size_of_a_jpeg_xl(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_every_coding_of_the_size_of_a_jpeg_xl(tmp_path: Path, size: tuple[int, int]) -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
     pytest.importorskip("pillow_jxl")
     data = imagecodecs.jpegxl_encode(pixels(*size, 3), lossless=True)

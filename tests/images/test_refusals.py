@@ -1,4 +1,4 @@
-"""Decoders' errors are told as damage; our own slips, and memory, are not."""
+"""Decoders' errors are reported as damage; our own bugs and missing memory are not."""
 
 from __future__ import annotations
 

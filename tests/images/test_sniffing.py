@@ -108,11 +108,11 @@ def test_impostors_are_named(kind: str) -> None:
         (b"#?RGBE\n", "HDR"),
     ],
 )
-def test_cameras_and_phones_are_told_from_videos(data: bytes, fmt: str) -> None:
+def test_pictures_of_cameras_and_phones_are_not_taken_for_videos(data: bytes, fmt: str) -> None:
     assert sniff(data, "x") == fmt
 
 
-def test_a_raw_file_that_nobody_knows_is_named_raw() -> None:
+def test_an_unknown_raw_file_is_named_raw() -> None:
     pytest.importorskip("rawpy")
     for data in (
         _ftyp(b"crx "),

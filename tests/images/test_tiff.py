@@ -95,7 +95,7 @@ def test_samples_come_out_as_they_were_written(
         ("rgb", ["unspecified", "unassalpha"], [0, 1, 2, 4]),
     ],
 )
-def test_alpha_is_told_from_selections(
+def test_alpha_is_distinguished_from_selections(
     tmp_path: Path, kind: tuple[str, list[str], list[int]], dtype: str, compression: str | None
 ) -> None:
     photometric, extra, taken = kind

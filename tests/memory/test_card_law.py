@@ -26,9 +26,13 @@ def test_every_knob_changes_what_lives_on_a_card_as_the_law_says(network: str, k
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-@pytest.mark.parametrize("network", ["small", "base", "vitmatte-base"])
+@pytest.mark.parametrize(
+    "network",
+    ["small", *(pytest.param(n, marks=pytest.mark.slow) for n in ("base", "vitmatte-base"))],
+)
 def test_the_official_patches_hold_what_the_law_says(network: str, dtype: str) -> None:
-    for size in ((500, 400), (768, 1100), (1600, 1600)):
+    large = () if network == "small" else ((1600, 1600),)
+    for size in ((500, 400), (768, 1100), *large):
         for budget in (None, 1.1):
             found = measure(network, *size, dtype=dtype, budget=budget, decoder="official")
             assert 0.8 <= found["peaks"]["decoder"] / found["law"]["decoder"] <= 1, (size, budget)

@@ -118,7 +118,7 @@ def test_only_what_an_error_was_raised_from_counts():
 def test_release_gives_freed_memory_back():
     dropped = run_python(
         "import numpy as np, psutil\n"
-        "from mematte_plugin.memory.free import release\n"
+        "from mematte_plugin.memory.exhaustion import release\n"
         "pieces = [np.ones(60_000, np.uint8) for _ in range(4000)]\n"
         "last = np.ones(60_000, np.uint8)\n"  # lies above, so that freeing alone returns nothing
         "del pieces\n"

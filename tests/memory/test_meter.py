@@ -16,7 +16,7 @@ START = """
 import functools, json, pathlib, sys, tempfile, threading, time
 import numpy as np
 from mematte_plugin.memory import meter
-from mematte_plugin.memory.free import PeakMeter
+from mematte_plugin.memory.meter import PeakMeter
 
 def use(megabytes, seconds=0):
     array = np.ones(megabytes * 10**6, np.uint8)

@@ -12,12 +12,8 @@ import pytest
 import torch
 
 from mematte_plugin.memory import law as model
-from mematte_plugin.memory.law import Job, peak, phases, weights
+from mematte_plugin.memory.law import Workload, peak, phases, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
-from mematte_plugin.network.config import padded_size
-from mematte_plugin.network.flow import MAX_CELLS, SMALLEST_CELL, cell_size
-from mematte_plugin.network.pieces import largest_piece
-from mematte_plugin.network.tiling import LARGEST
 from tests.networks import SMALL, random_input
 
 from .live import LiveTensors
@@ -40,7 +36,7 @@ CHUNKS = {
     "smallest": Chunking(tokens=196, patches=16, attention=1, tile=48),
     "few tokens": Chunking(tokens=128, patches=1024, attention=2**20, tile=512),
     "small tiles": Chunking(tile=64),
-    "everything": Chunking(),
+    "everything": Chunking(tile=1024),
     "no kernel": Chunking(tokens=512, patches=128, attention=2**20, fused=False, tile=128),
 }
 SLOW = ("flow", "tiny", "small")
@@ -77,50 +73,39 @@ def counted(
     official: bool = False,
 ) -> tuple[int, dict[str, int]]:
     """Most bytes of tensors that lived at once in a real run, and what the law says by phase."""
-    network = MEMatte(config).eval().initialise().cast(dtype)
+    network = MEMatte(config).eval().initialise()
     if config.routed:  # every token wants to be kept, so that the cap decides
         with torch.no_grad():
             for router in network.backbone.routers:
                 router.out_conv[4].bias[0] += 100  # type: ignore[index, union-attr]
     for parameter in network.parameters():
         parameter.requires_grad_(False)
+    network = network.copied(torch.device("cpu"), dtype)
     unit, trimap = random_input(*size)
     image = (unit * 255).to(torch.uint8)
-    job = Job(
+    work = Workload(
         *size,
         config,
         itemsize=dtype.itemsize,
         unknown=float((trimap == 0.5).float().mean()),
-        piece=_piece(config, trimap, chunking, only_unknown=only_unknown),
         official=official,
     )
     if config.routed:
-        job = replace(job, max_tokens=math.ceil(KEPT * job.tokens))
+        work = replace(work, max_tokens=math.ceil(KEPT * work.tokens))
     live = LiveTensors([*network.parameters(), *network.buffers(), image, trimap])
     with torch.no_grad(), live:
         network.predict(
             image,
             trimap,
-            max_tokens=job.max_tokens,
+            max_tokens=work.max_tokens,
             chunking=chunking,
             decoder="official" if official else "exact",
             only_unknown=only_unknown,
         )
-    before = 7 * job.pixels  # the picture was there, and nothing was read
-    law = {name: most - before for name, most in phases(job, chunking).items()}
+    before = 7 * work.pixels  # the picture was there, and nothing was read
+    law = {name: most - before for name, most in phases(work, chunking).items()}
     del law["reading"]
     return live.peak, law
-
-
-def _piece(
-    config: NetworkConfig, trimap: torch.Tensor, chunking: Chunking, *, only_unknown: bool
-) -> int:
-    """Side in pixels of a square as large as what is decoded at once."""
-    longest = max(padded_size(*trimap.shape[2:], config.padding))
-    if chunking.tile is None and not only_unknown:
-        return longest
-    known = trimap if only_unknown else torch.full_like(trimap, 0.5)
-    return max(16, largest_piece(known, config, chunking.tile or LARGEST, "cpu"))
 
 
 @pytest.mark.usefixtures("tensors_only")
@@ -184,7 +169,7 @@ def test_more_of_anything_never_needs_less(config: NetworkConfig, backend: str) 
         assert laws == sorted(laws)
 
     chunking = Chunking(tokens=1024, patches=256, attention=2**24, tile=256)
-    job = Job(1200, 1600, config, backend=backend, max_tokens=2000)
+    work = Workload(1200, 1600, config, backend=backend, max_tokens=2000)
     of_job: dict[str, Sequence[Any]] = {
         "height": [1, 17, 300, 1000, 3000, 8000],
         "width": [1, 17, 300, 1000, 3000, 8000],
@@ -195,7 +180,7 @@ def test_more_of_anything_never_needs_less(config: NetworkConfig, backend: str) 
     if config.guidance == "flow":  # larger pictures get larger cells, and so may get fewer
         del of_job["height"], of_job["width"]
     for name, values in of_job.items():
-        rises(values, lambda value, name=name: peak(replace(job, **{name: value}), chunking))  # type: ignore[misc]
+        rises(values, lambda value, name=name: peak(replace(work, **{name: value}), chunking))  # type: ignore[misc]
     of_chunking: dict[str, Sequence[Any]] = {
         "tokens": [196, 512, 2048, 10_000, None],
         "patches": [16, 100, 1000, 10_000, None],
@@ -203,24 +188,15 @@ def test_more_of_anything_never_needs_less(config: NetworkConfig, backend: str) 
         "tile": [48, 64, 256, 512, 1024],
     }
     for name, values in of_chunking.items():
-        rises(values, lambda value, name=name: peak(job, replace(chunking, **{name: value})))  # type: ignore[misc]
-    assert peak(job, replace(chunking, fused=False)) >= peak(job, chunking)
+        rises(values, lambda value, name=name: peak(work, replace(chunking, **{name: value})))  # type: ignore[misc]
+    assert peak(work, replace(chunking, fused=False)) >= peak(work, chunking)
 
 
 def test_a_small_picture_leaves_room_for_the_heap() -> None:
     # Measured with chunks as small as here, in one process for many pictures: 69 MB, and 108 MB
     # with the wide network.
     chunking = Chunking(tokens=1024, patches=64, attention=2**24, tile=64)
-    job = Job(309, 681, VARIANTS["tiny"], unknown=0.38)
-    assert 69e6 <= peak(job, chunking) < 85e6
-    wide = Job(512, 512, VARIANTS["base"], unknown=0.4, max_tokens=512)
+    work = Workload(309, 681, VARIANTS["tiny"], unknown=0.38)
+    assert 69e6 <= peak(work, chunking) < 85e6
+    wide = Workload(512, 512, VARIANTS["base"], unknown=0.4, max_tokens=512)
     assert 108e6 <= peak(wide, replace(chunking, tile=128)) < 135e6
-
-
-def test_the_flows_grid_is_the_one_that_is_computed() -> None:
-    assert (model.GRID_CELLS, model.LEAST_CELL) == (MAX_CELLS, SMALLEST_CELL)
-    for height, width in ((900, 1600), (1024, 1024), (2160, 3840)):
-        side = cell_size(height, width)
-        job = Job(height, width, CONFIGS["flow"])
-        cells = math.ceil(height / side) * math.ceil(width / side)
-        assert model.grid_cells(job) == cells

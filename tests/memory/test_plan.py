@@ -9,15 +9,13 @@ import pytest
 import torch
 
 from mematte_plugin import BudgetError, SettingError
-from mematte_plugin.memory.law import Job, peak, phases
+from mematte_plugin.memory.law import Workload, peak, phases
 from mematte_plugin.memory.plan import (
     KNOBS,
     Plan,
     choose,
     fastest,
     least_budget,
-    room_on_card,
-    smaller_card,
 )
 from mematte_plugin.memory.request import plan_memory, request_for
 from mematte_plugin.network.config import VARIANTS
@@ -26,34 +24,34 @@ from .processes import run_python
 
 MIB = 2**20
 UNROUTED = replace(VARIANTS["small"], routed=False, global_rel_pos=True)
-JOBS = [
-    Job(1080, 1920, VARIANTS["tiny"]),
-    Job(4320, 7680, VARIANTS["tiny"], depth=2, unknown=0.5),
-    Job(2160, 3840, VARIANTS["small"], max_tokens=8000),
-    Job(300, 5000, VARIANTS["base"], itemsize=2, backend="cuda"),
-    Job(4320, 7680, VARIANTS["small"], itemsize=2, backend="cuda"),
-    Job(1000, 1500, VARIANTS["base"], backend="mps"),
-    Job(1024, 1024, UNROUTED),
-    Job(20, 30, VARIANTS["small"]),
+WORKLOADS = [
+    Workload(1080, 1920, VARIANTS["tiny"]),
+    Workload(4320, 7680, VARIANTS["tiny"], depth=2, unknown=0.5),
+    Workload(2160, 3840, VARIANTS["small"], max_tokens=8000),
+    Workload(300, 5000, VARIANTS["base"], itemsize=2, backend="cuda"),
+    Workload(4320, 7680, VARIANTS["small"], itemsize=2, backend="cuda"),
+    Workload(1000, 1500, VARIANTS["base"], backend="mps"),
+    Workload(1024, 1024, UNROUTED),
+    Workload(20, 30, VARIANTS["small"]),
 ]
 
 
-def budgets(job: Job, least: int) -> list[int]:
+def budgets(work: Workload, least: int) -> list[int]:
     """From the least possible to more than can be used."""
-    most = 2 * peak(job, fastest(job))
+    most = 2 * peak(work, fastest(work))
     return [int(least * (most / least) ** (i / 12)) for i in range(13)] if most > least else [least]
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("work", WORKLOADS)
 def test_nothing_goes_over_its_budget_and_more_memory_never_means_smaller_chunks(
-    job: Job, fused: bool
+    work: Workload, fused: bool
 ) -> None:
-    least = least_budget(job, fused=fused)
+    least = least_budget(work, fused=fused)
     found = []
-    for budget in budgets(job, least):
-        chosen, chunking, _, lost = choose(job, budget, fused=fused)
-        assert chosen == job
+    for budget in budgets(work, least):
+        chosen, chunking, _, lost = choose(work, budget, fused=fused)
+        assert chosen == work
         assert lost == ()
         assert max(phases(chosen, chunking).values()) <= budget
         assert chunking.fused == fused
@@ -65,50 +63,52 @@ def test_nothing_goes_over_its_budget_and_more_memory_never_means_smaller_chunks
             assert large is None or (small is not None and small <= large), knob
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("work", WORKLOADS)
 @pytest.mark.parametrize(
     ("half", "capped"), [(None, False), ("bfloat16", False), (None, True), ("bfloat16", True)]
 )
 def test_the_least_budget_that_is_named_works_and_less_does_not(
-    job: Job, half: str | None, capped: bool
+    work: Workload, half: str | None, capped: bool
 ) -> None:
-    least = least_budget(job, half=half is not None, capped=capped)
-    chosen, chunking, _, _ = choose(job, least, half=half, capped=capped)
+    least = least_budget(work, half=half is not None, capped=capped)
+    chosen, chunking, _, _ = choose(work, least, half=half, capped=capped)
     assert peak(chosen, chunking) <= least
     with pytest.raises(SettingError, match="too small") as caught:
-        choose(job, int(0.99 * least), half=half, capped=capped)
+        choose(work, int(0.99 * least), half=half, capped=capped)
     assert "at least" in str(caught.value)
-    assert f"{job.width}×{job.height}" in str(caught.value)
+    assert f"{work.width}×{work.height}" in str(caught.value)
 
 
-@pytest.mark.parametrize("job", [job for job in JOBS if job.itemsize == 4 and job.config.routed])
-def test_the_result_is_given_up_last(job: Job) -> None:
-    exact = least_budget(job)
-    for budget in budgets(job, exact):
-        assert choose(job, budget, half="bfloat16", capped=True)[3] == ()
-    in_half = least_budget(job, half=True)
+@pytest.mark.parametrize(
+    "work", [one for one in WORKLOADS if one.itemsize == 4 and one.config.routed]
+)
+def test_the_result_is_given_up_last(work: Workload) -> None:
+    exact = least_budget(work)
+    for budget in budgets(work, exact):
+        assert choose(work, budget, half="bfloat16", capped=True)[3] == ()
+    in_half = least_budget(work, half=True)
     if in_half < exact:  # precision before tokens
-        chosen, _, steps, lost = choose(job, in_half, half="bfloat16", capped=True)
+        chosen, _, steps, lost = choose(work, in_half, half="bfloat16", capped=True)
         assert chosen.itemsize == 2
-        assert chosen.max_tokens == job.max_tokens
+        assert chosen.max_tokens == work.max_tokens
         assert any("bfloat16" in step for step in steps)
         assert len(lost) == 1
-    capped = least_budget(job, capped=True)
+    capped = least_budget(work, capped=True)
     if capped < exact:
-        chosen, _, steps, lost = choose(job, exact - 1, capped=True)
+        chosen, _, steps, lost = choose(work, exact - 1, capped=True)
         assert chosen.itemsize == 4
         assert chosen.max_tokens is not None
-        assert chosen.max_tokens < job.most_kept
+        assert chosen.max_tokens < work.most_kept
         assert "retention capped" in steps
         assert str(chosen.max_tokens) in lost[0]
 
 
 def test_as_many_tokens_are_kept_as_fit() -> None:
-    job = JOBS[1]  # whose attention binds
-    exact, capped = least_budget(job), least_budget(job, capped=True)
+    work = WORKLOADS[1]  # whose attention binds
+    exact, capped = least_budget(work), least_budget(work, capped=True)
     assert capped < exact
     kept = [
-        choose(job, budget, capped=True)[0].most_kept
+        choose(work, budget, capped=True)[0].most_kept
         for budget in range(capped, exact, (exact - capped) // 5 + 1)
     ]
     assert kept == sorted(kept)
@@ -117,19 +117,19 @@ def test_as_many_tokens_are_kept_as_fit() -> None:
 
 
 def test_features_wait_in_the_hosts_memory_where_a_card_is_too_small() -> None:
-    job = Job(4320, 7680, VARIANTS["base"], itemsize=4, backend="cuda")
-    _, chunking, steps, lost = choose(job, least_budget(job))
+    work = Workload(4320, 7680, VARIANTS["base"], itemsize=4, backend="cuda")
+    _, chunking, steps, lost = choose(work, least_budget(work))
     if chunking.host_features:
         assert any("host" in step for step in steps)
     assert lost == ()
     # Beside the pictures of a CPU there is no other memory to put them.
-    on_cpu = replace(job, backend="cpu")
+    on_cpu = replace(work, backend="cpu")
     assert not choose(on_cpu, least_budget(on_cpu))[1].host_features
 
 
 def test_a_printed_plan_says_what_matters() -> None:
     free = plan_memory((4320, 7680), "small", "20GB", "cpu")
-    least = least_budget(Job(4320, 7680, VARIANTS["small"]), half=True, capped=True)
+    least = least_budget(Workload(4320, 7680, VARIANTS["small"]), half=True, capped=True)
     tight = plan_memory((4320, 7680), "small", int(1.02 * least), "cpu")
     for plan in (free, tight):
         text = str(plan)
@@ -145,19 +145,6 @@ def test_a_printed_plan_says_what_matters() -> None:
     assert all(loss in str(tight) for loss in tight.lost)
     assert "measured" not in str(free)
     assert "measured peak   123 MB" in str(replace(free, measured_peak=123_000_000))
-
-
-def test_the_next_smaller_card_is_described() -> None:
-    job = Job(4320, 7680, VARIANTS["small"], itemsize=2, backend="cuda")
-
-    def plan_for(job: Job, budget: int) -> tuple[Job, object, tuple[str, ...], tuple[str, ...]]:
-        return choose(job, budget)
-
-    assert smaller_card(job, room_on_card(24 * 2**30, 0), plan_for).startswith("20 GB: ")
-    assert smaller_card(job, room_on_card(2**30, 0), plan_for) == ""
-    large = replace(job, height=40_000, width=40_000)
-    assert smaller_card(large, room_on_card(3 * 2**30, 0), plan_for) == "2 GB: does not fit"
-    assert "GB" in plan_memory((4320, 7680), "small", "4GB", "cuda").smaller
 
 
 @pytest.mark.parametrize("device", ["xpu", "xpu:1", "privateuseone:0"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mematte_plugin.memory.law import BRUTE_BYTES, Job, phases
+from mematte_plugin.memory.law import BRUTE_BYTES, Workload, phases
 from mematte_plugin.network import Chunking, flow, neighbours
 from mematte_plugin.network.abilities import ABILITIES
 from mematte_plugin.network.flow import FlowAlpha
@@ -54,7 +54,7 @@ def test_the_card_catches_what_a_real_one_would() -> None:
 
 
 def test_flow_alphas_are_made_on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_DISTANCES", 2**18)
+    monkeypatch.setattr(neighbours, "DISTANCES", 2**18)
     monkeypatch.setattr(flow, "_CELLS_AT_A_TIME", 2**8)
     image, trimap = random_input(120, 150, batch=2)
     size = (120, 150)
@@ -153,7 +153,7 @@ def test_flow_alphas_take_no_more_on_a_device_than_the_law_says() -> None:
     with live:
         FlowAlpha(strips_of(image, trimap), (height, width), search="brute")
     unknown = float((trimap == 0.5).float().mean())
-    job = Job(height, width, config, backend="cuda", unknown=unknown)
-    law = phases(job, Chunking())["guidance"]
+    work = Workload(height, width, config, backend="cuda", unknown=unknown)
+    law = phases(work, Chunking())["guidance"]
     assert 2**23 * 4 < live.peak < law
     assert live.peak > 0.6 * BRUTE_BYTES  # most of it is the distances

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from mematte_plugin.network import NetworkConfig, flow, neighbours
-from mematte_plugin.network.flow import CHANNELS, MAX_CELLS, FlowAlpha, cell_size
+from mematte_plugin.network.config import MAX_CELLS, flow_cell
+from mematte_plugin.network.flow import CHANNELS, FlowAlpha
 from mematte_plugin.network.guidance import strips_of
 from mematte_plugin.network.inputs import NetworkInput
 from mematte_plugin.network.neighbours import Search
@@ -148,7 +149,7 @@ def test_the_same_picture_gives_the_same_alphas() -> None:
 def test_brute_force_finds_what_the_tree_finds(
     monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
-    monkeypatch.setattr(neighbours, "_DISTANCES", 2**16)
+    monkeypatch.setattr(neighbours, "DISTANCES", 2**16)
     for image, trimap, _ in (scene(), scene(150, 90, seed=1), ramp()):
         tree = channels(image, trimap, search="tree")
         brute = channels(image.to(device), trimap.to(device), search="brute")
@@ -321,16 +322,16 @@ def test_autocast_does_not_make_it_coarser() -> None:
 
 def test_the_grid_is_bounded() -> None:
     for height, width in ((1, 1), (100, 100), (3000, 4000), (4320, 7680), (20000, 30000)):
-        cell = cell_size(height, width)
+        cell = flow_cell(height, width)
         assert (height // cell) * (width // cell) <= MAX_CELLS
-    assert cell_size(1000, 1000) == 2
+    assert flow_cell(1000, 1000) == 2
 
 
 @pytest.mark.parametrize("search", KINDS)
 def test_it_can_be_interrupted_all_along(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     # Smaller chunks in place of a larger picture.
     monkeypatch.setattr(neighbours, "_QUERIES", 2**9)
-    monkeypatch.setattr(neighbours, "_DISTANCES", 2**21)
+    monkeypatch.setattr(neighbours, "DISTANCES", 2**21)
     monkeypatch.setattr(flow, "_CELLS_AT_A_TIME", 2**10)
     image, trimap, _ = scene(200, 280)
     unknown = 100 * 70

@@ -20,7 +20,7 @@ def test_the_nearest_come_first_whatever_is_searched_at_a_time(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbours, "_QUERIES", 7)
-    monkeypatch.setattr(neighbours, "_DISTANCES", 900)
+    monkeypatch.setattr(neighbours, "DISTANCES", 900)
     known, asked = points(200), points(50, seed=1)
     ticks: list[None] = []
     found = Neighbours(known, search).of(asked, 6, lambda: ticks.append(None))
