@@ -38,7 +38,7 @@ CPU_METHODS = (
     "official:small:fp32:0.25",
     "ours:small:bf16:0.25",
     "ours:small:fp32:1",
-    "ours:tiny:fp32:0.25",
+    "model:mematte-tiny:fp32",
     "ours:base:fp32:0.25",
     "closed-form",
 )

@@ -112,13 +112,13 @@ def measure(
     else:
         room = 80 * 2**30
     plan = request.plan(room)
-    job = replace(request.workload, max_tokens=plan.max_tokens)
+    workload = replace(request.workload, max_tokens=plan.max_tokens)
     chunking = replace(plan.chunking, **KNOBS.get(knob, {}))
-    law = {name: taken - WORKSPACE["cuda"] for name, taken in phases(job, chunking).items()}
+    law = {name: taken - WORKSPACE["cuda"] for name, taken in phases(workload, chunking).items()}
     loaded = network_on_card(network, dtype)
     meter = MetaCard(
         [*loaded.parameters(), *loaded.buffers()],
-        job.max_tokens or job.tokens,
+        workload.max_tokens or workload.tokens,
         UNKNOWN,
         fused=chunking.fused,
     )

@@ -1,7 +1,7 @@
-"""What a notebook shows of an object at the end of a cell: a small picture and a few facts.
+"""Rich display in notebooks: an object as a small picture and a table of facts.
 
-As HTML that needs neither style sheet nor script, since some hosts (GitHub, untrusted notebooks)
-drop both, and in the page's own colours, so that it is readable in light and in dark.
+The HTML has neither style sheet nor script, which some hosts (GitHub, untrusted notebooks) drop,
+and uses the page's own colours, so that it is readable in light and dark themes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 LONGEST = 512
-"""Longer side of a displayed picture in pixels, at most."""
+"""Longer side of a displayed picture in pixels."""
 
 _FRAME = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start;text-align:left"
-_BESIDE = "flex:1 1 18em;min-width:min(18em,100%)"
+_COLUMN = "flex:1 1 18em;min-width:min(18em,100%)"
 _CELL = "text-align:left;vertical-align:top;padding:2px 1em 2px 0;white-space:normal;max-width:40em"
 
 logger = logging.getLogger(__name__)
@@ -35,44 +35,44 @@ def as_html(
     described: str = "",
     icc_profile: bytes | None = None,
 ) -> str | None:
-    """A picture and a table beside it, for `_repr_html_`; nothing that fails here is raised.
+    """A picture with a table next to it, for `_repr_html_`; never raises.
 
-    rows: (what, value), plain text, or what computes them.
-    picture: makes (H, W, 3) uint8, which is shown in its own size.
-    described: what the picture shows, for those who do not see it.
+    rows: (name, value) pairs of plain text, or a function that makes them.
+    picture: makes (H, W, 3) uint8, shown at its own size.
+    described: the picture's alt text.
     icc_profile: the RGB profile of the picture's colours.
 
-    Returns the HTML. Where the picture fails (memory, say) a row says why in its place; where even
-    the rows do, that is logged and None is returned, so that the notebook shows the repr instead.
+    Returns the HTML. If the picture fails (memory, say), a row says why; if the rows fail, that is
+    logged and None returned, so that the notebook shows the repr instead.
     """
     try:
-        told = list(rows() if callable(rows) else rows)
+        facts = list(rows() if callable(rows) else rows)
         if picture is None:
-            return _table(told)
+            return _table(facts)
         try:
             shown = _image(picture(), described, icc_profile)
         except Exception as error:
             logger.warning("the picture cannot be shown", exc_info=True)
-            shown, told = "", [*told, ("picture", f"cannot be shown: {_reason(error)}")]
-        return f'<div style="{_FRAME}">{shown}<div style="{_BESIDE}">{_table(told)}</div></div>'
+            shown, facts = "", [*facts, ("picture", f"cannot be shown: {_reason(error)}")]
+        return f'<div style="{_FRAME}">{shown}<div style="{_COLUMN}">{_table(facts)}</div></div>'
     except Exception:
         logger.warning("this cannot be shown as HTML; its text is shown", exc_info=True)
         return None
 
 
 def one_line(text: object, longest: int = 60) -> str:
-    """Text as part of a line: without line breaks, and only its end where it is long."""
+    """Text for part of a line: without line breaks, long text shortened to its end."""
     plain = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     return plain if len(plain) <= longest else f"…{plain[1 - longest :]}"
 
 
 def file_name(path: str) -> str:
-    """The last part of a path, or whatever else something is called, as part of a line."""
+    """The last part of a path, or another name, for part of a line."""
     return one_line(os.path.basename(path.rstrip("/")) or path)
 
 
 def profile_name(icc_profile: bytes | None) -> str:
-    """What an ICC profile calls itself."""
+    """An ICC profile's own description."""
     if icc_profile is None:
         return "none: taken for sRGB"
     from PIL import ImageCms
@@ -105,5 +105,5 @@ def _image(pixels: np.ndarray, described: str, icc_profile: bytes | None) -> str
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return said or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)
+    text = " ".join(str(error).split())
+    return text or ("out of memory" if isinstance(error, MemoryError) else type(error).__name__)

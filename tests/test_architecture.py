@@ -94,11 +94,13 @@ def test_only_the_command_line_imports_training_and_evaluation() -> None:
 
 def test_importing_is_light_and_silent() -> None:
     code = (
-        "import json, socket, sys\n"
+        "import json, os, socket, sys\n"
+        "before = dict(os.environ)\n"
         "def refuse(*args, **kwargs): raise AssertionError('network used on import')\n"
         "socket.socket.connect = refuse\n"
         "import mematte_plugin\n"
         "from mematte_plugin import MattingPipeline, Matte, cut, load_network\n"
+        "assert dict(os.environ) == before\n"
         "heavy = ['cv2', 'numba', 'pymatting', 'tifffile', 'OpenEXR', 'huggingface_hub', 'typer']\n"
         "print(json.dumps([name for name in heavy if name in sys.modules]))\n"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -83,7 +84,7 @@ def install(path: Target, force: Force = False, as_json: AsJson = False) -> None
     files = _contents()
     with _disk_errors(target):
         written = _read_marker(target)
-        if not written and (target.is_symlink() or target.exists()):
+        if not written and _is_taken(target):
             raise OutputError(
                 f"{target}: exists, and `mematte comfyui install` did not write it; move it away"
                 " (a clone of the repository needs no install)"
@@ -114,8 +115,8 @@ def install(path: Target, force: Force = False, as_json: AsJson = False) -> None
         )
     else:
         console.say(f"{target}: {action}, version {__version__}, {len(files)} files")
-        console.say("Restart ComfyUI; the nodes are under mask/matting. The Python that runs it")
-        console.say(f"needs mematte-plugin, too; this is {sys.executable}")
+        console.say("Restart ComfyUI; the nodes are under mask/matting.")
+        console.say(f"The Python that runs it needs mematte-plugin; this is {sys.executable}")
 
 
 @comfyui.command()
@@ -214,6 +215,13 @@ def _read_marker(target: Path) -> dict[str, str]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{marker}: is damaged; remove {target} by hand") from error
+
+
+def _is_taken(target: Path) -> bool:
+    """Whether there is anything but an empty folder, as a failed install leaves it."""
+    if target.is_symlink() or not target.is_dir():
+        return os.path.lexists(target)
+    return any(target.iterdir())
 
 
 def _marker(files: Mapping[str, str]) -> bytes:

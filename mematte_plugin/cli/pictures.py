@@ -38,7 +38,7 @@ def cut(
         bool,
         typer.Option(
             "--alpha",
-            help="Write only the opacity, as a grey picture; the default for names in _alpha.",
+            help="Write only the opacity, in grey; the default for names ending in _alpha.",
         ),
     ] = False,
     background: Annotated[
@@ -239,7 +239,7 @@ def routing(
         typer.Option(
             "--output",
             "-o",
-            help="Output file; - writes PNG to a pipe. Default: photo_routing.png next to it.",
+            help="Output file; - writes PNG to a pipe. Default: photo_routing.png.",
         ),
     ] = "",
     objects: options.Object = None,

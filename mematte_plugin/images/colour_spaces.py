@@ -88,8 +88,7 @@ H273_PRIMARIES: dict[int, Primaries] = {
     1: REC709,
     4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),
     5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),
-    6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
-    7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
+    **dict.fromkeys((6, 7), Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))),
     9: REC2020,
     11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     12: P3,
@@ -174,22 +173,17 @@ SRGB_CURVE = Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 ADOBE_CURVE = Curve(563 / 256)
 _A, _B = 1.09929682680944, 0.018053968510807
 REC709_CURVE = Curve(1 / 0.45, 1 / _A, (_A - 1) / _A, 1 / 4.5, 4.5 * _B)
-SMPTE240_CURVE = Curve(1 / 0.45, 1 / 1.1115, 0.1115 / 1.1115, 1 / 4.0, 0.0912)
+_SMPTE240_CURVE = Curve(1 / 0.45, 1 / 1.1115, 0.1115 / 1.1115, 1 / 4.0, 0.0912)
 
 Transfer: TypeAlias = "Curve | Table | Literal['pq', 'hlg']"
 
 H273_TRANSFER: dict[int, Transfer] = {
-    1: REC709_CURVE,
+    **dict.fromkeys((1, 6, 11, 12, 14, 15), REC709_CURVE),
     4: Curve(2.2),
     5: Curve(2.8),
-    6: REC709_CURVE,
-    7: SMPTE240_CURVE,
+    7: _SMPTE240_CURVE,
     8: LINEAR,
-    11: REC709_CURVE,
-    12: REC709_CURVE,
     13: SRGB_CURVE,
-    14: REC709_CURVE,
-    15: REC709_CURVE,
     16: "pq",
     17: Curve(2.6),
     18: "hlg",
@@ -252,14 +246,6 @@ class ColourSpace:
         return np.stack(
             [getattr(curve, way)(values[..., i]) for i, curve in enumerate(self.curves)], axis=-1
         )
-
-    @property
-    def primaries(self) -> Primaries:
-        """Chromaticities of the linear colours under D65, which is what display spaces mean."""
-        d65 = _xyz(*REC709.white)
-        xyz = (adaptation(D50, d65) @ self.to_d50).T
-        pairs = [(float(v[0] / v.sum()), float(v[1] / v.sum())) for v in xyz]
-        return Primaries(pairs[0], pairs[1], pairs[2])
 
 
 @lru_cache(maxsize=1)

@@ -77,6 +77,6 @@ def read_header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -
 
 
 def _reading(fmt: str, data: bytes, name: str, options: ReadOptions) -> Reading:
-    if fmt == "TIFF" and is_camera_raw(data, name):
+    if fmt == "TIFF" and is_camera_raw(data):
         fmt = "RAW"
     return _READERS[fmt](data, name, options)

@@ -19,7 +19,6 @@ from .exr_layers import Address, choose, groups_of
 
 EXR_PIP = 'pip install "mematte-plugin[exr]"'
 
-_DAMAGED = "the EXR is damaged or cut off; copy it or write it again"
 _LUMA = (0.2126, 0.7152, 0.0722)
 _OVERSHOOT = 2.0
 """A filter's ringing, and mattes that were added up, stay below this."""
@@ -45,8 +44,8 @@ def read_exr(data: bytes, name: str, options: ReadOptions) -> Reading:
         try:
             with OpenEXR.File(path, header_only=True) as file:
                 headers = [dict(part.header) for part in file.parts]  # emptied when it is closed
-        except RuntimeError as error:  # which only says that it cannot be opened
-            raise InputError(f"{name}: {_DAMAGED}") from error
+        except RuntimeError as error:  # it names a temporary file
+            raise ValueError("OpenEXR cannot open it") from error
         first = _window(headers[0]["displayWindow"])
         yield Header(*_size(first), 4)
         names = [[channel.name for channel in header["channels"]] for header in headers]
@@ -62,7 +61,7 @@ def read_exr(data: bytes, name: str, options: ReadOptions) -> Reading:
             whole = {int(part.part_index): part.channels for part in file.parts}
             if any(channel not in whole.get(part, ()) for part, channel in wanted):
                 # OpenEXR leaves out the parts that it cannot decode.
-                raise InputError(f"{name}: {_DAMAGED}")
+                raise ValueError("a part of it cannot be decoded")
             planes = [np.asarray(whole[part][channel].pixels) for part, channel in wanted]
     planes = [_finite(plane, name) for plane in planes]
     pixels = _framed(_together(planes, wanted), shown, stored)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from ..errors import InputError, warn_user
@@ -20,8 +18,7 @@ _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
 def read_jxl(data: bytes, name: str, options: ReadOptions) -> Reading:
     """The first frame, which libjxl has turned upright, in its own depth."""
-    stream = _stream(data, name)
-    header, animated = stream.header, stream.animated
+    header, bits, animated = _read_header(data, name)
     yield header
     pillow_jxl = library(
         "pillow_jxl", name, "JPEG XL picture", "pillow-jxl-plugin", " (or export it as PNG)"
@@ -29,9 +26,7 @@ def read_jxl(data: bytes, name: str, options: ReadOptions) -> Reading:
     try:
         packed_jpeg, info, plain, icc, *_ = pillow_jxl.Decoder(num_threads=1)(data)
     except RuntimeError as error:  # whose text only helps those who build libjxl
-        raise InputError(
-            f"{name}: the JPEG XL picture is damaged or cut off; copy or export it again"
-        ) from error
+        raise ValueError("libjxl cannot decode it") from error
     if packed_jpeg:
         return from_pil(open_pil("JPEG", bytes(plain), name), name)
     if animated:
@@ -44,7 +39,7 @@ def read_jxl(data: bytes, name: str, options: ReadOptions) -> Reading:
     if pixels.shape[2] > 4:
         raise ValueError(f"decoded as {pixels.shape}")
     if pixels.dtype.kind == "u":
-        pixels = scaled_bits(pixels, stream.bits)
+        pixels = scaled_bits(pixels, bits)
     if pixels.shape[2] == 2:
         pixels = np.dstack([pixels[..., :1]] * 3 + [pixels[..., 1:]])
     pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
@@ -61,14 +56,6 @@ def _deep(data: bytes, name: str) -> np.ndarray:
 
 
 # ---- the header ----------------------------------------------------------------------------------
-
-
-class _Stream(NamedTuple):
-    """What the codestream says of its picture (ISO 18181-1, annex D)."""
-
-    header: Header
-    bits: int
-    animated: bool
 
 
 class _Bits:
@@ -91,7 +78,11 @@ class _Bits:
         return option if isinstance(option, int) else option[0] + self.take(option[1])
 
 
-def _stream(data: bytes, name: str) -> _Stream:
+def _read_header(data: bytes, name: str) -> tuple[Header, int, bool]:
+    """The header, upright, the bits of a sample, and whether it is animated.
+
+    After ISO 18181-1, annex D.
+    """
     bits = _Bits(_codestream(data)[2:64])
     height, width = _size(bits)
     orientation, depth, floating, animated = 1, 8, False, False
@@ -101,7 +92,7 @@ def _stream(data: bytes, name: str) -> _Stream:
             if bits.take(1):
                 _size(bits)
             if bits.take(1):
-                _skip_preview(bits)
+                raise NotImplementedError("it has a preview")
             animated = bool(bits.take(1))
             if animated:
                 _skip_animation(bits)
@@ -112,7 +103,7 @@ def _stream(data: bytes, name: str) -> _Stream:
     if orientation >= 5:
         height, width = width, height
     header = Header(height, width, 4 if floating else 2 if depth > 8 else 1)
-    return _Stream(header, depth, animated)
+    return header, depth, animated
 
 
 def _codestream(data: bytes) -> bytes:
@@ -142,14 +133,6 @@ def _size(bits: _Bits) -> tuple[int, int]:
         return height, side()
     over, under = _RATIOS[ratio - 1]
     return height, height * over // under
-
-
-def _skip_preview(bits: _Bits) -> None:
-    eighths = bits.take(1)
-    sides: Any = (16, 32, (1, 5), (33, 9)) if eighths else ((1, 6), (65, 8), (321, 10), (1345, 12))
-    bits.choice(*sides)
-    if not bits.take(3):
-        bits.choice(*sides)
 
 
 def _skip_animation(bits: _Bits) -> None:

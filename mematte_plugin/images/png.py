@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from ..errors import InputError, warn_user
+from ..errors import warn_user
 from .arrays import rgb_order
 from .colour_tags import exif_of, tags_of_png
 from .decoded import Decoded, Reading, ReadOptions, clean_dpi, header_of, upright, with_rgb_profile
@@ -18,7 +18,7 @@ from .refusals import IgnoreDamage
 def read_png(data: bytes, name: str, options: ReadOptions) -> Reading:
     """A PNG of any kind."""
     if data[12:16] != b"IHDR":
-        raise InputError(f"{name}: the PNG is damaged (header); copy or export it again")
+        raise ValueError("it has no header")
     width, height, bits = struct.unpack(">IIB", data[16:25])
     chunks = _small_chunks(data)
     tags = tags_of_png(chunks)
@@ -26,7 +26,7 @@ def read_png(data: bytes, name: str, options: ReadOptions) -> Reading:
     with IgnoreDamage():
         orientation = orientation_of(exif_of(chunks.get(b"eXIf", b"")))
     yield header_of(height, width, bits, orientation, tags)
-    _check_whole(data, name)
+    _check_whole(data)
     if bits == 16:
         decoded = upright(_deep(data, chunks, (height, width), name), orientation)
     else:
@@ -71,8 +71,8 @@ def _small_chunks(data: bytes) -> dict[bytes, bytes]:
     return chunks
 
 
-def _check_whole(data: bytes, name: str) -> None:
-    """Raises InputError unless every chunk has its length and CRC, up to IEND.
+def _check_whole(data: bytes) -> None:
+    """Raises ValueError unless every chunk has its length and CRC, up to IEND.
 
     libpng through OpenCV, unlike Pillow, may hand out a half-grey picture for a damaged file.
     """
@@ -83,8 +83,8 @@ def _check_whole(data: bytes, name: str) -> None:
         if end > len(data):
             break
         if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise InputError(f"{name}: the PNG is damaged (checksum); copy or export it again")
+            raise ValueError("a checksum is wrong")
         if kind == b"IEND":
             return
         at = end
-    raise InputError(f"{name}: the PNG is cut off before its end; copy or export it again")
+    raise ValueError("it ends too early")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .decoded import Decoded, Reading, ReadOptions, header_of
+from .decoded import Decoded, Reading, ReadOptions, check_shape, header_of
 from .refusals import library, short
 
 _SIDEWAYS = (5, 6)
@@ -37,11 +37,7 @@ def read_raw(data: bytes, name: str, options: ReadOptions) -> Reading:
                 use_camera_wb=True,
             )
         )
-    if pixels.shape != (height, width, 3):
-        raise InputError(
-            f"{name}: its header says {width}×{height}, developed it is {pixels.shape}; develop it"
-            " to TIFF first"
-        )
+    check_shape(pixels, height, width, name)
     return Decoded(pixels, linear=True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, warn_user
+from ..errors import warn_user
 from .arrays import scaled_bits, unpremultiply
 from .colour_tags import tags_of_tiff
 from .decoded import (
@@ -40,11 +40,11 @@ _REDUCED, _MASK = 1, 4
 """NewSubfileType: a thumbnail, and the mask of another picture."""
 
 
-def is_camera_raw(data: bytes, name: str) -> bool:
+def is_camera_raw(data: bytes) -> bool:
     """A TIFF that holds what a sensor saw, as DNG, NEF, ARW and CR2 are."""
     if data[8:10] == b"CR":
         return True
-    with _opened(data, name) as tif:
+    with _opened(data) as tif:
         page = tif.pages[0]
         if _DNG_VERSION in page.tags or page.photometric in _RAW_PHOTOMETRIC:
             return True
@@ -54,7 +54,7 @@ def is_camera_raw(data: bytes, name: str) -> bool:
 
 def read_tiff(data: bytes, name: str, options: ReadOptions) -> Reading:
     """A TIFF's first picture, upright, with straight alpha and without losing depth."""
-    with _opened(data, name) as tif:
+    with _opened(data) as tif:
         page = _picture(tif)
         layout = layout_of(page, name)
         if options.role in ("photo", "background"):
@@ -64,13 +64,10 @@ def read_tiff(data: bytes, name: str, options: ReadOptions) -> Reading:
         others = [other for other in tif.pages if other.index != page.index]
         if any(_is_further_picture(other, page) for other in others):
             warn_user(f"{name}: has several pages; its first one is used")
-        _check_whole(page, len(data), name)
+        _check_whole(page, len(data))
         samples = samples_of(page, layout, data, name)
         if samples.shape != (layout.height, layout.width, layout.samples):
-            raise InputError(
-                f"{name}: the TIFF's header says {layout.width}×{layout.height} of {layout.samples}"
-                f" samples, its data are {samples.shape}; export it again"
-            )
+            raise ValueError(f"decoded as {samples.shape}")
         palette = page.colormap if layout.photometric == PALETTE else None
         dpi = _dpi(page)
     decoded = _pictured(samples, layout, palette, name)
@@ -80,7 +77,7 @@ def read_tiff(data: bytes, name: str, options: ReadOptions) -> Reading:
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Any]:
+def _opened(data: bytes) -> Iterator[Any]:
     """A tifffile.TiffFile; what tifffile logs meanwhile is kept off the screen."""
     import tifffile
 
@@ -94,7 +91,7 @@ def _opened(data: bytes, name: str) -> Iterator[Any]:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tif:
             if not len(tif.pages):
-                raise InputError(f"{name}: the TIFF is damaged or cut off; copy or export it again")
+                raise ValueError("it holds no picture")
             yield tif
     finally:
         log.removeFilter(elsewhere)
@@ -124,8 +121,8 @@ def _dpi(page: Any) -> tuple[float, float] | None:
         return None
 
 
-def _check_whole(page: Any, size: int, name: str) -> None:
-    """Raises InputError if the file ends before its picture does."""
+def _check_whole(page: Any, size: int) -> None:
+    """Raises ValueError if the file ends before its picture does."""
     ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False))
     pieces = math.prod(page.chunked)
     # Old software rounds the last count up. Sparse files leave pieces out, but not all of them.
@@ -135,10 +132,7 @@ def _check_whole(page: Any, size: int, name: str) -> None:
         or any(at > size for at in page.dataoffsets)
         or max(ends, default=0) > size + 8
     ):
-        raise InputError(
-            f"{name}: the file is damaged or cut off (pieces of the TIFF are missing); copy or"
-            " export it again"
-        )
+        raise ValueError("pieces of it are missing")
 
 
 # ---- colours -------------------------------------------------------------------------------------

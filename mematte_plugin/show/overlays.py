@@ -1,4 +1,4 @@
-"""Pictures for looking at: checkerboards, trimaps, routing maps, contact sheets."""
+"""Pictures to look at: checkerboards, trimap and routing overlays, contact sheets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from ..errors import InputError
 from ..images.arrays import STRIP, scaled_down, to_unit
 from .composite import composite
 
-KEPT_TINT = (255, 150, 30)
-"""Colour washed over the tokens that took the exact path."""
-TINT_SHARE = 0.22
+KEPT_TINT, TINT_SHARE = (255, 150, 30), 0.22
+"""Colour over the tokens that took the exact path, and its opacity."""
 SKIPPED_LIGHT = 0.45
-"""Brightness of the tokens that took the short cut; they also lose their colour."""
+"""Brightness of the tokens that took the short cut; they also become grey."""
 SHEET_COLOUR = 24
 """Grey of a contact sheet between and below its panels."""
 LUMA = (0.299, 0.587, 0.114)
@@ -24,17 +23,17 @@ LUMA = (0.299, 0.587, 0.114)
 BACKGROUND_LIGHT = 0.3
 """Brightness of a trimap's background."""
 WASH, WASH_SHARE = 128, 0.65
-"""Grey over a trimap's unknown band, and how much of it."""
+"""Grey over a trimap's unknown band, and its opacity."""
 OUTLINE = 240
 """Grey of the band's edges: lighter than anything under the wash."""
 OUTLINE_SIDE = 1000
-"""Pixels of a picture's shorter side for each pixel of the outline's width."""
+"""Pixels of a picture's shorter side to each pixel of the outline's width."""
 
 
 def checkerboard(
     size: tuple[int, int], *, square: int = 16, light: int = 204, dark: int = 153
 ) -> np.ndarray:
-    """The pattern that stands for transparency: (H, W, 3) uint8.
+    """The pattern for transparency: (H, W, 3) uint8.
 
     size: (H, W) in pixels.
     square: side of a square in pixels.
@@ -47,7 +46,7 @@ def checkerboard(
 
 
 def on_checkerboard(cutout: np.ndarray, *, square: int | None = None) -> np.ndarray:
-    """A cut-out before the pattern that stands for transparency: (H, W, 3) uint8.
+    """A cut-out over the pattern for transparency: (H, W, 3) uint8.
 
     cutout: (H, W, 4) uint8, uint16 or float in [0, 1], straight alpha.
     square: side of a square in pixels; default, a 32nd of the longer side.
@@ -58,14 +57,13 @@ def on_checkerboard(cutout: np.ndarray, *, square: int | None = None) -> np.ndar
 
 
 def trimap_overlay(pixels: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """A photo with its trimap: subject as it is, background dark, the unknown band grey.
+    """A photo with its trimap: the subject unchanged, the background dark, the unknown band grey.
 
-    The band shows a third of the picture, and a thin light line on both of its edges, so that it
-    is seen in front of a grey picture too.
+    The photo shows through the band, and a thin light line runs along both its edges, so that it
+    stands out from a grey photo too.
 
     pixels: (H, W, 3) uint8, uint16 or float in [0, 1].
-    trimap: (H, W) float of 0, 0.5 and 1, or uint8 of 0, 128 and 255; anything in between is
-        unknown.
+    trimap: (H, W) float of 0, 0.5 and 1, or uint8 of 0, 128 and 255; values between are unknown.
 
     Returns (H, W, 3) uint8. Raises InputError where the shapes do not agree.
     """
@@ -91,7 +89,7 @@ def trimap_overlay(pixels: np.ndarray, trimap: np.ndarray) -> np.ndarray:
 
 
 def _inner_edge(region: np.ndarray, width: int) -> np.ndarray:
-    """The pixels of a region that are at most so many away from outside; the frame is no edge."""
+    """A region's pixels within a width of its edge; the picture's border is not an edge."""
     import cv2
 
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -100,12 +98,12 @@ def _inner_edge(region: np.ndarray, width: int) -> np.ndarray:
 
 
 def routing_overlay(pixels: np.ndarray, keep: np.ndarray, *, patch: float = 16) -> np.ndarray:
-    """A photo with its routing: kept tokens in tinted colour, skipped ones dark and grey.
+    """A photo with its routing: kept tokens tinted, skipped ones dark and grey.
 
     pixels: (H, W, 3) uint8, uint16 or float in [0, 1].
-    keep: (h, w) bool over the token grid. The grid starts in the upper left corner and may reach
-        beyond the picture, as it does where the photo was padded.
-    patch: side of a token in pixels of `pixels`; a fraction where the photo has been scaled down.
+    keep: (h, w) bool over the token grid, from the upper left corner; it may reach beyond the
+        picture, where the photo was padded.
+    patch: side of a token in pixels of `pixels`; may be a fraction for a photo that was scaled.
 
     Returns (H, W, 3) uint8. Raises InputError where the grid is too small for the picture.
     """
@@ -132,26 +130,27 @@ def contact_sheet(
     columns: int | None = None,
     gap: int = 12,
 ) -> np.ndarray:
-    """Pictures side by side, each with a line of text below it: (H, W, 3) uint8.
+    """Pictures side by side, each with a caption below it: (H, W, 3) uint8.
 
-    panels: (H, W, 3) or (H, W) uint8; the largest decides the size of a cell.
+    panels: (H, W, 3) or (H, W) uint8; the largest sets the size of a cell.
     captions: one per panel, or none at all.
-    columns: default, as many as make the sheet about as wide as it is high, or a little wider.
+    columns: by default as many as make the sheet about square.
     gap: pixels between the cells and around them.
 
-    Raises InputError without panels, or with another number of captions.
+    Raises InputError without panels, or if the number of captions differs.
     """
     if not panels or len(captions) not in (0, len(panels)):
         raise InputError(
             f"contact sheet of {len(panels)} panel(s) and {len(captions)} caption(s): give at"
-            " least one panel, and one caption each or none"
+            " least one panel, and a caption for each or none"
         )
     cell_width = max(panel.shape[1] for panel in panels)
     cell_height = max(panel.shape[0] for panel in panels)
     if columns is None:
         columns = math.ceil(math.sqrt(len(panels) * cell_height / cell_width))
     columns = max(1, min(columns, len(panels)))
-    text = _text_size(cell_width, columns) if captions else 0
+    # Height of the letters: readable when the whole sheet has the width of a page.
+    text = max(10, min(cell_width // 16, cell_width * columns // 64)) if captions else 0
     line = round(1.6 * text)
     rows = math.ceil(len(panels) / columns)
     sheet = Image.new(
@@ -184,16 +183,11 @@ def routing_sheet(
     routing: one (h, w) bool map per block, as in `Matte.routing`.
     captions: one per block.
     patch: side of a token in pixels of the photo.
-    longest: longer side of a panel in pixels at most; the photo is scaled down to it, never up.
+    longest: longer side of a panel in pixels; larger photos are scaled down to it.
     """
     height, width = pixels.shape[:2]
     small = scaled_down(pixels, longest)
-    # The larger of both factors keeps the last row and column inside the grid after rounding.
+    # The larger factor keeps the last row and column inside the grid after rounding.
     patch_here = patch * max(small.shape[0] / height, small.shape[1] / width)
     panels = [routing_overlay(small, keep, patch=patch_here) for keep in routing]
     return contact_sheet(panels, captions)
-
-
-def _text_size(cell_width: int, columns: int) -> int:
-    """Height of the letters: readable where the whole sheet is shown in a page's width."""
-    return max(10, min(cell_width // 16, cell_width * columns // 64))

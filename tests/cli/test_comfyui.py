@@ -56,9 +56,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_install_and_uninstall_again(mematte: Mematte, comfy: Path) -> None:
     before = files(comfy)
+    pack = comfy / "custom_nodes" / NAME
+    pack.mkdir()  # empty, as an install leaves it that fails at once
     code, out, err = mematte("install", comfy)
     assert (code, err) == (0, "")
-    pack = comfy / "custom_nodes" / NAME
     written = files(pack)
     for folder in ("locales", "example_workflows"):
         ours = {name: content for name, content in written.items() if name.startswith(folder)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from mematte_plugin import __version__
+from mematte_plugin import BAND_INSIDE, BAND_OUTSIDE, __version__
 from mematte_plugin.cli import console
 from mematte_plugin.images.encode import write_image
 from mematte_plugin.images.read import read_photo
@@ -350,6 +350,11 @@ def test_help_shows_an_example_and_explains_every_option(scene, command):
     assert (done.code, done.err) == (0, "")
     assert f"mematte {command}" in done.text.split("Example")[1]
     assert "\x1b" not in done.text
+
+
+def test_help_says_the_librarys_default_band(scene):
+    text = " ".join(scene.run("trimap", "--help").text.split())
+    assert text.index(f"Default: {BAND_INSIDE:g} %") < text.index(f"Default: {BAND_OUTSIDE:g} %")
 
 
 def test_without_arguments_the_help_comes(scene):

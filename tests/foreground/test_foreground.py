@@ -36,7 +36,7 @@ def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return true.astype(np.float32), alpha.astype(np.float32), mixed.astype(np.float32)
 
 
-TRUE, ALPHA, IMAGE = scene(560, 600)
+TRUE, ALPHA, IMAGE = scene(420, 450)
 BAND = (ALPHA > 0) & (ALPHA < 1)
 
 
@@ -55,14 +55,14 @@ def test_the_old_background_is_gone_from_the_colours(whole: np.ndarray) -> None:
 
 def test_known_foreground_is_untouched_and_the_background_not_handed_on(whole: np.ndarray) -> None:
     np.testing.assert_array_equal(whole[ALPHA == 1], IMAGE[ALPHA == 1])
-    row = ALPHA[280] > 0
+    row = ALPHA[210] > 0
     edge = int(np.flatnonzero(row)[0])
-    assert (whole[280, edge - BLEED + 1 : edge] > 0.1).any(axis=1).all()  # for scaling
-    assert not whole[:80, :80].any()
+    assert (whole[210, edge - BLEED + 1 : edge] > 0.1).any(axis=1).all()  # for scaling
+    assert not whole[:60, :60].any()
 
 
 def test_tiles_show_no_seams(whole: np.ndarray) -> None:
-    tile = 200
+    tile = 225
     tiled = estimate_foreground(IMAGE, ALPHA, whole_pixels=1, tile=tile, overlap=64)
     weight = ALPHA[..., None]
     errors = [float(np.abs(colours - TRUE)[BAND].mean()) for colours in (whole, tiled)]
@@ -127,7 +127,7 @@ def test_importing_it_loads_no_compiler() -> None:
 @pytest.mark.slow
 def test_it_agrees_with_the_authors_program() -> None:
     pymatting = pytest.importorskip("pymatting")
-    for part in (np.s_[::2, ::2], np.s_[::2, 52::4]):
+    for part in (np.s_[:], np.s_[:, 40::3]):
         image, alpha = np.ascontiguousarray(IMAGE[part]), np.ascontiguousarray(ALPHA[part])
         theirs = pymatting.estimate_foreground_ml(image, alpha)
         band = (alpha > 0) & (alpha < 1)
@@ -172,9 +172,9 @@ def test_repeated_calls_neither_leak_nor_change_torchs_threads() -> None:
         "image, alpha = np.random.rand(60, 80, 3), np.linspace(0, 1, 4800).reshape(60, 80)\n"
         "for _ in range(5): estimate_foreground(image, alpha)\n"
         "before = psutil.Process().memory_info().rss\n"
-        "for _ in range(100): estimate_foreground(image, alpha)\n"
+        "for _ in range(40): estimate_foreground(image, alpha)\n"
         "grown = psutil.Process().memory_info().rss - before\n"
-        "assert grown < 8e6, grown\n"
+        "assert grown < 4e6, grown\n"
         "assert torch.get_num_threads() == 1, torch.get_num_threads()\n"
     )
     done = subprocess.run(
@@ -211,15 +211,20 @@ class Stop(Exception):
 
 
 def test_progress_counts_the_tiles_that_are_computed() -> None:
-    told: list[tuple[int, int, str]] = []
+    reports: list[tuple[int, int, str]] = []
     estimate_foreground(
-        IMAGE, ALPHA, whole_pixels=1, tile=100, overlap=32, progress=lambda *one: told.append(one)
+        IMAGE,
+        ALPHA,
+        whole_pixels=1,
+        tile=150,
+        overlap=24,
+        progress=lambda *one: reports.append(one),
     )
-    totals, stages = {total for _, total, _ in told}, {stage for *_, stage in told}
+    totals, stages = {total for _, total, _ in reports}, {stage for *_, stage in reports}
     assert stages == {"foreground"}
     (total,) = totals - {1}  # 0 of 1 until they are counted
-    assert 4 < total < 36  # some of the 6 × 6 tiles hold no edge
-    done = [one for one, *_ in told]
+    assert 4 < total <= 9
+    done = [one for one, *_ in reports]
     assert sorted(set(done)) == list(range(total + 1))
     assert done == sorted(done)
 
@@ -227,7 +232,7 @@ def test_progress_counts_the_tiles_that_are_computed() -> None:
 def test_an_interrupt_between_tiles_and_within_one_leaves_the_next_call_right(
     whole: np.ndarray,
 ) -> None:
-    for options in ({"whole_pixels": 1, "tile": 100, "overlap": 32}, {}):
+    for options in ({"whole_pixels": 1, "tile": 75, "overlap": 24}, {}):
         for fatal in (0, 1, 2):
             calls = 0
 
@@ -267,9 +272,9 @@ class _Short:
 def test_short_of_memory_the_tiles_become_smaller(
     whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = _Short(monkeypatch, 200 * 200)
+    short = _Short(monkeypatch, 260 * 260)
     colours = estimate_foreground(IMAGE, ALPHA, overlap=32)
-    assert short.sizes[0] > 200 * 200 >= short.sizes[-1]
+    assert short.sizes[0] > 260 * 260 >= short.sizes[-1]
     errors = [float(np.abs(one - TRUE)[BAND].mean()) for one in (whole, colours)]
     assert errors[1] < 1.1 * errors[0]
     np.testing.assert_array_equal(colours[ALPHA == 1], IMAGE[ALPHA == 1])
@@ -277,25 +282,25 @@ def test_short_of_memory_the_tiles_become_smaller(
 
 def test_with_no_memory_at_all_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     short = _Short(monkeypatch, 0)
-    with pytest.raises(MEMatteError, match=r"600×560: out of memory.*close other programs"):
+    with pytest.raises(MEMatteError, match=r"450×420: out of memory.*close other programs"):
         estimate_foreground(IMAGE, ALPHA)
     assert 2 < len(short.sizes) < 10
 
 
 def test_tiles_fit_the_room_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     short = _Short(monkeypatch, 10**9)
-    pixels = ALPHA.size
-    for room, most in [(10**10, pixels), (25_000_000, 230_000), (0, 200 * 200)]:
+    image, alpha = IMAGE[::2, ::2], ALPHA[::2, ::2]
+    for room, most in [(10**10, alpha.size), (4_000_000, 39_000), (0, 160 * 160)]:
         short.sizes.clear()
-        estimate_foreground(IMAGE, ALPHA, overlap=32, room=room)
+        estimate_foreground(image, alpha, overlap=32, room=room)
         assert max(short.sizes) <= most
-    assert max(short.sizes) > 160 * 160  # and not smaller than makes sense
+    assert max(short.sizes) > 120 * 120  # and not smaller than makes sense
 
 
 def test_a_matte_keeps_its_foreground_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     short = _Short(monkeypatch, 10**9)
     photo = read_photo((IMAGE * 255).astype(np.uint8))
-    plan = replace(plan_memory(ALPHA.shape, "tiny", "1GB", "cpu"), budget=25_000_000)
+    plan = replace(plan_memory(ALPHA.shape, "tiny", "1GB", "cpu"), budget=17_500_000)
     for chosen, tiled in ((None, False), (plan, True)):
         short.sizes.clear()
         matte = Matte(alpha=ALPHA, photo=photo, trimap=ALPHA, plan=chosen)
@@ -328,8 +333,8 @@ def test_a_device_that_fails_is_replaced_by_the_cpu(monkeypatch: pytest.MonkeyPa
 def test_on_a_card_the_colours_are_those_of_the_cpu(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    image, alpha = IMAGE[::3, ::3], ALPHA[::3, ::3]
-    tiles = {"whole_pixels": 0, "tile": 128, "overlap": 32}
+    image, alpha = IMAGE[::4, ::4], ALPHA[::4, ::4]
+    tiles = {"whole_pixels": 0, "tile": 64, "overlap": 16}
     expected = estimate_foreground(image, alpha, **tiles)
     computed = []
     estimated = foreground._estimated

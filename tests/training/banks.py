@@ -14,13 +14,13 @@ from mematte_plugin.training.data.textures import pattern
 
 
 def photo(path: Path, seed: int) -> Path:
-    """Write what stands for a photograph, 400 x 300."""
+    """Write a stand-in for a photograph, 400 x 300."""
     Image.fromarray(pattern(np.random.default_rng(seed), 300, 400)).save(path)
     return path
 
 
 def make_bank(folder: Path) -> Path:
-    """Six foregrounds and two backgrounds; three more pictures may or can not be used."""
+    """Six foregrounds and two backgrounds; three more pictures cannot be used."""
     pictures = folder / "pictures"
     pictures.mkdir()
     rows = ["file,author,licence"]

@@ -55,7 +55,7 @@ def test_every_known_picture_is_permitted_and_credited() -> None:
         assert credit.url.startswith("https://")
 
 
-def test_a_folder_says_in_a_table_what_is_free(tmp_path: Path) -> None:
+def test_credits_csv_says_what_is_free(tmp_path: Path) -> None:
     for i, name in enumerate(["a.png", "b.png", "stranger.png"]):
         photo(tmp_path / name, i)
     (tmp_path / "credits.csv").write_text(
@@ -70,12 +70,12 @@ def test_a_folder_says_in_a_table_what_is_free(tmp_path: Path) -> None:
     assert "credits.csv" in reasons["stranger.png"]
 
 
-def test_subjects_and_their_alphas_are_no_backgrounds(tmp_path: Path) -> None:
+def test_subjects_and_their_alphas_are_not_backgrounds(tmp_path: Path) -> None:
     for i, name in enumerate(["Train/fg/a.png", "Train/Alpha/a.png", "Train/trimaps/a.png"]):
         (tmp_path / name).parent.mkdir(parents=True)
         photo(tmp_path / name, i)
     (tmp_path / "images").mkdir()
-    photo(tmp_path / "images/hill.png", 4)  # nothing beside it is an alpha
+    photo(tmp_path / "images/hill.png", 4)  # no alphas next to it
     (tmp_path / "credits.csv").write_text("file,author,licence\n*,Ann,CC0-1.0\n")
     found = list(given(tmp_path))
     assert [one.name for one in found if isinstance(one, Picture)] == ["images/hill.png"]
@@ -90,7 +90,7 @@ def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
         list(given(tmp_path))
 
 
-def test_a_place_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_a_place_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         list(given(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="not a folder"):
@@ -126,7 +126,7 @@ def test_bank_lists_what_it_left_out(bank: Path) -> None:
     assert reasons["tiny.png"] == "too small (20 x 20)"
 
 
-def test_what_earlier_runs_left_out_stays_listed_until_it_is_mended(tmp_path: Path) -> None:
+def test_pictures_left_out_earlier_stay_listed_until_fixed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         photo(tmp_path / name / "p.png", 0)
@@ -155,7 +155,7 @@ def test_what_earlier_runs_left_out_stays_listed_until_it_is_mended(tmp_path: Pa
         (None, "data import"),
     ],
 )
-def test_a_folder_that_is_no_bank_of_this_version_says_what_to_do(
+def test_a_folder_that_is_not_a_bank_of_this_version_says_what_to_do(
     manifest: str | None, words: str, tmp_path: Path
 ) -> None:
     if manifest is not None:

@@ -1,4 +1,4 @@
-"""Pictures of people's own become training pictures, in every layout that they come in."""
+"""Importing your own pictures, in all layouts."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_alphas_trimaps_and_composites_never_become_pictures(tmp_path: Path) -> 
     assert "without a folder fg" in reasons(tmp_path / "bank")["mask"]
 
 
-def test_what_cannot_be_used_is_listed_with_the_reason(tmp_path: Path) -> None:
+def test_unusable_pictures_are_listed_with_the_reason(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name in ("good", "broken", "resized", "lonely", "twice", "empty", "full", "colour"):
         save(data / f"fg/{name}.png", flat(RED))
@@ -166,7 +166,7 @@ def test_what_cannot_be_used_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert listed == {}
 
 
-def test_licence_and_author_are_written_down(tmp_path: Path) -> None:
+def test_licence_and_author_are_recorded(tmp_path: Path) -> None:
     save(tmp_path / "data/fg/a.png", flat(RED))
     save(tmp_path / "data/alpha/a.png", disc())
     bank = tmp_path / "bank"
@@ -177,15 +177,15 @@ def test_licence_and_author_are_written_down(tmp_path: Path) -> None:
         "unknown",
         "fg/a.png",
     )
-    assert str(tmp_path) not in (bank / "manifest.json").read_text()  # nobody's folders
+    assert str(tmp_path) not in (bank / "manifest.json").read_text()  # local folders stay private
     stored = next((bank / "foregrounds").iterdir()).stat().st_mtime_ns
-    import_pictures(tmp_path / "data", bank, licence="CC BY 4.0", author="Ann")  # said later
+    import_pictures(tmp_path / "data", bank, licence="CC BY 4.0", author="Ann")  # added later
     (entry,) = pictures_of(bank)
     assert (entry["licence"], entry["author"]) == ("CC-BY-4.0", "Ann")
     assert next((bank / "foregrounds").iterdir()).stat().st_mtime_ns == stored
 
 
-def test_what_a_folder_says_of_a_picture_counts_more(tmp_path: Path) -> None:
+def test_credits_of_a_folder_take_precedence(tmp_path: Path) -> None:
     save(tmp_path / "data/fg/a.png", flat(RED))
     save(tmp_path / "data/alpha/a.png", disc())
     (tmp_path / "data/credits.csv").write_text("file,author,licence\na.png,Bob,CC-BY-NC-4.0\n")
@@ -194,7 +194,7 @@ def test_what_a_folder_says_of_a_picture_counts_more(tmp_path: Path) -> None:
     assert (entry["licence"], entry["author"]) == ("CC-BY-NC-4.0", "Bob")
 
 
-def test_importing_again_makes_what_is_new_or_changed(tmp_path: Path) -> None:
+def test_importing_again_adds_only_new_or_changed_pictures(tmp_path: Path) -> None:
     data, bank = tmp_path / "data", tmp_path / "bank"
     for name in ("a", "b"):
         save(data / f"fg/{name}.png", flat(RED))
@@ -209,16 +209,16 @@ def test_importing_again_makes_what_is_new_or_changed(tmp_path: Path) -> None:
     kept = {name for name in before if after[name] == before[name]}
     assert kept == {"own-data-fg_a.webp"}
     assert len(pictures_of(bank)) == 3
-    build_bank(bank, count=1, size=200, photos=[])  # and more can be drawn into it
+    build_bank(bank, count=1, size=200, photos=[])  # more can be drawn into it
     assert len(pictures_of(bank)) == 4
 
 
-def test_folders_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+def test_folders_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
     for i, place in enumerate(("one", "two")):
         save(tmp_path / place / "data/fg/a.png", flat((200, 30, 60 * i)))
         save(tmp_path / place / "data/alpha/a.png", disc())
         import_pictures(tmp_path / place / "data", tmp_path / "bank")
-    for place in ("one", "two"):  # nor do they when they go on
+    for place in ("one", "two"):  # and again when repeated
         import_pictures(tmp_path / place / "data", tmp_path / "bank")
     assert len(cutouts(tmp_path / "bank")) == len(pictures_of(tmp_path / "bank")) == 2
 
@@ -242,7 +242,7 @@ def test_a_bank_inside_the_folder_is_not_its_own_source(tmp_path: Path) -> None:
         assert import_pictures(data, data / "bank")["foregrounds"] == 1
 
 
-def test_a_folder_without_pictures_says_what_one_holds(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused_with_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         import_pictures(tmp_path / "nowhere", tmp_path / "bank")
     (tmp_path / "empty").mkdir()
@@ -251,9 +251,7 @@ def test_a_folder_without_pictures_says_what_one_holds(tmp_path: Path) -> None:
     assert not (tmp_path / "bank").exists()
 
 
-def test_the_command_line_brings_in_what_can_be_trained_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_import_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, bank = tmp_path / "data", tmp_path / "bank"
     save(data / "fg/a.png", flat(RED, 300))
     save(data / "alpha/a.png", disc(300))

@@ -1,4 +1,4 @@
-"""The licence gate: what a folder says of its pictures, in every form that people write it."""
+"""The licence gate: credits.csv and spellings of licences."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def licence(name: str, credits: Rules) -> str | None:
         ("free\\sub\\a.jpg", ["free/sub/a.jpg"], ["a.jpg"]),
     ],
 )
-def test_a_pattern_frees_what_it_names_and_nothing_else(
+def test_a_pattern_permits_only_what_it_names(
     pattern: str, matching: list[str], others: list[str], tmp_path: Path
 ) -> None:
     credits = table(tmp_path, (pattern, FREE))
@@ -70,14 +70,12 @@ def test_a_pattern_frees_what_it_names_and_nothing_else(
     ["nc/a.jpg", "a.jpg", "nc/*", "nc/**", "nc/", "nc", "nc/*.jpg", "NC/A.JPG", "nc\\*", "*/a.jpg"],
 )
 @pytest.mark.parametrize("first", ["*", "*.jpg", "**", "nc/*", "free/*", "nc/a.jpg"])
-def test_what_a_later_line_refuses_never_comes_out_free(
-    first: str, refusing: str, tmp_path: Path
-) -> None:
+def test_a_later_refusal_wins(first: str, refusing: str, tmp_path: Path) -> None:
     assert licence("nc/a.jpg", table(tmp_path, (first, FREE), (refusing, NC))) == NC
 
 
 @pytest.mark.parametrize("pattern", ["nc/*", "nc/**", "nc", "nc/", "nc/*.jpg"])
-def test_a_refused_folder_is_refused_with_all_below(pattern: str, tmp_path: Path) -> None:
+def test_a_refused_folder_is_refused_with_everything_below(pattern: str, tmp_path: Path) -> None:
     assert licence("nc/deep/er/a.jpg", table(tmp_path, ("*", FREE), (pattern, NC))) == NC
 
 
@@ -88,32 +86,32 @@ def test_the_last_line_counts(tmp_path: Path) -> None:
     assert licence("a.jpg", table(tmp_path, ("a.jpg", FREE), ("*", NC))) == NC
 
 
-def test_letters_that_differ_in_case_alone_free_nothing_that_is_refused(tmp_path: Path) -> None:
+def test_where_names_differ_in_case_only_the_refusal_counts(tmp_path: Path) -> None:
     credits = table(tmp_path, ("A.jpg", NC), ("a.jpg", FREE))
     assert licence("A.jpg", credits) == NC
     assert licence("a.jpg", credits) == FREE
     assert licence("Photo.JPG", table(tmp_path, ("photo.jpg", FREE))) == FREE
 
 
-def test_an_accent_is_the_same_in_both_of_its_spellings(tmp_path: Path) -> None:
+def test_accents_match_in_both_unicode_forms(tmp_path: Path) -> None:
     credits = table(tmp_path, ("*", FREE), ("caf\u00e9.jpg", NC))
     assert licence("cafe\u0301.jpg", credits) == NC
 
 
-def test_a_line_without_licence_or_file_frees_nothing(tmp_path: Path) -> None:
+def test_a_line_without_licence_or_file_permits_nothing(tmp_path: Path) -> None:
     (tmp_path / "credits.csv").write_text("file,author,licence\na.jpg,Ann\n,Ann,CC0-1.0\n")
     credits = folder_credits(tmp_path)
     assert licence("a.jpg", credits) == "unknown"
     assert licence("b.jpg", credits) is None
 
 
-def test_a_table_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+def test_a_table_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "credits.csv").write_bytes("file,author,licence\n\xfc".encode("latin-1"))
     with pytest.raises(InputError, match="UTF-8"):
         folder_credits(tmp_path)
 
 
-def test_a_folder_of_free_and_other_pictures_gives_the_free_ones(tmp_path: Path) -> None:
+def test_only_permitted_pictures_of_a_folder_are_used(tmp_path: Path) -> None:
     for i, name in enumerate(["free/a.png", "nc/a.png", "other/b.png", "root.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         photo(tmp_path / name, i)
@@ -121,7 +119,7 @@ def test_a_folder_of_free_and_other_pictures_gives_the_free_ones(tmp_path: Path)
     assert [found.name for found in given(tmp_path) if isinstance(found, Picture)] == ["free/a.png"]
 
 
-def test_a_nearer_folder_says_more(tmp_path: Path) -> None:
+def test_the_nearest_credits_count(tmp_path: Path) -> None:
     for i, name in enumerate(["a.png", "nc/a.png", "nc/deep/b.png", "plain/c.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         photo(tmp_path / name, i)
@@ -150,7 +148,7 @@ def test_a_nearer_folder_says_more(tmp_path: Path) -> None:
         ("expat", "Expat"),
     ],
 )
-def test_a_permitted_licence_is_known_however_it_is_written(written: str, meant: str) -> None:
+def test_spellings_of_permitted_licences(written: str, meant: str) -> None:
     assert canonical(written) == meant
 
 
@@ -170,6 +168,6 @@ def test_a_permitted_licence_is_known_however_it_is_written(written: str, meant:
         ("unknown", "CC0-1.0"),
     ],
 )
-def test_another_licence_is_refused_with_what_would_do(written: str, hint: str) -> None:
+def test_other_licences_are_refused_with_a_remedy(written: str, hint: str) -> None:
     assert not permitted(written)
     assert hint in refusal(written)

@@ -69,7 +69,7 @@ def test_a_pack_stays_below_its_limit(tmp_path: Path) -> None:
     assert packed.backgrounds + packed.foregrounds + packed.left_out == 16
 
 
-def test_a_pack_uses_the_room_that_it_has(tmp_path: Path) -> None:
+def test_a_pack_fills_its_limit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "bank/backgrounds").mkdir(parents=True)
     (tmp_path / "bank/foregrounds").mkdir()
@@ -89,7 +89,7 @@ def test_a_pack_uses_the_room_that_it_has(tmp_path: Path) -> None:
     assert 0.9 < packed.megabytes <= 1.0
 
 
-def test_a_pack_says_what_nobody_vouches_for(
+def test_a_pack_names_pictures_outside_the_manifest(
     bank: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(bank, tmp_path / "bank")
@@ -107,7 +107,7 @@ def test_trimming_leaves_sides_that_the_subject_reaches() -> None:
     assert small[-1, MARGIN, 3] == 255
 
 
-def test_packing_refuses_what_makes_no_sense(bank: Path, tmp_path: Path) -> None:
+def test_packing_refuses_bad_input(bank: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="data build"):
         pack(tmp_path, tmp_path / "out", max_mb=2)
     with pytest.raises(OutputError, match="exists"):
@@ -116,7 +116,7 @@ def test_packing_refuses_what_makes_no_sense(bank: Path, tmp_path: Path) -> None
         pack(bank, tmp_path / "out", max_mb=0)
 
 
-def test_credits_name_what_asks_for_it() -> None:
+def test_credits_name_works_that_require_attribution() -> None:
     entries = [
         {"source": "w", "author": "Ann", "licence": "CC-BY-4.0", "use": "background",
          "original": "hill.jpg", "url": "https://example.org", "file": "backgrounds/w-hill.jpg"},

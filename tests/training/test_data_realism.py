@@ -1,4 +1,4 @@
-"""What makes training crops look photographed: light, lens, views, trimaps by hand."""
+"""Realism of training crops: light, lens, views, trimaps by hand."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_trimaps_by_hand_miss_few_strands() -> None:
     assert 5 < missing < 100  # both kinds are drawn
 
 
-def test_smoke_is_never_called_certain_by_a_mask() -> None:
+def test_smoke_is_never_known_by_a_mask() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         _, alpha = vapour.smoke(rng, 96)
@@ -75,7 +75,7 @@ def test_smoke_is_never_called_certain_by_a_mask() -> None:
         assert astray(random_trimap(rng, alpha), alpha) <= ASTRAY
 
 
-def test_focus_that_varies_blurs_colour_and_alpha_as_one() -> None:
+def test_varying_focus_blurs_colour_and_alpha_together() -> None:
     alpha = disc(soft=1.0)
     colour = np.full((96, 96, 3), (210, 90, 30), np.float32)
     widths = []

@@ -32,7 +32,11 @@ REPORT = {
 def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
     bank = small_bank(tmp_path / "bank", count=2)
     recipe = Recipe(
-        network=NETWORK, stages=(Stage(64, 2, 2), Stage(96, 1, 9)), warmup=1, notes="Cut short."
+        network=NETWORK,
+        stages=(Stage(64, 2, 2), Stage(96, 1, 9)),
+        pool=4,
+        warmup=1,
+        notes="Cut short.",
     )
     Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run(until=3)
     export(tmp_path / "run", tmp_path / "our-model", bank, REPORT, limits="Glass stays opaque.")
@@ -48,17 +52,17 @@ def test_export_keeps_the_weights_and_writes_the_card(tmp_path: Path) -> None:
     assert "| narrow | model | 9 | 1.25 | 2.5 | 0.1250 | 40% |" in card
     assert "| narrow | knn | 9 | 2.00 | 3.0 | 0.2500 | – |" in card
     assert "| narrow | model | 2 | 30% | 75% | – |" in card
-    # What was trained, not what the recipe would have gone on to do.
+    # What was trained, not what the recipe had left to do.
     assert "2 steps of 2 stored crops of 64 px and 1 steps of 1 stored crops of 96 px" in card
     assert "(5 crops in all, about 2 of them different)" in card
     assert "Cut short." in card
     assert "Glass stays opaque." in card
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_parts_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"checkpoint\.pt"):
         export(tmp_path, tmp_path / "model", tmp_path)
-    recipe = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),))
+    recipe = Recipe(network=NETWORK, stages=(Stage(64, 1, 1),), pool=2)
     bank = small_bank(tmp_path / "bank", count=2)
     Trainer(recipe, bank, tmp_path / "run", device="cpu", workers=0).run()
     with pytest.raises(InputError, match="mematte eval"):

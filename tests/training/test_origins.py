@@ -58,7 +58,7 @@ def test_free_pictures_and_weights_make_free_weights() -> None:
 
 
 @pytest.mark.parametrize("licence", ["CC-BY-NC-4.0", "CC BY-NC-SA 2.0", "non-commercial", "NC"])
-def test_one_picture_that_is_not_commercial_decides(licence: str) -> None:
+def test_one_non_commercial_picture_decides(licence: str) -> None:
     found = terms(*FREE, licence)
     assert (found.kind, found.licence) == ("non-commercial", "non-commercial")
     assert licence in found.words
@@ -71,7 +71,7 @@ def test_peoples_own_pictures_without_a_licence_are_unknown(licence: str) -> Non
     found = terms("CC0-1.0", licence)
     assert (found.kind, found.licence) == ("unknown", "unknown")
     assert "sk the owner" in found.words
-    assert terms(licence, "CC-BY-NC-4.0").kind == "non-commercial"  # what is certain goes first
+    assert terms(licence, "CC-BY-NC-4.0").kind == "non-commercial"  # certainty first
 
 
 def test_peoples_own_pictures_with_a_licence_of_their_own() -> None:
@@ -82,21 +82,21 @@ def test_peoples_own_pictures_with_a_licence_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", [VITMATTE, f"hustvl/{VITMATTE}", f"{VITMATTE}@main"])
-def test_known_weights_that_are_not_commercial_are_known_by_name(name: str) -> None:
+def test_non_commercial_weights_are_recognised_by_name(name: str) -> None:
     for role in ({"init": name}, {"teacher": name, "distillation": 1.0}):
         found = terms("CC0-1.0", **role)
         assert found.licence == "non-commercial"
         assert "Composition-1k" in found.words
-    assert terms("CC0-1.0", teacher=name).kind == "free"  # named, and never asked
+    assert terms("CC0-1.0", teacher=name).kind == "free"  # named but unused
 
 
 @pytest.mark.parametrize("name", ["MEMatte_ViTS_DIM.pth", "ViTMatte_B_Com.pth"])
-def test_official_checkpoints_are_known_by_their_files_names(name: str, tmp_path: Path) -> None:
+def test_official_checkpoints_are_recognised_by_file_name(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"whatever")
     assert terms("CC0-1.0", init=str(tmp_path / name)).licence == "non-commercial"
 
 
-def test_a_file_alone_is_unknown(tmp_path: Path) -> None:
+def test_a_file_without_a_card_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"whatever")
     found = terms("CC0-1.0", init=str(tmp_path / "weights.pth"))
     assert (found.kind, found.licence) == ("unknown", "unknown")
@@ -117,11 +117,13 @@ def test_a_file_alone_is_unknown(tmp_path: Path) -> None:
         ("Studio licence", "Ask Ann.", "other"),
     ],
 )
-def test_a_models_folder_is_believed(licence: str, words: str, kind: str, tmp_path: Path) -> None:
+def test_the_card_of_a_model_folder_counts(
+    licence: str, words: str, kind: str, tmp_path: Path
+) -> None:
     assert terms("CC0-1.0", init=model(tmp_path / "theirs", licence, words)).kind == kind
 
 
-def test_a_converted_model_is_what_it_was_converted_from(tmp_path: Path) -> None:
+def test_a_converted_model_has_the_terms_of_its_source(tmp_path: Path) -> None:
     source = model(tmp_path / "MEMatte_ViTS_DIM", "unknown")
     (tmp_path / "MEMatte_ViTS_DIM/model.safetensors").rename(tmp_path / "MEMatte.safetensors")
     convert_weights(tmp_path / "MEMatte.safetensors", tmp_path / "mine", licence="Apache-2.0")
@@ -162,7 +164,7 @@ for name in ("some/free", "some/closed", "some/silent", "some/nothing"):
 """
 
 
-def test_models_of_the_hub_are_asked_for_their_card(tmp_path: Path) -> None:
+def test_cards_of_hub_models_are_fetched(tmp_path: Path) -> None:
     with Server() as hub:
         hub.repos = {
             "some/free": {"README.md": b"---\nlicense: apache-2.0\n---\n"},
@@ -184,7 +186,7 @@ def test_models_of_the_hub_are_asked_for_their_card(tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small_bank(tmp_path / "bank", count=2)
-    recipe = {"network": NETWORK, "stages": [{"crop": 64, "batch": 1, "steps": 1}]}
+    recipe = {"network": NETWORK, "stages": [{"crop": 64, "batch": 1, "steps": 1}], "pool": 2}
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -204,13 +206,13 @@ def relicensed(bank: Path, licence: str) -> None:
     (bank / "manifest.json").write_text(json.dumps(entries))
 
 
-def test_a_card_of_free_things_is_free(folder: Path) -> None:
+def test_the_card_of_free_pictures_is_free(folder: Path) -> None:
     card = train("one")
     assert "license: apache-2.0" in card
     assert "permit commercial use" in card
 
 
-def test_going_on_from_the_models_of_the_package_stays_free(folder: Path) -> None:
+def test_training_on_from_bundled_models_stays_free(folder: Path) -> None:
     recipe = json.loads((folder / "recipe.json").read_text())
     recipe["network"] = load_network("mematte-tiny").config.to_dict()
     (folder / "recipe.json").write_text(json.dumps(recipe))
@@ -219,7 +221,7 @@ def test_going_on_from_the_models_of_the_package_stays_free(folder: Path) -> Non
     assert "started from mematte-tiny (Apache-2.0)" in card
 
 
-def test_whoever_trains_is_told_what_the_weights_may_be_used_for(
+def test_a_run_says_if_its_weights_are_not_free(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train("free")
@@ -229,7 +231,7 @@ def test_whoever_trains_is_told_what_the_weights_may_be_used_for(
     assert "not free for every use: pictures of Bob (CC-BY-NC-4.0)" in capsys.readouterr().out
 
 
-def test_terms_are_handed_on_from_run_to_run_and_from_model_to_model(folder: Path) -> None:
+def test_terms_are_passed_on_between_runs_and_models(folder: Path) -> None:
     first = train("first", "--init", model(folder / "theirs", "cc-by-nc-4.0"))
     assert "license_name: non-commercial" in first
     assert "started from theirs (cc-by-nc-4.0)" in first
@@ -242,7 +244,7 @@ def test_terms_are_handed_on_from_run_to_run_and_from_model_to_model(folder: Pat
         assert "theirs" in card
 
 
-def test_a_run_remembers_its_pictures_when_the_card_is_made_with_others(folder: Path) -> None:
+def test_a_run_remembers_its_pictures_when_exported_with_others(folder: Path) -> None:
     relicensed(small_bank(folder / "closed", count=2), "CC-BY-NC-4.0")
     train("run", data="closed")
     assert run(["train", "export", "run", "again", "--data", "bank"]) == 0

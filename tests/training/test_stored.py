@@ -1,4 +1,4 @@
-"""Stored crops: what 8 bit keeps, what may be changed, and pools that survive a kill."""
+"""Stored crops: precision of 8 bit, augmentation, and pools that survive a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LAID: tuple[Flip, ...] = tuple(
     for turns in range(4)
     for mirror in (False, True)
 )
-"""All ways to lay down a square."""
+"""All orientations of a square."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def some_input(count: int = 3, dtype: torch.dtype = torch.float32) -> tuple[Netw
     return NetworkInput(image.mul(255).round().div(255), trimap, CONFIG, dtype), alpha
 
 
-def test_half_a_grey_level_is_the_most_that_storing_loses() -> None:
+def test_storing_loses_at_most_half_a_grey_level() -> None:
     inputs, alpha = some_input()
     planes = packed(inputs, alpha)
     assert planes.dtype == torch.uint8
@@ -104,7 +104,7 @@ def test_half_a_grey_level_is_the_most_that_storing_loses() -> None:
     assert torch.equal(part, after[:, :, 16:48, 8:40])
 
 
-def test_what_is_exact_stays_exact() -> None:
+def test_trimap_and_known_alpha_stay_exact() -> None:
     inputs, alpha = some_input()
     found, truth = unpacked(packed(inputs, alpha), CONFIG)
     assert set(inputs.trimap.unique().tolist()) == {0.0, 0.5, 1.0}
@@ -114,7 +114,7 @@ def test_what_is_exact_stays_exact() -> None:
     assert {0.0, 1.0} <= set(truth[known].tolist())
 
 
-def test_uses_of_a_crop_turn_and_recolour_everything_alike() -> None:
+def test_turns_and_recolouring_apply_to_all_channels_alike() -> None:
     inputs, alpha = some_input(1)
     pool = Pool(1, torch.device("cpu"))
     pool.add(packed(inputs, alpha))
@@ -173,7 +173,7 @@ def test_the_folder_holds_what_the_pool_holds(bank: Path, tmp_path: Path) -> Non
     for step in range(40):
         planes_at(fed, step)
         assert len(list(tmp_path.rglob("*.npy"))) <= 18 + 1
-    planes_at(fed, 40)  # of the next stage: nobody needs the former one's
+    planes_at(fed, 40)  # of the next stage: the former one's are deleted
     assert {np.load(path).shape[-1] for path in tmp_path.rglob("*.npy")} == {96}
 
 
@@ -213,7 +213,7 @@ def test_a_resumed_run_gets_the_same_batches(
         assert victim.read_bytes() == content
 
 
-def test_what_is_no_file_of_crops_is_not_read(tmp_path: Path) -> None:
+def test_damaged_files_of_crops_are_not_read(tmp_path: Path) -> None:
     crops = torch.randint(0, 256, (2, 5, 8, 8), dtype=torch.uint8)
     path = tmp_path / "deep" / "0.npy"
     write_crops(path, crops)
@@ -233,7 +233,7 @@ def test_what_is_no_file_of_crops_is_not_read(tmp_path: Path) -> None:
     assert read_crops(path, shape) is None
 
 
-def test_a_wish_to_stop_is_heeded_while_the_pool_fills(bank: Path, tmp_path: Path) -> None:
+def test_a_run_can_be_stopped_while_the_pool_fills(bank: Path, tmp_path: Path) -> None:
     plan = recipe((SIDE, 2, 4))
     trained = Trainer(
         plan, bank, tmp_path, device="cpu", workers=0, options=RunOptions(preview_every=0)

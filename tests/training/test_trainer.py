@@ -44,6 +44,7 @@ def recipe(*stages: tuple[int, int, int], **changes: object) -> Recipe:
         "warmup": 5,
         "lr": 2e-3,
         "ema": 0.9,
+        "pool": 8,
     }
     return Recipe(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -73,21 +74,21 @@ def same_weights(one: Trainer, other: Trainer) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_loss_falls_and_the_run_can_be_watched(bank: Path, tmp_path: Path) -> None:
-    plan = recipe((64, 4, 50), network=DENSE)
-    trainer(plan, bank, tmp_path, log_every=5, preview_every=50).run()
+def test_the_loss_falls_and_is_logged(bank: Path, tmp_path: Path) -> None:
+    plan = recipe((64, 4, 30), network=DENSE)
+    trainer(plan, bank, tmp_path, log_every=3, preview_every=30).run()
     log = rows(tmp_path / LOG)
-    assert [int(row["step"]) for row in log] == list(range(5, 51, 5))
+    assert [int(row["step"]) for row in log] == list(range(3, 31, 3))
     found = [float(row["loss"]) for row in log]
     assert sum(found[-3:]) < 0.8 * sum(found[:3])
     assert float(log[-1]["crops_per_second"]) > 0
     assert float(log[-1]["generator_per_second"]) > 0
-    picture = cv2.imread(str(tmp_path / PREVIEWS / "step-0000050.png"))
+    picture = cv2.imread(str(tmp_path / PREVIEWS / "step-0000030.png"))
     # 4 crops, two side by side, of 4 pictures each, with 4 pixels between and around them.
     assert picture.shape == (2 * 68 + 4, 8 * 68 + 4, 3)
 
 
-def test_a_run_that_was_cut_ends_like_one_that_was_not(bank: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(bank: Path, tmp_path: Path) -> None:
     # The cut is in the second stage, so the sizes' bookkeeping is part of what is continued.
     network = {**NETWORK, "guidance": "flow"}
     plan = recipe((64, 4, 3), (96, 2, 4), network=network, pool=8, cells=(2, 4))
@@ -99,7 +100,7 @@ def test_a_run_that_was_cut_ends_like_one_that_was_not(bank: Path, tmp_path: Pat
     cut.run()
     assert cut.step == whole.step == 7
     assert same_weights(whole, cut)
-    assert not (tmp_path / "cut" / CROPS).exists()  # nobody needs them any more
+    assert not (tmp_path / "cut" / CROPS).exists()  # deleted at the end
 
 
 @pytest.mark.slow
@@ -117,16 +118,14 @@ def test_batches_do_not_depend_on_the_number_of_workers(bank: Path) -> None:
         assert torch.equal(one.alpha, other.alpha)
 
 
-def test_what_was_logged_after_the_last_checkpoint_is_logged_once(
-    bank: Path, tmp_path: Path
-) -> None:
-    plan = recipe((64, 2, 8))
-    trainer(plan, bank, tmp_path, log_every=2).run(until=4)
+def test_steps_repeated_after_a_kill_are_logged_once(bank: Path, tmp_path: Path) -> None:
+    plan = recipe((64, 2, 4))
+    trainer(plan, bank, tmp_path, log_every=1).run(until=2)
     saved = (tmp_path / CHECKPOINT).read_bytes()
-    trainer(plan, bank, tmp_path, log_every=2).run(until=8)
-    (tmp_path / CHECKPOINT).write_bytes(saved)  # as if killed before the checkpoint of step 8
-    trainer(plan, bank, tmp_path, log_every=2).run()
-    assert [row["step"] for row in rows(tmp_path / LOG)] == ["2", "4", "6", "8"]
+    trainer(plan, bank, tmp_path, log_every=1).run(until=4)
+    (tmp_path / CHECKPOINT).write_bytes(saved)  # as if killed before the checkpoint of step 4
+    trainer(plan, bank, tmp_path, log_every=1).run()
+    assert [row["step"] for row in rows(tmp_path / LOG)] == ["1", "2", "3", "4"]
 
 
 def test_minutes_and_signals_end_a_run_between_steps(bank: Path, tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
     broken = trainer(plan, bank, tmp_path)
     with torch.no_grad():
         broken.network.decoder.matting_head.matting_convs[3].bias.fill_(float("nan"))
-    # Batch seed (3 · 1000003 + 2) · 1009: what somebody needs to make that batch again.
+    # Batch seed (3 · 1000003 + 2) · 1009: enough to make that batch again.
     with pytest.raises(MEMatteError, match=r"step 2 \(batch seed 3027011099\)"):
         broken.run()
     assert (tmp_path / CHECKPOINT).read_bytes() == before
@@ -238,8 +237,8 @@ def test_a_teacher_that_cannot_teach_is_refused(bank: Path, tmp_path: Path) -> N
         trainer(plan, bank, tmp_path / "student")
 
 
-def test_a_teacher_sees_pixels_as_it_was_taught_to(bank: Path, tmp_path: Path) -> None:
-    """The published ViTMatte networks have another mean of pixels than the paper's recipe."""
+def test_a_teacher_gets_its_own_pixel_statistics(bank: Path, tmp_path: Path) -> None:
+    """ViTMatte's published networks have other pixel statistics than the paper's recipe."""
     normal = random_network(routed=False, padding="both")
     save_network(normal, tmp_path / "normal")
     # The same function of the picture: each pixel's channels are exactly half as large.
@@ -274,7 +273,7 @@ def test_the_hint_fades_and_then_the_matte_reaches_the_routers(bank: Path, tmp_p
     assert float(log[8]["router_norm"]) > 0
 
 
-def test_flow_guidance_is_made_for_pictures_of_every_size() -> None:
+def test_flow_guidance_uses_all_cells_of_the_recipe() -> None:
     plan = recipe(network={**DENSE, "guidance": "flow"}, cells=(2, 4, 8))
     image, trimap = random_input(64, 64)
     steps, cells = range(12), {}
@@ -289,10 +288,10 @@ def test_flow_guidance_is_made_for_pictures_of_every_size() -> None:
 
 
 def test_the_last_step_is_always_logged(bank: Path, tmp_path: Path) -> None:
-    for steps in (1, 13):
-        trainer(recipe((64, 2, steps)), bank, tmp_path / str(steps)).run()
+    for steps in (1, 3):
+        trainer(recipe((64, 2, steps)), bank, tmp_path / str(steps), log_every=2).run()
         assert rows(tmp_path / str(steps) / LOG)[-1]["step"] == str(steps)
-    assert [row["step"] for row in rows(tmp_path / "13" / LOG)] == ["10", "13"]
+    assert [row["step"] for row in rows(tmp_path / "3" / LOG)] == ["2", "3"]
 
 
 @pytest.mark.slow
@@ -301,11 +300,11 @@ def test_the_retention_loss_holds_the_share_of_kept_tokens_down(bank: Path, tmp_
     trainer(plan, bank, tmp_path, log_every=2).run()
     kept = [float(row["kept"]) for row in rows(tmp_path / LOG)]
     assert kept[0] > 0.3
-    later = kept[len(kept) // 2 :]  # single steps sway about what they come to
+    later = kept[len(kept) // 2 :]  # single steps are noisy
     assert sum(later) / len(later) < 0.5 * kept[0]
 
 
-def test_half_precision_is_the_networks_and_not_the_losses(bank: Path, tmp_path: Path) -> None:
+def test_the_losses_stay_float32_in_half_precision(bank: Path, tmp_path: Path) -> None:
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)  # accelerate remembers the precision for the process

@@ -1,4 +1,4 @@
-"""A run on a GPU computes what a run on the CPU does, and seldom waits for it: a simulated card."""
+"""Training on a GPU equals training on the CPU and seldom waits for it: a simulated card."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def card(forget: None, monkeypatch: pytest.MonkeyPatch) -> Card:
 
 
 def free(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
-    """So much memory is free on the card that a plan may use this much of it."""
+    """Let a plan use this much of the card's memory."""
     limit = Limit(int((budget + 256 * MIB) / 0.85) + 1, 2**34, "the card's")
     monkeypatch.setitem(devices._FINDERS, DEVICE.type, lambda _: limit)
 
@@ -83,7 +83,7 @@ def photograph(folder: Path, side: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*from a non-meta parameter")  # our card does copy it
 @pytest.mark.parametrize("taught", [False, True])
-def test_a_run_on_the_card_is_that_on_the_cpu(
+def test_a_run_on_the_card_equals_one_on_the_cpu(
     taught: bool, bank: Path, tmp_path: Path, request: Any
 ) -> None:
     given: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def test_a_run_on_the_card_is_that_on_the_cpu(
     for name, value in there.items():
         assert isinstance(value, OnCard), name
         weight = weights.get(name.removeprefix("average."))
-        if weight is None:  # a norm's statistics
+        if weight is None:  # statistics of a norm
             torch.testing.assert_close(value.held, wanted[name], atol=1e-4, rtol=1e-3)
             continue
         # Where a gradient is nothing, as a bias' before a norm, Adam makes steps of its rounding.
@@ -151,7 +151,7 @@ def test_running_out_of_memory_names_what_to_change(bank: Path, tmp_path: Path) 
 
 
 class SmallCard(Card):
-    """One on which no tensor may take more than `room` bytes, at first only half of them."""
+    """A card on which no tensor may take more than `room` bytes, at first only half of them."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class SmallCard(Card):
 
 
 @pytest.mark.slow
-def test_validation_keeps_to_the_memory_that_is_free(
+def test_validation_keeps_within_the_free_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = photograph(tmp_path / "photos", 768)
@@ -180,11 +180,11 @@ def test_validation_keeps_to_the_memory_that_is_free(
         (found,) = validate(moved(network), folder, DEVICE)
         assert card.turned_away == 1
         free(monkeypatch, 0)
-        assert validate(network, folder, DEVICE) == []  # a warning, and the training goes on
+        assert validate(network, folder, DEVICE) == []  # a warning, and training continues
     assert found["sad"] == pytest.approx(expected["sad"], rel=1e-3)
 
 
-def test_a_precision_is_one_that_the_device_has(
+def test_a_precision_must_be_supported_by_the_device(
     forget: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mixed_precision("auto", cuda=False) == "no"
@@ -199,7 +199,7 @@ def test_a_precision_is_one_that_the_device_has(
         assert mixed_precision("fp16", cuda=True) == "fp16"
     with pytest.raises(SettingError, match="bf16: this card does not"):
         mixed_precision("bf16", cuda=True)
-    # Nobody asked for Apple's GPU, where nothing of this was tried.
+    # Apple's GPU is never chosen: nothing was tested there.
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: True)
     assert accelerator("auto", "auto").device.type == "cpu"

@@ -29,7 +29,7 @@ NETWORK = {k: list(v) if isinstance(v, tuple) else v for k, v in SMALL.items()}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bank and a short recipe in the current directory."""
     small_bank(tmp_path / "bank", count=3)
-    recipe = {"network": NETWORK, "stages": [{"crop": 64, "batch": 2, "steps": 3}]}
+    recipe = {"network": NETWORK, "stages": [{"crop": 64, "batch": 2, "steps": 3}], "pool": 4}
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -50,12 +50,12 @@ def test_a_model_is_trained_and_shipped(folder: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["mematte-tiny", "mematte-tiny-finetune"])
-def test_the_built_in_model_is_gone_on_from(
+def test_training_continues_from_the_built_in_model(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values = Recipe.read(name).to_dict()
-    # One short step at a rate of next to nothing: what comes out is what went in.
-    values |= {"stages": [{"crop": 96, "batch": 2, "steps": 1}], "lr": 1e-12}
+    # One short step at a tiny rate: the weights stay as they are.
+    values |= {"stages": [{"crop": 96, "batch": 2, "steps": 1}], "pool": 2, "lr": 1e-12}
     (folder / "recipe.json").write_text(json.dumps(values))
     given = [] if values["init"] else ["--init", "mematte-tiny"]
     assert run([*TRAIN, *given]) == 0
@@ -106,7 +106,7 @@ def test_bad_input_is_one_line(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_saves_and_the_same_command_goes_on(folder: Path) -> None:
+def test_ctrl_c_saves_and_the_same_command_continues(folder: Path) -> None:
     values = json.loads((folder / "recipe.json").read_text())
     values["stages"][0]["steps"] = 100_000
     (folder / "recipe.json").write_text(json.dumps(values))

@@ -150,7 +150,7 @@ def test_fields_of_older_recipes_are_ignored_only_where_nothing_changes() -> Non
         ({"lr": "fast"}, "lr"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_named(
+def test_faults_of_a_recipe_are_named(
     change: dict[str, object], named: str, tmp_path: Path
 ) -> None:
     values = {"network": {}, "stages": [{"crop": 96, "batch": 1, "steps": 1}]}
@@ -160,7 +160,7 @@ def test_a_recipe_that_cannot_be_is_named(
         Recipe.read(path)
 
 
-def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="mematte-tiny, mematte-tiny-finetune"):
         Recipe.read("mematte-huge")
     (tmp_path / "broken.json").write_text("{")

@@ -45,7 +45,7 @@ def test_more_guidance_changes_nothing_at_first(tmp_path: Path) -> None:
         assert torch.allclose(guided.eval()(image, trimap), plain(image, trimap), atol=1e-5)
 
 
-def test_the_model_of_the_package_is_gone_on_from() -> None:
+def test_starting_from_the_built_in_model_keeps_its_matte() -> None:
     shipped = load_network("mematte-tiny")
     network = MEMatte(shipped.config).initialise()
     assert start_from(network, "mematte-tiny") == len(shipped.state_dict())
@@ -57,7 +57,7 @@ def test_the_model_of_the_package_is_gone_on_from() -> None:
 def test_channels_are_matched_by_name_not_by_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guidance of the future may come between channels that are there today."""
+    """Future guidance may come between today's channels."""
     old = random_network(routed=False, guidance="nearest")
     save_network(old, tmp_path / "old")
     names = {
@@ -72,7 +72,7 @@ def test_channels_are_matched_by_name_not_by_place(
     start_from(network, tmp_path / "old")
     pixels = torch.randn(1, 13, 64, 64)
     places = [names["flow"].index(name) for name in names["nearest"]]
-    wider = torch.randn(1, 18, 64, 64)  # whatever the new channels hold
+    wider = torch.randn(1, 18, 64, 64)  # the new channels do not matter
     wider[:, places] = pixels
     with torch.no_grad():
         for layer in (
@@ -87,7 +87,7 @@ def test_channels_are_matched_by_name_not_by_place(
         assert torch.allclose(before, after, atol=1e-5)
 
 
-def test_guidance_that_the_recipe_lacks_is_dropped_and_said(
+def test_guidance_that_the_recipe_lacks_is_dropped_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guided = random_network(routed=False, guidance="nearest")

@@ -1,4 +1,4 @@
-"""A bank of training pictures in no time: fuzzy blobs over clouds."""
+"""A bank of training pictures that is quick to make: fuzzy blobs over clouds."""
 
 from __future__ import annotations
 
