@@ -60,7 +60,7 @@ def files_in(folder: Path) -> frozenset[Path]:
 
 
 def sweep(folder: Path, seconds: float, keep: frozenset[Path] = frozenset()) -> None:
-    """Delete files that nobody has written to for this long, then the folders left empty.
+    """Delete files that were last written to this long ago, then the folders left empty.
 
     keep: files that stay, such as the page's examples.
     """

@@ -6,6 +6,7 @@ because on ZeroGPU it runs in a process of its own.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ SETTLE = 10.0
 """Seconds to wait at exit for a running job to stop."""
 
 _closing = Event()
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
 
 
 def warm_up(settings: Settings) -> Job | None:
-    """Start loading the model for the first job, which will say why if that fails.
+    """Start loading the model for the first job.
 
     Not on ZeroGPU, where each job runs in a fork: OpenMP started before it could not go on.
     """
@@ -146,8 +148,14 @@ def warm_up(settings: Settings) -> Job | None:
         return None
 
     job = Job(lambda job: _pipeline(None, settings, lambda *_: _check(job)))
+    job.when_done(_log_fault)
     job.begin()
     return job
+
+
+def _log_fault(job: Job) -> None:
+    if job.fault is not None:
+        logger.error("the model cannot be loaded: %s", job.fault)
 
 
 def shut_down() -> None:

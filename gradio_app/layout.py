@@ -58,8 +58,8 @@ class LeftSide:
 
     def _add_subject(self) -> None:
         _heading("2", "Subject")
-        # Style sheets show one of the three sides below: Gradio would make them anew each time, and
-        # lose what has been painted.
+        # The style sheet shows one of the three sides below: Gradio would rebuild them each time
+        # and lose the painting.
         self.way = gr.Radio(WAYS, value="paint", show_label=False, container=False, elem_id="way")
         with gr.Column(elem_id="paint-side"):
             gr.HTML(legend(), padding=False)

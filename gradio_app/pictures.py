@@ -98,7 +98,7 @@ def show_photo(photo: Path, settings: Settings) -> PagePhoto:
 
 
 def show_trimap(shown: PagePhoto, guide: Guide, settings: Settings) -> Path:
-    """The trimap that a guide stands for, over the photo: a JPEG beside the proxy.
+    """The trimap that a guide stands for, over the photo: a JPEG next to the proxy.
 
     Computed on the proxy, since widths in percent mean the same there.
 
@@ -175,7 +175,7 @@ def background_of(
 
 
 def on_background(cutout: Path, background: Background) -> Path:
-    """A cut-out of `ResultPictures` on a background: a new JPEG beside it."""
+    """A cut-out of `ResultPictures` on a background: a new JPEG next to it."""
     subject = read_photo(cutout)
     assert subject.alpha is not None  # it is a cut-out
     if background is None:
@@ -202,7 +202,7 @@ def _rgb(colour: str) -> tuple[int, ...]:
         ) from error
 
 
-def _new_jpeg(beside: Path, name: str) -> Path:
-    """A new path next to a file: under a known one, browsers would show their cached picture."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    return beside.parent / f"{name}-{secrets.token_hex(6)}.jpg"
+def _new_jpeg(sibling: Path, name: str) -> Path:
+    """A new path next to a file: for a known one, browsers would show their cached picture."""
+    sibling.parent.mkdir(parents=True, exist_ok=True)
+    return sibling.parent / f"{name}-{secrets.token_hex(6)}.jpg"

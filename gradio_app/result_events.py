@@ -81,7 +81,7 @@ class ResultEvents:
         }
 
     def shape(self, result: Result | None, *look: Any) -> Changes:
-        """Shape the edge anew; the network does not run again."""
+        """Shape the edge again, without running the network."""
         if result is None or _edge(look) == result.edge:  # two events for one move
             return {self.page.result: result}
         return self._shaped(result, look)

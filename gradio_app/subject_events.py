@@ -66,6 +66,7 @@ class SubjectEvents:
             [left.way, page.photo, page.painted],
             [preview, left.painter, left.painter_wait, page.painted],
             show_progress="hidden",
+            trigger_mode="always_last",  # else a choice made during the last one's event is lost
             **LIGHT,
         )
         left.trimap_show.click(

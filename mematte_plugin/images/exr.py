@@ -61,7 +61,7 @@ def read_exr(data: bytes, name: str, options: ReadOptions) -> Reading:
             whole = {int(part.part_index): part.channels for part in file.parts}
             if any(channel not in whole.get(part, ()) for part, channel in wanted):
                 # OpenEXR leaves out the parts that it cannot decode.
-                raise ValueError("channels are missing")
+                raise ValueError("a part of it cannot be decoded")
             planes = [np.asarray(whole[part][channel].pixels) for part, channel in wanted]
     planes = [_finite(plane, name) for plane in planes]
     pixels = _framed(_together(planes, wanted), shown, stored)

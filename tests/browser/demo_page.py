@@ -1,6 +1,6 @@
-"""The demo's page in headless Chromium: what a user does with it, and what is then seen.
+"""The demo's page in headless Chromium: what a user does and sees.
 
-Controls are found by the ids that `gradio_app/layout.py` lists.
+Controls are found by their `elem_id` in `gradio_app/layout.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DONE = 1000 * PATIENCE
 """Milliseconds, in the page, until something is there."""
 FILES = ("cutout", "alpha", "tiff")
 """What can be downloaded."""
-# The widest part of the page that sticks out to the right, as its tag, id and classes.
+# Parts of the page that stick out to the right, by tag, id and classes.
 STICKS_OUT = """() => {
   const width = document.documentElement.clientWidth
   const seen = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility())
@@ -227,14 +227,14 @@ class Demo:
         """The text of the message that comes up, which is then put away."""
         shown = self.page.get_by_test_id("toast-body")
         shown.wait_for(timeout=DONE)
-        told = self.page.get_by_test_id("toast-text").all_inner_texts()
-        assert len(told) == 1, told
+        shown_texts = self.page.get_by_test_id("toast-text").all_inner_texts()
+        assert len(shown_texts) == 1, shown_texts
         self.page.get_by_test_id("toast-close").click()
         shown.wait_for(state="detached", timeout=DONE)
-        return told[0]
+        return shown_texts[0]
 
     def open_tab(self, title: str) -> None:
-        """Show one of the result's tabs; on a narrow page it may be in the menu beside them."""
+        """Show one of the result's tabs; on a narrow page it may be in the menu next to them."""
         tab = self.page.get_by_role("tab", name=title, exact=True).locator("visible=true")
         if not tab.count():
             self.page.locator(".overflow-menu > button").click()

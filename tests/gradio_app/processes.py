@@ -24,7 +24,7 @@ class Server:
         self.folder = folder
         self.address = f"http://127.0.0.1:{port}"
         self.lines: list[str] = []
-        """What it has said so far, stdout and stderr."""
+        """Its output so far, stdout and stderr."""
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
 
@@ -38,7 +38,7 @@ class Server:
             return bytes(answer.read())
 
     def wait_until_ready(self) -> None:
-        """Until it answers; AssertionError where it ends before."""
+        """Wait until it answers; AssertionError if it ends before."""
         until(lambda: self.process.poll() is not None or self._answers(), lambda: self.text)
         assert self.process.poll() is None, self.text
 
@@ -59,7 +59,7 @@ class Server:
             lambda: found() or self.process.poll() is not None, lambda: f"{pattern!r}: {self.text}"
         )
         self.process.poll() is None or self._reader.join(PATIENCE)
-        assert found(), f"{pattern!r} was not said:\n{self.text}"
+        assert found(), f"{pattern!r} did not appear:\n{self.text}"
         return found()[0]
 
     def stop(self, number: int = signal.SIGINT) -> int:
@@ -76,7 +76,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

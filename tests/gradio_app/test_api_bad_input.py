@@ -1,4 +1,4 @@
-"""Whatever a program sends, it gets a message that it can read, and the service goes on."""
+"""Bad requests get a readable message, and the service goes on."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trimap(service: Service) -> str:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[Any]]]:
-    """The address of a server on this machine, and who has come to it."""
+    """The address of a server on this machine, and its connections."""
     came: list[Any] = []
 
     def listen() -> None:
@@ -78,7 +78,7 @@ def test_no_address_is_fetched(
         {"path": address, "url": address, "meta": {"_type": "gradio.FileData"}},
     ):
         assert FETCHED in service.error("matte", [value, trimap, None, 0, 0])
-    # No path: the address beside it counts for nothing.
+    # Without a path, the address is ignored.
     value = {"url": address, "meta": {"_type": "gradio.FileData"}}
     assert NO_FILE in service.error("matte", [value, trimap, None, 0, 0])
     for route in ("gradio_api/file=", "gradio_api/proxy=", "file="):
@@ -129,18 +129,18 @@ def test_links_out_of_the_folder_lead_nowhere(
 
 
 @pytest.mark.parametrize("path", ["file:///etc/passwd", "data:image/png;base64,AAAA", "ftp://a/b"])
-def test_other_kinds_of_address_are_refused(service: Service, trimap: str, path: str) -> None:
+def test_other_addresses_are_refused(service: Service, trimap: str, path: str) -> None:
     assert FETCHED in service.error("matte", [path, trimap, None, 0, 0])
 
 
 @pytest.mark.parametrize("value", [5, True, [], ["a", "b"], {}, {"name": "a.png"}])
-def test_what_is_no_file_is_refused(service: Service, photo: str, value: Any) -> None:
+def test_a_value_that_is_not_a_file_is_refused(service: Service, photo: str, value: Any) -> None:
     assert "image: " in service.error("matte", [value, photo, None, 0, 0])
     assert "trimap: " in service.error("matte", [photo, value, None, 0, 0])
 
 
 @pytest.mark.parametrize("value", [{"path": 5}, {"path": ""}, {"path": None}])
-def test_a_path_that_is_none_is_refused(service: Service, trimap: str, value: Any) -> None:
+def test_a_missing_path_is_refused(service: Service, trimap: str, value: Any) -> None:
     assert "path is missing" in service.error("matte", [value, trimap, None, 0, 0])
 
 
@@ -166,7 +166,9 @@ NOT_PICTURES = {
 
 
 @pytest.mark.parametrize("what", NOT_PICTURES)
-def test_what_is_no_picture_is_told_by_its_kind(service: Service, trimap: str, what: str) -> None:
+def test_a_file_that_is_not_a_picture_is_named_by_its_kind(
+    service: Service, trimap: str, what: str
+) -> None:
     path = service.upload(NOT_PICTURES[what], f"{what}.png")
     message = service.error("matte", [path, trimap, None, 0, 0])
     assert what in message
@@ -174,7 +176,7 @@ def test_what_is_no_picture_is_told_by_its_kind(service: Service, trimap: str, w
     assert what in service.error("trimap", [path, 2, 4])
 
 
-def test_a_bomb_is_refused_by_its_header(service: Service, trimap: str) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(service: Service, trimap: str) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + crc
@@ -228,7 +230,7 @@ def test_a_plan_is_for_pixels(service: Service, side: Any) -> None:
     assert "height " in service.error("plan", [100, side, None, 0])
 
 
-def test_nan_is_no_number(service: Service, photo: str, trimap: str) -> None:
+def test_nan_is_not_a_number(service: Service, photo: str, trimap: str) -> None:
     content = json.dumps({"data": [photo, trimap, None, float("nan"), 0]})
     address = f"{service.url}/gradio_api/call/matte"
     headers = {"content-type": "application/json"}
@@ -254,16 +256,14 @@ def test_nan_is_no_number(service: Service, photo: str, trimap: str) -> None:
         ("run/matte", {"data": []}),
     ],
 )
-def test_requests_that_make_no_sense_are_the_clients_fault(
-    service: Service, route: str, body: Any
-) -> None:
+def test_nonsensical_requests_are_client_errors(service: Service, route: str, body: Any) -> None:
     answer = httpx.post(f"{service.url}/gradio_api/{route}", json=body)
     assert 400 <= answer.status_code < 500
     assert answer.text
     assert "Traceback" not in answer.text
 
 
-def test_nobody_gets_past_the_queue(service: Service, photo: str, trimap: str) -> None:
+def test_no_request_bypasses_the_queue(service: Service, photo: str, trimap: str) -> None:
     for route in ("run", "api"):
         address = f"{service.url}/gradio_api/{route}/matte"
         answer = httpx.post(address, json={"data": [photo, trimap, None, 0, 0]})
@@ -271,7 +271,7 @@ def test_nobody_gets_past_the_queue(service: Service, photo: str, trimap: str) -
 
 
 @pytest.mark.parametrize("many", [1, 4])
-def test_uploads_end_at_the_limit(service: Service, many: int) -> None:
+def test_uploads_stop_at_the_limit(service: Service, many: int) -> None:
     size = (21 if many == 1 else 8) * 1_000_000  # 20 MB may be uploaded
     files = [("files", (f"{i}.png", bytes(size))) for i in range(many)]
     answer = httpx.post(f"{service.url}/gradio_api/upload", files=files, timeout=PATIENCE)
@@ -279,8 +279,8 @@ def test_uploads_end_at_the_limit(service: Service, many: int) -> None:
     assert "20" in answer.text
 
 
-def test_a_body_of_unknown_length_ends_at_the_limit(service: Service) -> None:
-    """Neither an upload nor JSON, which tells nobody how long it gets."""
+def test_a_body_of_unknown_length_stops_at_the_limit(service: Service) -> None:
+    """Neither an upload nor JSON that does not state its length."""
     for route, kind, start in (
         (
             "upload",
@@ -289,10 +289,10 @@ def test_a_body_of_unknown_length_ends_at_the_limit(service: Service) -> None:
         ),
         ("call/matte", "application/json", b'{"data": ["'),
     ):
-        told = [start] + [b"0" * 1_000_000] * 40
+        parts = [start] + [b"0" * 1_000_000] * 40
         answer = httpx.post(
             f"{service.url}/gradio_api/{route}",
-            content=iter(told),
+            content=iter(parts),
             headers={"content-type": kind},
             timeout=PATIENCE,
         )
@@ -300,16 +300,22 @@ def test_a_body_of_unknown_length_ends_at_the_limit(service: Service) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../evil.png", "/etc/evil.png", "a/../../evil.png", ".evil"])
-def test_uploads_stay_in_the_folder_whatever_they_are_called(service: Service, name: str) -> None:
+def test_uploads_stay_in_the_folder_whatever_their_name(service: Service, name: str) -> None:
     path = Path(service.upload(b"picture", name))
     assert path.resolve().is_relative_to(service.folder)
     assert path.is_file()
 
 
 @pytest.mark.parametrize(
-    "route", ["gradio_api/process_recording", "gradio_api/deep_link?session_hash=a", "monitoring"]
+    "route",
+    [
+        "gradio_api/process_recording",
+        "gradio_api/deep_link?session_hash=a",
+        "gradio_api/component_server",
+        "monitoring",
+    ],
 )
-def test_features_that_the_page_has_not_are_off(service: Service, route: str) -> None:
+def test_unused_features_are_off(service: Service, route: str) -> None:
     assert httpx.get(f"{service.url}/{route}").status_code in (403, 404)
     files = {"video": ("a.mp4", b"film")}
     assert httpx.post(f"{service.url}/{route}", files=files).status_code >= 400

@@ -1,4 +1,4 @@
-"""What lies on the disk, and that nothing stays there."""
+"""The server's files, and that none of them stay."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.patience import PATIENCE, until
 
 @pytest.fixture
 def brief(tmp_path: Path) -> Iterator[Service]:
-    """A service that keeps nothing for long."""
+    """A service that deletes files soon."""
     with running(tmp_path, Settings(keep_minutes=0.3)) as service:
         yield service
 
@@ -41,7 +41,7 @@ def aged(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
-def test_sweeping_takes_what_is_old_and_the_folders_it_leaves_empty(tmp_path: Path) -> None:
+def test_sweeping_deletes_old_files_and_the_folders_left_empty(tmp_path: Path) -> None:
     old, young, empty, kept = (tmp_path / name for name in ("old/deep", "young", "empty", "kept"))
     for folder in (old, young, empty, kept):
         folder.mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_sweeping_takes_what_is_old_and_the_folders_it_leaves_empty(tmp_path: Pa
     assert files_in(tmp_path) == {kept / "a", young / "a"}
 
 
-def test_sweeping_leaves_the_empty_folder_of_a_job_that_has_just_begun(tmp_path: Path) -> None:
+def test_sweeping_keeps_the_empty_folder_of_a_new_job(tmp_path: Path) -> None:
     (tmp_path / "job").mkdir()
     sweep(tmp_path, 50)
     assert (tmp_path / "job").is_dir()
@@ -79,7 +79,7 @@ def test_a_servers_folder_is_its_own_and_goes_with_it(
 @pytest.mark.slow
 def test_everything_old_is_deleted_while_the_service_goes_on(brief: Service) -> None:
     at_first = files_in(brief.folder)
-    brief.upload(b"nobody asks for this", "abandoned.png")
+    brief.upload(b"never used", "abandoned.png")
     half_an_upload(brief)
     assert brief.call("matte", [brief.upload(PHOTO), brief.upload(TRIMAP), None, 0, 0])
     assert len(files_in(brief.folder)) > len(at_first)
@@ -92,7 +92,7 @@ def test_everything_old_is_deleted_while_the_service_goes_on(brief: Service) -> 
 
 
 def half_an_upload(service: Service) -> None:
-    """One whose client goes away in the middle."""
+    """An upload whose client disconnects in the middle."""
     address = urlsplit(service.url)
     head = (
         f"POST /gradio_api/upload HTTP/1.1\r\nHost: {address.netloc}\r\n"
@@ -118,7 +118,7 @@ def test_the_end_leaves_nothing_even_in_the_middle_of_a_job(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with serving(command(Settings(), port), port, tmp_path, PYTHONPATH=str(ROOT)) as server:

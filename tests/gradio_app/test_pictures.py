@@ -1,4 +1,4 @@
-"""What the page shows: the right picture, behind it what was chosen, and words for the rest."""
+"""What the page shows: the right pictures, the chosen background, and the words."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_trimap_of_a_mask_is_shown_on_the_photo() -> None:
     assert 0.1 < darkened[0] < darkened[1]
 
 
-def test_a_mask_of_another_shape_is_told_with_the_photos_own_size(tmp_path: Path) -> None:
+def test_a_mask_of_another_shape_is_refused_with_the_photos_own_size(tmp_path: Path) -> None:
     photo, mask = tmp_path / "photo.png", tmp_path / "mask.png"
     Image.new("RGB", (2400, 1200)).save(photo)
     Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(mask)

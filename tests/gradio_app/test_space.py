@@ -29,8 +29,8 @@ PHOTO, TRIMAP = EXAMPLES / "astronaut.jpg", EXAMPLES / "astronaut_trimap.png"
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 """What the Hub knows as colorFrom and colorTo."""
 
-# `python app.py` where the installed package's gradio_app cannot be had, and where whoever asks for
-# another machine gets an error, and is named on stdout.
+# `python app.py` without the installed package's gradio_app; a connection to another machine raises
+# an error and is printed.
 ALONE = """
 import ipaddress, runpy, sys
 sys.modules["gradio_app"] = None
@@ -133,8 +133,8 @@ def test_the_card_and_the_requirements_name_what_is_there() -> None:
 
 # ---- ZeroGPU -------------------------------------------------------------------------------------
 
-# What `spaces` does there, as far as it is seen from here: what is yielded comes from another
-# process, and of an exception only the name of its class does.
+# What `spaces` does there, as seen from here: yielded values come from another process, and of an
+# exception only the name of its class.
 SPACES = """
 import pickle
 def GPU(*, duration):
