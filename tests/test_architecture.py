@@ -9,8 +9,6 @@ import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 import mematte_plugin
 
 from .patience import PATIENCE
