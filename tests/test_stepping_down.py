@@ -38,7 +38,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "folding": (pieces.Pieces, "__init__"),
     "decoder": (pieces.Pieces, "__call__"),
 }
-"""Where memory runs out: (owner, function)."""
+"""Functions in which memory runs out, by stage: (owner, name)."""
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -131,7 +131,7 @@ def test_any_stage_may_run_out_of_memory(
     assert "can't allocate memory" in notes[0]
 
 
-def test_memory_that_is_really_short_is_made_do_with(
+def test_a_run_copes_with_memory_that_is_really_short(
     pipe: MattingPipeline, pair: Pair, undisturbed: NDArray[np.float32], device: str
 ) -> None:
     free = LiveTensors()
@@ -171,7 +171,7 @@ def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("stage", ["embedding", "decoder"])
-def test_without_end_there_is_one_error_that_shows_the_plan(
+def test_a_run_that_never_fits_ends_in_one_error_with_the_plan(
     stage: str, pipe: MattingPipeline, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _Failing(monkeypatch, stage, 1000)
@@ -268,7 +268,7 @@ def test_an_interrupt_during_a_second_attempt_passes_through(
         pipe(*pair, progress=stop)
 
 
-def test_a_pipeline_is_as_good_as_new_after_giving_up(
+def test_a_pipeline_works_again_after_giving_up(
     pipe: MattingPipeline, pair: Pair, undisturbed: NDArray[np.float32]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
