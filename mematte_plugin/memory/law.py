@@ -37,8 +37,8 @@ SMALL_HEAP, SMALL_HEAP_SHARE, SMALL_HEAP_CHANNEL = 14 * MIB, 0.6, 44 * 2**10
 """The same for pictures below `LARGE`: a constant, a share, and bytes per channel of the tokens.
 The bound is loose: of two identical runs one may take twice as much."""
 LEFT_SHARE, LEFT_MOST, LEFT_BESIDE = 0.8, 32 * MIB, 60 * MIB
-"""What the C library's heap keeps of the flow's memory, in pieces too small for the network: a share
-and an upper bound; below `LARGE`, the bound of that and the network's own heap together."""
+"""What the C library's heap keeps of the flow's memory, in pieces too small for the network:
+a share and an upper bound; below `LARGE`, the bound of that and the network's own heap."""
 READING = 10
 """Bytes per pixel while a trimap is read, 4 of which stay."""
 
