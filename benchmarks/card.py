@@ -100,7 +100,7 @@ def parity_tasks(device: str, quick: bool) -> list[list[Task]]:
 def faults(record: Record) -> str:
     """What is wrong with a result, in words; half precision only has to be finite."""
     if not record.runs:
-        return record.failed
+        return record.failed or record.skipped
     if record.get("largest") is None:
         return "not finite"
     pipeline = record.case["way"] == "pipeline"

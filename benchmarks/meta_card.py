@@ -13,7 +13,7 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -23,7 +23,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mematte_plugin.network import MEMatte, encoder, pieces, routing, streaming
+from mematte_plugin.network import (
+    MEMatte,
+    encoder,
+    flow,
+    neighbours,
+    pieces,
+    routing,
+    streaming,
+)
 from mematte_plugin.network.decoder import Decoder
 from mematte_plugin.network.inputs import NetworkInput
 
@@ -133,7 +141,7 @@ class MetaCard(TorchDispatchMode):
         if name == "_local_scalar_dense":
             self.trips["item"] += 1
             # Solvers run all of their iterations.
-            return "_solve" not in _callers() if first.dtype == torch.bool else 1
+            return flow._solve.__code__ not in _callers() if first.dtype == torch.bool else 1
         if name == "nonzero":
             self.trips["nonzero"] += 1
             shape = self._found(first), first.dim()
@@ -167,14 +175,14 @@ class MetaCard(TorchDispatchMode):
         """How many values of a mask are true."""
         callers = _callers()
         count = mask.numel()
-        if "without_itself" in callers:  # all but one in each row
+        if neighbours.without_itself.__code__ in callers:  # all but one in each row
             return count - len(mask)
-        if "_matrices" in callers:  # the worst case: unknown cells have unknown neighbours only
+        if flow._matrices.__code__ in callers:  # the worst case: only unknown neighbours
             return count
-        if "_numbers" in callers:
+        if flow._numbers.__code__ in callers:
             near = min(1.0, 1.5 * self.unknown + 1 / 16)
-            share = near if "_mixture" in callers else self.unknown
-            if "side" in callers:
+            share = near if flow._mixture.__code__ in callers else self.unknown
+            if flow._Cells.side.__code__ in callers:
                 share = max(0.0, near - self.unknown) / 2
             return max(1, int(share * count))
         return min(self.kept, count)
@@ -247,8 +255,8 @@ def _frames() -> Any:
         frame = frame.f_back
 
 
-def _callers() -> set[str]:
-    return {frame.f_code.co_name for frame in _frames()}
+def _callers() -> set[CodeType]:
+    return {frame.f_code for frame in _frames()}
 
 
 def _stage() -> str:

@@ -12,7 +12,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from torch import nn
 from mematte_plugin import MattingPipeline, MEMatte, MEMatteError, SettingError, load_network
 from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
+from tests.networks import random_network
 
 from .scenes import make_scene
 
@@ -33,10 +34,8 @@ EXAMPLES = (
     "ours:small:fp32:0.25 (tiny, small or base; fp32, bf16 or fp16; kept share),"
     " official:small:fp32:0.25, transformers:base:fp16, model:mematte-tiny:fp32 or closed-form"
 )
-WANT_ALL = 20.0
-"""Added to a router's scores for keeping; those of `random_network` lie within ±10."""
-WANT_ALL_TRAINED = 100.0
-"""The same for trained routers."""
+WANT_ALL = 100.0
+"""Added to a router's scores for keeping; larger than any score for skipping."""
 SAME = 1e-4
 """How far the official alpha and ours may differ."""
 SPREAD = 0.05
@@ -107,41 +106,20 @@ def share_of(text: str, what: str) -> float:
 # ---- networks ------------------------------------------------------------------------------------
 
 
-def random_network(variant: str) -> MEMatte:
-    """A network of one of `VARIANTS` with random weights, always the same.
-
-    Unlike a freshly initialised one it has norms, biases, running statistics and router scores that
-    differ from each other, so that a comparison with another implementation notices each of them.
-    """
-    torch.manual_seed(0)
-    network = MEMatte(VARIANTS[variant]).initialise().eval()
-    with torch.no_grad():
-        for name, tensor in network.named_parameters():
-            if tensor.ndim == 1 and name.endswith("weight"):
-                tensor.add_(torch.randn_like(tensor), alpha=0.1)
-            elif tensor.ndim == 1 or "rel_pos" in name:
-                tensor.copy_(torch.randn_like(tensor) * 0.05)
-            elif tensor.ndim == 4:  # of unit variance, or the last sigmoid is 0 or 1 everywhere
-                tensor.copy_(torch.randn_like(tensor) / tensor[0].numel() ** 0.5)
-            elif ".routers." in name:
-                tensor.copy_(torch.randn_like(tensor) / tensor.shape[1] ** 0.5)
-        routers: Any = network.backbone.routers
-        for router in routers:  # else scores tie, and rounding decides
-            router.out_conv[-1].weight.mul_(10)
-        for name, statistic in network.named_buffers():
-            if name.endswith("running_mean"):
-                statistic.copy_(torch.randn_like(statistic) * 0.1)
-            elif name.endswith("running_var"):
-                statistic.copy_(0.5 + torch.rand_like(statistic))
+def forced_network(variant: str) -> MEMatte:
+    """A network of one of `VARIANTS` with random weights, always the same, whose routers want to
+    keep every token."""
+    network = random_network(spread=10, **asdict(VARIANTS[variant]))
+    want_all(network)
     return network
 
 
-def want_all(network: Any, by: float = WANT_ALL) -> None:
+def want_all(network: Any) -> None:
     """Make every router of a network, ours or the official one, want to keep every token."""
     with torch.no_grad():
         for router in network.backbone.routers:
             last = [layer for layer in router.out_conv if isinstance(layer, nn.Linear)][-1]
-            last.bias[0] += by
+            last.bias[0] += WANT_ALL
 
 
 def cap_of(share: float, height: int, width: int) -> int:
@@ -244,15 +222,13 @@ def build(method: Method, context: Context) -> Run:
 
 
 def _ours(method: Method, context: Context) -> Run:
-    network = random_network(method.variant)
-    want_all(network)
-    return _pipeline(network, method, context)
+    return _pipeline(forced_network(method.variant), method, context)
 
 
 def _model(method: Method, context: Context) -> Run:
     network = load_network(method.variant)
     if method.kind == "forced":
-        want_all(network, WANT_ALL_TRAINED)
+        want_all(network)
     return _pipeline(network, method, context)
 
 
@@ -319,8 +295,7 @@ def _official(method: Method, context: Context) -> Run:
     from .official import load_official
 
     network = load_official(Path(context.official), VARIANTS[method.variant])
-    network.load_state_dict(random_network(method.variant).state_dict(), strict=True)
-    want_all(network)
+    network.load_state_dict(forced_network(method.variant).state_dict(), strict=True)
     network.to(context.device)
 
     def run(image: Bytes, trimap: Bytes) -> dict[str, Any]:

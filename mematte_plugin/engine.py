@@ -17,7 +17,6 @@ from .images.photo import Photo
 from .matte import Matte
 from .memory.exhaustion import is_out_of_memory, release, trim_memory
 from .memory.free import (
-    computing_threads,
     cpu_count,
     fused_attention,
     lost_card_is_named,
@@ -25,11 +24,12 @@ from .memory.free import (
     refuses_half,
     resolve_device,
 )
-from .memory.law import LARGE, Workload, weights
+from .memory.law import LARGE
 from .memory.meter import PeakMeter
 from .memory.plan import RAN_OUT, Plan
-from .memory.request import Request, resolve_dtype
+from .memory.request import Request, request_for, resolve_dtype
 from .memory.retention import Retention, max_tokens
+from .memory.workload import weights
 from .network import Light, MEMatte, Prediction
 from .network.mematte import DecoderMode
 from .progress import Progress
@@ -184,26 +184,20 @@ class Engine:
         decoder: DecoderMode,
     ) -> Request:
         config = self.network.config
-        height, width = photo.size
-        work = Workload(
-            height,
-            width,
+        request = request_for(
+            photo.size,
             config,
-            itemsize=self.network.dtype.itemsize,
-            backend=self.device.type,
-            depth=photo.pixels.dtype.itemsize,
-            unknown=unknown,
+            self.device,
+            self.dtype,
             max_tokens=max_tokens(retention, photo.size, config),
-            threads=computing_threads(),
-            official=decoder == "official",
+            unknown=unknown,
+            depth=photo.pixels.dtype.itemsize,
         )
-        return Request(
-            workload=work,
-            device=str(self.device),
-            dtype=self.dtype,
+        return replace(
+            request,
+            workload=replace(request.workload, official=decoder == "official"),
             model=self.model,
             half=self._half,
-            fused=fused_attention(self.device, self.network.dtype, config.head_dim),
             held=photo.pixels.nbytes + trimap.nbytes,
             copied=self._copied(),
         )

@@ -391,7 +391,7 @@ class Matte:
     def _pillow(self, array: np.ndarray) -> Image.Image:
         if self.photo.linear:
             array[..., :3] = self.photo.filed(light=False).convert(array[..., :3])
-        im = Image.fromarray(np.rint(array.clip(0, 1) * 255).astype(np.uint8))
+        im = Image.fromarray(to_steps(array, 8))
         # Pillow saves these, dpi for some formats only.
         if self.photo.icc_profile:
             im.info["icc_profile"] = self.photo.icc_profile

@@ -1,6 +1,6 @@
-"""Masks and trimaps of one disc, as people have them.
+"""Masks and trimaps of one disc in many forms.
 
-Of every mask the same disc is the subject; of every trimap the same ring is unknown.
+Every mask has the same disc as its subject, every trimap the same unknown ring.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def decoded(data: bytes) -> np.ndarray:
 
 
 def sharpened(pixels: np.ndarray) -> np.ndarray:
-    """With what overshoots beside its edges."""
+    """With overshoots next to its edges."""
     small = Image.fromarray(pixels).resize((WIDTH // 2, HEIGHT // 2))
     return np.array(small.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
 
@@ -86,7 +86,7 @@ def palette(indices: np.ndarray, entries: list[tuple[int, int, int]]) -> bytes:
 
 
 def quietly(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """What it returns, and the warnings."""
+    """The result, and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         made = call()

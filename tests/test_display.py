@@ -1,4 +1,4 @@
-"""What a notebook shows at the end of a cell, and what Python's prompt says."""
+"""Rich display in notebooks, and the repr at Python's prompt."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_linear_light_is_shown_display_encoded() -> None:
     assert srgb_to_linear(np.float32(wanted / 255)) == pytest.approx(light, abs=0.005)
 
 
-def test_a_real_matte_tells_its_plan() -> None:
+def test_a_real_matte_shows_its_plan() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     trimap = np.zeros((96, 128), np.uint8)
     trimap[:, 50:], trimap[:, 80:] = 128, 255
@@ -137,7 +137,7 @@ def test_a_real_matte_tells_its_plan() -> None:
     assert "plan" not in known.table
 
 
-def test_what_memory_costs_the_result_is_told() -> None:
+def test_lost_quality_is_shown() -> None:
     matte = make((30, 40))
     plan = plan_memory((30, 40), budget="2GB", device="cpu")
     matte.plan = replace(plan, lost=("details may be softer", "and <others>"))
@@ -155,7 +155,7 @@ def test_names_are_text_and_no_markup() -> None:
     assert "\n" not in shown(matte).table["photo"]
 
 
-def test_what_cannot_be_drawn_is_told_beside_the_text() -> None:
+def test_a_picture_that_fails_is_replaced_by_its_reason() -> None:
     matte = make()
     matte.alpha = matte.alpha[:-400]
     found = shown(matte)
@@ -164,7 +164,7 @@ def test_what_cannot_be_drawn_is_told_beside_the_text() -> None:
     assert found.table["size"] == "1200×900"
 
 
-def test_what_cannot_be_told_falls_back_to_the_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_facts_that_fail_fall_back_to_the_repr(caplog: pytest.LogCaptureFixture) -> None:
     matte = make((30, 40))
     matte.trimap = None  # type: ignore[assignment]
     assert matte._repr_html_() is None

@@ -66,19 +66,19 @@ def test_a_running_job_is_cancelled_at_its_next_check(gate: Gate) -> None:
 
 
 def test_a_waiting_job_that_is_cancelled_is_over_at_once(gate: Gate) -> None:
-    first, told = begun(Job(gate)), []
-    second = Job(lambda job: told.append("ran"))
-    second.when_done(told.append)
+    first, calls = begun(Job(gate)), []
+    second = Job(lambda job: calls.append("ran"))
+    second.when_done(calls.append)
     second.begin()
     second.cancel()
     assert second.wait(0)
     assert second.stopped
-    assert told == [second]
+    assert calls == [second]
     gate.open.set()
     assert first.wait(PATIENCE)
     assert first.outcome() == "through"
     assert begun(Job(lambda job: 3)).wait(PATIENCE)
-    assert told == [second]
+    assert calls == [second]
 
 
 def test_a_fault_is_the_jobs_and_the_thread_goes_on() -> None:

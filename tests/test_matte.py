@@ -1,4 +1,4 @@
-"""The matte as users handle it: cut-outs, composites and files."""
+"""Mattes: cut-outs, composites and files."""
 
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,15 @@ def test_foreground_is_decontaminated_and_computed_once() -> None:
 
 
 def test_foreground_is_computed_with_progress_and_once() -> None:
-    matte, told = make(), []
+    matte, reports = make(), []
 
     def stop(*_: object) -> None:
         raise RuntimeError("cancelled")
 
     with pytest.raises(RuntimeError, match="cancelled"):
         matte.compute_foreground(stop)
-    made = matte.compute_foreground(progress=lambda *one: told.append(one))
-    assert told[-1] == (1, 1, "foreground")
+    made = matte.compute_foreground(progress=lambda *one: reports.append(one))
+    assert reports[-1] == (1, 1, "foreground")
     assert matte.foreground is made
     assert matte.compute_foreground(stop) is made  # nothing is left to cancel
     np.testing.assert_array_equal(make().foreground, made)

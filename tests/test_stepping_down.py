@@ -19,6 +19,7 @@ from mematte_plugin.errors import BudgetError
 from mematte_plugin.memory import law as model
 from mematte_plugin.memory.plan import least_budget
 from mematte_plugin.memory.request import Request
+from mematte_plugin.memory.workload import Workload
 from mematte_plugin.network import VARIANTS, MEMatte, encoder, pieces, streaming
 from mematte_plugin.network.encoder import PatchEmbed
 from mematte_plugin.network.guidance import NearestColours
@@ -38,7 +39,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "folding": (pieces.Pieces, "__init__"),
     "decoder": (pieces.Pieces, "__call__"),
 }
-"""Where memory runs out: (owner, function)."""
+"""Functions in which memory runs out, by stage: (owner, name)."""
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -131,7 +132,7 @@ def test_any_stage_may_run_out_of_memory(
     assert "can't allocate memory" in notes[0]
 
 
-def test_memory_that_is_really_short_is_made_do_with(
+def test_a_run_copes_with_memory_that_is_really_short(
     pipe: MattingPipeline, pair: Pair, undisturbed: NDArray[np.float32], device: str
 ) -> None:
     free = LiveTensors()
@@ -146,7 +147,7 @@ def test_memory_that_is_really_short_is_made_do_with(
 
 
 def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
-    work = model.Workload(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
+    work = Workload(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
     request = Request(work, "cpu", "float32", half="bfloat16")
     seen = [request.plan(1 << 40)]
 
@@ -171,7 +172,7 @@ def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("stage", ["embedding", "decoder"])
-def test_without_end_there_is_one_error_that_shows_the_plan(
+def test_a_run_that_never_fits_ends_in_one_error_with_the_plan(
     stage: str, pipe: MattingPipeline, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _Failing(monkeypatch, stage, 1000)
@@ -268,7 +269,7 @@ def test_an_interrupt_during_a_second_attempt_passes_through(
         pipe(*pair, progress=stop)
 
 
-def test_a_pipeline_is_as_good_as_new_after_giving_up(
+def test_a_pipeline_works_again_after_giving_up(
     pipe: MattingPipeline, pair: Pair, undisturbed: NDArray[np.float32]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -200,7 +200,7 @@ def _paired(
         )
     if pair is None:
         return pair_by_names(photos, found, what, guides, shared=shared), notes
-    return pair_by_pattern(photos, found, what, guides, str(options.pair)), notes
+    return pair_by_pattern(photos, found, what, guides, pair), notes
 
 
 def _matching(photos: list[Named], side: Pattern, folder: Path) -> tuple[list[Named], list[str]]:

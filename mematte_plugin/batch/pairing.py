@@ -24,7 +24,7 @@ from .frame_numbers import (
     suggestion,
 )
 from .name_words import all_tokens, bases, composed, folded, without_version
-from .pair_pattern import EXAMPLE, parse_pair, projected
+from .pair_pattern import EXAMPLE, Pattern, projected
 from .report import listed
 
 _HOW = {
@@ -189,14 +189,17 @@ def pair_by_names(
 
 
 def pair_by_pattern(
-    photos: Sequence[Named], guides: Sequence[Named], what: str, where: Path, pair: str
+    photos: Sequence[Named],
+    guides: Sequence[Named],
+    what: str,
+    where: Path,
+    pair: tuple[Pattern, Pattern],
 ) -> Pairing:
     """Pairs as a pattern says; see `pair_pattern.parse_pair`.
 
-    A guide may serve several photos, if its side has fewer fields. Raises SettingError for an
-    invalid pattern.
+    A guide may serve several photos, if its side has fewer fields.
     """
-    photo_side, guide_side = parse_pair(pair)
+    photo_side, guide_side = pair
     pairing = Pairing(photos, guides, what, where)
     names = guide_side.fields
     paths = photo_side.path or guide_side.path
@@ -220,7 +223,8 @@ def pair_by_pattern(
             elif found:
                 pairing.problem_of[index] = pairing.several(found)
     for index in pairing.open_photos():
-        pairing.problem_of[index] = f"has no {what} that is named as --pair '{pair}' says"
+        text = f"{photo_side.text}:{guide_side.text}"
+        pairing.problem_of[index] = f"has no {what} that is named as --pair '{text}' says"
     if flat and not paths:
         _refuse_sharing(pairing)
     return pairing

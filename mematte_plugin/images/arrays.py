@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 STRIP = 256
 """Rows that are converted at a time: floats of a large picture would take gigabytes."""
 
 
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """What stands for 1: 1 for floats, the largest number for unsigned integers."""
+    return 1.0 if dtype.kind in "fb" else float(np.iinfo(dtype).max)
+
+
 def to_unit(array: np.ndarray) -> np.ndarray:
     """Any shape of uint8, uint16, bool or float as float32 in [0, 1]."""
     unit: np.ndarray = array.astype(np.float32)
     if array.dtype.kind == "u":
-        unit /= np.float32(np.iinfo(array.dtype).max)
+        unit /= np.float32(full_scale(array.dtype))
     return unit
 
 
@@ -66,7 +73,7 @@ def unpremultiply(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """
     if not alpha.any():
         return colour
-    top = 1.0 if colour.dtype.kind == "f" else float(np.iinfo(colour.dtype).max)
+    top = full_scale(colour.dtype)
     safe = np.where(alpha > 0, alpha, 1).astype(np.float64)[..., None]
     straight = np.where(alpha[..., None] > 0, colour * (top / safe), 0)
     if colour.dtype.kind != "f":

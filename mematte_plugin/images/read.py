@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError, warn_user
-from .arrays import STRIP, to_unit
+from .arrays import STRIP, full_scale, to_unit
 from .colour_spaces import INPUT_SPACES, LINEAR, REC709, check_input_space, hdr_to_linear
 from .colour_tags import ColourTags
 from .decode import decode
@@ -143,8 +143,7 @@ def read_gray(
         pixels = check_unit(pixels, name)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
-        opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
-        if use_alpha and (alpha < opaque).any():
+        if use_alpha and (alpha < full_scale(alpha.dtype)).any():
             return to_unit(alpha)
         pixels = pixels[..., :3]
     if pixels.ndim == 3 and pixels.shape[2] == 3:
@@ -239,7 +238,7 @@ def _plain_integers(pixels: np.ndarray, name: str) -> np.ndarray:
     if low >= 0 and high == 2:
         raise InputError(
             f"{name}: holds the labels 0, 1 and 2; give 0, 128 and 255, or paint labels through"
-            " trimap.from_strokes"
+            " from_strokes"
         )
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(

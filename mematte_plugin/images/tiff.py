@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import warn_user
-from .arrays import scaled_bits, unpremultiply
+from .arrays import full_scale, scaled_bits, unpremultiply
 from .colour_tags import tags_of_tiff
 from .decoded import (
     Decoded,
@@ -152,7 +152,7 @@ def _pictured(samples: np.ndarray, layout: Layout, palette: Any, name: str) -> D
     else:
         colour = _whole_range(colour, layout.bits)
         if layout.photometric == 0 and layout.kind != "i":
-            colour = 1 - colour if colour.dtype.kind == "f" else np.iinfo(colour.dtype).max - colour
+            colour = colour.dtype.type(full_scale(colour.dtype)) - colour
         elif layout.photometric == INKS:
             colour, icc = cmyk_to_rgb(colour, layout.icc, name), None
         elif layout.photometric in LAB:

@@ -146,24 +146,21 @@ class Decoder(nn.Module):
         alpha = inputs.trimap.new_zeros(len(features), 1, full_h, full_w, dtype=torch.float32)
         for top in range(0, full_h, OFFICIAL_TILE):
             for left in range(0, full_w, OFFICIAL_TILE):
-                bottom, right = top + OFFICIAL_TILE, left + OFFICIAL_TILE
-                outer_top = max(0, top - OFFICIAL_OVERLAP)
-                outer_left = max(0, left - OFFICIAL_OVERLAP)
-                outer_bottom = min(full_h, bottom + OFFICIAL_OVERLAP)
-                outer_right = min(full_w, right + OFFICIAL_OVERLAP)
-                part = self(
-                    features[
-                        :,
-                        :,
-                        outer_top // size : outer_bottom // size,
-                        outer_left // size : outer_right // size,
-                    ].to(inputs.device),
-                    inputs.crop(outer_top, outer_left, outer_bottom, outer_right),
+                (first_row, last_row), (first, last) = _reach(top, full_h), _reach(left, full_w)
+                box = (
+                    ...,
+                    slice(first_row // size, last_row // size),
+                    slice(first // size, last // size),
                 )
-                alpha[:, :, top:bottom, left:right] = part[
-                    :,
-                    :,
-                    top - outer_top : bottom - outer_top,
-                    left - outer_left : right - outer_left,
-                ]
+                part = self(
+                    features[box].to(inputs.device), inputs.crop(first_row, first, last_row, last)
+                )
+                part = part[:, :, top - first_row :, left - first :]
+                tile = (..., slice(top, top + OFFICIAL_TILE), slice(left, left + OFFICIAL_TILE))
+                alpha[tile] = part[:, :, :OFFICIAL_TILE, :OFFICIAL_TILE]
         return alpha[:, :, : inputs.size[0], : inputs.size[1]]
+
+
+def _reach(start: int, size: int) -> tuple[int, int]:
+    """The official tile from `start` on with its overlap, within `size`."""
+    return max(0, start - OFFICIAL_OVERLAP), min(size, start + OFFICIAL_TILE + OFFICIAL_OVERLAP)

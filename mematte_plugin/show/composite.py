@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError, warn_user
-from ..images.arrays import STRIP, to_steps, to_unit
+from ..images.arrays import STRIP, full_scale, to_steps, to_unit
 from ..images.colour_names import colour_of, parse_colour
 from ..images.colour_spaces import LINEAR, SRGB_CURVE, ColourSpace, Primaries, convert, same, srgb
 from ..images.photo import Photo, space_of_photo
@@ -178,8 +178,7 @@ def _covering(photo: Photo, size: tuple[int, int]) -> Photo:
     """Scaled to cover (H, W), as floats, and cropped around its centre; without an opaque alpha."""
     alpha = photo.alpha
     if alpha is not None:
-        opaque = 1.0 if alpha.dtype.kind == "f" else np.iinfo(alpha.dtype).max
-        alpha = None if (alpha >= opaque).all() else alpha
+        alpha = None if (alpha >= full_scale(alpha.dtype)).all() else alpha
     if photo.size == size:
         return replace(photo, alpha=alpha)
     unit = to_unit(photo.pixels)

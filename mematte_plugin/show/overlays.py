@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
-from ..images.arrays import STRIP, scaled_down, to_unit
+from ..images.arrays import STRIP, full_scale, scaled_down, to_unit
 from .composite import composite
 
 KEPT_TINT, TINT_SHARE = (255, 150, 30), 0.22
@@ -72,9 +72,8 @@ def trimap_overlay(pixels: np.ndarray, trimap: np.ndarray) -> np.ndarray:
             f"trimap overlay: photo {pixels.shape} and trimap {trimap.shape} do not agree; give"
             " (H, W, 3) and (H, W) of one size"
         )
-    top = 1 if trimap.dtype.kind == "f" else np.iinfo(trimap.dtype).max
     background = trimap <= 0
-    unknown = ~background & (trimap < top)
+    unknown = ~background & (trimap < full_scale(trimap.dtype))
     outline = _inner_edge(unknown, max(1, round(min(trimap.shape) / OUTLINE_SIDE)))
     overlay = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(overlay), STRIP):  # no floats of a large picture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,28 +18,10 @@ _SEEN = 4
 """Pixels, of the mask's own, from which a lost part is reported; smaller ones are noise."""
 
 
-@dataclass(frozen=True)
-class Lost:
-    """Parts of a subject that lie in the band completely."""
-
-    count: int
-    """How many there are."""
-    box: tuple[int, int, int, int]
-    """Column, row, width and height of the largest in pixels."""
-
-    def __str__(self) -> str:
-        column, row, width, height = self.box
-        box = f"{width}×{height} pixels at column {column}, row {row}"
-        if self.count == 1:
-            return f"a part is too thin for sure foreground and stays unknown: {box}"
-        return (
-            f"{self.count} parts are too thin for sure foreground and stay unknown; the largest has"
-            f" {box}"
-        )
-
-
-def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0) -> np.ndarray:
-    """A trimap from a mask: (H, W) uint8 of 0, 128 and 255.
+def banded(
+    subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0
+) -> tuple[np.ndarray, str]:
+    """A trimap from a mask: (H, W) uint8 of 0, 128 and 255, and a sentence about lost parts.
 
     The band is narrower where the subject is thinner than three times its width, and in gaps: see
     `THIRD` and `GAP`. A part that is at least three of the mask's pixels wide keeps a core, unless
@@ -48,18 +29,13 @@ def banded(subject: np.ndarray, inward: float, outward: float, *, grain: float =
 
     subject: (H, W) bool, neither empty nor full.
     inward, outward: the band's width on either side of the edge in pixels, 0 or more.
-    grain: pixels to one of the mask's original pixels, above 1 if it was made larger.
+    grain: pixels to one of the mask's original pixels, above 1 if it was enlarged.
+
+    The sentence names parts without any sure foreground, except hair and specks; empty if none.
     """
-    return band_and_lost(subject, inward, outward, grain=grain)[0]
-
-
-def band_and_lost(
-    subject: np.ndarray, inward: float, outward: float, *, grain: float = 1.0
-) -> tuple[np.ndarray, Lost | None]:
-    """As `banded`, and the parts that are left without foreground, except hair and specks."""
     trimap: np.ndarray = np.where(subject, np.uint8(255), np.uint8(0))
     if max(inward, outward) < 1:
-        return trimap, None
+        return trimap, ""
     farthest = math.hypot(*subject.shape)  # a wider band would be the same
     inward, outward = min(inward, farthest), min(outward, farthest)
     # Nothing changes farther from the subject than the band is wide, and distances take long.
@@ -117,8 +93,8 @@ def _lost(
     hair: np.ndarray | None,
     corner: tuple[int, int],
     least: float,
-) -> Lost | None:
-    """The parts without sure foreground.
+) -> str:
+    """A sentence about the parts without sure foreground; empty if there are none.
 
     corner: column and row of the arrays in the picture; least: pixels of a part that counts.
     """
@@ -127,11 +103,17 @@ def _lost(
     gone[parts.labels[sure]] = False
     if gone.any() and hair is not None:
         gone[parts.labels[hair]] = False
-    numbers = np.flatnonzero(gone)
-    if not numbers.size:
-        return None
-    left, top, width, height, _ = parts.stats[numbers[parts.stats[numbers, 4].argmax()]].tolist()
-    return Lost(int(numbers.size), (left + corner[0], top + corner[1], width, height))
+    lost = parts.stats[gone]
+    if not len(lost):
+        return ""
+    left, top, width, height, _ = lost[lost[:, 4].argmax()].tolist()
+    box = f"{width}×{height} pixels at column {left + corner[0]}, row {top + corner[1]}"
+    if len(lost) == 1:
+        return f"a part is too thin for sure foreground and stays unknown: {box}"
+    return (
+        f"{len(lost)} parts are too thin for sure foreground and stay unknown; the largest has"
+        f" {box}"
+    )
 
 
 def _bridges(

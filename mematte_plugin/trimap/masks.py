@@ -11,7 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import InputError, warn_user
-from ..images.arrays import to_unit
+from ..images.arrays import full_scale, to_unit
 from ..images.decoded import MAX_PIXELS, Decoded
 from ..images.read import ImageSource, grey_name, of_layer, opened
 from . import mask_colours
@@ -239,7 +239,7 @@ def _between_channels(pixels: np.ndarray) -> np.ndarray:
 
 def _spread(pixels: np.ndarray) -> float:
     """The largest difference between the channels of a pixel, in [0, 1]."""
-    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    top = full_scale(pixels.dtype)
     return max(float(_between_channels(rows).max()) / top for rows in strips(pixels))
 
 

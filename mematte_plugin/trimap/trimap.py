@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SettingError, warn_user
 from ..images.decoded import MAX_PIXELS
 from ..images.read import ImageSource, grey_name, read_gray
-from .bands import band_and_lost, cores
+from .bands import banded, cores
 from .grey_levels import KNOWN
 from .labels import Objects
 from .masks import read_mask, read_trimap
@@ -61,20 +61,17 @@ def normalise_trimap(
         import cv2
 
         grey = _fitted(grey, size, name, cv2.INTER_NEAREST_EXACT)
-    result = np.full(grey.shape, 0.5, np.float32)
-    for row, line in zip(grey, result, strict=True):  # by rows: no masks of the picture's size
-        line[row <= KNOWN] = 0.0
-        line[row >= 1 - KNOWN] = 1.0
+    result = three_valued(grey, KNOWN, 1 - KNOWN)
     warn_if_odd(result, name, soft=grey)
     return result
 
 
-def three_valued(trimap: np.ndarray) -> np.ndarray:
-    """A trimap (H, W) uint8 of exactly 0, 128 and 255 as float32 of 0, 0.5 and 1."""
-    result = np.full(trimap.shape, 0.5, np.float32)
-    for row, line in zip(trimap, result, strict=True):  # by rows: no masks of the picture's size
-        line[row == 0] = 0.0
-        line[row == 255] = 1.0
+def three_valued(values: np.ndarray, black: float = 0, white: float = 255) -> NDArray[np.float32]:
+    """(H, W) float32: 0 up to black, 1 from white on, 0.5 between them."""
+    result = np.full(values.shape, 0.5, np.float32)
+    for row, line in zip(values, result, strict=True):  # by rows: no masks of the picture's size
+        line[row <= black] = 0.0
+        line[row >= white] = 1.0
     return result
 
 
@@ -162,12 +159,12 @@ def lay_band(
             " is white"
         )
     inward, outward = (_pixels(width, unit, area) for width in (inside, outside))
-    trimap, lost = band_and_lost(subject, inward, outward, grain=grain)
+    trimap, lost = banded(subject, inward, outward, grain=grain)
     if keep_soft:
         trimap[(soft > KNOWN) & (soft < 1 - KNOWN)] = 128
     if not (trimap == 255).any() or np.count_nonzero(trimap != 128) < LEAST_SURE * trimap.size:
         warn_if_unsure(trimap, soft, name)
-    elif lost is not None:
+    elif lost:
         warn_user(f"{name}: {lost}; inside 0 keeps all of the mask")
     return trimap
 

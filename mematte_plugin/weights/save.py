@@ -129,6 +129,5 @@ def convert_weights(
         terms=terms,
         source=f"Converted from `{origin}` with mematte-plugin.",
     )
-    return save_network(
-        network, directory, dtype=dtype, card=card, metadata={"converted_from": origin}
-    )
+    facts = {"converted_from": origin, "licence": card.licence}
+    return save_network(network, directory, dtype=dtype, card=card, metadata=facts)

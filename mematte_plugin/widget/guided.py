@@ -146,7 +146,8 @@ class GuidedPhoto(MattingOptions):
     def _on_band(self, _change: Any) -> None:
         if self.mask is not None:
             with self._reporting():
-                self._set_base(*_read_guide(self.photo, None, self.mask, **self._band()))
+                base, _ = _read_guide(self.photo, None, self.mask, **self._band())
+                self._set_base(base, self.mask)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -155,19 +156,21 @@ class GuidedPhoto(MattingOptions):
         fault, small, full = "", None, None
         if self._base is not None:
             small, full = self._base
-            if labels.any():
-                small, full = paint_over(small, labels), paint_over(full, labels)
+            small = paint_over(small, labels) if labels.any() else small
         elif (labels == Stroke.FOREGROUND).any():
             try:
                 with collect_notes() as notes:
                     small = from_painting(
                         labels, unpainted=unpainted, inside=self.inside, outside=self.outside
                     )
-                full = resize_nearest(small, self.photo.size)
                 fault = " ".join(notes)
             except MEMatteError as error:
                 fault = str(error)
         self.set_trait("small_trimap", _sealed(small))  # first: the page waits for it
+        if full is not None:
+            full = paint_over(full, labels) if labels.any() else full
+        elif small is not None:
+            full = resize_nearest(small, self.photo.size)
         self.set_trait("trimap", _sealed(full))
         in_use = self.mask is not None or (not self.has_base and lays_band(labels, unpainted))
         self.set_trait("band_counts", in_use)

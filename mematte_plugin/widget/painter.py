@@ -76,11 +76,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     _result: traitlets.Dict[str, Any] = traitlets.Dict(help="see `_pictures`").tag(
         sync=True, ours=True
     )
-    _current = traitlets.Bool(False, help="the result is of this trimap").tag(sync=True, ours=True)
 
     def __init__(self, image: Any = None, *args: Any, **options: Any) -> None:
         self._painted: NDArray[np.uint8] | None = None  # what came from the page
-        self._previewed: NDArray[np.uint8] | None = None  # the trimap of the preview shown
         self._given_up = 0  # runs up to this one were cancelled
         self._id = options.setdefault("model_id", uuid4().hex)
         super().__init__(image, *args, **options)
@@ -186,35 +184,19 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     @traitlets.observe("small_trimap")
     def _on_trimap(self, change: Any) -> None:
         self._trimap = b"" if change.new is None else _to_runs(change.new)
-        self._update_current()
 
     @traitlets.observe("shown")
     def _on_shown(self, change: Any) -> None:
         if change.new is None:
             self._result = {}
 
-    @traitlets.observe("status")
-    def _on_status(self, _change: Any) -> None:
-        self._update_current()
-
-    def _update_current(self) -> None:
-        if self._result.get("kind") == "preview":
-            now, then = self.small_trimap, self._previewed
-            self._current = now is not None and then is not None and np.array_equal(now, then)
-        else:
-            self._current = self.status == "done"
-
     def _draw(self, matte: Matte, progress: Progress) -> dict[str, Any]:
         return _pictures(matte, full=matte.photo is self.photo)
 
     def _show_pictures(self, matte: Matte, pictures: dict[str, Any]) -> None:
-        preview = pictures["kind"] == "preview"
         with self._exclusive():
-            self._previewed = np.rint(matte.trimap * 255).astype(np.uint8) if preview else None
             first = not self._result
-            self._current = False
             self._result = pictures
-            self._update_current()
             if first and self.view in ("photo", "trimap"):  # later on, the view is the user's
                 self.compare = "trimap" if self.compare == "off" else self.compare
                 self.view = "cutout"

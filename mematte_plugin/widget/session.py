@@ -93,6 +93,7 @@ class MattingSession(GuidedPhoto):
     progress = traitlets.Float(0.0, read_only=True, help="0 to 1").tag(sync=True)
     stage = traitlets.Unicode("", read_only=True, help="stage of the job").tag(sync=True)
     blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
+    current = traitlets.Bool(False, read_only=True, help="`shown` is up to date").tag(sync=True)
 
     def __init__(
         self,
@@ -296,15 +297,14 @@ class MattingSession(GuidedPhoto):
         self._newest = result.unshaped
         self._full = result.unshaped if full else self._full
         self._show_pictures(matte, result.pictures)
-        found = {"notes": result.notes, "shown": matte}
+        found = {"notes": result.notes, "shown": matte, "current": current}
         height, width = matte.photo.size
         message = f"{width}×{height} in {result.seconds:.1f} s."
         if full:
             found |= {"matte": matte, "alpha": matte.alpha}
             message = f"Done: {message}" if current else f"Done: {message} {OLDER}"
         else:
-            high, wide = self.photo.size
-            message = f"Preview: {message} Run computes all {wide}×{high}."
+            message = f"Preview: {message} Run computes the full size."
         self._end(job, "done" if full and current else "ready", message, **found)
         if self._edge() != result.edge:  # changed meanwhile
             self._reshape()
@@ -354,6 +354,7 @@ class MattingSession(GuidedPhoto):
         if self._timer is not None:
             self._timer.cancel()
         self._version = object()
+        self.set_trait("current", False)
         if self.job != "full":
             self._replace_job(None)  # a stale preview
             self._set(

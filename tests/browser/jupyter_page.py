@@ -108,7 +108,7 @@ def jupyter(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[Jupyte
     environment = {name: str(value) for name, value in own.items()}
     with serving(command, port, folder, **environment) as server:
         running = Jupyter(server, token)
-        running.set("notification", fetchNews="false", checkForUpdates=False)  # nobody asks
+        running.set("notification", fetchNews="false", checkForUpdates=False)  # no dialogs
         running.set("themes", theme=theme)
         running.wait_until_ready()
         try:
@@ -188,11 +188,11 @@ class Notebook:
         else:
             script = "notebook.model.cells.get(values[0]).sharedModel.setSource(values[1])"
             self.tell(script, self.scratch, code)
-        told = self.run(self.scratch)
+        printed = self.run(self.scratch)
         try:
-            return json.loads(told)
+            return json.loads(printed)
         except ValueError:
-            raise AssertionError(told) from None
+            raise AssertionError(printed) from None
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """A cell's outputs as they stand in the notebook's file."""
@@ -240,7 +240,7 @@ class Notebook:
         self.tell("await panel.sessionContext.changeKernel({name: 'python3'})")
         self.settle()
 
-    def beside(self, cells: Sequence[str], name: str) -> Notebook:
+    def open_next_to(self, cells: Sequence[str], name: str) -> Notebook:
         """JupyterLab's page with another new notebook in front, which has a kernel of its own.
 
         name: its path below the server's folder. `to_front` brings this one back.
@@ -262,7 +262,7 @@ class Notebook:
         self.settle()
 
     def reload(self) -> None:
-        """Save the notebook and open the page anew; the kernel stays."""
+        """Save the notebook and reload the page; the kernel stays."""
         self.tell("await panel.context.save()")
         self.page.reload()
         self.page.locator(".jp-Notebook").first.wait_for(timeout=DONE)

@@ -114,8 +114,8 @@ def test_from_strokes_to_the_next_cells_alpha(opened: Open) -> None:
         assert book.value("[widget.status, list(widget.alpha.shape)]") == ["done", [512, 512]]
         same = "MattingPipeline.from_pretrained()(PHOTO, widget.trimap).alpha"
         assert book.value(f"np.array_equal(widget.alpha, {same})")
-        told = json.loads(book.text(book.scratch or 0))
-        assert told is True
+        value = json.loads(book.text(book.scratch or 0))
+        assert value is True
         shown.part("badge").filter(has_text="512×512").wait_for()
 
         assert book.do("widget.save('cut.png')") == ""
@@ -176,7 +176,7 @@ def test_two_notebooks_of_one_photo_do_not_mix(browser: Any, server: Jupyter) ->
         painter(book).stroke(FACE, "foreground", 60)
         book.until("widget.labels.any()")
         painted = book.value("int(widget.labels.astype(int).sum())")
-        other = book.beside([WIDGET], f"{Path(book.name).parent}/other.ipynb")
+        other = book.open_next_to([WIDGET], f"{Path(book.name).parent}/other.ipynb")
         assert len(server.kernels()) == 2
         other.run(0)
         shown = painter(other)
@@ -217,7 +217,7 @@ def test_cancel_while_it_computes(opened: Open, tmp_path: Path) -> None:
         book.run(0)
         shown = painter(book)
         paint_subject(shown)
-        shown.stroke(WALL, "background", 40)  # what is left is unknown: much to do
+        shown.stroke(WALL, "background", 40)  # the rest is unknown: much to compute
         shown.says("Run computes")
         shown.press("run")
         shown.ends("running")
@@ -255,7 +255,7 @@ def test_strokes_of_a_busy_kernel_arrive(opened: Open) -> None:
         shown = painter(book)
         book.start(1)
         paint_subject(shown)
-        shown.says("Run computes")  # it has heard of them beside the cell
+        shown.says("Run computes")  # it received them while the cell runs
         wake(book, 1)
         book.until("(widget.labels == 3).sum() > 9000")
 
@@ -296,7 +296,7 @@ def test_a_reloaded_page_shows_the_same(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("lose", [Notebook.restart, Notebook.change_kernel])
-def test_a_lost_kernel_is_told_and_strokes_come_back(
+def test_a_lost_kernel_is_reported_and_strokes_come_back(
     opened: Open, lose: Callable[[Notebook], None]
 ) -> None:
     with opened([WIDGET]) as book:
@@ -324,8 +324,8 @@ def test_what_is_wrong_stands_in_the_widget(opened: Open) -> None:
         shown.says("No foreground")
         shown.press("run")
         shown.says("No foreground")
-        told = book.do("widget.trimap = np.zeros((90, 400), np.uint8)")
-        assert told.startswith("InputError: trimap")
+        text = book.do("widget.trimap = np.zeros((90, 400), np.uint8)")
+        assert text.startswith("InputError: trimap")
         shown.says("90")
         assert "InputError" in book.do("MatteWidget(np.zeros((4, 4, 7)))")
         assert book.value("(widget.labels == 1).any().item()")  # and nothing is lost

@@ -1,4 +1,4 @@
-"""A matte's edge as people ask for it: levels, choke, feather, and what they leave alone."""
+"""Shaping a matte's edge: levels, choke, feather, and what they leave unchanged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_choke_thins_hair_and_does_not_delete_it() -> None:
     assert 0.25 <= half[5, 20] <= 0.35
     assert 0.3 <= half[40, 40] <= 0.5
     assert choke(hair, 1)[5, 20] > 0.1
-    assert choke(hair, 6).max() < 1 / 255  # but who chokes by much wants it gone
+    assert choke(hair, 6).max() < 1 / 255  # a strong choke removes it
 
 
 def test_choke_leaves_what_touches_the_frame_and_what_is_far_from_edges() -> None:
@@ -108,7 +108,7 @@ def test_feather_blurs_the_edge_and_keeps_0_and_1_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "fault"),
     [
         ({"levels": (0.9, 0.1)}, r"levels .*0 to 1, black below white"),
         ({"levels": (13, 242)}, r"levels .*of 255: 0.051, 0.949"),
@@ -126,8 +126,8 @@ def test_feather_blurs_the_edge_and_keeps_0_and_1_elsewhere() -> None:
         ({"despill": "white"}, "despill 'white'.*grey"),
     ],
 )
-def test_values_out_of_range_are_named(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingError, match=told):
+def test_values_out_of_range_are_named(options: dict[str, Any], fault: str) -> None:
+    with pytest.raises(SettingError, match=fault):
         Edge(**options)
 
 

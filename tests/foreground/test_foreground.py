@@ -211,15 +211,20 @@ class Stop(Exception):
 
 
 def test_progress_counts_the_tiles_that_are_computed() -> None:
-    told: list[tuple[int, int, str]] = []
+    reports: list[tuple[int, int, str]] = []
     estimate_foreground(
-        IMAGE, ALPHA, whole_pixels=1, tile=150, overlap=24, progress=lambda *one: told.append(one)
+        IMAGE,
+        ALPHA,
+        whole_pixels=1,
+        tile=150,
+        overlap=24,
+        progress=lambda *one: reports.append(one),
     )
-    totals, stages = {total for _, total, _ in told}, {stage for *_, stage in told}
+    totals, stages = {total for _, total, _ in reports}, {stage for *_, stage in reports}
     assert stages == {"foreground"}
     (total,) = totals - {1}  # 0 of 1 until they are counted
     assert 4 < total <= 9
-    done = [one for one, *_ in told]
+    done = [one for one, *_ in reports]
     assert sorted(set(done)) == list(range(total + 1))
     assert done == sorted(done)
 

@@ -1,4 +1,4 @@
-"""A screen's colour in the edge: found, named, taken out, and nothing else with it."""
+"""Despill: a screen's colour is found or named, and only that is taken out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_screen_is_found_and_its_light_taken_out(name: str, dtype: Any) -> Non
 
 
 @pytest.mark.parametrize("name", NO_SCREENS)
-def test_no_screen_means_nothing_is_taken_out_and_said(name: str) -> None:
+def test_without_a_screen_nothing_is_taken_out_and_that_is_reported(name: str) -> None:
     matte = before_screen(NO_SCREENS[name])
     with collect_notes() as notes:
         same = matte.shaped(despill="auto")

@@ -20,7 +20,9 @@ def assert_holds(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("knob", [*KNOBS, ""])
-@pytest.mark.parametrize("network", ["base", "vitmatte-small"])
+@pytest.mark.parametrize(
+    "network", ["small", "vitmatte-small", pytest.param("base", marks=pytest.mark.slow)]
+)
 def test_every_knob_changes_what_lives_on_a_card_as_the_law_says(network: str, knob: str) -> None:
     assert_holds(measure(network, 768, 640, knob=knob))
 

@@ -330,12 +330,12 @@ def test_the_grid_is_bounded() -> None:
 @pytest.mark.parametrize("search", KINDS)
 def test_it_can_be_interrupted_all_along(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     # Smaller chunks in place of a larger picture.
-    monkeypatch.setattr(neighbours, "_QUERIES", 2**9)
-    monkeypatch.setattr(neighbours, "DISTANCES", 2**21)
-    monkeypatch.setattr(flow, "_CELLS_AT_A_TIME", 2**10)
-    image, trimap, _ = scene(200, 280)
-    unknown = 100 * 70
-    size = (200, 280)
+    monkeypatch.setattr(neighbours, "_QUERIES", 2**7)
+    monkeypatch.setattr(neighbours, "DISTANCES", 2**18)
+    monkeypatch.setattr(flow, "_CELLS_AT_A_TIME", 2**8)
+    size = (100, 140)
+    image, trimap, _ = scene(*size)
+    unknown = 50 * 35
     ticks = 0
 
     def tick() -> None:
@@ -344,7 +344,7 @@ def test_it_can_be_interrupted_all_along(search: Search, monkeypatch: pytest.Mon
 
     watched = FlowAlpha(strips_of(image, trimap), size, search=search, tick=tick)
     # Four searches, three times weights, iterations and the linear model.
-    assert ticks > 4 * (unknown / 2**10) + 3 * (unknown / 2**10) + 80
+    assert ticks > 4 * (unknown / 2**8) + 3 * (unknown / 2**8) + 80
     for fatal in (0, 1, 5, ticks // 2, ticks - 1):
         left = fatal
 

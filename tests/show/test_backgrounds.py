@@ -109,7 +109,7 @@ def test_a_colour_may_be_transparent(colour: Any) -> None:
 
 
 @pytest.mark.parametrize("colour", ["rgb(300, 0, 0)", "rgba(1, 2)", "rgba(0, 0, 0, x)", "hsl(1)"])
-def test_what_is_no_colour_is_said(colour: str) -> None:
+def test_unknown_colours_are_refused(colour: str) -> None:
     with pytest.raises(InputError, match=r"neither a colour .* nor a file"):
         composite(EIGHT, CLEAR, colour)
 
@@ -140,7 +140,7 @@ def test_an_opaque_alpha_changes_nothing() -> None:
     )
 
 
-def test_white_is_put_behind_where_a_file_cannot_be_transparent() -> None:
+def test_a_file_without_transparency_gets_white_behind() -> None:
     mixed = composite(EIGHT, CLEAR, "rgba(0, 0, 0, 0.25)")
     with pytest.warns(MEMatteWarning, match="a.jpg: cannot hold the background's transparency"):
         flat = over_white(mixed, "a.jpg")

@@ -1,4 +1,4 @@
-"""A foreground before a colour or a picture, without a Matte."""
+"""Compositing over a colour or a picture, without a Matte."""
 
 import tracemalloc
 from typing import Any

@@ -1,4 +1,4 @@
-"""Masks whose values number objects: said, and chosen from."""
+"""Label maps: objects are listed, and chosen by id or colour."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ TWO = {
 
 
 @pytest.mark.parametrize("name", TWO)
-def test_objects_are_named_and_chosen(name: str) -> None:
+def test_objects_are_listed_and_chosen(name: str) -> None:
     with pytest.raises(
         InputError, match=r"mask: is a map of 2 objects: 1 \(\d+ pixels\), 2"
-    ) as told:
+    ) as caught:
         from_mask(TWO[name])
-    assert "--object 2 (in Python objects=2)" in str(told.value)
+    assert "--object 2 (in Python objects=2)" in str(caught.value)
     for objects, mask in (([1], LEFT), (2, RIGHT), ("1,2", DISC), ((2, 1, 2), DISC)):
         np.testing.assert_array_equal(from_mask(TWO[name], objects=objects), from_mask(mask))
     with pytest.raises(InputError, match=r"has no object 9; it holds 1 \(\d+ pixels\), 2"):
@@ -76,9 +76,9 @@ def test_ids_of_any_size(labels: np.ndarray, ids: tuple[int, int]) -> None:
 
 def test_many_ids_are_listed_in_short() -> None:
     cells = (Y // 12 * 10 + X // 16 + 1) * ((Y % 12 < 9) & (X % 16 < 12))
-    with pytest.raises(InputError, match=r"map of 100 objects: .* and 92 more") as told:
+    with pytest.raises(InputError, match=r"map of 100 objects: .* and 92 more") as caught:
         from_mask(cells)
-    assert len(str(told.value)) < 500
+    assert len(str(caught.value)) < 500
 
 
 def test_objects_in_colours() -> None:
@@ -101,7 +101,7 @@ def test_void_around_an_object_is_unknown(with_palette: bool) -> None:
 
 
 @pytest.mark.parametrize("objects", ["", "1,,2", "red", "#12345", "1.5", [], [1.5], [True], "1;2"])
-def test_objects_that_are_no_ids(objects: Any) -> None:
+def test_invalid_objects_are_refused(objects: Any) -> None:
     with pytest.raises(SettingError, match="object"):
         from_mask(HALVES, objects=objects)
 

@@ -1,4 +1,4 @@
-"""Masks as people hand them in: types, shapes, colours, levels, noise."""
+"""Masks in any form: types, shapes, colours, levels, noise."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ SILENT = {
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_one_subject_in_whatever_form(name: str) -> None:
-    found, told = quietly(lambda: from_mask(SILENT[name], size=SIZE))
+def test_the_same_subject_in_every_form(name: str) -> None:
+    found, notes = quietly(lambda: from_mask(SILENT[name], size=SIZE))
     np.testing.assert_array_equal(found, EXPECTED)
-    assert told == []
+    assert notes == []
 
 
-TOLD = {
+REPORTED = {
     "0 and 38": (levels(0, 38), "holds the values 0 and 38; 38 is taken for the subject"),
     "15 and 200": (levels(15, 200), "holds the values 15 and 200"),
     "100 and 200": (levels(100, 200), "holds the values 100 and 200"),
@@ -108,9 +108,9 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize("name", TOLD)
-def test_what_was_decided_is_told(name: str) -> None:
-    source, remark = TOLD[name]
+@pytest.mark.parametrize("name", REPORTED)
+def test_choices_are_reported(name: str) -> None:
+    source, remark = REPORTED[name]
     with pytest.warns(MEMatteWarning, match=remark) as caught:
         found = from_mask(source, size=SIZE)
     np.testing.assert_array_equal(found, EXPECTED)
@@ -180,10 +180,10 @@ ALMOST: dict[str, tuple[Any, int, float]] = {
 @pytest.mark.parametrize("name", ALMOST)
 def test_levels_and_noise(name: str) -> None:
     source, count, most = ALMOST[name]
-    found, told = quietly(lambda: from_mask(source, size=SIZE))
+    found, notes = quietly(lambda: from_mask(source, size=SIZE))
     assert (found != EXPECTED).mean() <= most
-    assert len(told) == count, told
-    assert all("its levels run from" in remark for remark in told)
+    assert len(notes) == count, notes
+    assert all("its levels run from" in remark for remark in notes)
     far = (AWAY > 56) | (AWAY < 24)  # noise far from the edge is none of it
     np.testing.assert_array_equal(found[far], EXPECTED[far])
 
@@ -194,10 +194,10 @@ def test_half_beside_white_is_soft_and_no_object() -> None:
         Image.fromarray(half[::4, ::4]).resize((640, 480), Image.Resampling.BILINEAR)
     )
     for mask in (half, grown):
-        found, told = quietly(lambda mask=mask: from_mask(mask, inside=0, outside=0))
+        found, notes = quietly(lambda mask=mask: from_mask(mask, inside=0, outside=0))
         middle = mask.shape[0] // 2, mask.shape[1] // 8
         assert [found[middle[0], middle[1] * i] for i in (1, 3, 5, 7)] == [0, 255, 128, 0]
-        assert told == []
+        assert notes == []
 
 
 def with_hair() -> np.ndarray:
@@ -213,17 +213,17 @@ def with_hair() -> np.ndarray:
 def test_levels_of_a_small_subject(noise: float) -> None:
     small = np.where(AWAY < 4, np.float32(1), np.float32(0))
     soft = cv2.GaussianBlur(small, (0, 0), 0.6)
-    found, told = quietly(lambda: from_mask(noisy(levels(16, 235, soft), noise), inside=1))
+    found, notes = quietly(lambda: from_mask(noisy(levels(16, 235, soft), noise), inside=1))
     assert (found[AWAY < 1] == 255).all()
     assert (found[AWAY > 16] == 0).all()
-    assert "levels run from 16" in told[0]
+    assert "levels run from 16" in notes[0]
 
 
 @pytest.mark.parametrize(("low", "high"), [(16, 235), (8, 248), (0, 180), (40, 200)])
 def test_stretched_masks_keep_what_is_soft(low: float, high: float) -> None:
-    found, told = quietly(lambda: read_mask(levels(low, high, with_hair())))
+    found, notes = quietly(lambda: read_mask(levels(low, high, with_hair())))
     assert np.abs(found - with_hair()).max() < 0.01
-    assert len(told) == 1
+    assert len(notes) == 1
 
 
 def test_masks_in_black_and_white_are_read_to_the_last_bit() -> None:
@@ -238,11 +238,11 @@ def test_masks_in_black_and_white_are_read_to_the_last_bit() -> None:
 @pytest.mark.parametrize(
     "source", [SOFT, levels(16, 235, SOFT), noisy(levels(16, 235), 2), levels(0, 38)]
 )
-def test_what_was_read_is_read_the_same_again(source: np.ndarray) -> None:
+def test_reading_a_mask_twice_changes_nothing(source: np.ndarray) -> None:
     first, _ = quietly(lambda: read_mask(source))
-    again, told = quietly(lambda: read_mask(first))
+    again, notes = quietly(lambda: read_mask(first))
     np.testing.assert_array_equal(again, first)
-    assert told == []
+    assert notes == []
 
 
 @pytest.mark.parametrize(
@@ -273,12 +273,12 @@ def test_a_mask_that_is_soft_all_over_stays_soft_and_says_so(mask: np.ndarray) -
         (np.where(DISC, 70000, 0) + X, "is a map of|values from 0 to"),
     ],
 )
-def test_masks_that_are_none(mask: Any, fault: str) -> None:
+def test_unusable_masks_are_refused(mask: Any, fault: str) -> None:
     with pytest.raises(InputError, match=f"^mask: .*({fault})"):
         from_mask(mask)
 
 
-def test_an_inverted_mask_is_told() -> None:
+def test_an_inverted_mask_is_reported() -> None:
     for mask in (~DISC, levels(0, 255, ~DISC), colours((255, 255, 255), (0, 0, 0))):
         with pytest.warns(MEMatteWarning, match="mask: looks inverted"):
             from_mask(mask)
@@ -297,7 +297,7 @@ STACKS = {
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_stacks_of_masks_are_told_and_not_guessed(name: str) -> None:
+def test_stacks_of_masks_are_refused(name: str) -> None:
     source, fault = STACKS[name]
     with pytest.raises(InputError, match=fault) as caught:
         from_mask(source)

@@ -1,4 +1,4 @@
-"""Small pictures to look at: of photos, mattes, and of what is too large to be read."""
+"""Small pictures of photos and mattes, and files that are refused by their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trimaps as people hand them in: labels, levels, colours, and masks that are none."""
+"""Trimaps in any form: labels, levels, colours, and masks given instead."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from mematte_plugin.errors import InputError, MEMatteWarning
 from mematte_plugin.trimap.masks import read_trimap
@@ -34,6 +36,9 @@ SAME = {
     "0, 128, 255": three(0, 128, 255),
     "linear grey": three(0, 55, 255),
     "light grey": three(3, 240, 252),
+    "noise of JPEG": three(4, 127, 251),
+    "a Pillow image in colour": Image.fromarray(three(0, 128, 255)).convert("RGB"),
+    "a tensor": torch.from_numpy(three(0, 0.214, 1, dtype=np.float32)),
     "uint16": three(0, 32768, 65535, dtype=np.uint16),
     "0 to 255 in uint16": three(0, 128, 255, dtype=np.uint16),
     "0 to 255 in int64": three(0, 128, 255, dtype=np.int64),
@@ -48,10 +53,11 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_one_trimap_in_whatever_form(name: str) -> None:
-    found, told = quietly(lambda: normalise_trimap(SAME[name], SIZE))
+def test_the_same_trimap_in_every_form(name: str) -> None:
+    found, notes = quietly(lambda: normalise_trimap(SAME[name], SIZE))
+    assert found.dtype == np.float32
     np.testing.assert_array_equal(found, RINGS / 2)
-    assert told == []
+    assert notes == []
 
 
 STRETCHED = {
@@ -87,7 +93,7 @@ STRETCHED = {
 
 
 @pytest.mark.parametrize("name", STRETCHED)
-def test_what_a_trimap_is_taken_for_is_told(name: str) -> None:
+def test_levels_and_labels_are_reported(name: str) -> None:
     source, remark = STRETCHED[name]
     with pytest.warns(MEMatteWarning, match=remark) as caught:
         found = normalise_trimap(source, SIZE)
@@ -123,7 +129,7 @@ NO_GREY = {
 
 
 @pytest.mark.parametrize("name", NO_GREY)
-def test_a_mask_given_as_a_trimap_is_told(name: str) -> None:
+def test_a_mask_given_as_a_trimap_is_reported(name: str) -> None:
     with pytest.warns(MEMatteWarning, match=r"has no grey.*give it as one \(--mask") as caught:
         found = normalise_trimap(NO_GREY[name], SIZE)
     np.testing.assert_array_equal(found, DISC)
@@ -131,11 +137,11 @@ def test_a_mask_given_as_a_trimap_is_told(name: str) -> None:
 
 
 @pytest.mark.parametrize("mask", [levels(16, 235), levels(0, 38), noisy(levels(16, 235), 1)])
-def test_a_mask_of_odd_levels_given_as_a_trimap_is_told(mask: np.ndarray) -> None:
-    found, told = quietly(lambda: normalise_trimap(mask, SIZE))
+def test_a_mask_of_odd_levels_given_as_a_trimap_is_reported(mask: np.ndarray) -> None:
+    found, notes = quietly(lambda: normalise_trimap(mask, SIZE))
     np.testing.assert_array_equal(found, DISC)
-    assert "its levels run from" in told[0]
-    assert "has no grey" in told[1]
+    assert "its levels run from" in notes[0]
+    assert "has no grey" in notes[1]
 
 
 def test_the_hairline_of_an_antialiased_mask_is_no_band() -> None:
@@ -164,12 +170,12 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_trimaps_that_lack_something_are_told(name: str) -> None:
+def test_odd_trimaps_are_reported(name: str) -> None:
     source, remark = ODD[name]
-    _, told = quietly(lambda: normalise_trimap(source, SIZE))
-    assert remark in told[-1]
-    assert "239" not in told[0], "no level that is not in the picture"
-    assert len([one for one in told if "levels" not in one]) == 1
+    _, notes = quietly(lambda: normalise_trimap(source, SIZE))
+    assert remark in notes[-1]
+    assert "239" not in notes[0], "no level that is not in the picture"
+    assert len([one for one in notes if "levels" not in one]) == 1
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def test_convert(network, tmp_path):
         convert_weights(tmp_path / "MEMatte_ViTS_DIM.pth", out)
     convert_weights(tmp_path / "MEMatte_ViTS_DIM.pth", out, overwrite=True, licence="CC-BY-NC-4.0")
     assert "license: cc-by-nc-4.0" in (out / "README.md").read_text()
+    assert json.loads((out / "config.json").read_text())["licence"] == "CC-BY-NC-4.0"
     again = convert_weights(
         write_transformers(random_network(UNROUTED), tmp_path / "hf"), tmp_path / "t"
     )

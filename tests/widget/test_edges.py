@@ -30,15 +30,15 @@ def test_an_edge_is_shaped_again_and_again(
 ) -> None:
     plain = session.run()
     monkeypatch.setattr(MattingPipeline, "__call__", None)  # nothing is computed from here on
-    told: list[object] = []
-    session.observe(lambda change: told.append(change.new), "alpha")
+    changes: list[object] = []
+    session.observe(lambda change: changes.append(change.new), "alpha")
     session.choke = 1.0
     np.testing.assert_array_equal(session.alpha, plain.with_edge(Edge(choke=1.0)).alpha)
     assert session.shown is session.matte
     session.levels_black = 0.25
     edge = Edge(choke=1.0, levels=(0.25, 1.0))
     np.testing.assert_array_equal(session.alpha, plain.with_edge(edge).alpha)
-    assert len(told) == 2
+    assert len(changes) == 2
     assert session.status == "done"
     session.choke, session.levels_black = 0.0, 0.0
     np.testing.assert_array_equal(session.alpha, plain.alpha)
@@ -60,7 +60,7 @@ def test_contradictions_are_refused_and_change_nothing(session: MattingSession) 
         session.despill = "gren"
 
 
-def test_a_despill_that_finds_nothing_is_told(session: MattingSession) -> None:
+def test_a_despill_that_finds_nothing_is_reported(session: MattingSession) -> None:
     session.run()
     session.despill = "auto"
     assert "finds no green, blue or red screen" in session.notes[-1]

@@ -116,7 +116,7 @@ def test_the_page_sees_strokes_that_python_sets(make: Any, photo: np.ndarray) ->
     assert widget.get_state("_strokes")["_strokes"] == b""
 
 
-def test_a_second_page_is_told_everything(make: Any, photo: np.ndarray) -> None:
+def test_a_second_page_gets_everything(make: Any, photo: np.ndarray) -> None:
     # After a reload, or with the same notebook in another tab: all there is comes from the state.
     widget = make(photo)
     labels = painted(photo.shape[:2])
@@ -137,7 +137,7 @@ def test_a_second_page_is_told_everything(make: Any, photo: np.ndarray) -> None:
     maps = np.frombuffer(gzip.decompress(result["routing"]), np.uint8)
     assert np.array_equal(maps, np.concatenate([keep.ravel() for keep in matte.routing]))
     assert result["grids"] == [list(keep.shape) for keep in matte.routing]
-    assert state["_current"]
+    assert state["current"]
 
 
 def test_two_widgets_of_one_photo_do_not_mix(make: Any, photo: np.ndarray) -> None:
@@ -167,7 +167,7 @@ def test_another_photo_takes_strokes_and_result_off_the_page(make: Any, photo: n
     assert state["_photo"] != before
     assert state["_strokes"] == state["_trimap"] == b""
     assert state["_result"] == {}
-    assert not state["_current"]
+    assert not state["current"]
 
 
 def test_without_a_photo_the_page_waits_for_one(make: Any, photo: np.ndarray) -> None:
@@ -226,7 +226,7 @@ def test_strokes_that_cannot_be_read_change_nothing(
         ("live", "maybe"),
     ],
 )
-def test_a_setting_that_cannot_be_is_told_and_takes_nothing_with_it(
+def test_a_setting_that_is_refused_affects_no_other(
     make: Any, photo: np.ndarray, name: str, junk: Any
 ) -> None:
     widget = make(photo)
@@ -323,9 +323,9 @@ def test_what_the_page_says_of_a_result_goes_with_the_trimap(make: Any, photo: n
     labels = painted(photo.shape[:2])
     paint(widget, labels)
     widget.run()
-    assert widget.get_state("_current") == {"_current": True}
+    assert widget.get_state("current") == {"current": True}
     paint(widget, np.flipud(labels), "page:2")
-    assert widget.get_state("_current") == {"_current": False}
+    assert widget.get_state("current") == {"current": False}
     assert widget.get_state("_result")["_result"]["kind"] == "full"
 
 
@@ -340,11 +340,9 @@ def test_a_preview_is_small_and_called_so(make: Any) -> None:
     state = widget.get_state()
     assert state["_result"]["kind"] == "preview"
     assert (state["_result"]["height"], state["_result"]["width"]) == size
-    assert state["_current"]
-    paint(widget, np.flipud(labels), "page:2")  # the same trimap: it has no rows of its own
-    assert widget.get_state("_current")["_current"]
-    paint(widget, np.fliplr(labels), "page:3")
-    assert not widget.get_state("_current")["_current"]
+    assert state["current"]
+    paint(widget, np.fliplr(labels), "page:2")
+    assert not widget.get_state("current")["current"]
 
 
 def test_the_first_result_comes_into_view_and_later_ones_do_not(
@@ -369,7 +367,7 @@ def test_progress_sends_no_pictures(make: Any, photo: np.ndarray) -> None:
     assert sent == ["_result"]
 
 
-def test_profile_of_the_photo_goes_with_its_proxy(make: Any) -> None:
+def test_the_proxy_has_the_profile_of_the_photo(make: Any) -> None:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -415,7 +413,7 @@ def test_the_bundle_is_made_from_the_sources() -> None:
 
 
 def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
-    told = execute(
+    printed_text = execute(
         kernel,
         """
         import threading, numpy as np
@@ -426,7 +424,7 @@ def test_the_page_is_heard_while_a_cell_runs(kernel: Any) -> None:
         print("there")
         """,
     )
-    assert told == "there\n"
+    assert printed_text == "there\n"
     control = kernel.control_channel
     control.send(kernel.session.msg("create_subshell_request"))
     subshell = kernel.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]

@@ -67,7 +67,7 @@ def seen(panel: MattePanel) -> np.ndarray:
         return np.asarray(opened)
 
 
-def told(panel: MattePanel) -> str:
+def message_of(panel: MattePanel) -> str:
     """The message with its notes, without markup."""
     return re.sub(r"<[^>]*>", " ", panel._parts["message"].value)
 
@@ -82,9 +82,9 @@ def test_from_uploads_to_a_saved_file(
     monkeypatch.chdir(tmp_path)
     panel = MattePanel(pipeline=pipe)
     assert hidden(panel._parts["picture"])
-    assert "photo" in told(panel)
+    assert "photo" in message_of(panel)
     press(panel._parts["run"])
-    assert "photo" in told(panel)
+    assert "photo" in message_of(panel)
     upload(panel, "photo", "dir/hair & <b>.png", png(noise()))
     assert panel.photo is not None
     np.testing.assert_array_equal(panel.photo.pixels, noise())
@@ -106,7 +106,7 @@ def test_from_uploads_to_a_saved_file(
     np.testing.assert_array_equal(panel.alpha, pipe(noise(), panel.trimap).alpha)
     panel._parts["path"].set_state({"value": "made.png"})
     press(panel._parts["save_as"])
-    assert str(tmp_path / "made.png") in told(panel)
+    assert str(tmp_path / "made.png") in message_of(panel)
     with Image.open("made.png") as opened:
         assert opened.mode == "RGBA"
     found = re.search(
@@ -115,7 +115,7 @@ def test_from_uploads_to_a_saved_file(
     assert found is not None
     assert base64.b64decode(found[1]) == Path("made.png").read_bytes()
     press(panel._parts["save_as"])
-    assert "exists" in told(panel)
+    assert "exists" in message_of(panel)
     assert not panel._parts["link"].value
 
 
@@ -123,14 +123,14 @@ def test_a_wrong_file_is_named_and_changes_nothing(panel: MattePanel) -> None:
     trimap, pixels = panel.trimap, panel.photo.pixels
     upload(panel, "trimap", "<i>.txt", b"no picture")
     assert "<i>" not in panel._parts["message"].value
-    assert "&lt;i&gt;.txt" in told(panel)
+    assert "&lt;i&gt;.txt" in message_of(panel)
     upload(panel, "mask", "wide.png", png(disc((30, 90))))
-    assert "wide.png" in told(panel)
-    assert "30" in told(panel)
+    assert "wide.png" in message_of(panel)
+    assert "30" in message_of(panel)
     upload(panel, "trimap", "colour.png", png(noise()))
-    assert "colour" in told(panel)
+    assert "colour" in message_of(panel)
     upload(panel, "photo", "broken.jpg", b"\xff\xd8\xff\xe0 broken")
-    assert "broken.jpg" in told(panel)
+    assert "broken.jpg" in message_of(panel)
     assert panel.trimap is trimap
     assert panel.photo.pixels is pixels
     upload(panel, "mask", "again.png", png(disc()))  # and it goes on
@@ -176,7 +176,7 @@ def test_controls_and_traits_say_the_same(panel: MattePanel) -> None:
     parts["retention"].set_state({"value": "64"})
     assert panel.retention == 64
     parts["retention"].set_state({"value": "much"})
-    assert "much" in told(panel)
+    assert "much" in message_of(panel)
     assert (panel.retention, parts["retention"].value) == (64, "64")
     panel.retention = "auto"
     assert parts["retention"].value == "auto"

@@ -104,7 +104,9 @@ def test_the_band_of_a_given_mask_follows_its_sliders_and_keeps_the_strokes(
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
     labels[0] = Stroke.UNKNOWN
     session.labels = labels
+    given = session.mask
     session.inside, session.outside = 10.0, 15.0
+    assert session.mask is given
     expected = from_mask(mask, inside=10.0, outside=15.0)
     assert np.array_equal(session.trimap[1:], expected[1:])
     assert (session.trimap[0] == 128).all()
@@ -134,13 +136,13 @@ def test_a_thin_band_is_not_lost_in_the_small_trimap(
 
 def test_a_trimap_from_python_replaces_the_strokes_and_is_seen(session: MattingSession) -> None:
     session.labels = painted(session.proxy.shape)
-    told: list[Any] = []
-    session.observe(lambda change: told.append(change["new"]), "trimap")
+    changes: list[Any] = []
+    session.observe(lambda change: changes.append(change["new"]), "trimap")
     trimap = from_mask(disc())
     session.trimap = trimap / 255
     assert np.array_equal(session.trimap, trimap)
     assert not session.labels.any()
-    assert len(told) == 1
+    assert len(changes) == 1
     session.trimap = None
     assert session.trimap is None
     assert session.status == "empty"
@@ -174,18 +176,18 @@ def test_another_photo_begins_again(session: MattingSession) -> None:
 
 def test_run_gives_what_the_pipeline_gives(session: MattingSession, pipe: MattingPipeline) -> None:
     session.labels = painted(session.proxy.shape)
-    told: list[str] = []
-    session.observe(lambda change: told.append(change["name"]), ["alpha", "matte"])
+    changes: list[str] = []
+    session.observe(lambda change: changes.append(change["name"]), ["alpha", "matte"])
     matte = session.run()
     expected = pipe(session.photo, session.trimap)
     assert np.array_equal(matte.alpha, expected.alpha)
     assert session.alpha is matte.alpha
     assert session.matte is session.shown is matte
-    assert sorted(told) == ["alpha", "matte"]
+    assert sorted(changes) == ["alpha", "matte"]
     assert (session.status, session.job) == ("done", "")
 
 
-def test_a_change_after_a_run_is_told(session: MattingSession, tmp_path: Path) -> None:
+def test_a_change_after_a_run_is_reported(session: MattingSession, tmp_path: Path) -> None:
     session.labels = painted(session.proxy.shape)
     session.run()
     session.save(tmp_path / "fresh.png")
@@ -344,8 +346,8 @@ def test_an_observer_that_fails_does_not_end_the_run(
 # ---- bad input -----------------------------------------------------------------------------------
 
 
-def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
-    for name, value, told in [
+def test_bad_input_raises_and_is_reported(session: MattingSession) -> None:
+    for name, value, expected in [
         ("trimap", np.zeros((5, 3)), "3×5"),
         ("trimap", "no_such.png", "no_such.png"),
         ("mask", np.zeros((HEIGHT, WIDTH)), "empty"),
@@ -353,9 +355,9 @@ def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
         ("labels", np.full(session.proxy.shape[:2], 9), "labels"),
         ("labels", "strokes", "labels"),
     ]:
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=expected):
             setattr(session, name, value)
-        assert told in session.message
+        assert expected in session.message
         assert session.trimap is None
     with pytest.raises(SettingError, match="retention"):
         session.retention = 7
@@ -364,7 +366,7 @@ def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"image": np.zeros((4, 5, 7))}, "image"),
         ({"image": 12}, "image"),
@@ -376,15 +378,15 @@ def test_bad_input_raises_and_is_told(session: MattingSession) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_at_once(
-    pipe: MattingPipeline, photo: np.ndarray, options: dict[str, Any], told: str
+    pipe: MattingPipeline, photo: np.ndarray, options: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises((InputError, SettingError), match=told):
+    with pytest.raises((InputError, SettingError), match=expected):
         MattingSession(**{"image": photo, "pipeline": pipe, **options})
 
 
 def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingSession) -> None:
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
-    for stroke, told in [
+    for stroke, expected in [
         (None, "Paint"),
         (Stroke.UNKNOWN, "foreground"),
         (Stroke.BACKGROUND, "foreground"),
@@ -393,8 +395,8 @@ def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingS
             labels[:10] = stroke
         session.labels = labels
         session.start()
-        assert told in session.message
-        with pytest.raises(InputError, match=told):
+        assert expected in session.message
+        with pytest.raises(InputError, match=expected):
             session.run()
         assert session.status == "empty"
     known = np.where(disc() > 0, np.uint8(255), np.uint8(0))
@@ -414,7 +416,7 @@ def test_no_photo_yet(pipe: MattingPipeline, photo: np.ndarray) -> None:
     assert session.alpha.shape == (HEIGHT, WIDTH)
 
 
-def test_a_run_that_fails_is_told_and_the_next_one_works(session: MattingSession) -> None:
+def test_a_run_that_fails_is_reported_and_the_next_one_works(session: MattingSession) -> None:
     session.labels = painted(session.proxy.shape)
     session.memory_budget = "1kB"
     session.start()
@@ -523,7 +525,7 @@ def test_a_cancelled_run_raises_in_its_cell(session: MattingSession) -> None:
 
 
 def test_arrays_that_are_handed_out_cannot_be_painted_in(session: MattingSession) -> None:
-    """It would be seen by nobody."""
+    """Painting in them would change nothing."""
     session.trimap = from_mask(disc())
     trimap = session.trimap
     mine = disc() / np.float32(255)

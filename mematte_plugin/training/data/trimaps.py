@@ -133,7 +133,7 @@ def _rough_mask(rng: np.random.Generator, alpha: Array) -> Array:
 
 def _tool(_: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:
     """A band as `from_mask` makes it."""
-    return banded(mask, inside, outside)
+    return banded(mask, inside, outside)[0]
 
 
 def _polygons(rng: np.random.Generator, mask: Array, inside: float, outside: float) -> Array:

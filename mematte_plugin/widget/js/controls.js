@@ -5,15 +5,11 @@ import { BRUSHES, BRUSH_HINTS, BRUSH_SIZES } from "./strokes.js";
 import { VIEWS, isThere } from "./views.js";
 
 /** Traits for what is shown, which all copies of the widget share. */
-const SETTINGS = ["view", "block", "backdrop", "compare", "split"];
+export const SETTINGS = ["view", "block", "backdrop", "compare", "split"];
 
-export function createSettings(model) {
-  const events = new EventTarget();
+export function createSettings(model, tell) {
   const local = {}; // while something is dragged
-  const tell = (name) => events.dispatchEvent(new CustomEvent("change", { detail: name }));
-  for (const name of SETTINGS) model.on(`change:${name}`, () => tell(name));
   const settings = {
-    events,
     get: (name) => local[name] ?? model.get(name),
     set(name, value) {
       delete local[name];
@@ -30,7 +26,7 @@ export function createSettings(model) {
 }
 
 /** Brushes, their size, undo, redo and clear. */
-export function createTools({ painting, signal }) {
+export function createTools({ painting, followed }) {
   const brushes = BRUSHES.map(({ name, title, key, colour }) => {
     const choose = () => painting.setBrush(name);
     const look = { text: title, kind: "mm-brush" };
@@ -63,10 +59,7 @@ export function createTools({ painting, signal }) {
     redo.disabled = !painting.history?.canRedo();
     clear.disabled = painting.isEmpty();
   };
-  for (const name of ["brush", "history", "photo"]) {
-    painting.events.addEventListener(name, update, { signal });
-  }
-  update();
+  followed(["brush", "history", "photo"], update);
   return make(
     "div",
     { className: "mm-tools", role: "toolbar", "aria-label": "Painting" },
@@ -83,7 +76,7 @@ const BACKDROPS = [
 ];
 
 /** Which view is shown, and what is chosen in it. */
-export function createViewBar({ model, painting, pictures, settings, signal }) {
+export function createViewBar({ model, pictures, settings, followed }) {
   const tabs = VIEWS.map(({ name, title, hint }) =>
     button(`view-${name}`, hint, () => settings.set("view", name), { text: title, kind: "mm-tab" }),
   );
@@ -142,9 +135,7 @@ export function createViewBar({ model, painting, pictures, settings, signal }) {
     const blocks = pictures.routing.map((_, i) => [i, blockTitle(i)]);
     fillSelect(block, blocks, settings.get("block"));
   };
-  painting.events.addEventListener("pictures", update, { signal });
-  settings.events.addEventListener("change", update, { signal });
-  update();
+  followed(["pictures", ...SETTINGS], update);
   const group = { className: "mm-segments", role: "group", "aria-label": "View" };
   return make(
     "div",

@@ -7,13 +7,12 @@ const LINE = 16; // pixels of a wheel's line
 const DAB = 300; // ms: a shorter stroke before the second finger of a pinch is dropped
 
 /** Follow pointers on the canvas. Painting works in every view. */
-export function followPointers({ viewport, painting, signal }) {
+export function followPointers({ viewport, painting, signal, followed }) {
   const { canvas, cursor } = viewport;
   const down = new Map(); // pointers that touch the canvas, by id
   let stroke = null;
   let grip = null; // of a pan or pinch: where it began
   const state = { space: false };
-  const options = { signal };
   const on = (name, heard, more) => canvas.addEventListener(name, heard, { signal, ...more });
 
   // ---- strokes
@@ -178,9 +177,9 @@ export function followPointers({ viewport, painting, signal }) {
     cursor.style.transform = `translate(${left - side / 2}px, ${top - side / 2}px)`;
     cursor.dataset.brush = painting.brush;
   }
-  painting.events.addEventListener("brush", outline, options);
-  viewport.events.addEventListener("place", outline, options);
+  viewport.events.addEventListener("place", outline, { signal });
   hide();
+  followed(["brush"], outline);
 
   return {
     resize,

@@ -104,7 +104,7 @@ export function createHelp(entries) {
   const node = make(
     "div",
     { className: "mm-help", hidden: true, role: "note", "aria-label": "Keyboard shortcuts" },
-    make("strong", { textContent: "Keys, once the photo was clicked" }),
+    make("strong", { textContent: "Keys (click the photo first)" }),
     list,
   );
   const opener = button("help", "Keyboard shortcuts (?)", () => help.toggle(), {

@@ -133,7 +133,7 @@ export function createPictures(model, painting) {
 
   /** A current result covers all strokes. */
   function follow() {
-    if (!model.get("_current") || painting.owes() === "strokes") return;
+    if (!model.get("current") || painting.owes() === "strokes") return;
     ground = painting.labels.slice();
     paintBox(whole());
   }
@@ -145,7 +145,7 @@ export function createPictures(model, painting) {
   });
   model.on("change:_trimap", () => renew("trimap", readers.trimap));
   model.on("change:_result", () => renew("result", readers.result));
-  model.on("change:_current", () => {
+  model.on("change:current", () => {
     follow();
     painting.tell("pictures", "current");
   });

@@ -20,7 +20,7 @@ const LOST =
 const BLOCKED = "A cell waits for it; the notebook's interrupt button stops it too.";
 
 /** Run, Cancel, Live, message, notes and progress. */
-export function createFooter({ model, followed, painting, signal, root }) {
+export function createFooter({ model, followed, painting, root }) {
   const run = button("run", "Compute the matte at full size (Enter)", () => painting.run(), {
     text: "Run",
     picture: "run",
@@ -46,7 +46,7 @@ export function createFooter({ model, followed, painting, signal, root }) {
   const stage = make("span", { className: "mm-stage-name" });
   const bar = make("div", { className: "mm-progress" }, progress, stage);
   const notes = make("ul", { className: "mm-notes" });
-  const offer = createOffer({ painting, signal });
+  const offer = createOffer({ painting, followed });
 
   const update = () => {
     const status = model.get("status");
@@ -76,8 +76,7 @@ export function createFooter({ model, followed, painting, signal, root }) {
     notes.hidden = !model.get("notes").length;
   };
   followed(["status", "job", "message", "notes", "progress", "stage", "blocking", "live"], update);
-  painting.events.addEventListener("connection", update, { signal });
-  painting.events.addEventListener("seen", update, { signal });
+  followed(["connection", "seen"], update);
   return make(
     "div",
     { className: "mm-footer" },
@@ -89,7 +88,7 @@ export function createFooter({ model, followed, painting, signal, root }) {
 }
 
 /** "Restore my strokes", if a widget of this photo is gone that had some. */
-function createOffer({ painting, signal }) {
+function createOffer({ painting, followed }) {
   const text = "There are strokes on this photo from before the cell was run again.";
   const restore = button("restore", text, () => painting.restore(), {
     text: "Restore my strokes",
@@ -106,13 +105,12 @@ function createOffer({ painting, signal }) {
   const update = () => {
     node.hidden = !painting.offer();
   };
-  painting.events.addEventListener("offer", update, { signal });
-  update();
+  followed(["offer"], update);
   return node;
 }
 
 /** The badge on the photo: what the result is. */
-export function createBadge({ model, painting, signal }) {
+export function createBadge({ model, followed }) {
   const node = make("div", {
     className: "mm-badge mm-chip",
     "data-mematte": "badge",
@@ -120,7 +118,7 @@ export function createBadge({ model, painting, signal }) {
   });
   const update = () => {
     const { kind, width, height } = model.get("_result");
-    const current = model.get("_current");
+    const current = model.get("current");
     node.hidden = !kind;
     if (!kind) return;
     const what =
@@ -128,7 +126,6 @@ export function createBadge({ model, painting, signal }) {
     node.textContent = current ? what : `${what}, older than the trimap`;
     node.classList.toggle("mm-old", !current);
   };
-  painting.events.addEventListener("pictures", update, { signal });
-  update();
+  followed(["pictures"], update);
   return node;
 }

@@ -1,5 +1,6 @@
 // The canvas: drawing, zoom and pan. Gestures are in gestures.js.
 
+import { SETTINGS } from "./controls.js";
 import { canvasOf, clamp, make } from "./dom.js";
 import { NEEDS_RESULT } from "./views.js";
 
@@ -8,7 +9,7 @@ const STROKE_OPACITY = { photo: 0.55, trimap: 0.45, alpha: 0.6, cutout: 0.6, rou
 const SQUARE = 8; // of the checkerboard, CSS pixels
 
 /** One per copy of the widget. */
-export function createViewport({ model, painting, pictures, settings, signal }) {
+export function createViewport({ painting, pictures, settings, signal, followed }) {
   const canvas = make("canvas", {
     className: "mm-canvas",
     tabIndex: 0,
@@ -239,9 +240,7 @@ export function createViewport({ model, painting, pictures, settings, signal }) 
     if (width) node.style.setProperty("--mm-aspect", `${width} / ${height}`);
     viewport.fit();
   };
-  shape();
-  painting.events.addEventListener("photo", shape, { signal });
-  painting.events.addEventListener("pictures", viewport.plan, { signal });
-  settings.events.addEventListener("change", viewport.plan, { signal });
+  followed(["photo"], shape);
+  followed(["pictures", ...SETTINGS], viewport.plan);
   return viewport;
 }

@@ -1,6 +1,6 @@
 // Assembles a copy of the widget. All copies share the state made by `createShared`.
 
-import { createOptions, createSettings, createTools, createViewBar } from "./controls.js";
+import { SETTINGS, createOptions, createSettings, createTools, createViewBar } from "./controls.js";
 import { button, clamp, icon, make } from "./dom.js";
 import { followPointers } from "./gestures.js";
 import { createHelp, followKeys, keyTable } from "./keys.js";
@@ -13,7 +13,7 @@ import { VIEWS } from "./views.js";
 const CHIP_TITLES = Object.fromEntries(VIEWS.map(({ name, title }) => [name, title]));
 
 /** The line between two views, to be dragged or moved with the arrow keys, and their names. */
-function createSplit({ viewport, settings, painting, signal }) {
+function createSplit({ viewport, settings, signal, followed }) {
   const line = make(
     "div",
     {
@@ -67,10 +67,8 @@ function createSplit({ viewport, settings, painting, signal }) {
     event.preventDefault();
     settings.set("split", clamp(settings.get("split") + step, 0, 1));
   });
-  settings.events.addEventListener("change", update, { signal });
-  painting.events.addEventListener("pictures", update, { signal });
   viewport.events.addEventListener("place", update, { signal });
-  update();
+  followed(["pictures", ...SETTINGS], update);
   return [line, left, right];
 }
 
@@ -87,7 +85,7 @@ function createZoomBar(viewport) {
 }
 
 const OTHER_KEYS = [
-  [["wheel"], "Size of the brush"],
+  [["wheel"], "Brush size"],
   [["space"], "Hold and drag to pan"],
 ];
 
@@ -95,9 +93,9 @@ function renderCopy({ model, el, shared }) {
   const controller = new AbortController();
   const { signal } = controller;
   const { painting, pictures, settings } = shared;
-  /** Call `update` now and whenever one of these traits changes. */
+  /** Call `update` now and after each of these events, a trait's name or one of the painting's. */
   const followed = (names, update) => {
-    for (const name of names) shared.traits.addEventListener(name, update, { signal });
+    for (const name of names) painting.events.addEventListener(name, update, { signal });
     update();
   };
   const root = make("div", {
@@ -107,7 +105,7 @@ function renderCopy({ model, el, shared }) {
     role: "group",
     "aria-label": "Matting: paint a trimap, compute the matte",
   });
-  const viewport = createViewport({ model, painting, pictures, settings, signal });
+  const viewport = createViewport({ painting, pictures, settings, signal, followed });
   const parts = { model, painting, pictures, settings, signal, followed, root, viewport };
   const gestures = followPointers(parts);
   const help = createHelp(OTHER_KEYS);
@@ -154,14 +152,13 @@ const TRAITS = [
 /** Made once per widget, for all of its copies. */
 function createShared(model) {
   const controller = new AbortController();
-  const traits = new EventTarget();
-  for (const name of TRAITS) {
-    model.on(`change:${name}`, () => traits.dispatchEvent(new Event(name)));
-  }
-  const settings = createSettings(model);
   const painting = createPainting(model, controller.signal);
+  for (const name of [...TRAITS, ...SETTINGS]) {
+    model.on(`change:${name}`, () => painting.tell(name));
+  }
+  const settings = createSettings(model, painting.tell);
   const pictures = createPictures(model, painting);
-  return { traits, settings, painting, pictures, end: () => controller.abort() };
+  return { settings, painting, pictures, end: () => controller.abort() };
 }
 
 export default () => {
