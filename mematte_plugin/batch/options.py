@@ -32,11 +32,11 @@ class BatchOptions:
     unit: Literal["%", "px"] = "%"
     """For masks: of inside and outside."""
     layer: str | None = None
-    """Of EXR photos of several layers, the one to cut; see `images.Layer`."""
+    """Of EXR photos of several layers, the one to cut; see `Layer`."""
     guide_layer: str | None = None
     """Of EXR trimaps or masks of several layers, the layer or channel to take."""
     input_space: str | None = None
-    """The photos' colour space, whatever their files say; as for `images.read_photo`."""
+    """The photos' colour space, whatever their files say; as for `read_photo`."""
     premultiplied: bool | None = None
     """How cut-outs in EXR and TIFF store their colours; as for `Matte.save`."""
     kind: Literal["cutout", "alpha"] = "cutout"

@@ -61,7 +61,7 @@ def decode(data: bytes, name: str, options: ReadOptions) -> Decoded:
 
 
 def read_header(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Header:
-    """Size and depth of the picture in a file, as `images.read_photo` would decode it.
+    """Size and depth of the picture in a file, as `read_photo` would decode it.
 
     Raises InputError if the file is missing, not a picture or larger than `max_pixels`, or reading
     it needs a package that is not installed.

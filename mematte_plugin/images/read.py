@@ -238,7 +238,7 @@ def _plain_integers(pixels: np.ndarray, name: str) -> np.ndarray:
     if low >= 0 and high == 2:
         raise InputError(
             f"{name}: holds the labels 0, 1 and 2; give 0, 128 and 255, or paint labels through"
-            " trimap.from_strokes"
+            " from_strokes"
         )
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(

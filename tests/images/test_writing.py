@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from mematte_plugin.errors import OutputError
 from mematte_plugin.images import encode as encoding
 from mematte_plugin.images.encode import check_writable, write_image
-from mematte_plugin.images.files import write_text
+from mematte_plugin.images.files import atomic_write, leftovers, temporary_stem, write_text
 from mematte_plugin.images.read import read_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -250,3 +250,13 @@ def test_text_files_are_whole_and_not_over_others(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.md"]
     write_text(os.devnull, "gone", overwrite=True)
     assert not Path(os.devnull).is_file()  # written to, not replaced
+
+
+@pytest.mark.parametrize("name", ["a.png", "ü" * 80 + ".png", "x" * 200 + ".png"])
+def test_the_temporary_files_of_a_killed_run_are_found_by_name(tmp_path: Path, name: str) -> None:
+    other = "x" * 199 + "y.png"
+    with atomic_write(tmp_path / other) as theirs, atomic_write(tmp_path / name) as ours:
+        theirs.touch()
+        ours.touch()
+        assert leftovers(tmp_path)[temporary_stem(name)] == [ours]
+    assert leftovers(tmp_path) == {}

@@ -341,6 +341,7 @@ def test_an_alpha_keeps_its_thin_parts_and_gaps(blur: float) -> None:
 # ---- the matte -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_legs_and_birds_of_a_perfect_mask_are_opaque_in_the_matte() -> None:
     mask = np.zeros((256, 256), np.uint8)
     mask[40:140, 50:200] = 1
