@@ -19,9 +19,10 @@ import typer
 from torch import Tensor
 
 from mematte_plugin.evaluation.report import markdown_table
-from mematte_plugin.memory.law import WORKSPACE, phases
+from mematte_plugin.memory.law import phases
 from mematte_plugin.memory.plan import room_on_card
 from mematte_plugin.memory.request import request_for
+from mematte_plugin.memory.workload import WORKSPACE
 from mematte_plugin.network import VARIANTS, MEMatte, NetworkConfig
 
 from .command import Again, Minutes, Out, Quick, limits_of, main, write_report

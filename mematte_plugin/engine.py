@@ -24,11 +24,12 @@ from .memory.free import (
     refuses_half,
     resolve_device,
 )
-from .memory.law import LARGE, weights
+from .memory.law import LARGE
 from .memory.meter import PeakMeter
 from .memory.plan import RAN_OUT, Plan
 from .memory.request import Request, request_for, resolve_dtype
 from .memory.retention import Retention, max_tokens
+from .memory.workload import weights
 from .network import Light, MEMatte, Prediction
 from .network.mematte import DecoderMode
 from .progress import Progress

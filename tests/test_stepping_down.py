@@ -19,6 +19,7 @@ from mematte_plugin.errors import BudgetError
 from mematte_plugin.memory import law as model
 from mematte_plugin.memory.plan import least_budget
 from mematte_plugin.memory.request import Request
+from mematte_plugin.memory.workload import Workload
 from mematte_plugin.network import VARIANTS, MEMatte, encoder, pieces, streaming
 from mematte_plugin.network.encoder import PatchEmbed
 from mematte_plugin.network.guidance import NearestColours
@@ -146,7 +147,7 @@ def test_a_run_copes_with_memory_that_is_really_short(
 
 
 def test_exact_ways_are_tried_before_lossy_ones(pair: Pair) -> None:
-    work = model.Workload(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
+    work = Workload(4320, 7680, VARIANTS["tiny"], unknown=0.5)  # whose attention binds
     request = Request(work, "cpu", "float32", half="bfloat16")
     seen = [request.plan(1 << 40)]
 

@@ -8,10 +8,10 @@ import typer
 
 from .. import __version__
 from . import console
+from .batch import batch
 from .comfyui import comfyui
 from .demo import demo
 from .evaluate import evaluate
-from .folders import batch
 from .info import info
 from .models import convert, models
 from .pictures import cut, routing, trimap

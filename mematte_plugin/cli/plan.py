@@ -238,8 +238,8 @@ def _show_table(
 def _outlook(request: Request, memory: int) -> tuple[dict[str, Any], str]:
     """The JSON facts of a cell, and its word from MEANINGS."""
     from ..memory.free import budget_for
-    from ..memory.law import weights
     from ..memory.plan import room_on_card
+    from ..memory.workload import weights
 
     work = request.workload
     held = weights(work.config, work.itemsize)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from ..network.config import (
     CELL,
+    DISTANCES,
     FEWEST_QUERIES,
     STRIP_PIXELS_ELSEWHERE,
     WIDTH_STEP,
     Chunking,
 )
-from .law import (
-    BRUTE_BYTES,
+from .workload import (
     CELL_BYTES,
     CROP_FLOATS,
     POOLING_BYTES,
@@ -29,6 +29,8 @@ from .law import (
     windows_at_once,
 )
 
+BRUTE_BYTES = DISTANCES * 12
+"""Other than on a CPU: the distances computed at a time, and the nearest of them."""
 SMALL_TENSORS = 2**18
 """Bytes of gates, means, tables of offsets and borders, each rounded up to 512."""
 BLOCKS = 1.06

@@ -14,8 +14,9 @@ from typing import Any
 from ..errors import BudgetError
 from ..network.config import Chunking
 from .free import budget_for
-from .law import Workload, attention_bytes, halved, peak, phases
+from .law import attention_bytes, peak, phases
 from .units import show_bytes
+from .workload import Workload, halved
 
 ELSEWHERE = Chunking(tile=2048)
 """On a GPU all at once: with a small picture, or a fast card, the time goes into starting

@@ -20,10 +20,11 @@ from .free import (
     halves,
     resolve_device,
 )
-from .law import UNKNOWN, Workload, phases, weights
+from .law import phases
 from .limits import Limit
 from .plan import RAN_OUT, STEP_DOWN, Plan, choose, least_budget
 from .units import parse_bytes, show_bytes
+from .workload import UNKNOWN, Workload, weights
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError, MEMatteError
+from ..errors import InputError, MEMatteError, first_line
 from ..evaluation.layouts import scan
 from ..evaluation.metrics import errors, mean_errors
 from ..memory.exhaustion import is_out_of_memory, release
@@ -100,7 +100,7 @@ def _predicted(network: MEMatte, image: Tensor, trimap: Tensor, device: torch.de
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).strip().partition("\n")[0][:120]
+            reason = first_line(error)[:120]
         release(device)  # not in the except, where the error still holds the memory
         plan = request.step_down(plan, reason)
     raise MEMatteError(

@@ -258,9 +258,8 @@ def _controls() -> dict[str, Any]:
     pictures = "image/*," + ",".join(sorted(READABLE))
     parts: dict[str, Any] = {}
     for role, hint in UPLOADS.items():
-        title, wide = role.capitalize(), Layout(width="auto")
         parts[role] = ipywidgets.FileUpload(
-            accept=pictures, description=title, tooltip=hint, layout=wide
+            accept=pictures, description=role.capitalize(), tooltip=hint
         )
     for name, (title, least, most, step) in SLIDERS.items():
         parts[name] = ipywidgets.FloatSlider(
@@ -277,7 +276,7 @@ def _controls() -> dict[str, Any]:
         options=[(title, name) for name, title in VIEWS.items()], style={"button_width": "auto"}
     )
     parts["picture"] = ipywidgets.Image(
-        layout=Layout(max_width="100%", max_height="75vh", object_fit="contain")
+        layout=Layout(max_width="100%", max_height="75vh", width="auto", align_self="flex-start")
     )
     parts["caption"] = ipywidgets.HTML()
     parts["path"] = ipywidgets.Text("cutout.png", description="Save as")
@@ -290,12 +289,15 @@ def _laid_out(parts: dict[str, Any]) -> tuple[Any, ...]:
     wrap = Layout(flex_flow="row wrap", align_items="center")
     buttons = ipywidgets.HBox([parts[name] for name in ("run", "cancel", "live")], layout=wrap)
     options = [parts[name] for name in (*UPLOADS, *SLIDERS, *CHOICES)]
-    limit = ipywidgets.HTML("Uploads: at most 10 MB each on most servers; name larger in code.")
+    limit = ipywidgets.HTML("Most servers take uploads up to 10 MB; name larger files in code.")
     saving = ipywidgets.HBox([parts[n] for n in ("path", "save_as", "link")], layout=wrap)
     shown = [parts[name] for name in ("view", "picture", "caption")]
+    for control in (*options, parts["run"], parts["cancel"], parts["progress"]):
+        control.layout.width = "auto"
+    narrow = Layout(flex="0 1 20em", min_width="18em")
     both = ipywidgets.HBox(
         [
-            ipywidgets.VBox([*options, limit, buttons, parts["progress"]]),
+            ipywidgets.VBox([*options, limit, buttons, parts["progress"]], layout=narrow),
             ipywidgets.VBox([*shown, saving], layout=Layout(flex="1 1 26em")),
         ],
         layout=Layout(flex_flow="row wrap", align_items="flex-start"),

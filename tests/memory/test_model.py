@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from mematte_plugin.memory import law as model
-from mematte_plugin.memory.law import Workload, peak, phases, weights
+from mematte_plugin.memory.law import peak, phases
+from mematte_plugin.memory.workload import WORKSPACE, Workload, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
 from tests.networks import SMALL, random_input
 
@@ -50,7 +51,7 @@ SCALARS = 2**18
 @pytest.fixture
 def tensors_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The law without what libraries and the C library's heap take besides."""
-    monkeypatch.setitem(model.WORKSPACE, "cpu", 0)
+    monkeypatch.setitem(WORKSPACE, "cpu", 0)
     for name in (
         "HEAP",
         "HEAP_SHARE",

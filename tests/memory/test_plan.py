@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mematte_plugin import BudgetError, SettingError
-from mematte_plugin.memory.law import Workload, peak, phases
+from mematte_plugin.memory.law import peak, phases
 from mematte_plugin.memory.plan import (
     KNOBS,
     Plan,
@@ -18,6 +18,7 @@ from mematte_plugin.memory.plan import (
     least_budget,
 )
 from mematte_plugin.memory.request import plan_memory, request_for
+from mematte_plugin.memory.workload import Workload
 from mematte_plugin.network.config import VARIANTS
 
 from .processes import run_python

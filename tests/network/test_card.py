@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mematte_plugin.memory.law import BRUTE_BYTES, Workload, phases
+from mematte_plugin.memory.card_law import BRUTE_BYTES
+from mematte_plugin.memory.law import phases
+from mematte_plugin.memory.workload import Workload
 from mematte_plugin.network import Chunking, flow, neighbours
 from mematte_plugin.network.abilities import ABILITIES
 from mematte_plugin.network.flow import FlowAlpha
