@@ -23,7 +23,7 @@ from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.units import show_bytes
 
 from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
-from .methods import EXAMPLES, check_official, parse_method, share_of
+from .methods import EXAMPLES, check_official, measure, parse_method, share_of
 from .results import Record, Store, file_of, machine
 from .runner import Task, logger, run
 from .scenes import make_scene
@@ -159,7 +159,7 @@ def groups(cases: Sequence[dict[str, Any]], context: dict[str, Any]) -> Iterator
             yield [
                 Task(
                     one,
-                    "benchmarks.methods:measure",
+                    measure,
                     {"method": one["method"], **files, **context},
                     f"{one['method']} {suffix}",
                 )

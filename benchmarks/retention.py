@@ -92,7 +92,7 @@ def groups(cases: Sequence[Case], methods: dict[str, str], device: str) -> Itera
             yield [
                 Task(
                     {"picture": case.name, "trimap": case.trimap_name, "share": share},
-                    "benchmarks.retention:scored",
+                    scored,
                     {"method": method, "device": device, **files},
                     f"{case.name} {case.trimap_name} {share}",
                 )
