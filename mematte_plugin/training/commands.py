@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError, SettingError
+from ..errors import InputError
 from ..progress import Progress, no_progress
 from .checkpoint import CHECKPOINT
 from .data.storing import bank_entries
@@ -58,8 +58,6 @@ def run(
 
     Raises MEMatteError for input that cannot be used, and where training fails.
     """
-    if minutes is not None and not minutes >= 0:
-        raise SettingError(f"minutes {minutes}: give a number from 0 on")
     if threads:
         torch.set_num_threads(threads)
     given = {"precision": precision, "teacher": teacher, "init": init}
