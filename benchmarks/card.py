@@ -91,7 +91,7 @@ def card(
 def parity_tasks(device: str, quick: bool) -> list[list[Task]]:
     """Every precision in every way, in one process."""
     return [
-        [Task(case, "benchmarks.card:parity", {"device": device, "quick": quick, **case}, "card")]
+        [Task(case, parity, {"device": device, "quick": quick, **case}, "card")]
         for precision in (PRECISIONS[:1] if quick else PRECISIONS)
         for case in ({"precision": precision, "way": way} for way in (*WAYS, "pipeline"))
     ]

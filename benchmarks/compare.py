@@ -10,12 +10,10 @@ official code and ours compute the same alpha from the same weights.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from mematte_plugin import SettingError
@@ -23,7 +21,7 @@ from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.memory.units import show_bytes
 
 from .command import Again, Device, Minutes, Out, Quick, Threads, limits_of, main, write_report
-from .methods import EXAMPLES, check_official, parse_method, share_of
+from .methods import EXAMPLES, check_official, measure, parse_method, share_of
 from .results import Record, Store, file_of, machine
 from .runner import Task, logger, run
 from .scenes import make_scene
@@ -143,29 +141,26 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def groups(cases: Sequence[dict[str, Any]], context: dict[str, Any]) -> Iterator[list[Task]]:
-    """The tasks picture by picture; its files are there until the next group is asked for.
+    """The tasks picture by picture.
 
     context: see `methods.Context`.
     """
     pictures = dict.fromkeys((one["height"], one["width"], one["unknown"]) for one in cases)
-    for number, (height, width, unknown) in enumerate(pictures):
-        scene = make_scene(height, width, unknown)
+    for number, picture in enumerate(pictures):
+        scene = make_scene(*picture)
+        arrays = {"image": scene.image, "trimap": scene.trimap}
         # The CPU's memory is the process's: a fresh process for each picture.
         suffix = str(number) if context["device"] == "cpu" else ""
-        with tempfile.TemporaryDirectory() as folder:
-            files = {"image": f"{folder}/image.npy", "trimap": f"{folder}/trimap.npy"}
-            np.save(files["image"], scene.image)
-            np.save(files["trimap"], scene.trimap)
-            yield [
-                Task(
-                    one,
-                    "benchmarks.methods:measure",
-                    {"method": one["method"], **files, **context},
-                    f"{one['method']} {suffix}",
-                )
-                for one in cases
-                if (one["height"], one["width"], one["unknown"]) == (height, width, unknown)
-            ]
+        yield [
+            Task(
+                one,
+                measure,
+                {"method": one["method"], **arrays, **context},
+                f"{one['method']} {suffix}",
+            )
+            for one in cases
+            if (one["height"], one["width"], one["unknown"]) == picture
+        ]
 
 
 # ---- tables --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mematte_plugin import MattingPipeline, MEMatte, MEMatteError, SettingError, load_network
+from mematte_plugin.evaluation.metrics import errors
 from mematte_plugin.memory.meter import PeakMeter
 from mematte_plugin.network import VARIANTS
 from tests.networks import random_network
@@ -132,41 +133,39 @@ def cap_of(share: float, height: int, width: int) -> int:
 
 
 def measure(
-    method: str, image: str, trimap: str, save: str | None = None, **context: Any
+    method: str,
+    image: Bytes,
+    trimap: Bytes,
+    truth: NDArray[np.float32] | None = None,
+    **context: Any,
 ) -> dict[str, Any]:
     """Time and peak of one run, once the method is loaded and warm; called in a worker.
 
     Args:
         method: see `parse_method`.
-        image, trimap: .npy files, (H, W, 3) uint8 RGB and (H, W) uint8 of 0, 128, 255.
-        save: .npy file for the alpha.
+        image, trimap: (H, W, 3) uint8 RGB and (H, W) uint8 of 0, 128, 255.
+        truth: (H, W) in [0, 1], the true alpha; adds the errors "sad" and "mse".
         context: see `Context`.
 
     Raises SettingError for a method that cannot run here.
     """
-    chosen, device = parse_method(method), context["device"]
-    run = build(chosen, Context(**context))
-    pixels, three = _pictures(image, trimap)
+    run, device = build(parse_method(method), Context(**context)), context["device"]
     card = device.startswith("cuda")
     if card:
-        run(pixels, three)  # kernels are chosen for each size
+        run(image, trimap)  # kernels are chosen for each size
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
     with PeakMeter(device) as meter:
         begin = time.perf_counter()
-        values = run(pixels, three)
+        values = run(image, trimap)
         if card:
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - begin
     alpha = values.pop("alpha")
-    if save is not None:
-        np.save(save, alpha)
+    if truth is not None:
+        found = errors(alpha, truth, np.where(trimap == 128, 0.5, trimap / 255))
+        values |= {"sad": found.sad, "mse": found.mse}
     return {"seconds": seconds, "peak": meter.peak or 0, **values}
-
-
-@lru_cache(1)
-def _pictures(image: str, trimap: str) -> tuple[Bytes, Bytes]:
-    return np.load(image), np.load(trimap)
 
 
 def check_official(checkout: str) -> float:

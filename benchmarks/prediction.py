@@ -165,7 +165,7 @@ def groups(cases: Iterable[Case], device: str) -> list[list[Task]]:
         [
             Task(
                 one,
-                "benchmarks.prediction:measure",
+                measure,
                 {"device": device, **one},
                 str(number) if device == "cpu" else "card",
             )

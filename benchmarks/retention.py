@@ -9,7 +9,6 @@ process of its own; the shares take turns. The same command goes on where it was
 from __future__ import annotations
 
 import importlib.util
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
@@ -20,7 +19,6 @@ import typer
 
 from mematte_plugin.evaluation.cases import cases_of, read
 from mematte_plugin.evaluation.layouts import Case, scan
-from mematte_plugin.evaluation.metrics import errors
 from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.images.encode import write_image
 from mematte_plugin.memory.units import show_bytes
@@ -74,7 +72,7 @@ def retention(
 
 
 def groups(cases: Sequence[Case], methods: dict[str, str], device: str) -> Iterator[list[Task]]:
-    """The tasks case by case; its files are there until the next group is asked for.
+    """The tasks case by case.
 
     methods: by share.
     """
@@ -85,29 +83,15 @@ def groups(cases: Sequence[Case], methods: dict[str, str], device: str) -> Itera
             "trimap": np.where(inputs.trimap == 0.5, 128, inputs.trimap * 255).astype(np.uint8),
             "truth": inputs.truth,
         }
-        with tempfile.TemporaryDirectory() as folder:
-            files = {name: f"{folder}/{name}.npy" for name in arrays}
-            for name, array in arrays.items():
-                np.save(files[name], array)
-            yield [
-                Task(
-                    {"picture": case.name, "trimap": case.trimap_name, "share": share},
-                    "benchmarks.retention:scored",
-                    {"method": method, "device": device, **files},
-                    f"{case.name} {case.trimap_name} {share}",
-                )
-                for share, method in methods.items()
-            ]
-
-
-def scored(truth: str, trimap: str, **arguments: Any) -> dict[str, Any]:
-    """`methods.measure`, and the errors of the alpha; called in a worker."""
-    with tempfile.TemporaryDirectory() as folder:
-        save = f"{folder}/alpha.npy"
-        values = measure(trimap=trimap, save=save, **arguments)
-        three = np.load(trimap)
-        found = errors(np.load(save), np.load(truth), np.where(three == 128, 0.5, three / 255))
-    return {**values, "sad": found.sad, "mse": found.mse}
+        yield [
+            Task(
+                {"picture": case.name, "trimap": case.trimap_name, "share": share},
+                measure,
+                {"method": method, "device": device, **arrays},
+                f"{case.name} {case.trimap_name} {share}",
+            )
+            for share, method in methods.items()
+        ]
 
 
 # ---- tables --------------------------------------------------------------------------------------

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import logging
 import os
-import queue
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from mematte_plugin import SettingError
+from mematte_plugin.memory.exhaustion import is_out_of_memory, release
+
 from .results import Record, Store
 
-ROOT = Path(__file__).parent.parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 logger = logging.getLogger("benchmarks")
 
@@ -29,10 +31,10 @@ class Task:
 
     case: dict[str, Any]
     """See `Record`."""
-    function: str
-    """Its module and name: "benchmarks.prediction:measure"."""
+    function: Callable[..., dict[str, Any]]
+    """Returns a run of a `Record`; a SettingError means that the case cannot run here."""
     arguments: dict[str, Any]
-    """What it takes, JSON-ready; it returns a run of a `Record`."""
+    """What it takes."""
     worker: str
     """Tasks of one name share a process."""
 
@@ -104,68 +106,85 @@ class _OutOfTime(Exception):
 
 
 class _Worker:
-    """One process of `worker.py`."""
+    """A process that calls functions one after the other."""
 
     def __init__(self, limits: Limits) -> None:
         self.dead = False
         self._limits = limits
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, see close()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, **dict.fromkeys(THREADS, str(limits.threads))},
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        os.environ.update(dict.fromkeys(THREADS, str(limits.threads)))  # for the new process
+        context = get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
 
     def call(self, task: Task) -> dict[str, Any]:
         """The worker's answer, or that it failed. Raises _OutOfTime at the deadline."""
-        assert self._process.stdin is not None
-        command = {"function": task.function, "arguments": task.arguments}
         deadline = self._limits.deadline
         left = float("inf") if deadline is None else deadline - time.monotonic()
         try:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-            line = self._lines.get(timeout=max(0.01, min(left, self._limits.timeout)))
-        except queue.Empty:
+            self._connection.send((task.function, task.arguments))
+            if self._connection.poll(max(0.01, min(left, self._limits.timeout))):
+                answer: dict[str, Any] = self._connection.recv()
+                return answer
+        except (EOFError, OSError):  # it died
+            self._process.join()
+            code = self._process.exitcode
             self.close()
-            if left < self._limits.timeout:
-                raise _OutOfTime from None
-            return {"failed": f"took longer than {self._limits.timeout:.0f} s"}
-        except OSError:
-            line = ""
-        if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        return {"failed": self._last_words()}
+            why = ", probably out of memory" if code == -9 else ""
+            return {"failed": f"the process ended with code {code}{why}"}
+        self.close()
+        if left < self._limits.timeout:
+            raise _OutOfTime
+        return {"failed": f"took longer than {self._limits.timeout:.0f} s"}
 
     def close(self) -> None:
         """End the process."""
         self.dead = True
         self._process.kill()
-        self._process.wait()
-        self._log.close()
-        try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        except OSError:  # it died before it read a command
-            pass
+        self._process.join()
+        self._connection.close()
 
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put("")
 
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        self._log.seek(0)
-        last = self._log.read().strip().splitlines()[-1:] or ["no message"]
-        self.close()
-        return "killed, probably out of memory" if code == -9 else f"exit code {code}: {last[0]}"
+# ---- in the worker -------------------------------------------------------------------------------
+
+
+def _serve(connection: Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(OSError):  # if memory runs out, the kernel should kill this process
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    while True:
+        function, arguments = connection.recv()
+        answer = _answer(function, arguments)
+        _make_room(arguments.get("device", "cpu"))
+        connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # even in the middle of a run
+
+
+def _answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"run": function(**arguments)}
+    except SettingError as error:
+        return {"skipped": " ".join(str(error).split())[:500]}
+    except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            return {"failed": "out of memory"}
+        return {"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]}
+
+
+def _make_room(device: str) -> None:
+    """Give back what others need in their turns."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        free, total = torch.cuda.mem_get_info(device)
+        if free > total / 2:  # keep the cache: filling it again would cost time
+            return
+    release(device)

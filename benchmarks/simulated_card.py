@@ -184,7 +184,7 @@ def simulated_card(
     ]
     version = torch.__version__.partition("+")[0]
     store = Store(out or RESULTS / "simulated-card.json", {"torch": version}, {})
-    tasks = [[Task(one, "benchmarks.simulated_card:measure", one, "card")] for one in chosen]
+    tasks = [[Task(one, measure, one, "card")] for one in chosen]
     run(tasks, store, limits_of(None, minutes), again=again)
     write_report(store, as_markdown)
 

@@ -57,7 +57,7 @@ def masked(photo: Pixels, mask: Pixels) -> Pixels:
 
 
 def halves(left: Pixels, right: Pixels) -> Pixels:
-    """The left half of one panel beside the right half of another, a white line between."""
+    """The left half of one panel next to the right half of another, a white line between."""
     joined = left.copy()
     joined[:, PANEL // 2 :] = right[:, PANEL // 2 :]
     joined[:, PANEL // 2 - 1 : PANEL // 2 + 1] = 255

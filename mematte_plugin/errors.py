@@ -70,7 +70,7 @@ class MEMatteWarning(UserWarning):
 
 
 def warn_user(message: str) -> None:
-    """A note for whoever collects them here, else a MEMatteWarning.
+    """Add a note to those being collected, or else warn with a MEMatteWarning.
 
     The warning points at the line outside this package that led here.
     """
@@ -95,7 +95,7 @@ def collect_notes() -> Iterator[list[str]]:
     """Have what would be MEMatteWarnings as a list of sentences, each of them once.
 
     For front ends: unlike `warnings.catch_warnings` it is about this thread (or task) alone, so
-    that jobs that run beside one another do not get each other's.
+    that jobs that run side by side do not get each other's.
 
     Example:
         >>> with collect_notes() as notes:  # doctest: +SKIP

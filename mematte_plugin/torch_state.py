@@ -41,7 +41,7 @@ def own_state(
 ) -> Iterator[None]:
     """Within it torch computes on this device as it does in a fresh process, without gradients.
 
-    inference: False for tensors that others may go on working with, such as parameters.
+    inference: False for tensors that are used afterwards, such as parameters.
     threads: the most that torch may use on a CPU; more than there are cores wait for each other.
 
     Raises SettingError in a process that was forked after its parent used the card.
@@ -139,7 +139,7 @@ class _Shared:
             self.undo.close()
 
     def in_child(self) -> None:
-        """After a fork only the thread that forked goes on."""
+        """After a fork only the thread that forked is left."""
         here = threading.get_ident()
         self.leave(*(one for one in self.holders if one[0] != here))
         self.lock.release()

@@ -53,7 +53,7 @@ def shown(thing: Any) -> Shown:
     return Shown(thing._repr_html_())
 
 
-def make(size: tuple[int, int] = (900, 1200), *, linear: bool = False, **photo: Any) -> Matte:
+def make(size: tuple[int, int] = (450, 600), *, linear: bool = False, **photo: Any) -> Matte:
     """Red on the right half before green, with a soft edge of a sixth of the width."""
     height, width = size
     ramp = np.clip((np.arange(width, dtype=np.float32) / width - 0.42) * 6, 0, 1)
@@ -76,7 +76,7 @@ def test_a_matte_is_shown_small_on_a_checkerboard() -> None:
     np.testing.assert_array_equal(pixels[:, :200], board[:, :200])
     assert (abs(pixels[:, 320:].astype(int) - np.multiply(RED, 255)) <= 1).all()
     assert found.table["photo"] == "hair.jpg"
-    assert found.table["size"] == "1200×900"
+    assert found.table["size"] == "600×450"
     assert found.table["model"] == "mematte-tiny"
     assert found.table["unknown"] == f"{(make().trimap == 0.5).mean():.1%}"
     assert "save" in found.table
@@ -87,7 +87,7 @@ def test_a_display_leaves_the_matte_alone() -> None:
     matte = make()
     shown(matte)
     assert "foreground" not in vars(matte)  # which takes seconds for a large photo
-    assert matte.alpha.shape == (900, 1200)
+    assert matte.alpha.shape == (450, 600)
 
 
 def test_small_mattes_are_never_enlarged() -> None:
@@ -157,11 +157,11 @@ def test_names_are_text_and_no_markup() -> None:
 
 def test_a_picture_that_fails_is_replaced_by_its_reason() -> None:
     matte = make()
-    matte.alpha = matte.alpha[:-400]
+    matte.alpha = matte.alpha[:-200]
     found = shown(matte)
     assert found.picture is None
     assert "do not agree" in found.table["picture"]
-    assert found.table["size"] == "1200×900"
+    assert found.table["size"] == "600×450"
 
 
 def test_facts_that_fail_fall_back_to_the_repr(caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,7 @@ _Work: TypeAlias = Callable[[np.ndarray], np.ndarray]
 def _in_tiles(alpha: np.ndarray, margin: int, work: _Work) -> np.ndarray:
     """A copy with `work` done to every tile that is not even as far as its margin reaches.
 
-    The picture's border is no edge: its pixels are repeated beyond it.
+    The picture's border is not an edge: its pixels are repeated beyond it.
     """
     result = alpha.copy()
     side = min(max(TILE, 4 * margin), 1024)  # so that margins are a small part of the work
@@ -205,8 +205,8 @@ def _moved(alpha: np.ndarray, down: float, right: float) -> np.ndarray:
     def row(shift: int) -> np.ndarray:
         found = _shifted(alpha, shift, whole_right)
         if part_right > 1e-6:
-            beside = _shifted(alpha, shift, whole_right + 1)
-            found = found + (beside - found) * np.float32(part_right)
+            neighbour = _shifted(alpha, shift, whole_right + 1)
+            found = found + (neighbour - found) * np.float32(part_right)
         return found
 
     found = row(whole_down)

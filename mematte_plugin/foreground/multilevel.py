@@ -128,8 +128,8 @@ class _Level:
         alpha = self.alpha[strip]
         weights = alpha.new_zeros((4, strip.stop - strip.start, width))
         left, right, up, down = weights
-        beside = (alpha[:, 1:] - alpha[:, :-1]).abs_().add_(SMOOTHNESS)
-        left[:, 1:], right[:, :-1] = beside, beside
+        ties = (alpha[:, 1:] - alpha[:, :-1]).abs_().add_(SMOOTHNESS)
+        left[:, 1:], right[:, :-1] = ties, ties
         below = (
             (self.alpha[top + 1 : bottom] - self.alpha[top : bottom - 1]).abs_().add_(SMOOTHNESS)
         )

@@ -20,7 +20,7 @@ _LONGEST = 100  # bytes of a name, which file systems limit
 
 @contextlib.contextmanager
 def atomic_write(path: Path, name: str | None = None) -> Iterator[Path]:
-    """A temporary path beside `path`, which replaces it at the end, or is removed if that failed.
+    """A temporary path next to `path`, which replaces it at the end, or is removed if that failed.
 
     path: the file to write; if it exists, it stays until then, and its mode is kept. A symbolic
         link is written through; a device or pipe gets the bytes.

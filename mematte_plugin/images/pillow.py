@@ -87,7 +87,7 @@ def exif_of_image(im: Image.Image) -> Image.Exif:
 
 
 def orientation_of(exif: Image.Exif) -> int:
-    """How the picture is to be turned, 1 to 8; 1, not at all, is the default."""
+    """How to turn the picture, 1 to 8; 1, not at all, is the default."""
     with IgnoreDamage():
         return int(exif.get(ExifTags.Base.Orientation, 1) or 1)
     return 1

@@ -6,15 +6,17 @@ import numpy as np
 
 from ..errors import InputError
 
-_SLACK = 1e-3  # resampling and half precision overshoot [0, 1] by this much
+SLACK = 1e-3
+"""Resampling and half precision overshoot [0, 1] by this much."""
+
 _LARGEST = 1e12  # float32 can still compute every curve of this
 _BRIGHT = 10  # of 0 to 255 nearly all are above; of HDR next to none
 
 
 def check_unit(pixels: np.ndarray, name: str) -> np.ndarray:
     """A mask or trimap as float32 within [0, 1]. Raises InputError for values far from it."""
-    low, high = _finite_range(pixels, name)
-    if low < -_SLACK or high > 1 + _SLACK:
+    low, high = finite_range(pixels, name)
+    if low < -SLACK or high > 1 + SLACK:
         eight_bit = _BRIGHT < high <= 255 and low >= 0
         remedy = "divide by 255" if eight_bit else "clip or scale them to [0, 1]"
         raise InputError(
@@ -31,7 +33,7 @@ def check_colours(pixels: np.ndarray, name: str, *, light: bool) -> np.ndarray:
 
     Raises InputError for NaN, infinity, and for what looks like 0 to 255 or normalised numbers.
     """
-    low, high = _finite_range(pixels, name)
+    low, high = finite_range(pixels, name)
     if max(-low, high) > _LARGEST:
         raise InputError(
             f"{name}: holds values from {low:.4g} to {high:.4g}, which no light has; is it damaged?"
@@ -40,7 +42,7 @@ def check_colours(pixels: np.ndarray, name: str, *, light: bool) -> np.ndarray:
     values = pixels.astype(np.float32, copy=False)
     if low >= 0 and high <= 1:
         return values
-    if not light and low >= -_SLACK and high <= 1 + _SLACK:
+    if not light and low >= -SLACK and high <= 1 + SLACK:
         return values.clip(0.0, 1.0)
     remedy = None if light else _mistake(values, low, high)
     if remedy is not None:
@@ -51,7 +53,8 @@ def check_colours(pixels: np.ndarray, name: str, *, light: bool) -> np.ndarray:
     return values
 
 
-def _finite_range(pixels: np.ndarray, name: str) -> tuple[float, float]:
+def finite_range(pixels: np.ndarray, name: str) -> tuple[float, float]:
+    """The least and the greatest value. Raises InputError for NaN and infinity."""
     # min and max of an array with NaN are NaN: one pass each, no temporary of the array's size.
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):

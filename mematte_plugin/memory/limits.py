@@ -76,7 +76,7 @@ def resident(root: Path = Path("/")) -> tuple[int, int] | None:
 
 def _unified_groups(root: Path) -> Iterator[Limit]:
     for folder, group in _group_folders(root, ""):
-        # Files not used lately are given up before anything is killed.
+        # Files not used lately are dropped before anything is killed.
         used = (_number(folder / "memory.current") or 0) - _fields(folder / "memory.stat").get(
             "inactive_file", 0
         )

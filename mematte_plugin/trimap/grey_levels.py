@@ -14,7 +14,7 @@ KNOWN = 0.02
 WEAK = 0.15
 """How far from black or white noise, and the ringing of JPEG, may move a value."""
 
-BESIDE = 3
+EDGE_REACH = 3
 """Pixels around an edge within which weak greys belong to it."""
 
 _BINS, _FINER = 256, 16
@@ -29,7 +29,7 @@ _EXACT = 0.6  # least share of a peak with exactly one value, where there is no 
 _PLAIN = 0.01  # least share of black, and of white, that is more than an overshoot at an edge
 _CONTRAST = 0.012  # least difference of black and white; 10 bits of 16 are 0.0156
 
-# Where the grey for unknown lies in a trimap without white or without black.
+# Where the grey for unknown is in a trimap without white or without black.
 _BESIDE_BLACK = (0.19, 0.65)  # linear mid-grey is 0.214
 _BESIDE_WHITE = (0.35, 0.65)
 _NEAR = 0.15  # how near to 0 or 1 the other level lies then
@@ -190,7 +190,7 @@ def _without_specks(values: np.ndarray) -> np.ndarray:
     subject = (values >= 0.5).view(np.uint8)
     edge = cv2.dilate(subject, kernel) != cv2.erode(subject, kernel)
     edge |= (values > WEAK) & (values < 1 - WEAK)
-    reach = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1), np.uint8)
+    reach = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
     far = cv2.dilate(edge.view(np.uint8), reach) == 0
     if not (far & (dark | light)).any():
         return values

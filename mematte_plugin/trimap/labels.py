@@ -21,7 +21,7 @@ VOID = 255
 
 _LISTED = 8  # ids in a message
 _SMALL = 64  # ids are counted from 0, grey is not: up to here, values are ids rather than greys
-_FLAT = 0.2  # share of all but two levels, and of their pixels, that must lie in flat areas
+_FLAT = 0.2  # share of all but two levels, and of their pixels, that must be in flat areas
 _FLAT_OF_MANY = 0.45  # share of all pixels, where there are many levels, as in a photograph
 _HALF = 0.02  # how near to half of white a level counts as half
 _SKIPS = 0.1  # share of edges that skip a level: no ramp, no antialiasing
@@ -233,7 +233,7 @@ def _skips(values: np.ndarray, levels: list[int]) -> float:
 
 
 def _flat_shares(values: np.ndarray, levels: list[int], others: list[int]) -> tuple[float, float]:
-    """The shares of the other levels' pixels, and of these levels, that lie in flat areas."""
+    """The shares of the other levels' pixels, and of these levels, that are in flat areas."""
     import cv2
 
     side = int(np.clip(min(values.shape) / 100, 3, 9)) | 1

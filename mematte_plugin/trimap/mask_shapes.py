@@ -8,9 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.read import is_torch
-
-SLACK = 1e-3
-"""Resampling and half precision overshoot [0, 1] by this much."""
+from ..images.value_range import SLACK, finite_range
 
 
 def as_picture(pixels: np.ndarray, source: Any, name: str) -> np.ndarray:
@@ -56,9 +54,7 @@ def _is_grey_of_three(pixels: np.ndarray) -> bool:
 def _colours(pixels: np.ndarray, name: str) -> np.ndarray:
     """(H, W, 3) or (H, W, 4) as uint8, uint16 or float in [0, 1]; 0 and 1 as 0 and 255."""
     if pixels.dtype.kind == "f":
-        check_finite(pixels, name)
-    low, high = pixels.min(), pixels.max()
-    if pixels.dtype.kind == "f":
+        low, high = finite_range(pixels, name)
         if 1.5 < high <= 255.5 and low >= -SLACK:
             return (pixels / 255).clip(0, 1).astype(np.float32)
         if low < -SLACK or high > 1 + SLACK:
@@ -66,6 +62,7 @@ def _colours(pixels: np.ndarray, name: str) -> np.ndarray:
                 f"{name}: colour values run from {low:.4g} to {high:.4g}, not 0 to 1; scale them"
             )
         return pixels.astype(np.float32).clip(0, 1)
+    low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > 65535:
         raise InputError(f"{name}: colour values run from {low} to {high}, not 0 to 255")
     if high <= 1:
@@ -89,10 +86,3 @@ def _refuse_shape(shape: tuple[int, ...], name: str) -> NoReturn:
             f"{name}: has shape {shape}, a batch: pass its pictures one by one, (H, W) each"
         )
     raise InputError(f"{name}: has shape {shape}; give (H, W)")
-
-
-def check_finite(values: np.ndarray, name: str) -> None:
-    """Raises InputError where float values are NaN or infinite."""
-    if not (np.isfinite(values.min()) and np.isfinite(values.max())):
-        bad = int(values.size - np.count_nonzero(np.isfinite(values)))
-        raise InputError(f"{name}: holds {bad} NaN or infinite values; repair or replace them")

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from ..errors import InputError, warn_user
+from ..images.value_range import SLACK, finite_range
 from .grey_levels import KNOWN, stretch_mask, stretch_trimap
 from .labels import are_labels, count_values, mask_of_objects, middle_of_three, strips
-from .mask_shapes import SLACK, check_finite
 
 Role: TypeAlias = Literal["mask", "trimap"]
 
@@ -144,8 +144,7 @@ def _from_float(values: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray |
 
     Returns them and, of 255ths, the original values.
     """
-    check_finite(values, name)
-    low, high = float(values.min()), float(values.max())
+    low, high = finite_range(values, name)
     if low >= -SLACK and high <= 1 + SLACK:
         unit: np.ndarray = values.astype(np.float32)
         if low < 0 or high > 1:

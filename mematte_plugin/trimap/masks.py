@@ -22,7 +22,7 @@ from .mask_values import FEW_LABELS, Reading, Role, is_whole, read_values
 
 _GREY_SLACK = 2 / 255 + 1e-6  # between the channels of a grey picture after JPEG or conversion
 _TINT = 0.2  # between the channels of a photographed trimap, under a warm lamp
-_FLAT = 0.5  # least share of a label map that lies in flat areas
+_FLAT = 0.5  # least share of a label map that is in flat areas
 _PART = 0.01  # least share of the pixels that is no accident
 
 

@@ -9,7 +9,7 @@ LEAST_SURE = 0.1
 """Share of the pixels that a trimap from a mask should leave known."""
 
 LEAST_KNOWN = 0.005
-"""The same for a trimap that is handed in, which may be a few strokes."""
+"""The same for a given trimap, which may be a few strokes."""
 
 ANTIALIASED = 0.05
 """Least standard deviation of an antialiased edge's greys; a narrow band has one grey."""

@@ -54,7 +54,7 @@ class Parts:
     deepest: np.ndarray
     """(n,) float32: the greatest depth of each part; 0 for number 0."""
     open: np.ndarray
-    """(n,) bool: whether it goes on beyond the picture."""
+    """(n,) bool: whether it continues beyond the picture."""
 
 
 def parts_of(subject: np.ndarray, inner: np.ndarray, outer: np.ndarray) -> tuple[Parts, Parts]:
@@ -138,7 +138,7 @@ def frayed(subject: np.ndarray, grain: float = 1.0) -> np.ndarray | None:
     mask = subject.view(np.uint8)
     times = max(1, round(grain))
     kernel, small = np.ones((2 * times + 1, 2 * times + 1), np.uint8), np.ones((3, 3), np.uint8)
-    # Beyond the picture the subject goes on as it is at the border.
+    # Beyond the picture the subject continues as at the border.
     thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel))
     gaps = cv2.subtract(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), mask)
     if not thin.any() or not gaps.any():

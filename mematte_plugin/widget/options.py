@@ -26,7 +26,7 @@ EDGES = ("levels_black", "levels_white", "choke", "feather", "despill", "colors"
 
 
 class MattingOptions(traitlets.HasTraits):
-    """How a photo is to be matted. Those with sync are shared with the page."""
+    """How to matte a photo. Those with sync are shared with the page."""
 
     inside = Checked(BAND_INSIDE, help="band inward, % of the subject's size").tag(sync=True)
     outside = Checked(BAND_OUTSIDE, help="band outward, %").tag(sync=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks import prediction
@@ -19,7 +21,7 @@ from benchmarks.card import as_markdown, card, faults, parity
 from benchmarks.command import main
 from benchmarks.compare import CPU_METHODS, CUDA_METHODS, compare
 from benchmarks.methods import Context, Method, build, cap_of, parse_method
-from benchmarks.results import Record, Store
+from benchmarks.results import Record, Store, machine
 from benchmarks.retention import retention
 from benchmarks.runner import Limits, Task, run
 from benchmarks.scenes import make_scene
@@ -148,37 +150,46 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     assert foreign.read_text() == "{}"
 
 
-def test_a_worker_ends_with_the_program_that_started_it() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as worker:
-        assert worker.stdin is not None
-        worker.stdin.close()  # as a killed parent does
-        assert worker.wait(timeout=PATIENCE) == 0
+def test_a_worker_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    code = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from benchmarks.results import Store\n"
+        "from benchmarks.runner import Limits, Task, run\n"
+        "def groups():\n"
+        "    yield [Task({}, os.getpid, {}, 'one')]\n"
+        "    os.kill(os.getpid(), 9)\n"
+        f"run(groups(), Store(Path({str(tmp_path / 'store.json')!r}), {{}}, {{}}), Limits(1))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    (worker,) = json.loads((tmp_path / "store.json").read_text())["results"][0]["runs"]
+    end = time.monotonic() + PATIENCE
+    while is_running(worker):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.json", {}, {})
+    small = {"height": 64, "width": 64, "unknown": 0.05}
     tasks = [
-        Task({"name": name}, function, arguments, "one")
-        for name, function, arguments in (
-            ("wrong", "benchmarks.scenes:make_scene", {"colour": 1}),
-            ("dies", "os:_exit", {"status": 3}),
-            (
-                "refused",
-                "benchmarks.scenes:make_scene",
-                {"height": 64, "width": 64, "unknown": 0.05},
-            ),
-            ("right", "benchmarks.results:machine", {"device": "cpu"}),
-        )
+        Task({"name": "wrong"}, make_scene, {"colour": 1}, "one"),
+        Task({"name": "dies"}, os._exit, {"status": 3}, "one"),
+        Task({"name": "refused"}, make_scene, small, "one"),
+        Task({"name": "right"}, machine, {"device": "cpu"}, "one"),
     ]
     run([tasks], store, Limits(1, PATIENCE, time.monotonic() + PATIENCE))
     wrong, dies, refused, right = store.records
     assert "TypeError" in wrong.failed
-    assert dies.failed.startswith("exit code 3")
+    assert dies.failed == "the process ended with code 3"
     assert "give more than" in refused.skipped
     assert right.get("device") == "cpu"
     assert len(Store(store.path, {}, {}).records) == len(tasks)

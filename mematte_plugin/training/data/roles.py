@@ -20,8 +20,8 @@ def is_of_pairs(path: Path, place: Path) -> bool:
     for folder in path.relative_to(place).parents:
         name = folder.name.lower()
         if name in {*CUTOUTS, *PHOTOS, *ALPHAS} or IGNORED.fullmatch(name):
-            beside = (place / folder).parent.iterdir()
-            names = {one.name.lower() for one in beside if one.is_dir()}
+            siblings = (place / folder).parent.iterdir()
+            names = {one.name.lower() for one in siblings if one.is_dir()}
             if names & {*ALPHAS} and names & {*CUTOUTS, *PHOTOS}:
                 return True
     return False
