@@ -125,6 +125,7 @@ def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> 
 # ---- progress, cancelling, leaving ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_progress_moves_and_a_cancelled_job_leaves_nothing(
     service: Service, client: Client, large: tuple[Path, Path]
 ) -> None:
