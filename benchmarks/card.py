@@ -3,9 +3,11 @@
     python -m benchmarks.card
 
 First parity: what the card computes, against what the official code computed (the fixtures of the
-tests). Then `benchmarks.prediction`, alone and with random budgets, and `benchmarks.compare`. Each
-writes its own report; the same command goes on where it was stopped. Exit code 1 if an alpha is
-wrong, a run fails, or a budget is exceeded.
+tests). Then `benchmarks.prediction`, alone and with random budgets; runs in a limited share of the
+card, a training step, and ComfyUI's real server with its memory flags (where COMFYUI_PATH and
+COMFYUI_PYTHON name one; see CONTRIBUTING.md); and `benchmarks.compare`. Each writes its own report;
+the same command goes on where it was stopped. What cannot run here is skipped, with the reason.
+Exit code 1 if an alpha is wrong, a run fails, or a budget is exceeded.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from mematte_plugin.network import Chunking, MEMatte, NetworkConfig
 from mematte_plugin.torch_state import own_state
 from tests.parity import ROOT, read_pair
 
+from . import card_runs
 from .command import Device, Quick, limits_of, main, write_report
 from .compare import compare
 from .prediction import prediction
@@ -63,7 +66,7 @@ def card(
     quick: Quick = False,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
-    """Measure a card: parity, memory, budgets, speed."""
+    """Measure a card: parity, memory, budgets, training, ComfyUI, speed."""
     here = machine(device)
     end = time.monotonic() + 60 * minutes
 
@@ -74,10 +77,15 @@ def card(
     run(parity_tasks(device, quick), store, limits_of(None, minutes / 4))
     write_report(store, as_markdown)
     wrong = any(faults(one) for one in store.records)
-    for part, share in (("memory", 0.5), ("budgets", 0.4), ("speed", 1.0)):
+    for part, share in (("memory", 0.35), ("budgets", 0.3), ("runs", 0.6), ("speed", 1.0)):
         left = share * (end - time.monotonic()) / 60
         try:
-            if part == "speed":
+            if part == "runs":
+                store = Store(file(part), here, {})
+                run(card_runs.run_tasks(device, quick), store, limits_of(None, left))
+                write_report(store, card_runs.as_markdown)
+                wrong = wrong or any(card_runs.faults(one) for one in store.records)
+            elif part == "speed":
                 compare(device=device, official=official, minutes=left, quick=quick, out=file(part))
             else:
                 count = 24 if part == "budgets" else None

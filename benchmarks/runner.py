@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mematte_plugin import SettingError
 from mematte_plugin.memory.exhaustion import is_out_of_memory, release
 
@@ -139,11 +141,19 @@ class _Worker:
         return {"failed": f"took longer than {self._limits.timeout:.0f} s"}
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and what it started."""
         self.dead = True
+        if self._process.is_alive():
+            _kill_children(self._process.pid)
         self._process.kill()
         self._process.join()
         self._connection.close()
+
+
+def _kill_children(process: int | None) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process).children(recursive=True):
+            child.kill()
 
 
 # ---- in the worker -------------------------------------------------------------------------------
@@ -154,7 +164,10 @@ def _serve(connection: Connection) -> None:
     with contextlib.suppress(OSError):  # if memory runs out, the kernel should kill this process
         Path("/proc/self/oom_score_adj").write_text("1000")
     while True:
-        function, arguments = connection.recv()
+        try:
+            function, arguments = connection.recv()
+        except (EOFError, OSError):  # the parent has ended
+            _end_with_parent()
         answer = _answer(function, arguments)
         _make_room(arguments.get("device", "cpu"))
         connection.send(answer)
@@ -164,6 +177,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
+    _kill_children(os.getpid())
     os._exit(1)  # even in the middle of a run
 
 
