@@ -111,8 +111,9 @@ def test_the_source_archive_builds_the_same_wheel_and_works_as_a_clone(
     (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
     (tmp_path / "again").mkdir()
     assert names_in(build(source, "wheel", tmp_path / "again")) == names_in(wheel)
-    needed = ("__init__.py", "requirements.txt", "locales", "example_workflows", "tests/reference")
-    for name in needed:
+    documents = {path.name for path in ROOT.glob("*.md")}
+    needed = {"__init__.py", "requirements.txt", "locales", "example_workflows", "tests/reference"}
+    for name in documents | needed | {"CITATION.cff"}:
         assert (source / name).exists(), name
 
 
