@@ -1,6 +1,6 @@
 """Makes the pictures that the ComfyUI example workflows begin with.
 
-python docs/make_comfyui_examples.py
+python -m docs.make_comfyui_examples
 """
 
 import io

@@ -1,6 +1,6 @@
 """Makes the pictures of the ComfyUI help pages and of the example workflows.
 
-python docs/make_comfyui_pictures.py
+python -m docs.make_comfyui_pictures
 
 They show what the nodes give: the nodes call the same functions.
 """

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from gradio import FileData
@@ -27,7 +27,7 @@ from .edges import edge_from
 from .files import job_folder
 from .inputs import Guide
 from .job import Result, Task, budget_of, carry_out
-from .models import chosen, short
+from .models import chosen, offered, short
 from .settings import Settings
 
 LONGEST_SIDE = 1_000_000
@@ -41,6 +41,7 @@ def add_endpoints(blocks: gr.Blocks, settings: Settings) -> None:
     """
     made = _Endpoints(settings)
     json = dict[str, Any]
+    names = tuple(offered(settings))
     endpoints: tuple[tuple[Any, str, int, dict[str, Any]], ...] = (
         (made.matte, "model", 1, {"cut-out": FileData, "alpha": FileData, "report": json}),
         (made.trimap, "light", 2, {"trimap": FileData}),
@@ -48,7 +49,10 @@ def add_endpoints(blocks: gr.Blocks, settings: Settings) -> None:
     )
     for function, queue, limit, returns in endpoints:
         # Gradio wants a type, not its name, and not that of a generator.
-        function.__func__.__annotations__["return"] = tuple[tuple(returns.values())]  # type: ignore[misc]
+        types = function.__func__.__annotations__
+        types["return"] = tuple[tuple(returns.values())]  # type: ignore[misc]
+        if "model" in types:
+            types["model"] = Literal[names] | None  # so that callers see which there are
         event = gr.api(function, concurrency_id=queue, concurrency_limit=limit)  # type: ignore[attr-defined]
         fn = blocks.fns[event["id"]]
         labels = [*inspect.signature(function).parameters, *returns]

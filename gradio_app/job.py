@@ -216,7 +216,9 @@ def _compute(task: Task, settings: Settings, progress: Progress) -> Result:
     start = perf_counter()
     budget = budget_of(task.memory_budget_gb, "memory_budget_gb")
     if not 0 <= task.retention <= 1:  # the core would take a larger number for a count of tokens
-        raise SettingError(f"retention {task.retention!r}: give a share from 0 to 1")
+        raise SettingError(
+            f"retention {task.retention!r}: give a share from 0 to 1, or 0 for automatic"
+        )
     model = chosen(task.model, settings).name
     try:
         with collect_notes() as notes:

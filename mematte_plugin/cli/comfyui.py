@@ -96,13 +96,14 @@ def install(path: Target, force: Force = False, as_json: AsJson = False) -> None
                 " pass --force to replace them"
             )
         sums = {name: _checksum(content) for name, content in files.items()}
+        intact = written == sums and _all_there(target, files)
         # First a marker of old and new files: an install that fails can be repeated or removed.
         _write(target / MARKER, _marker({**sums, **written}))
         for name, content in files.items():
             _write(target / name, content)
         _delete(target, set(written) - set(files))
         _write(target / MARKER, _marker(sums))
-    action = "updated" if written else "installed"
+    action = "installed" if not written else "unchanged" if intact else "updated"
     if as_json:
         console.say_json(
             {
@@ -176,7 +177,10 @@ def _find_custom_nodes(path: Path) -> Path:
     except (OSError, RuntimeError) as error:  # no permission, or "~" without a home folder
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); check its permissions") from error
-    raise InputError(f"{path}: is not a ComfyUI; give the folder that holds its main.py")
+    fault = "is not a ComfyUI" if path.is_dir() else "is not a folder"
+    if not os.path.lexists(path):
+        fault = "does not exist"
+    raise InputError(f"{path}: {fault}; give the folder that holds ComfyUI's main.py")
 
 
 def _contents() -> dict[str, bytes]:
@@ -241,6 +245,13 @@ def _edited(target: Path, written: Mapping[str, str], new: Mapping[str, bytes]) 
             if content != new.get(name) and _checksum(content) != written.get(name):
                 found.append(name)
     return found
+
+
+def _all_there(target: Path, files: Mapping[str, bytes]) -> bool:
+    return all(
+        (target / name).is_file() and (target / name).read_bytes() == content
+        for name, content in files.items()
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -27,7 +27,7 @@ def save_network(
     directory: str | Path,
     *,
     dtype: torch.dtype = torch.float32,
-    card: Card | None = None,
+    card: Card | str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a network so that `load_network` and the Hub can read it.
@@ -39,7 +39,7 @@ def save_network(
         directory: created if missing; files of the same names are replaced.
         dtype: float32 or float16. Batch norm statistics and tensors that float16 cannot hold stay
             float32.
-        card: what README.md says; None writes one with unknown terms.
+        card: what README.md says, or its text; None writes one with unknown terms.
         metadata: further JSON-ready entries of config.json (training settings, scores).
 
     Returns: the directory.
@@ -55,7 +55,9 @@ def save_network(
     own = {"format": FORMAT, "format_version": FORMAT_VERSION, "network": config.to_dict()}
     described = json.dumps({**own, **dict(metadata or {}), **own}, indent=2) + "\n"
     name = directory.resolve().name
-    card = card or Card(name, "unknown", UNKNOWN_TERMS, "Saved with mematte-plugin.")
+    if card is None:
+        card = Card(name, "unknown", UNKNOWN_TERMS, "Saved with mematte-plugin.")
+    readme = card if isinstance(card, str) else render(card, config, name)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,7 +68,7 @@ def save_network(
             for name in (CONFIG, MODEL, README)
         }
         files[CONFIG].write_text(described, encoding="utf-8")
-        files[README].write_text(render(card, config, name), encoding="utf-8")
+        files[README].write_text(readme, encoding="utf-8")
         header = {"format": "pt", METADATA_KEY: json.dumps(config.to_dict())}
         tensors = {key: _stored(key, one, dtype) for key, one in network.state_dict().items()}
         files[MODEL].write_bytes(save(tensors, metadata=header))

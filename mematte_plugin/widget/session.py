@@ -119,11 +119,11 @@ class MattingSession(GuidedPhoto):
         self._version = object()  # of the trimap and options; every change makes another
         self._newest: Matte | None = None  # the one shown, as the network left it
         self._full: Matte | None = None  # the last one of full size, likewise
+        traits.setdefault("model", model_name(pipeline))
         super().__init__(
             image,
             trimap,
             mask,
-            model=model_name(pipeline),
             inside=inside,
             outside=outside,
             retention=retention,

@@ -96,9 +96,12 @@ def test_install_finds_the_folder_from_wherever_people_point(
     assert (expected / "custom_nodes" / NAME / "__init__.py").is_file()
 
 
-@pytest.mark.parametrize("kind", ["missing", "file", "empty"])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [("missing", "does not exist"), ("file", "is not a folder"), ("empty", "is not a ComfyUI")],
+)
 def test_install_says_what_is_wrong_with_a_path(
-    mematte: Mematte, tmp_path: Path, kind: str
+    mematte: Mematte, tmp_path: Path, kind: str, fault: str
 ) -> None:
     path = tmp_path / kind
     if kind == "file":
@@ -108,7 +111,7 @@ def test_install_says_what_is_wrong_with_a_path(
     before = files(tmp_path)
     code, out, err = mematte("install", path)
     assert (code, out) == (1, "")
-    assert str(path) in err
+    assert f"{path}: {fault}" in err
     assert "main.py" in err
     assert files(tmp_path) == before
 
@@ -127,6 +130,8 @@ def test_installing_again_updates_an_earlier_install(mematte: Mematte, comfy: Pa
     code, out, _ = mematte("install", comfy)
     assert code == 0
     assert "updated" in out
+    assert files(pack) == now
+    assert json.loads(mematte("install", comfy, "--json")[1])["action"] == "unchanged"
     assert files(pack) == now
 
 

@@ -119,6 +119,8 @@ def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> 
     matte = info["named_endpoints"]["/matte"]
     required = [p["parameter_name"] for p in matte["parameters"] if not p["parameter_has_default"]]
     assert required == ["image", "trimap"]
+    model = next(p for p in matte["parameters"] if p["parameter_name"] == "model")
+    assert "mematte-tiny" in str(model["type"])  # all are listed
     assert [one["label"] for one in matte["returns"]] == ["cut-out", "alpha", "report"]
 
 

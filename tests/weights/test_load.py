@@ -97,6 +97,11 @@ def test_metadata_lands_in_the_config_but_cannot_replace_it(network, tmp_path):
         assert json.loads(file.metadata()["mematte"]) == config["network"]
 
 
+def test_a_card_of_ones_own_is_written_as_it_is(network, tmp_path):
+    folder = save_network(network, tmp_path / "m", card="# My model\n")
+    assert (folder / "README.md").read_text() == "# My model\n"
+
+
 def test_saving_is_all_or_nothing(network, folder):
     before = (folder / "model.safetensors").read_bytes()
     (folder / "README.md").unlink()

@@ -537,9 +537,13 @@ def test_arrays_that_are_handed_out_cannot_be_painted_in(session: MattingSession
     assert not session.mask[0].any()
 
 
-def test_a_model_from_python_is_among_those_to_choose(session: MattingSession) -> None:
+def test_a_model_from_python_is_among_those_to_choose(
+    session: MattingSession, photo: np.ndarray
+) -> None:
     session.model = "somebody/else"
-    assert "somebody/else" in [offer["name"] for offer in session.models]
+    for each in (session, MattingSession(photo, model="somebody/else")):
+        assert each.model == "somebody/else"
+        assert "somebody/else" in [offer["name"] for offer in each.models]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mematte_plugin.memory import law as model
+from mematte_plugin.memory import law
 from mematte_plugin.memory.law import peak, phases
 from mematte_plugin.memory.workload import WORKSPACE, Workload, weights
 from mematte_plugin.network import VARIANTS, Chunking, MEMatte, NetworkConfig
@@ -61,7 +61,7 @@ def tensors_only(monkeypatch: pytest.MonkeyPatch) -> None:
         "SMALL_HEAP_CHANNEL",
         "LEFT_MOST",
     ):
-        monkeypatch.setattr(model, name, 0)
+        monkeypatch.setattr(law, name, 0)
 
 
 def counted(
