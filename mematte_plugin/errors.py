@@ -35,13 +35,13 @@ class InputError(MEMatteError):
 
 
 class SettingError(MEMatteError):
-    """An option outside its range or of an unknown name (retention, device, dtype, unit, ...)."""
+    """An option that is unknown or out of its range (retention, device, dtype, unit, ...)."""
 
 
 class BudgetError(SettingError):
     """A memory budget that is too small for what is asked.
 
-    least: bytes of the smallest budget that would do.
+    least: bytes of the smallest budget that works.
     """
 
     def __init__(self, message: str, least: int = 0) -> None:
@@ -92,10 +92,10 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def collect_notes() -> Iterator[list[str]]:
-    """Have what would be MEMatteWarnings as a list of sentences, each of them once.
+    """Collect what would be MEMatteWarnings in a list of sentences, each once.
 
-    For front ends: unlike `warnings.catch_warnings` it is about this thread (or task) alone, so
-    that jobs that run side by side do not get each other's.
+    For front ends: unlike `warnings.catch_warnings` it affects this thread (or task) alone, so that
+    jobs that run side by side do not get each other's notes.
 
     Example:
         >>> with collect_notes() as notes:  # doctest: +SKIP

@@ -238,24 +238,28 @@ def cut(
 
     Args:
         image: the photo, in any form that `MattingPipeline` takes.
-        trimap: sure subject, sure background, and the unknown band.
+        trimap: (H, W): 0 background, 1 (255, 65535) foreground, anything between unknown.
         mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
             either, the alpha channel of an RGBA photo serves as the mask; with one it caps the
             matte: nothing is more opaque than it is in the photo.
         objects: if the mask is a label map, the ids that are the subject: 1, or [1, 3].
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
-            (see `trimap.from_mask`).
+            (see `from_mask`).
         unit: "%" of the subject's size, or "px".
         model: catalog name, Hub id, folder or file.
-        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`; progress also
-            hears of a download, as for `load_network`.
+        device, dtype, retention, memory_budget, progress: as for `MattingPipeline`; progress
+            also reports a download, as for `load_network`.
         levels, choke, feather, despill, colors, crop, margin: shape the finished matte's edge and
             colours, as for `Matte.shaped`; nothing by default.
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
 
-    Raises InputError if neither trimap nor mask is given, or both, or one cannot be used.
+    Returns: the Matte, its alpha (H, W) float32 in [0, 1] of the photo's size.
+
+    Raises InputError if neither trimap nor mask is given, or both, or one cannot be used;
+    SettingError for an invalid option or a budget that is too small; WeightsError if the model
+    cannot be loaded; MEMatteError if memory runs out again and again.
     """
     edge = Edge(
         levels=levels,

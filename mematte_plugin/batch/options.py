@@ -30,7 +30,7 @@ class BatchOptions:
     outside: float | None = None
     """For masks: reach of the unknown band out of the subject; None for `BAND_OUTSIDE`."""
     unit: Literal["%", "px"] = "%"
-    """For masks: of inside and outside."""
+    """For masks: unit of inside and outside, % of the subject's size or pixels."""
     layer: str | None = None
     """Of EXR photos of several layers, the one to cut; see `Layer`."""
     guide_layer: str | None = None
@@ -42,7 +42,7 @@ class BatchOptions:
     kind: Literal["cutout", "alpha"] = "cutout"
     """What is saved."""
     suffix: str = ".png"
-    """Of the output files; decides their format."""
+    """Suffix of the output files, which sets their format."""
     bits: int | None = None
     """Depth of the output, as for `Matte.save`."""
     quality: int | None = None
@@ -56,8 +56,8 @@ class BatchOptions:
     overwrite: bool = False
     """Cut photos again whose output exists."""
     pair: str | None = None
-    """How the names of photos and guides belong together, as "{name}_plate.{n}:{name}_matte.{n}";
-    None goes by what is usual."""
+    """How the names of photos and guides are paired, such as "{name}_plate.{n}:{name}_matte.{n}";
+    None pairs names with the same words and numbers."""
     recursive: bool = False
     """Also cut photos in folders inside the folder; the results are laid out in the same way."""
 

@@ -19,7 +19,7 @@ _DENOMINATOR = 10**4
 
 @dataclass(frozen=True)
 class Crop:
-    """Where a cropped picture was in the whole one; all in pixels."""
+    """Where a crop lies in the whole picture; all in pixels."""
 
     left: int
     """Columns left of it."""
@@ -36,7 +36,7 @@ class Crop:
 
     @property
     def box(self) -> tuple[slice, slice]:
-        """Rows and columns of the whole."""
+        """Its rows and columns in the whole picture."""
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),

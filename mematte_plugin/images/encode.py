@@ -64,7 +64,8 @@ def write_image(
 ) -> None:
     """Write an image file, all of it or nothing.
 
-    target: a path, whose suffix chooses the format (`FORMATS`), or a binary file, which needs fmt.
+    target: a path, whose suffix (.png, .tif, .tiff, .webp, .exr, .jpg, .jpeg) sets the format, or a
+    binary file, which needs fmt.
     array: (H, W), (H, W, 3) or (H, W, 4) with straight alpha; float in [0, 1], uint8 or uint16.
         Values are rounded to the nearest step. EXR expects linear light and stores the colours
         premultiplied, as its readers assume; every other format stores them straight.

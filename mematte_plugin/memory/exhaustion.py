@@ -131,7 +131,7 @@ def release(device: torch.device | str) -> None:
 
 
 def trim_memory() -> None:
-    """Return freed memory that glibc keeps to the system; elsewhere nothing happens."""
+    """Give freed memory that glibc holds back to the system; does nothing elsewhere."""
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)

@@ -45,8 +45,8 @@ def from_painting(
 
     Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. Warns (MEMatteWarning) as
     `from_mask` does. Raises InputError where no subject is painted or the subject fills the
-    picture, for other labels and for another aspect ratio; SettingError for an odd `unpainted` or
-    width.
+    picture, for other labels and for another aspect ratio; SettingError for an invalid
+    `unpainted` or width.
     """
     labels = _checked(labels, size, "painting")
     if unpainted not in ("auto", "background", "unknown"):

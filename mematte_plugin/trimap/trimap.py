@@ -112,7 +112,7 @@ def from_mask(
     the band leaves no sure foreground, or none of a separate part, when a mask that is grey all
     over leaves hardly anything known, when it looks inverted, and where a choice was made for the
     user. Raises InputError for an empty or full mask, for another aspect ratio than `size`, and
-    where it cannot be read as a mask; SettingError for an odd width, unit, grain or object.
+    where it cannot be read as a mask; SettingError for an invalid width, unit, grain or object.
     """
     inside = BAND_INSIDE if inside is None else inside
     outside = BAND_OUTSIDE if outside is None else outside

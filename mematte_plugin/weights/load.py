@@ -77,8 +77,8 @@ def load_network(
         folder: downloads go into a sub-folder of this one instead of the Hub's cache, and are
             found there again without a connection.
 
-    Raises WeightsError if they are not found, not reachable, not trusted, damaged, or of another
-    network.
+    Raises WeightsError if the weights are not found, not reachable, not trusted, damaged, or of
+    another network.
     """
     return read_network(resolve(name_or_path, revision=revision, progress=progress, folder=folder))
 
@@ -302,7 +302,7 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
 
 
 def list_models(folder: Path | None = None) -> list[Availability]:
-    """Every model of the catalog, with its weights if they are on this machine. No connection.
+    """Every model of the catalog, with its weights if they are on this machine. Works offline.
 
     folder: where downloads may also be, see `load_network`.
     """
