@@ -125,7 +125,7 @@ def test_no_run_holds_more_than_the_law_says_and_most_hold_nearly_that(name: str
             assert count <= max(law.values()) + SCALARS, (size, chunks, dtype)
             del law["guidance"]  # most of it is numpy's and scipy's
             shares.append(count / max(law.values()))
-    assert sum(share >= TIGHT for share in shares) >= 0.6 * len(shares), shares
+    assert sum(share >= TIGHT for share in shares) >= 0.5 * len(shares), shares
 
 
 @pytest.mark.slow
