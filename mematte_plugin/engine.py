@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import torch
@@ -134,6 +133,7 @@ class Engine:
         progress: Progress | None = None,
     ) -> Matte:
         """The network's matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1."""
+        trimap = np.require(trimap, requirements=["C", "W"])  # as a `Photo` has its arrays
         unknown = float(np.count_nonzero(trimap == 0.5)) / trimap.size
         if unknown == 0:
             return Matte(alpha=trimap.copy(), photo=photo, trimap=trimap)
@@ -290,8 +290,8 @@ class Engine:
         network = self._network_for(plan)
         try:
             found = network.predict(
-                _tensor(photo.pixels).permute(2, 0, 1)[None],
-                _tensor(trimap)[None, None],
+                torch.from_numpy(photo.pixels).permute(2, 0, 1)[None],
+                torch.from_numpy(trimap)[None, None],
                 max_tokens=plan.max_tokens,
                 chunking=plan.chunking,
                 decoder=decoder,
@@ -386,9 +386,3 @@ def _light(photo: Photo) -> Light | None:
         return None
     gamma, matrix = curve
     return Light(gamma, None if matrix is None else tuple(map(tuple, matrix.tolist())))
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    """The array as a tensor, without a copy unless torch needs one (read-only, reversed)."""
-    usable = array.flags.writeable and min(array.strides) >= 0
-    return torch.from_numpy(array if usable else array.copy())

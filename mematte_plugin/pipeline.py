@@ -17,13 +17,14 @@ from .foreground.spill import Despill
 from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
+from .locks import ForkSafeLock
 from .matte import Matte
 from .memory.exhaustion import release
 from .memory.retention import Retention, check_retention
 from .memory.units import parse_bytes
 from .network.mematte import DecoderMode
 from .network.rows import idle
-from .progress import ForkSafeLock, Progress
+from .progress import Progress
 from .trimap.labels import Objects
 from .trimap.trimap import from_mask, normalise_trimap, three_valued
 from .weights.load import load_network
@@ -65,7 +66,11 @@ class MattingPipeline(Engine):
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
     ) -> MattingPipeline:
-        """Load weights by catalog name, Hub id, folder or file; see `load_network`."""
+        """Load weights by catalog name, Hub id, folder or file; see `load_network`.
+
+        Raises WeightsError for weights that cannot be found or read, and SettingError as the
+        class does.
+        """
         return cls(load_network(model), device=device, dtype=dtype, model=model)
 
     @overload

@@ -1,11 +1,9 @@
-"""Progress of a run: how it is reported, what share each stage has; and waiting for threads."""
+"""Progress of a run: how it is reported, what share each stage has, and cancellable waiting."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
-from threading import RLock, Thread
-from typing import Any, TypeVar
+from threading import Thread
+from typing import TypeVar
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, stage); what it raises ends the run and is passed on."""
@@ -71,23 +69,3 @@ def in_thread(call: Callable[[], T]) -> "Future[T]":
 
     Thread(target=run, daemon=True).start()
     return future
-
-
-class ForkSafeLock:
-    """A lock that is free in a forked process, whichever thread of the parent held it: such threads
-    do not exist there and could never release it."""
-
-    def __init__(self) -> None:
-        self._renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
-        self._lock = RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: Any) -> None:
-        with suppress(RuntimeError):  # a process that was forked in here holds a new one
-            self._lock.release()

@@ -19,7 +19,7 @@ DEMO = Path(__file__).parents[1] / "gradio_app"
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Each layer may use only those before it. A layer is a loose file or a folder of the package.
 LAYERS = (
-    *("errors", "progress", "notebook", "torch_state", "examples"),
+    *("errors", "locks", "progress", "notebook", "torch_state", "examples"),
     *("images", "network", "trimap", "weights", "memory"),
     *("foreground", "show", "matte", "engine", "pipeline", "jobs"),
     *("batch", "evaluation", "training", "widget", "cli"),

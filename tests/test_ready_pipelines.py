@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mematte_plugin import MattingPipeline, pipeline, release_pipelines
+from mematte_plugin.locks import ForkSafeLock
 from mematte_plugin.pipeline import ready_pipeline
 
 from .networks import random_network
@@ -76,3 +77,14 @@ def test_a_run_leaves_no_tensor_to_the_collector_of_cycles() -> None:
     finally:
         gc.enable()
     assert left == []
+
+
+def test_locks_that_are_not_needed_any_more_are_not_kept() -> None:
+    """Every call of `cut` may make one, in programs that run for weeks."""
+    lock = ForkSafeLock()
+    gone = weakref.ref(lock)
+    with lock:
+        pass
+    del lock
+    gc.collect()
+    assert gone() is None

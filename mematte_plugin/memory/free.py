@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeviceLostError, SettingError, first_line, warn_user
-from ..progress import ForkSafeLock
+from ..locks import ForkSafeLock
 from .exhaustion import is_lost, is_out_of_memory, may_be_out_of_memory
 from .limits import MIB, Limit, cpu_quota, memory_limits, reserve
 from .meter import run_has_ended

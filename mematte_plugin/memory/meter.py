@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..progress import ForkSafeLock
+from ..locks import ForkSafeLock
 from .exhaustion import trim_memory
 from .limits import MIB, resident
 
