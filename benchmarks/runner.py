@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
@@ -107,17 +107,32 @@ class _OutOfTime(Exception):
     """The deadline came before an answer."""
 
 
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for processes that are started within it."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class _Worker:
     """A process that calls functions one after the other."""
 
     def __init__(self, limits: Limits) -> None:
         self.dead = False
         self._limits = limits
-        os.environ.update(dict.fromkeys(THREADS, str(limits.threads)))  # for the new process
         context = get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other,), daemon=True)
-        self._process.start()
+        with _environment(dict.fromkeys(THREADS, str(limits.threads))):
+            self._process.start()
         other.close()
 
     def call(self, task: Task) -> dict[str, Any]:

@@ -190,7 +190,9 @@ def test_what_fails_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
         Task({"name": "refused"}, make_scene, small, "one"),
         Task({"name": "right"}, machine, {"device": "cpu"}, "one"),
     ]
-    run([tasks], store, Limits(1, PATIENCE, time.monotonic() + PATIENCE))
+    before = dict(os.environ)
+    run([tasks], store, Limits(3, PATIENCE, time.monotonic() + PATIENCE))
+    assert os.environ == before  # the workers' number of threads is theirs alone
     wrong, dies, refused, right = store.records
     assert "TypeError" in wrong.failed
     assert dies.failed == "the process ended with code 3"
