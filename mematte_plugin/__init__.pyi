@@ -41,11 +41,14 @@ from .show.overlays import (
     routing_overlay as routing_overlay,
     trimap_overlay as trimap_overlay,
 )
+from .subject.find import find_subject as find_subject
+from .subject.found import SubjectMask as SubjectMask
 from .trimap.painting import (
     Stroke as Stroke,
     from_painting as from_painting,
     from_strokes as from_strokes,
 )
+from .trimap.soft import from_soft as from_soft
 from .trimap.trimap import (
     BAND_INSIDE as BAND_INSIDE,
     BAND_OUTSIDE as BAND_OUTSIDE,

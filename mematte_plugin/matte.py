@@ -26,6 +26,7 @@ from .show.overlays import on_checkerboard
 
 if TYPE_CHECKING:
     from .memory.plan import Plan
+    from .subject.found import SubjectMask
 
 Kind: TypeAlias = Literal["cutout", "alpha", "foreground"]
 
@@ -41,6 +42,7 @@ class Matte:
         took the exact path.
     plan: the memory plan that ran, if there was one.
     model: the name of the weights.
+    subject: what `find_subject` found, if it was asked.
 
     Of a matte made by `shaped` or `cropped`:
     edge: how it was shaped last.
@@ -59,6 +61,7 @@ class Matte:
     crop: Crop | None = None
     made_from: "Matte | None" = None
     key: np.ndarray | None = None
+    subject: "SubjectMask | None" = None
 
     def shaped(
         self,
@@ -144,8 +147,8 @@ class Matte:
 
     def facts(self) -> dict[str, Any]:
         """The report, JSON-ready: width and height in pixels; model; unknown, the share of unknown
-        pixels; kept, the share of tokens that each routed block sent through attention; plan and
-        crop, as their `to_dict` gives them, or None."""
+        pixels; kept, the share of tokens that each routed block sent through attention; plan, crop
+        and subject, as their own reports give them, or None."""
         return {
             "width": self.photo.size[1],
             "height": self.photo.size[0],
@@ -154,6 +157,7 @@ class Matte:
             "kept": [float(keep.mean()) for keep in self.routing],
             "plan": None if self.plan is None else self.plan.to_dict(),
             "crop": None if self.crop is None else self.crop.to_dict(),
+            "subject": None if self.subject is None else self.subject.facts(),
         }
 
     @cached_property
@@ -205,7 +209,7 @@ class Matte:
         """
         if bits != 8:
             raise SettingError(f"bits {bits!r}: Pillow images hold 8; use save() or cutout_array()")
-        return self._pillow(self.cutout_array(colors=colors, decontaminate=decontaminate))
+        return self.photo.pillow(self.cutout_array(colors=colors, decontaminate=decontaminate))
 
     def cutout_proxy(self, longest: int) -> np.ndarray:
         """(h, w, 4) uint8, display-encoded: a small cut-out to look at, see `Photo.proxy`.
@@ -230,7 +234,7 @@ class Matte:
         8 bits, all that Pillow holds; RGB, or RGBA where the background has transparency of its
         own. Raises InputError unless the background is a colour or an image.
         """
-        return self._pillow(self.composite_array(background, linear_light=linear_light))
+        return self.photo.pillow(self.composite_array(background, linear_light=linear_light))
 
     def composite_array(self, background: Background, *, linear_light: bool = False) -> np.ndarray:
         """(H, W, 3) float32, the photo's own encoding: the subject over a background.
@@ -387,14 +391,3 @@ class Matte:
             return small
         before = origin.alpha if self.crop is None else origin.alpha[self.crop.box]
         return replace(small, made_from=replace(small, alpha=scaled_down(before, longest)))
-
-    def _pillow(self, array: np.ndarray) -> Image.Image:
-        if self.photo.linear:
-            array[..., :3] = self.photo.filed(light=False).convert(array[..., :3])
-        im = Image.fromarray(to_steps(array, 8))
-        # Pillow saves these, dpi for some formats only.
-        if self.photo.icc_profile:
-            im.info["icc_profile"] = self.photo.icc_profile
-        if self.photo.dpi:
-            im.info["dpi"] = self.photo.dpi
-        return im

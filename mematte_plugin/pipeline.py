@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -14,6 +15,7 @@ from .engine import Engine
 from .errors import InputError, SettingError, warn_user
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
+from .guide import Guide
 from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
@@ -25,8 +27,9 @@ from .memory.units import parse_bytes
 from .network.mematte import DecoderMode
 from .network.rows import idle
 from .progress import Progress
+from .subject.ready import release_subjects
 from .trimap.labels import Objects
-from .trimap.trimap import from_mask, normalise_trimap, three_valued
+from .trimap.trimap import normalise_trimap
 from .weights.load import load_network
 
 DEFAULT_MODEL = "mematte-tiny"
@@ -221,10 +224,16 @@ def cut(
     trimap: Any = None,
     *,
     mask: Any = None,
+    alpha: Any = None,
+    points: Any = None,
+    box: Any = None,
+    text: str | None = None,
+    subject_model: str | None = None,
     objects: Objects = None,
     inside: float | None = None,
     outside: float | None = None,
     unit: Literal["%", "px"] = "%",
+    islands: float | None = None,
     model: str = DEFAULT_MODEL,
     device: str = "auto",
     dtype: str = "auto",
@@ -241,16 +250,23 @@ def cut(
 ) -> Matte:
     """Cut the subject out of one photo; pipelines stay warm until `release_pipelines()`.
 
+    One of trimap, mask, alpha, points (and box), or text says what the subject is. With none of
+    them, the alpha channel of an RGBA photo serves as the mask; a photo without one has its subject
+    found by a network, as `find_subject` does, which needs the extra `subject`. Where something is
+    given, an RGBA photo's own alpha caps the matte: nothing is more opaque than it is in the photo.
+
     Args:
         image: the photo, in any form that `MattingPipeline` takes.
         trimap: (H, W): 0 background, 1 (255, 65535) foreground, anything between unknown.
-        mask: instead of a trimap, a rough mask of the subject: (H, W), 1 or white inside. Without
-            either, the alpha channel of an RGBA photo serves as the mask; with one it caps the
-            matte: nothing is more opaque than it is in the photo.
+        mask: a rough mask of the subject: (H, W), 1 or white inside.
+        alpha: a soft mask or alpha from anywhere, of any resolution; see `from_soft`.
+        points, box, text: where the subject is, for `find_subject`.
+        subject_model: the network that finds the subject; see `find_subject`.
         objects: if the mask is a label map, the ids that are the subject: 1, or [1, 3].
         inside, outside: how far the unknown band reaches into and out of the mask, in `unit`
-            (see `from_mask`).
+            (see `from_mask` and `from_soft`).
         unit: "%" of the subject's size, or "px".
+        islands: size of the separate parts that are left out of a soft mask; see `from_soft`.
         model: catalog name, Hub id, folder or file.
         device, dtype, retention, memory_budget, progress: as for `MattingPipeline`; progress
             also reports a download, as for `load_network`.
@@ -259,12 +275,14 @@ def cut(
 
     Example:
         >>> cut("photo.jpg", mask="mask.png").save("cutout.png")  # doctest: +SKIP
+        >>> cut("photo.jpg", points=[(420, 310)]).save("cutout.png")  # doctest: +SKIP
 
-    Returns: the Matte, its alpha (H, W) float32 in [0, 1] of the photo's size.
+    Returns: the Matte, its alpha (H, W) float32 in [0, 1] of the photo's size; `Matte.subject` is
+    what was found, if nothing else was given.
 
-    Raises InputError if neither trimap nor mask is given, or both, or one cannot be used;
-    SettingError for an invalid option or a budget that is too small; WeightsError if the model
-    cannot be loaded; MEMatteError if memory runs out again and again.
+    Raises InputError if two of the guides are given, or one cannot be used, and if no subject is
+    found; SettingError for an invalid option or a budget that is too small; WeightsError if a
+    model cannot be loaded; MEMatteError if memory runs out again and again, or an extra is missing.
     """
     edge = Edge(
         levels=levels,
@@ -275,37 +293,35 @@ def cut(
         crop=crop,
         margin=margin,
     )
-    if trimap is not None and mask is not None:
-        raise InputError("both a trimap and a mask are given; leave one of them out")
+    guide = Guide(
+        trimap=trimap,
+        mask=mask,
+        alpha=alpha,
+        points=points,
+        box=box,
+        text=text,
+        subject_model=subject_model,
+        objects=objects,
+        inside=inside,
+        outside=outside,
+        unit=unit,
+        islands=islands,
+    )
     photo = image if isinstance(image, Photo) else read_photo(image)
-    guided = trimap is not None or mask is not None
-    if trimap is None:
-        if mask is None:
-            if photo.alpha is None:
-                raise InputError(
-                    f"{photo.name}: which part is the subject? Give a trimap or a rough mask"
-                )
-            mask = to_unit(photo.alpha)
-        made = from_mask(
-            mask, size=photo.size, objects=objects, inside=inside, outside=outside, unit=unit
-        )
-        three = three_valued(made)
-    else:
-        if objects is not None:
-            raise SettingError("objects: applies to masks only; leave it out with a trimap")
-        three = normalise_trimap(trimap, photo.size)
+    three, found = guide.trimap_of(photo, device=device, progress=progress)
+    capped = not guide.own_alpha(photo)
     if not (three == 0.5).any():  # do not even load, or download, a model
-        matte = Matte(alpha=three.copy(), photo=photo, trimap=three)
-        if guided:
+        matte = Matte(alpha=three.copy(), photo=photo, trimap=three, subject=found)
+        if capped:
             _cap_by_own_alpha(matte)
         return matte.with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype, progress=progress)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
     matte = pipe.cut_normalised(
-        photo, three, retention=retention, budget=budget, progress=progress, own_alpha=guided
+        photo, three, retention=retention, budget=budget, progress=progress, own_alpha=capped
     )
-    return matte.with_edge(edge)
+    return replace(matte, subject=found).with_edge(edge)
 
 
 def ready_pipeline(
@@ -341,11 +357,13 @@ def ready_pipeline(
 
 
 def release_pipelines() -> None:
-    """Drop the pipelines that `cut` keeps ready, and give their memory back.
+    """Drop the pipelines that `cut` keeps ready, and the networks and embeddings of `find_subject`;
+    give their memory back.
 
     One that is computing in another thread goes when it is done, and so does one that a program
     still holds. The next `cut` loads its model again.
     """
+    release_subjects()
     with _lock:
         devices = {"cpu", *(str(pipe.device) for pipe in _ready.values())}
         _ready.clear()

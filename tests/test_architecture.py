@@ -20,8 +20,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Each layer may use only those before it. A layer is a loose file or a folder of the package.
 LAYERS = (
     *("errors", "locks", "progress", "notebook", "torch_state", "examples"),
-    *("images", "network", "trimap", "weights", "memory"),
-    *("foreground", "show", "matte", "engine", "pipeline", "jobs"),
+    *("images", "network", "trimap", "weights", "memory", "subject"),
+    *("foreground", "show", "matte", "engine", "guide", "pipeline", "jobs"),
     *("batch", "evaluation", "training", "widget", "cli"),
 )
 

@@ -313,8 +313,6 @@ def test_cut_takes_a_mask_a_trimap_or_the_photos_own_alpha(
     assert cut(image, trimap, model=model, device="cpu").alpha.shape == (HEIGHT, WIDTH)
     with pytest.raises(InputError, match="mask: is 50×50"):
         cut(image, mask=np.ones((50, 50), np.uint8) * 255, model=model, device="cpu")
-    with pytest.raises(InputError, match="which part"):
-        cut(image, model=model)
     with pytest.raises(InputError, match="both"):
         cut(image, trimap, mask=mask, model=model)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from ..errors import warn_user
 from ..notebook import LONGEST, as_html, file_name, profile_name
@@ -146,6 +147,21 @@ class Photo:
         if self.linear:
             small = self._displayed(to_unit(small))
         return small if small.dtype == np.uint8 else to_steps(small, 8)
+
+    def pillow(self, array: np.ndarray) -> Image.Image:
+        """A Pillow image with the photo's profile and resolution.
+
+        array: (H, W, 3) or (H, W, 4) float32 in the photo's encoding; changed if that is linear.
+        """
+        if self.linear:
+            array[..., :3] = self.filed(light=False).convert(array[..., :3])
+        image = Image.fromarray(to_steps(array, 8))
+        # Pillow saves these, dpi for some formats only.
+        if self.icc_profile:
+            image.info["icc_profile"] = self.icc_profile
+        if self.dpi:
+            image.info["dpi"] = self.dpi
+        return image
 
     def _displayed(self, values: np.ndarray) -> np.ndarray:
         way = self.to_display

@@ -25,6 +25,7 @@ LINGER = 3
 """Seconds to wait at exit for an abandoned download to clean up."""
 MAIN = "main"
 """The usual revision."""
+OURS = "a MEMatte or ViTMatte repository (config.json with model.safetensors or pytorch_model.bin)"
 
 
 def endpoint() -> str:
@@ -74,6 +75,23 @@ def download(
     return ModelFiles(_get_weights(target, progress), config, preprocessor, entry)
 
 
+def get_file(
+    repo_id: str,
+    filename: str,
+    *,
+    revision: str = MAIN,
+    progress: Progress | None = None,
+    entry: Entry | None = None,
+    expected: str = "",
+) -> Path:
+    """One file of a repository on the Hub, from its cache if it is there.
+
+    expected: what kind of repository has such a file, for the message where this one has none.
+    The rest, and what it raises: as for `download`; MissingFileError if only the file is missing.
+    """
+    return _get(_Source(repo_id, revision, entry, expected=expected or OURS), filename, progress)
+
+
 def present(entry: Entry, folder: Path | None) -> Path | None:
     """The weights of a catalog entry if they are on this machine; see `download`."""
     target = _Source.within(folder, entry.repo_id, MAIN, entry)
@@ -97,6 +115,8 @@ class _Source:
     entry: Entry | None
     folder: Path | None = None
     """Folder for the files; None: the Hub's cache."""
+    expected: str = OURS
+    """What kind of repository this should be."""
 
     @classmethod
     def within(
@@ -155,11 +175,11 @@ def _get_weights(source: _Source, progress: Progress | None) -> Path:
         return weights
     try:
         return _get(source, WEIGHT_NAMES[0], progress)
-    except _MissingFileError:
+    except MissingFileError:
         return _get(source, WEIGHT_NAMES[1], progress)
 
 
-class _MissingFileError(WeightsError):
+class MissingFileError(WeightsError):
     """The repository exists, the file does not."""
 
 
@@ -301,9 +321,9 @@ def _explained(error: Exception, source: _Source, filename: str) -> WeightsError
     repo = f"{endpoint()}/{source.repo_id}"
     local = isinstance(error, errors.LocalEntryNotFoundError)
     if isinstance(error, errors.EntryNotFoundError) and not local:
-        return _MissingFileError(
-            f"{source.name}: {repo} has no {filename} at {source.revision}; choose a MEMatte or "
-            "ViTMatte repository (config.json with model.safetensors or pytorch_model.bin)"
+        return MissingFileError(
+            f"{source.name}: {repo} has no {filename} at {source.revision}; choose "
+            f"{source.expected}"
         )
     missing = f"{filename} is not in {source.folder or 'the cache'}"
     cause = error.__cause__ if local and error.__cause__ is not None else error

@@ -1,0 +1,110 @@
+"""Where the subject is, in whatever way the user says it, as a trimap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, SettingError
+from .images.arrays import to_unit
+from .images.photo import Photo
+from .progress import Progress
+from .subject.find import find_subject
+from .subject.found import SubjectMask
+from .subject.ready import release_subjects
+from .trimap.labels import Objects
+from .trimap.soft import from_soft
+from .trimap.trimap import from_mask, normalise_trimap, three_valued
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What the user gives to say where the subject is; at most one of trimap, mask, alpha, text,
+    and points or box. With none of them, the photo's own alpha says it, or the subject is found.
+
+    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`.
+    points, box, text, subject_model: as for `find_subject`.
+    objects, inside, outside, unit, islands: as for `from_mask` and `from_soft`.
+    """
+
+    trimap: Any = None
+    mask: Any = None
+    alpha: Any = None
+    points: Any = None
+    box: Any = None
+    text: str | None = None
+    subject_model: str | None = None
+    objects: Objects = None
+    inside: float | None = None
+    outside: float | None = None
+    unit: Literal["%", "px"] = "%"
+    islands: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError if two guides are given, SettingError for options of another one."""
+        given = self.given()
+        if len(given) > 1 and set(given) != {"points", "box"}:
+            raise InputError(
+                f"{_listed(given)} are given, and each says where the subject is; leave"
+                f" {'one of them' if len(given) == 2 else 'all but one'} out"
+            )
+        if self.objects is not None and self.mask is None and given:
+            raise SettingError(f"objects: applies to masks only; leave it out with {given[0]}")
+        if self.islands is not None and {"trimap", "mask"} & set(given):
+            raise SettingError(f"islands: applies to soft masks only; leave it out with {given[0]}")
+        if self.subject_model is not None and {"trimap", "mask", "alpha"} & set(given):
+            raise SettingError(f"subject_model: finds nothing with {given[0]}; leave it out")
+
+    def given(self) -> list[str]:
+        """The names of the guides that are given."""
+        names = ("trimap", "mask", "alpha", "points", "box", "text")
+        return [name for name in names if getattr(self, name) is not None]
+
+    def trimap_of(
+        self, photo: Photo, *, device: str = "auto", progress: Progress | None = None
+    ) -> tuple[NDArray[np.float32], SubjectMask | None]:
+        """The photo's trimap (H, W), exactly 0, 0.5 and 1, and what was found if that was asked.
+
+        Networks that find subjects are released again: the matting after them needs the memory.
+
+        Raises as the functions do that make it.
+        """
+        if self.trimap is not None:
+            return normalise_trimap(self.trimap, photo.size), None
+        band: dict[str, Any] = {"inside": self.inside, "outside": self.outside, "unit": self.unit}
+        soft = {**band, "islands": self.islands, "size": photo.size}
+        if self.mask is not None or self.own_alpha(photo):
+            mask = self.mask if self.mask is not None else to_unit(_alpha_of(photo))
+            made = from_mask(mask, size=photo.size, objects=self.objects, **band)
+            return three_valued(made), None
+        if self.alpha is not None:
+            return three_valued(from_soft(self.alpha, **soft)), None
+        try:
+            found = find_subject(
+                photo,
+                points=self.points,
+                box=self.box,
+                text=self.text,
+                model=self.subject_model,
+                device=device,
+                progress=progress,
+            )
+        finally:
+            release_subjects()
+        return three_valued(from_soft(found.native, **soft)), found
+
+    def own_alpha(self, photo: Photo) -> bool:
+        """Whether the photo's own transparency serves as the mask."""
+        return not self.given() and photo.alpha is not None and self.subject_model is None
+
+
+def _alpha_of(photo: Photo) -> NDArray[Any]:
+    assert photo.alpha is not None
+    return photo.alpha
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

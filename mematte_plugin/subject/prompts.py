@@ -1,0 +1,133 @@
+"""What the user says of the subject: points, a box, a word; checked against the photo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, SettingError
+
+Point = tuple[float, float, int]
+Box = tuple[float, float, float, float]
+
+NEAR = 1.0
+"""Pixels within which a point in and a point out contradict each other."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Where the subject is.
+
+    points: (x, y, label) in pixels of the photo; label 1 in, 0 out.
+    box: (left, top, right, bottom) in pixels; None without one.
+    """
+
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+
+    @property
+    def inside(self) -> tuple[Point, ...]:
+        return tuple(point for point in self.points if point[2] == 1)
+
+    @property
+    def outside(self) -> tuple[Point, ...]:
+        return tuple(point for point in self.points if point[2] == 0)
+
+
+def read_prompt(points: Any, box: Any, size: tuple[int, int]) -> Prompt:
+    """Points and a box as people give them, checked.
+
+    points: (x, y) or (x, y, label) each, label 1 or True in, 0 or False out; or one such point.
+    box: (left, top, right, bottom).
+    size: (H, W) of the photo in pixels.
+
+    Raises SettingError for what is no point or box, InputError for those outside the photo, without
+    area, or in contradiction.
+    """
+    read = () if points is None else _read_points(points, size)
+    return Prompt(read, None if box is None else _read_box(box, size))
+
+
+def read_text(text: Any) -> str:
+    """The word or words, without surrounding blanks; raises SettingError if there are none."""
+    if not isinstance(text, str):
+        raise SettingError(f"text {text!r}: give words, such as 'the dog'")
+    words = " ".join(text.split())
+    if not any(letter.isalnum() for letter in words):
+        raise SettingError(f"text {text!r}: is empty; give words, such as 'the dog'")
+    return words
+
+
+def _read_points(points: Any, size: tuple[int, int]) -> tuple[Point, ...]:
+    rows = _numbers(points, "points")
+    if rows.ndim == 1 and rows.size in (2, 3):
+        rows = rows[None]
+    if rows.ndim != 2 or rows.shape[1] not in (2, 3) or not len(rows):
+        raise SettingError(
+            f"points {_short(points)}: give (x, y) or (x, y, label) for each, in pixels; label 1 is"
+            " inside the subject, 0 outside"
+        )
+    read: list[Point] = []
+    height, width = size
+    for row in rows.tolist():
+        x, y, label = row if len(row) == 3 else (*row, 1)
+        if label not in (0, 1):
+            raise SettingError(
+                f"point ({x:g}, {y:g}): its label is {label:g}; 1 is inside the subject, 0 outside"
+            )
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(
+                f"point ({x:g}, {y:g}): lies outside the photo of {width}×{height} pixels; x runs"
+                f" from 0 to {width - 1}, y from 0 to {height - 1}"
+            )
+        read.append((float(x), float(y), int(label)))
+    for first in read:
+        for other in read:
+            if first[2] > other[2] and math.dist(first[:2], other[:2]) <= NEAR:
+                raise InputError(
+                    f"point ({first[0]:g}, {first[1]:g}): is given as inside and as outside the"
+                    " subject; drop one"
+                )
+    return tuple(read)
+
+
+def _read_box(box: Any, size: tuple[int, int]) -> Box:
+    numbers = _numbers(box, "box").reshape(-1)
+    if numbers.size != 4:
+        raise SettingError(f"box {_short(box)}: give (left, top, right, bottom) in pixels")
+    left, top, right, bottom = (float(number) for number in numbers)
+    shown = f"box ({left:g}, {top:g}, {right:g}, {bottom:g})"
+    if right - left < 1 or bottom - top < 1:
+        raise InputError(
+            f"{shown}: has no area; give (left, top, right, bottom), with left < right and top <"
+            " bottom"
+        )
+    height, width = size
+    if left < 0 or top < 0 or right > width or bottom > height:
+        raise InputError(f"{shown}: reaches outside the photo of {width}×{height} pixels")
+    return left, top, right, bottom
+
+
+def _numbers(given: Any, option: str) -> np.ndarray:
+    try:
+        numbers = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        rows = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
+        try:  # (x, y) and (x, y, label) mixed
+            numbers = np.array([(*row, 1)[:3] for row in rows], np.float64)
+        except (TypeError, ValueError):
+            numbers = np.empty(0)
+        if not numbers.size:
+            raise SettingError(f"{option} {_short(given)}: give numbers, in pixels") from None
+    if not np.isfinite(numbers).all():
+        raise SettingError(f"{option} {_short(given)}: give finite numbers, in pixels")
+    return numbers
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
