@@ -48,8 +48,8 @@ class Guide:
         given = self.given()
         if len(given) > 1 and set(given) != {"points", "box"}:
             raise InputError(
-                f"{_listed(given)} are given, and each says where the subject is; leave"
-                f" {'one of them' if len(given) == 2 else 'all but one'} out"
+                f"both {given[0]} and {given[1]} are given, and each says where the subject is;"
+                " leave one of them out"
             )
         if self.objects is not None and self.mask is None and given:
             raise SettingError(f"objects: applies to masks only; leave it out with {given[0]}")
@@ -104,7 +104,3 @@ class Guide:
 def _alpha_of(photo: Photo) -> NDArray[Any]:
     assert photo.alpha is not None
     return photo.alpha
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
