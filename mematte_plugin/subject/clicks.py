@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, WeightsError
@@ -17,7 +19,7 @@ from ..progress import Progress
 from ..weights.subjects import SubjectFiles, subject_files
 from .found import Source, SubjectMask
 from .pixels import IMAGENET_MEAN, IMAGENET_STD, fingerprint, network_pixels
-from .prompts import Box, Point, Prompt
+from .prompts import Box, Prompt
 from .ready import ready
 from .torch_network import Kind, TorchNetwork, model_type
 
@@ -99,16 +101,14 @@ class Sam:
 
     def mask(self, photo: Photo, prompt: Prompt, progress: Progress | None) -> SubjectMask:
         """What points and a box show; one of them at least."""
-        asked: dict[str, Any] = {}
-        if prompt.points:
-            asked["input_points"] = self._scaled(
-                [[x, y] for x, y, _ in _sorted(prompt.points)], photo
-            )[None, None]
-            labels = [label for *_, label in _sorted(prompt.points)]
-            asked["input_labels"] = torch.tensor(labels, dtype=torch.int64)[None, None]
+        asked: dict[str, NDArray[Any]] = {}
+        points = sorted(prompt.points)  # the order in which they come means nothing
+        if points:
+            asked["input_points"] = self._scaled([[x, y] for x, y, _ in points], photo)[None, None]
+            asked["input_labels"] = np.array([[[label for *_, label in points]]], np.int64)
         if prompt.box is not None:
             asked["input_boxes"] = self._boxes([prompt.box], photo)
-        one_point = len(prompt.points) == 1 and prompt.box is None
+        one_point = len(points) == 1 and prompt.box is None
         return self._found(photo, [asked], one_point, progress)
 
     def boxes(self, photo: Photo, boxes: Sequence[Box], progress: Progress | None) -> SubjectMask:
@@ -122,7 +122,7 @@ class Sam:
     def _found(
         self,
         photo: Photo,
-        asked: list[dict[str, Tensor]],
+        asked: list[dict[str, NDArray[Any]]],
         ambiguous: bool,
         progress: Progress | None,
     ) -> SubjectMask:
@@ -140,7 +140,7 @@ class Sam:
                     out = network(
                         image_embeddings=[part.to(device) for part in embeddings],
                         multimask_output=ambiguous,
-                        **{name: value.to(device) for name, value in one.items()},
+                        **{name: torch.from_numpy(one[name]).to(device) for name in one},
                     )
                     scores = out.iou_scores[0].float()  # (boxes, guesses)
                     best = scores.argmax(dim=1)
@@ -181,17 +181,12 @@ class Sam:
         self._embeddings[key] = found
         return found
 
-    def _scaled(self, places: list[list[float]], photo: Photo) -> Tensor:
+    def _scaled(self, places: list[list[float]], photo: Photo) -> NDArray[np.float32]:
         """(x, y) in pixels of the photo as pixels of the network's square."""
         height, width = photo.size
-        scale = torch.tensor([self._side / width, self._side / height], dtype=torch.float32)
-        return torch.tensor(places, dtype=torch.float32) * scale
+        scaled = np.array(places) * [self._side / width, self._side / height]
+        return scaled.astype(np.float32)
 
-    def _boxes(self, boxes: Sequence[Box], photo: Photo) -> Tensor:
+    def _boxes(self, boxes: Sequence[Box], photo: Photo) -> NDArray[np.float32]:
         corners = [[*corner] for box in boxes for corner in (box[:2], box[2:])]
         return self._scaled(corners, photo).reshape(1, -1, 4)
-
-
-def _sorted(points: Sequence[Point]) -> list[Point]:
-    """In an order that does not depend on the user's."""
-    return sorted(points)

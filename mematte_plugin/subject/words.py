@@ -1,4 +1,4 @@
-"""The subject of a photo by a word: Grounding DINO gives the box and SAM 2 its mask, or SAM 3 both."""
+"""The subject of a photo by a word: Grounding DINO gives its box to SAM 2, or SAM 3 its mask."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ PRESENT = 0.5
 SAME = 0.8
 """Overlap (intersection over union) from which two boxes are one thing found twice."""
 MOST_BOXES = 64
+LONGEST_PIECE = 20
+"""Characters of a token, more than any word of English needs."""
 NARROWEST = 64
 """Least side in pixels of what Grounding DINO is shown: of less its coarsest level is nothing."""
 SEPARATORS = re.compile(r"[.,;:?!/&+|]+")
@@ -161,9 +163,7 @@ class Sam3:
         self._network = TorchNetwork(files, kind, device)
         self._lock = ForkSafeLock()
 
-    def mask(
-        self, photo: Photo, things: Sequence[str], progress: Progress | None
-    ) -> SubjectMask:
+    def mask(self, photo: Photo, things: Sequence[str], progress: Progress | None) -> SubjectMask:
         """The mask of all things; raises InputError if one of them is not there.
 
         Of SAM 3's answers the semantic mask is used: the union of its instances is coarser.
@@ -245,15 +245,15 @@ def _tokenizer(files: SubjectFiles) -> Any:
 
 
 def _tokens(tokenizer: Any, text: str, longest: int) -> tuple[list[int], list[tuple[int, int]]]:
-    encoded = tokenizer.encode(text)
-    if UNKNOWN in encoded.tokens:
-        raise _foreign(text)
-    if len(encoded.ids) > longest:
-        raise SettingError(
-            f"text {short(text)}: has {len(text.split())} words, too many for the network; give a"
-            " word or a few, such as 'the dog'"
-        )
-    return encoded.ids, encoded.offsets
+    if len(text) <= LONGEST_PIECE * longest:
+        encoded = tokenizer.encode(text)
+        if len(encoded.ids) <= longest:
+            if UNKNOWN in encoded.tokens:
+                raise _foreign(text)
+            return encoded.ids, encoded.offsets
+    raise SettingError(
+        f"text {short(text)}: is too long for the network; give a word or a few, such as 'the dog'"
+    )
 
 
 def _corners(centred: np.ndarray, size: tuple[int, int]) -> list[Box]:
@@ -285,4 +285,3 @@ def _damaged(name: str) -> WeightsError:
     return WeightsError(
         f"{name}: the network's result is not finite; its weights are damaged, use others"
     )
-

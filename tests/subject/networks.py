@@ -19,6 +19,8 @@ from transformers import (
     Sam3Model,
 )
 
+from tests.weights.hub_server import COMMIT
+
 SAM2_ID, DINO_ID = "facebook/sam2.1-hiera-tiny", "IDEA-Research/grounding-dino-tiny"
 
 SAM2_PARTS: dict[str, Any] = {
@@ -46,6 +48,14 @@ SAM2_PARTS: dict[str, Any] = {
         "dynamic_multimask_via_stability": False,
     },
 }
+
+
+def in_cache(cache: Path, repo_id: str) -> Path:
+    """The folder of a repository in a cache of the Hub, as huggingface_hub lays it out."""
+    repository = cache / f"models--{repo_id.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    return repository / "snapshots" / COMMIT
 
 
 def lively(network: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -81,8 +91,11 @@ def save_sam2(folder: Path, *, video: bool = False, seed: int = 0) -> Path:
     return folder
 
 
-def save_dino(folder: Path, *, bias: float, seed: int = 0) -> Path:
-    """A Grounding DINO network whose scores lie around sigmoid(bias) for every word."""
+def save_dino(folder: Path, *, bias: float | None = None, seed: int = 0) -> Path:
+    """A Grounding DINO network.
+
+    bias: its scores are sigmoid(bias) for every word; None for scores that depend on the word.
+    """
     config = GroundingDinoConfig(
         backbone_config={
             "model_type": "swin",
@@ -110,7 +123,64 @@ def save_dino(folder: Path, *, bias: float, seed: int = 0) -> Path:
         num_queries=10,
         max_text_len=32,
     )
-    lively(GroundingDinoForObjectDetection(config), seed).save_pretrained(folder)
+    network = GroundingDinoForObjectDetection(config)
+    lively(network, seed)
+    seen = network.model.decoder.layer_norm
+    read = network.model.encoder.layers[-1].text_enhancer_layer.layer_norm_after
+    with torch.no_grad():  # a score is the product of the two
+        for norm in (seen, read):
+            norm.weight.zero_()
+            norm.bias.zero_()
+        seen.bias[0] = 1
+        read.bias[0] = 0 if bias is None else bias
+        read.weight[0] = 4 if bias is None else 0
+    network.save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+def save_sam3(folder: Path, *, presence: float, seed: int = 0) -> Path:
+    """A SAM 3 network for which everything is there with the probability sigmoid(presence)."""
+    small = {"hidden_size": 32, "num_attention_heads": 2}
+    part = {**small, "intermediate_size": 32, "num_layers": 1}
+    config = Sam3Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam3_vit_model",
+                **small,
+                "intermediate_size": 32,
+                "num_hidden_layers": 2,
+                "image_size": 56,
+                "pretrain_image_size": 56,
+                "window_size": 2,
+                "global_attn_indexes": [1],
+            },
+            "fpn_hidden_size": 32,
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        text_config={
+            "model_type": "clip_text_model",
+            **small,
+            "vocab_size": 100,
+            "intermediate_size": 32,
+            "projection_dim": 16,
+            "num_hidden_layers": 1,
+            "max_position_embeddings": 32,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+        },
+        geometry_encoder_config=part,
+        detr_encoder_config=part,
+        detr_decoder_config={**part, "num_queries": 5},
+        mask_decoder_config=small,
+    )
+    network = Sam3Model(config)
+    lively(network, seed)
+    last = network.detr_decoder.presence_head.layer3
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(presence)
+    network.save_pretrained(folder)
     save_tokenizer(folder)
     return folder
 
