@@ -181,11 +181,11 @@ class _Endpoints:
 
         Raises SettingError for two of them and for what is not searched here.
         """
-        files, nothing = ("trimap", "alpha"), (None, "", [])
+        files = ("trimap", "alpha")
         given = {
             name: value
             for name, value in values.items()
-            if value is not None and (name in files or value not in nothing)
+            if value is not None and (name in files or value not in ("", []))
         }
         names = list(given)
         if len(given) > 1 and set(given) != {"points", "box"}:
