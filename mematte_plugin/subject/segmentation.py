@@ -14,8 +14,8 @@ from .ready import ready
 
 SLACK = 0.05
 """How far probabilities may lie outside [0, 1]: resizing and half precision overshoot."""
-BYTES = 60.0
-"""Positive numbers beyond it are not logits but a mask of 0 to 255."""
+BYTES = 127.0
+"""Where none is negative and some are beyond it, numbers are not logits but a mask of 0 to 255."""
 HAZE = 0.1
 """Less than this is background, and says nothing of how sure the rest is."""
 
