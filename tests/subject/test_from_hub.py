@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.subject.cache import DEFAULTS
 from tests.weights.hub_server import Server
 from tests.weights.test_hub import client
 
@@ -32,9 +33,7 @@ outcome["written"] = written.getvalue()
 
 @pytest.mark.slow
 def test_clicks_and_words_with_networks_from_the_hub(networks: Path, tmp_path: Path) -> None:
-    from tests.subject.networks import DINO_ID, SAM2_ID
-
-    repos = {SAM2_ID: "sam_video", DINO_ID: "dino", "someone/sam": "sam", "facebook/sam3": "sam3"}
+    repos = {**DEFAULTS, "someone/sam": "sam", "facebook/sam3": "sam3"}
     with Server() as hub:
         for repo_id, name in repos.items():
             files = (networks / name).iterdir()
