@@ -64,11 +64,17 @@ class Guide:
         return [name for name in names if getattr(self, name) is not None]
 
     def trimap_of(
-        self, photo: Photo, *, device: str = "auto", progress: Progress | None = None
+        self,
+        photo: Photo,
+        *,
+        device: str = "auto",
+        progress: Progress | None = None,
+        keep_networks: bool = False,
     ) -> tuple[NDArray[np.float32], SubjectMask | None]:
         """The photo's trimap (H, W), exactly 0, 0.5 and 1, and what was found if that was asked.
 
-        Networks that find subjects are released again: the matting after them needs the memory.
+        Networks that find subjects are released again, as the matting after them needs the memory,
+        unless keep_networks.
 
         Raises as the functions do that make it.
         """
@@ -93,7 +99,8 @@ class Guide:
                 progress=progress,
             )
         finally:
-            release_subjects()
+            if not keep_networks:
+                release_subjects()
         return three_valued(from_soft(found.native, **soft)), found
 
     def own_alpha(self, photo: Photo) -> bool:
