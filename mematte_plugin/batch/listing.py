@@ -18,7 +18,7 @@ from ..images.encode import write_image
 from ..images.formats import PICTURE_FORMATS
 from .claims import cannot_be_made
 from .folder_scan import Named, developed, has_folders, same_folder, scan
-from .name_words import composed, folded
+from .name_words import GUIDE_WORDS, composed, folded
 from .pair_pattern import Pattern, parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
 from .report import listed
@@ -182,6 +182,7 @@ def _alone(folder: Path, output: Path, options: BatchOptions) -> tuple[Pairing, 
         scan(folder, "photos", recursive=options.recursive, without=[output]), folder, options
     )
     odd = [photo for masks in (True, False) for photo in split_shared(photos, masks=masks)[1]]
+    odd += [photo for photo in photos if photo.stem.lower() in GUIDE_WORDS]
     if odd:
         names = listed(dict.fromkeys(photo.name for photo in odd))
         raise InputError(

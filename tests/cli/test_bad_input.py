@@ -188,7 +188,10 @@ def test_retention_needs_a_router(scene, models):
     [
         (("cut",), "IMAGE"),
         (("cute",), "cute"),
-        (("batch", ".", "-o", "out"), "--trimaps DIR or --masks DIR"),
+        (
+            ("batch", ".", "-o", "out", "--trimaps", ".", "--masks", "."),
+            "both --trimaps and --masks",
+        ),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--suffix", "gif"), ".gif"),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--bits", "7"), "not 7"),
         (("routing", "photo.png", "-o", "r.png"), "trimap or --mask"),
