@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..images.arrays import scaled_down, to_steps
+from ..images.arrays import to_steps
 from ..images.photo import Photo
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -25,7 +25,7 @@ def network_pixels(
 
     Equal to what transformers' image processors make, which need torchvision.
     """
-    pixels = torch.from_numpy(_display(photo, 2 * max(size))).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(_display(photo, (2 * size[0], 2 * size[1]))).permute(2, 0, 1)[None]
     small = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
     statistics = torch.tensor([mean, std], dtype=torch.float32)[..., None, None]
     return (small.float() / 255 - statistics[0]) / statistics[1]
@@ -39,9 +39,13 @@ def fingerprint(photo: Photo) -> bytes:
     return digest.digest()
 
 
-def _display(photo: Photo, longest: int) -> np.ndarray:
-    """(h, w, 3) uint8, display-encoded; deep photos and those of light at most this long."""
+def _display(photo: Photo, most: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) uint8, display-encoded; deep photos and those of light at most this large."""
     if photo.pixels.dtype == np.uint8 and photo.to_display is None:
         return photo.pixels
-    small = replace(photo, pixels=scaled_down(photo.pixels, longest), alpha=None)
-    return to_steps(small.for_network(), 8)
+    import cv2
+
+    height, width = photo.size
+    size = min(width, most[1]), min(height, most[0])
+    small = np.asarray(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA))
+    return to_steps(replace(photo, pixels=small, alpha=None).for_network(), 8)
