@@ -22,7 +22,7 @@ from ..torch_state import own_state
 from ..weights.files import CONFIG, read_json
 from ..weights.read import read_tensors
 from ..weights.subjects import SubjectFiles
-from .extra import SUBJECT_PIP, needed
+from .extra import needed
 
 STAGE = "subject"
 """What progress calls the search for the subject."""
@@ -181,7 +181,7 @@ def _class(name: str) -> Any:
     except (AttributeError, ImportError, RuntimeError) as error:
         raise MEMatteError(
             f"finding the subject needs another transformers than {transformers.__version__}"
-            f" ({first_line(error)}); run {SUBJECT_PIP.replace('install', 'install --upgrade', 1)}"
+            f" ({first_line(error)[:200]}); run pip install --upgrade transformers"
         ) from error
 
 

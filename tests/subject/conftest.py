@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mematte_plugin.subject.ready import release_subjects
+from .cache import in_cache
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +30,5 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cached(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The default networks are in the Hub's cache; nothing else can be reached."""
-    from tests.subject.networks import DINO_ID, SAM2_ID, in_cache
-
-    for repo_id, name in ((SAM2_ID, "sam_video"), (DINO_ID, "dino")):
-        snapshot = in_cache(tmp_path, repo_id)
-        snapshot.parent.mkdir()
-        snapshot.symlink_to(networks / name, target_is_directory=True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    yield
-    release_subjects()
+    with in_cache(tmp_path / "cache", networks, monkeypatch):
+        yield

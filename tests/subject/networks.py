@@ -19,10 +19,6 @@ from transformers import (
     Sam3Model,
 )
 
-from tests.weights.hub_server import COMMIT
-
-SAM2_ID, DINO_ID = "facebook/sam2.1-hiera-tiny", "IDEA-Research/grounding-dino-tiny"
-
 SAM2_PARTS: dict[str, Any] = {
     "vision_config": {
         "backbone_config": {
@@ -48,14 +44,6 @@ SAM2_PARTS: dict[str, Any] = {
         "dynamic_multimask_via_stability": False,
     },
 }
-
-
-def in_cache(cache: Path, repo_id: str) -> Path:
-    """The folder of a repository in a cache of the Hub, as huggingface_hub lays it out."""
-    repository = cache / f"models--{repo_id.replace('/', '--')}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(COMMIT)
-    return repository / "snapshots" / COMMIT
 
 
 def lively(network: torch.nn.Module, seed: int) -> torch.nn.Module:
