@@ -38,6 +38,52 @@ class Prompt:
         return tuple(point for point in self.points if point[2] == 0)
 
 
+@dataclass(frozen=True)
+class Places:
+    """Points and a box for photos of any size, as they are typed.
+
+    points: (x, y) and label each; box: (left, top, right, bottom). Pixels or, where all numbers of
+    a place are from 0 to 1 and one is written with a decimal point, shares of the photo's size.
+    """
+
+    points: tuple[tuple[str, int], ...] = ()
+    box: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SettingError for what is not numbers."""
+        self.in_photo((1, 1))
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+    def in_photo(self, size: tuple[int, int]) -> tuple[list[Point] | None, Box | None]:
+        """The points and the box in pixels of a photo of (H, W)."""
+        points: list[Point] = []
+        for text, label in self.points:
+            x, y = _typed(text, size, "point", "x,y, such as 420,310 or 0.4,0.6", 2)
+            points.append((x, y, label))
+        box = None
+        if self.box is not None:
+            example = "left,top,right,bottom, such as 100,50,900,700 or 0.1,0.1,0.9,0.8"
+            left, top, right, bottom = _typed(self.box, size, "box", example, 4)
+            box = (left, top, right, bottom)
+        return points or None, box
+
+
+def _typed(text: str, size: tuple[int, int], what: str, example: str, count: int) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise SettingError(f"{what} {text!r}: give {example}")
+    if "." in text and all(0 <= number <= 1 for number in numbers):
+        height, width = size
+        last = (width, height) * 2 if what == "box" else (width - 1, height - 1)
+        numbers = [number * whole for number, whole in zip(numbers, last, strict=False)]
+    return numbers
+
+
 def read_prompt(points: Any, box: Any, size: tuple[int, int]) -> Prompt:
     """Points and a box as people give them, checked.
 
