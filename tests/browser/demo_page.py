@@ -235,7 +235,8 @@ class Demo:
     def wait_for_clicks(self, *kinds: str) -> None:
         """Until these clicks are on the photo ("in", "out") and their cut-out is there."""
         dots = self.part("canvas").locator(".shot i:not(.cross)")
-        until(lambda: [dot.get_attribute("class") for dot in dots.all()] == [*kinds], self.page)
+        names = "dots => dots.map((dot) => dot.className)"
+        until(lambda: dots.evaluate_all(names) == [*kinds], self.page)
         self.part("found").get_by_text("sure").wait_for(timeout=DONE)
         self.wait_for_result()
 

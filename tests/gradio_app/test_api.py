@@ -18,7 +18,7 @@ from gradio_client.utils import Status
 from PIL import Image
 
 from gradio_app.guard import ENDPOINTS
-from mematte_plugin import cut, find_subject, from_mask, plan_memory
+from mematte_plugin import collect_notes, cut, find_subject, from_mask, plan_memory
 from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service, picture, pixels
 from tests.patience import PATIENCE, until
 
@@ -159,7 +159,8 @@ def test_matte_takes_a_soft_mask_of_any_size(client: Client, tmp_path: Path) -> 
     _, alpha, report = client.predict(
         image=handle_file(str(PHOTO)), alpha=handle_file(str(soft)), api_name="/matte"
     )
-    matte = cut(PHOTO, alpha=soft)
+    with collect_notes():
+        matte = cut(PHOTO, alpha=soft)
     assert np.array_equal(pixels(alpha), np.rint(matte.alpha * 65535))
     assert report["subject"] is None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("gradio")
 
@@ -24,8 +25,8 @@ from mematte_plugin import InputError, MEMatteError, cut, find_subject
 from tests.browser.pictures import rotated
 from tests.gradio_app.harness import PHOTO, pixels
 
-SIZE = (512, 512)
-IN, AGAIN, OUT = (400, 60, 1), (60, 400, 1), (200, 300, 0)
+SIZE = (192, 192)
+IN, AGAIN, OUT = (150, 23, 1), (23, 150, 1), (75, 112, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +35,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shown(own_folder: None, settings: Settings) -> PagePhoto:
-    return show_photo(PHOTO, settings)
+def shown(own_folder: None, settings: Settings, tmp_path: Path) -> PagePhoto:
+    with Image.open(PHOTO) as photo:
+        photo.resize(SIZE).save(tmp_path / "small.png")
+    return show_photo(tmp_path / "small.png", settings)
 
 
 def subject(shown: PagePhoto, asked: Asked, known: dict[Asked, Found] | None = None) -> Subject:
@@ -70,7 +73,7 @@ def test_each_click_is_a_step_and_contrary_ones_say_where_it_ends() -> None:
         [OUT, IN, AGAIN],
     ]
     # Of two contrary clicks at one place, the later one counts.
-    corrected = replace(asked, clicks=(IN, (IN[0] + 2, IN[1], 0)))
+    corrected = replace(asked, clicks=(IN, (IN[0] + 1, IN[1], 0)))
     assert corrected.query(SIZE).points == [corrected.clicks[1]]
     assert [len(step.clicks) for step in Asked(clicks=(IN, OUT)).steps()] == [1, 2]
 
@@ -136,7 +139,7 @@ def test_found_by_itself_and_cut_as_by_the_package(shown: PagePhoto, settings: S
     assert isinstance(found, Found)
     assert isinstance(result, Result)
     assert pickle.loads(pickle.dumps(found)) == found  # for ZeroGPU
-    matte = cut(PHOTO, subject_model=settings.subject_model)
+    matte = cut(shown.photo, subject_model=settings.subject_model)
     assert matte.subject is not None
     assert np.array_equal(native(found), matte.subject.native)
     assert np.array_equal(pixels(result.alpha), np.rint(matte.alpha * 65535))
@@ -162,10 +165,10 @@ def corrected(shown: PagePhoto, settings: Settings) -> dict[Asked, Found]:
 
 
 def test_clicks_add_or_take_away_and_nothing_else(
-    corrected: dict[Asked, Found], settings: Settings
+    corrected: dict[Asked, Found], shown: PagePhoto, settings: Settings
 ) -> None:
     alone, more, less = (found.read() for found in corrected.values())
-    shows = find_subject(PHOTO, points=[IN], model=settings.clicks_model)
+    shows = find_subject(shown.photo, points=[IN], model=settings.clicks_model)
     assert (shows.native >= 0.5).any()
     assert (more.native >= alone.native).all()
     assert (more.native > alone.native).any()
