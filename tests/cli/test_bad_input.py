@@ -188,7 +188,10 @@ def test_retention_needs_a_router(scene, models):
     [
         (("cut",), "IMAGE"),
         (("cute",), "cute"),
-        (("batch", ".", "-o", "out"), "--trimaps DIR or --masks DIR"),
+        (
+            ("batch", ".", "-o", "out", "--trimaps", ".", "--masks", "."),
+            "both --trimaps and --masks",
+        ),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--suffix", "gif"), ".gif"),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--bits", "7"), "not 7"),
         (("routing", "photo.png", "-o", "r.png"), "trimap or --mask"),
@@ -204,9 +207,16 @@ def test_commands_that_are_not_understood(scene, arguments, says):
     assert_refused(scene, scene.run(*arguments), before, USAGE, says)
 
 
-def test_neither_trimap_nor_mask_nor_both(scene):
+def test_no_guide_and_no_network_to_find_the_subject(scene, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("c")))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     before = scene.files()
-    assert_refused(scene, scene.cut("photo.png"), before, USAGE, "photo.png", "trimap or --mask")
+    done = scene.cut("photo.png")
+    assert_refused(scene, done, before, FAILURE, "photo.png", "HF_HUB_OFFLINE", "trimap, a mask")
+
+
+def test_two_guides(scene):
+    before = scene.files()
     for command in ("cut", "routing"):
         done = scene.run(command, "photo.png", "trimap.png", "--mask", "mask.png")
         assert_refused(scene, done, before, USAGE, "both a trimap and --mask")
@@ -234,6 +244,12 @@ def test_an_unknown_model_lists_the_closest(scene):
     assert_refused(scene, done, before, FAILURE, "mematte-tinny", "mematte-tiny")
 
 
+def test_a_network_for_subjects_is_not_taken_for_matting(scene):
+    before = scene.files()
+    done = scene.run("cut", "photo.png", "trimap.png", "--model", "birefnet-lite")
+    assert_refused(scene, done, before, FAILURE, "birefnet-lite", "--subject-model", "mematte-tiny")
+
+
 ODD_NAMES = {"": "name is empty", "x" * 5000: "too long", "~nobody-here/x": "~nobody-here/x"}
 
 
@@ -250,6 +266,7 @@ def test_odd_names_of_models(scene, name):
 BAD_CHECKPOINTS = {
     "corrupt.pth": b"\x80\x02garbage" * 40,
     "corrupt.safetensors": b"\xff" * 200,
+    "subject.onnx": b"\x08\x0a\x12\x04test" * 40,
     "empty.pth": b"",
     "malicious.pth": b"cos\nsystem\n(S'touch pwned'\ntR.",
 }
