@@ -72,7 +72,7 @@ def find_subject(
         )
         previous = None
     if previous is not None:
-        found = previous | found
+        found = found | previous
     check_found(found, photo.name)
     return found
 
