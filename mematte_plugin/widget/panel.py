@@ -25,9 +25,9 @@ from ..images.read import read_photo
 from ..matte import Matte
 from ..progress import Progress
 from ..show.overlays import on_checkerboard, trimap_overlay
+from .finding import FindingSession
 from .guided import PROXY
 from .page import answer_during_cells, jpeg
-from .session import MattingSession
 
 LINKED = 24 * 2**20
 """Bytes of a saved file up to which it is offered for download: it travels inside the page."""
@@ -57,10 +57,10 @@ CHOICES = {
 logger = logging.getLogger(__name__)
 
 
-class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
+class MattePanel(FindingSession, ipywidgets.VBox):  # type: ignore[misc]
     """Trimap or mask in, matte out: uploads, options and pictures, without painting.
 
-    Arguments, traits and methods are those of `MattingSession`; `view` says what is shown: "photo",
+    Arguments, traits and methods are those of `FindingSession`; `view` says what is shown: "photo",
     "trimap", "alpha" or "cutout". Strokes can be set from Python (`labels`). Without an image the
     photo is uploaded as well.
 
