@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingError, WeightsError
+from ..weights.catalog import Purpose
 from . import console
 from .options import AsJson
 from .signals import import_torch
@@ -34,7 +35,10 @@ def models_group(context: typer.Context, as_json: AsJson = False) -> None:
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the networks, with their licences and whether they are on this machine.
+    """List the networks, what they are for, their licences, and whether they are on this machine.
+
+    Matting networks are for --model. The others find the subject, by itself, by clicks or a box, or
+    by words, and are for --subject-model.
 
     \b
     Example:
@@ -43,15 +47,16 @@ def list_models(as_json: AsJson = False) -> None:
     import_torch()
     from ..weights.load import list_models as known_models
 
-    known = known_models()
+    known = known_models(purpose=None)
     if as_json:
         console.say_json([{**asdict(model.entry), "path": model.path} for model in known])
         return
     console.say_table(
-        ("name", "size", "licence", "commercial use", "on this machine", "trained on"),
+        ("name", "for", "size", "licence", "commercial use", "on this machine", "trained on"),
         [
             (
                 model.entry.name,
+                model.entry.purpose,
                 model.entry.variant,
                 model.entry.licence,
                 "yes" if model.entry.commercial else "no",
@@ -69,18 +74,27 @@ Name = Annotated[
 
 
 @models.command()
-def download(name: Name, as_json: AsJson = False) -> None:
-    """Download a network for offline use.
+def download(
+    name: Name,
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option("--for", help="What a Hugging Face id that is not in the list is for."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a network for offline use, with all that its use needs.
 
     \b
     Example:
       mematte models download vitmatte-small-composition-1k
+      mematte models download onnx-community/ormbg-ONNX --for subject
     """
     import_torch()
     from ..weights.load import resolve
+    from ..weights.subjects import download_subject
 
     with console.progress() as report:
-        found = resolve(name, progress=report)
+        found = download_subject(name, purpose, report) or resolve(name, progress=report)
     _tell_place(name, found.weights, as_json)
 
 
@@ -97,15 +111,18 @@ def where(name: Name, as_json: AsJson = False) -> None:
     from ..weights.files import WEIGHT_NAMES
     from ..weights.hub import cached
     from ..weights.load import list_models as known_models, resolve
+    from ..weights.subjects import ONNX_NAMES
 
     entry = catalog.find(name)
     path: Path | None = None
     if entry is not None:
-        path = next(model.path for model in known_models() if model.entry == entry)
+        known = known_models(purpose=None)
+        path = next(model.path for model in known if model.entry == entry)
     elif name.count("/") == 1 and not os.path.exists(name):
         repo_id, _, revision = name.partition("@")
         with contextlib.suppress(ValueError):  # not a Hub id
-            found = (cached(repo_id, file, revision or "main") for file in WEIGHT_NAMES)
+            names = (*WEIGHT_NAMES, *ONNX_NAMES)
+            found = (cached(repo_id, file, revision or "main") for file in names)
             path = next((one for one in found if one), None)
     else:
         path = resolve(name).weights

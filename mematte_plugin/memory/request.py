@@ -281,13 +281,15 @@ def config_of(network: str | Path | NetworkConfig | MEMatte) -> tuple[NetworkCon
         return network, ""
     if not isinstance(network, str | Path):
         return network.config, ""
-    from ..weights.catalog import BUNDLE_ROOT, find
+    from ..weights.catalog import BUNDLE_ROOT, check_purpose, find
     from ..weights.files import CONFIG, read_json
 
     name = str(network)
     if name in VARIANTS:
         return VARIANTS[name], f"mematte {name}"
     entry = find(name)
+    if entry is not None:
+        check_purpose(entry, "matting")
     folder = BUNDLE_ROOT / entry.name if entry and entry.where == "bundled" else Path(name)
     if (folder / CONFIG).is_file():
         shape = read_json(folder / CONFIG).get("network")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 """What the names of weight files end with."""
 MAX_JSON = 1 << 22
 """Bytes; a larger file is not a config."""
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+_LONGEST_SHOWN = 200
+"""Characters of a name that a message repeats."""
 
 
 class ModelFiles(NamedTuple):
@@ -33,6 +37,51 @@ class ModelFiles(NamedTuple):
     """preprocessor_config.json of a transformers model."""
     entry: Entry | None = None
     """The catalog's entry, if it has one."""
+
+
+class HubId(NamedTuple):
+    """A repository on the Hub, as users write it: ``owner/name`` or ``owner/name@revision``."""
+
+    repo_id: str
+    revision: str | None
+
+
+def hub_id(name: str) -> HubId | None:
+    """The repository that a name stands for, if it has the form of one."""
+    match = _HUB_ID.fullmatch(name)
+    return HubId(match[1], match[2]) if match else None
+
+
+def existing(name: str) -> Path | None:
+    """The file or folder of this name, if there is one.
+
+    Raises WeightsError for a name that the system refuses to look up.
+    """
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(
+            f"{shown(name)}: cannot be looked up ({reason}); check the path, or give the name of a"
+            " model"
+        ) from None
+
+
+def looks_like_path(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
+    """Whether a name that does not exist was meant as a file or folder."""
+    separators = name.count("/") + name.count("\\")
+    return (
+        name.startswith((".", "~", "/"))
+        or name.lower().endswith(suffixes)
+        or (separators > 0 and hub_id(name) is None)
+    )
+
+
+def shown(name: str) -> str:
+    """A name, shortened for messages."""
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def read_json(path: Path) -> dict[str, Any]:

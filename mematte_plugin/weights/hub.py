@@ -83,17 +83,22 @@ def get_file(
     progress: Progress | None = None,
     entry: Entry | None = None,
     expected: str = "",
+    together: tuple[str, ...] = (),
 ) -> Path:
     """One file of a repository on the Hub, from its cache if it is there.
 
     expected: what kind of repository has such a file, for the message where this one has none.
+    together: all files that its use needs, for the message that says how to fetch them by hand.
     The rest, and what it raises: as for `download`; MissingFileError if only the file is missing.
     """
-    return _get(_Source(repo_id, revision, entry, expected=expected or OURS), filename, progress)
+    source = _Source(
+        repo_id, revision, entry, expected=expected or OURS, together=together or (filename,)
+    )
+    return _get(source, filename, progress)
 
 
 def present(entry: Entry, folder: Path | None) -> Path | None:
-    """The weights of a catalog entry if they are on this machine; see `download`."""
+    """The weights of a matting model if they are on this machine; see `download`."""
     target = _Source.within(folder, entry.repo_id, MAIN, entry)
     return target.weights() or _Source(entry.repo_id, MAIN, entry).weights()
 
@@ -117,6 +122,8 @@ class _Source:
     """Folder for the files; None: the Hub's cache."""
     expected: str = OURS
     """What kind of repository this should be."""
+    together: tuple[str, ...] = ()
+    """The files that its use needs; empty for those of our networks."""
 
     @classmethod
     def within(
@@ -158,9 +165,9 @@ class _Source:
         """What to download in a browser instead."""
         base = f"{endpoint()}/{self.repo_id}/resolve/{self.revision}"
         condition = "" if self.entry else " (if it exists)"
-        files = (
-            f"download {base}/{CONFIG}, {base}/{PREPROCESSOR}{condition} and {base}/{MODEL} into"
-        )
+        names = self.together or (CONFIG, f"{PREPROCESSOR}{condition}", MODEL)
+        *most, last = (f"{base}/{name}" for name in names)
+        files = f"download {', '.join(most)}{' and ' if most else ''}{last} into"
         if self.folder is not None:
             return f"{files} {self.folder}"
         return f"{files} one folder and give that folder instead of the name"

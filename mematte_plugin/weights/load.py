@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ..network import MEMatte, NetworkConfig
 from ..progress import Progress
 from ..torch_state import own_state
 from . import hub
-from .catalog import BUNDLE_ROOT, CATALOG, Entry, closest, find
+from .catalog import BUNDLE_ROOT, CATALOG, Entry, Purpose, check_purpose, closest, find
 from .files import (
     CONFIG,
     MODEL,
@@ -24,7 +23,11 @@ from .files import (
     SUFFIXES,
     WEIGHT_NAMES,
     ModelFiles,
+    existing,
+    hub_id,
+    looks_like_path,
     read_json,
+    shown,
 )
 from .formats import (
     FORMAT,
@@ -38,15 +41,13 @@ from .formats import (
     unwrap,
 )
 from .read import read_tensors
+from .subjects import subject_weights
 
 METADATA_KEY = "mematte"
 """Entry of a safetensors header that carries the NetworkConfig as JSON, so that the file can stand
 alone."""
-_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 _MAX_GROWTH = 8
 """Bytes in float32 per byte of the file: 4 for the smallest dtype, doubled for shared storage."""
-_LONGEST_SHOWN = 200
-"""Characters of a name that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,6 @@ def resolve(
     Raises WeightsError as `load_network`, without looking inside the weights file.
     """
     name = str(name_or_path)
-    match = _HUB_ID.fullmatch(name)
     if isinstance(name_or_path, str):
         base, _, pinned = name.partition("@")
         if entry := find(base):
@@ -108,48 +108,25 @@ def resolve(
         raise WeightsError(
             f"the model's name is empty; give one such as {next(iter(CATALOG))}, a Hub id or a path"
         )
-    path = Path(name)
-    try:
-        path = path.expanduser()
-        present = path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, no such user, a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise WeightsError(
-            f"{_shown(name)}: cannot be looked up ({reason}); check the path, or give the name of a"
-            " model"
-        ) from None
-    if present:
+    if (path := existing(name)) is not None:
         if revision is not None:
             raise WeightsError(f"{name} is a local path, it has no revisions; leave revision out")
         return _resolve_path(path, name)
-    if isinstance(name_or_path, Path) or _looks_like_path(name, match):
+    match = hub_id(name)
+    if isinstance(name_or_path, Path) or looks_like_path(name):
         raise WeightsError(
-            f"{_shown(name)} does not exist; check the path, or give the name of a model"
+            f"{shown(name)} does not exist; check the path, or give the name of a model"
         )
     if match is None:
         raise WeightsError(
-            f"no model named {_shown(name)!r}; did you mean {' or '.join(closest(name))}? "
+            f"no model named {shown(name)!r}; did you mean {' or '.join(closest(name))}? "
             "A Hub id (owner/name), a folder or a checkpoint file works as well"
         )
     return hub.download(
-        match["repo"],
-        revision=revision or match["revision"] or hub.MAIN,
+        match.repo_id,
+        revision=revision or match.revision or hub.MAIN,
         progress=progress,
         folder=folder,
-    )
-
-
-def _shown(name: str) -> str:
-    """A name, shortened for messages."""
-    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
-
-
-def _looks_like_path(name: str, match: re.Match[str] | None) -> bool:
-    separators = name.count("/") + name.count("\\")
-    return (
-        name.startswith((".", "~", "/"))
-        or name.lower().endswith(SUFFIXES)
-        or (separators > 0 and match is None)
     )
 
 
@@ -160,10 +137,11 @@ def _resolve_entry(
     progress: Progress | None,
     folder: Path | None,
 ) -> ModelFiles:
+    check_purpose(entry, "matting")
     if entry.where == "hub":
         return hub.download(
             entry.repo_id,
-            revision=revision or hub.MAIN,
+            revision=revision or entry.revision,
             progress=progress,
             entry=entry,
             folder=folder,
@@ -301,15 +279,25 @@ def _blank(config: NetworkConfig, source: str) -> MEMatte:
         ) from None
 
 
-def list_models(folder: Path | None = None) -> list[Availability]:
-    """Every model of the catalog, with its weights if they are on this machine. Works offline.
+def list_models(
+    folder: Path | None = None, *, purpose: Purpose | None = "matting"
+) -> list[Availability]:
+    """The models of the catalog, with their weights if they are on this machine. Works offline.
 
-    folder: where downloads may also be, see `load_network`.
+    folder: where downloads of matting models may also be, see `load_network`.
+    purpose: "matting" for networks that `load_network` takes; "subject", "clicks" or "words"
+        for those that find the subject by itself, by clicks or a box, or by a word; None for all.
     """
-    return [Availability(entry, _present(entry, folder)) for entry in CATALOG.values()]
+    return [
+        Availability(entry, _present(entry, folder))
+        for entry in CATALOG.values()
+        if purpose in (None, entry.purpose)
+    ]
 
 
 def _present(entry: Entry, folder: Path | None) -> Path | None:
+    if entry.purpose != "matting":
+        return subject_weights(entry)
     if entry.where == "hub":
         return hub.present(entry, folder)
     path = BUNDLE_ROOT / entry.name / MODEL

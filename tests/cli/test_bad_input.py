@@ -234,6 +234,12 @@ def test_an_unknown_model_lists_the_closest(scene):
     assert_refused(scene, done, before, FAILURE, "mematte-tinny", "mematte-tiny")
 
 
+def test_a_network_for_subjects_is_not_taken_for_matting(scene):
+    before = scene.files()
+    done = scene.run("cut", "photo.png", "trimap.png", "--model", "birefnet-lite")
+    assert_refused(scene, done, before, FAILURE, "birefnet-lite", "--subject-model", "mematte-tiny")
+
+
 ODD_NAMES = {"": "name is empty", "x" * 5000: "too long", "~nobody-here/x": "~nobody-here/x"}
 
 
@@ -250,6 +256,7 @@ def test_odd_names_of_models(scene, name):
 BAD_CHECKPOINTS = {
     "corrupt.pth": b"\x80\x02garbage" * 40,
     "corrupt.safetensors": b"\xff" * 200,
+    "subject.onnx": b"\x08\x0a\x12\x04test" * 40,
     "empty.pth": b"",
     "malicious.pth": b"cos\nsystem\n(S'touch pwned'\ntR.",
 }

@@ -262,6 +262,8 @@ def test_models_are_listed_with_their_terms(scene):
     listed = {row["name"]: row for row in json.loads(scene.run("models", "list", "--json").text)}
     assert listed["mematte-tiny"]["commercial"] is True
     assert listed["vitmatte-base-distinctions-646"]["commercial"] is False
+    uses = {name: row["purpose"] for name, row in listed.items()}
+    assert (uses["mematte-tiny"], uses["birefnet-lite"]) == ("matting", "subject")
 
 
 def test_models_where_and_download_print_the_path(scene):

@@ -160,12 +160,12 @@ def test_catalog_names():
         assert find(name) is entry
         if entry.repo_id:
             assert find(entry.repo_id) is entry
-            assert not entry.commercial
+            assert not (entry.commercial and entry.purpose == "matting")
     assert find("someone/vitmatte-small-composition-1k") is None
     assert find("nothing") is None
     assert closest("mematte-tinny")[0] == "mematte-tiny"
     assert closest("vitmatte-small")[0].startswith("vitmatte-small")
-    assert {item.entry.name for item in list_models()} == set(CATALOG)
+    assert {item.entry.name for item in list_models(purpose=None)} == set(CATALOG)
 
 
 def test_bundled_weights_are_found(folder, network, monkeypatch, tmp_path):
