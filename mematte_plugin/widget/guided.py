@@ -28,8 +28,8 @@ PROXY = 1024
 
 NO_PHOTO = "Give a photo first."
 NO_TRIMAP = (
-    "Paint over the subject. Then mark soft edges as unsure, or paint background too; "
-    "or hand in a trimap or mask."
+    "Click the subject with the wand or paint over it. Then mark soft edges as unsure, or paint "
+    "background too; or hand in a trimap or mask."
 )
 NO_FOREGROUND = "No foreground is painted: paint over what surely belongs to the subject."
 NO_UNKNOWN = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import dist
 from os import PathLike, fspath
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from ..images.photo import Photo
 from ..progress import Progress
 from ..subject.find import check_found, find_subject
 from ..subject.found import SubjectMask
-from ..subject.prompts import read_prompt, read_text
+from ..subject.prompts import NEAR, read_prompt, read_text
 
 Kind = Literal["point", "box", "text", "alone", "anew"]
 NUMBERS = {"point": 2, "box": 4, "text": 0, "alone": 0, "anew": 0}
@@ -169,7 +170,7 @@ class Finder:
             check_found(left, self._photo.name)
             return left
         box = first.at if first.kind == "box" else None
-        points = [(*step.at, step.label) for step in steps if step.kind == "point"]
+        points = [(*step.at, step.label) for step in _lasting(steps)]
         return ask("points", points=points or None, box=box)
 
 
@@ -182,6 +183,19 @@ def _ends(steps: Sequence[Step]) -> list[int]:
 
     inner = [i for i, (before, step) in enumerate(pairwise(steps), 1) if not joins(step, before)]
     return [*inner, len(steps)] if steps else []
+
+
+def _lasting(steps: Sequence[Step]) -> list[Step]:
+    """The points, without those that a later one in the same place contradicts."""
+    points = [step for step in steps if step.kind == "point"]
+    return [
+        point
+        for i, point in enumerate(points)
+        if not any(
+            later.label != point.label and dist(later.at, point.at) <= NEAR
+            for later in points[i + 1 :]
+        )
+    ]
 
 
 def check_models(chosen: Any) -> Models:

@@ -223,14 +223,14 @@ def test_live_previews_at_proxy_size_until_run(
 
 
 class Gate:
-    """Holds a session's run at its first report of the encoder, until it is let go."""
+    """Holds a session's job at its first report of a stage, until it is let go."""
 
-    def __init__(self, session: MattingSession) -> None:
-        self.reached, self.open = threading.Event(), threading.Event()
+    def __init__(self, session: MattingSession, stage: str = "encoder") -> None:
+        self.reached, self.open, self.stage = threading.Event(), threading.Event(), stage
         session.observe(self._hold, "stage")
 
     def _hold(self, change: Any) -> None:
-        if change["new"] == "encoder":
+        if change["new"] == self.stage:
             self.reached.set()
             assert self.open.wait(PATIENCE)
 
