@@ -1,4 +1,4 @@
-"""The endpoints for programs: /matte, /trimap and /plan."""
+"""The endpoints for programs: /matte, /subject, /trimap and /plan."""
 
 from __future__ import annotations
 
@@ -25,11 +25,14 @@ from mematte_plugin import (
 from .arguments import uploaded_file
 from .edges import edge_from
 from .files import job_folder
+from .finding import Found, Query, Search, missing
 from .inputs import Guide
-from .job import Result, Task, budget_of, carry_out
+from .job import Result, Step, Task, budget_of, carry_out
 from .models import chosen, offered, short
 from .settings import Settings
 
+POINTS = 100
+"""How many points may say where a subject is."""
 LONGEST_SIDE = 1_000_000
 """Pixels; plans for larger pictures mean nothing."""
 
@@ -44,6 +47,7 @@ def add_endpoints(blocks: gr.Blocks, settings: Settings) -> None:
     names = tuple(offered(settings))
     endpoints: tuple[tuple[Any, str, int, dict[str, Any]], ...] = (
         (made.matte, "model", 1, {"cut-out": FileData, "alpha": FileData, "report": json}),
+        (made.subject, "model", 1, {"mask": FileData, "facts": json}),
         (made.trimap, "light", 2, {"trimap": FileData}),
         (made.plan, "light", 2, {"plan": json}),
     )
@@ -69,7 +73,7 @@ class _Endpoints:
     def matte(  # noqa: PLR0917  # each is a parameter of the endpoint
         self,
         image: FileData,
-        trimap: FileData,
+        trimap: FileData = None,  # type: ignore[assignment]  # Gradio finds files by this type
         model: str | None = None,
         retention: float = 0,
         memory_budget_gb: float = 0,
@@ -81,11 +85,16 @@ class _Endpoints:
         colors: str = "foreground",
         crop: bool = False,
         margin: float = 0,
+        alpha: FileData = None,  # type: ignore[assignment]
+        points: list[list[float]] | None = None,
+        box: list[float] | None = None,
+        text: str | None = None,
     ) -> Iterator[Any]:
         """Cut the subject out of a photograph, with a soft edge in hair, fur and everything else.
 
-        Only what the trimap leaves grey is computed, at the photograph's full resolution. Jobs
-        wait in one queue.
+        Say where the subject is in one way: a trimap, a soft mask (alpha), points or a box, or
+        words. With none of them it is found. Only what is unknown is computed, at the photograph's
+        full resolution. Jobs wait in one queue.
 
         Parameters:
             image: the photograph: PNG, JPEG, TIFF, WebP, EXR and others, 8 or 16 bits or float.
@@ -101,6 +110,10 @@ class _Endpoints:
             colors: foreground for the subject's own colours, photo for the photograph's pixels unchanged.
             crop: keep only the box around the subject; files and report say where in the photograph it was.
             margin: whole pixels that a crop leaves around the subject.
+            alpha: a soft mask or an alpha of any resolution and the same shape, such as another model's answer: it is finished at full size.
+            points: as /subject takes them.
+            box: as /subject takes it.
+            text: as /subject takes it.
         Returns:
             the cut-out: an RGBA PNG in the photograph's depth, with the subject's own colours
             the alpha: a grey PNG of 16 bits
@@ -113,7 +126,7 @@ class _Endpoints:
         shape = (_number(choke, "choke"), _number(feather, "feather"), despill)
         task = Task(
             photo=_file(image, "image"),
-            guide=Guide("trimap", _file(trimap, "trimap")),
+            guide=self._guide(trimap=trimap, alpha=alpha, points=points, box=box, text=text),
             folder=job_folder(),
             model=model,
             retention=_number(retention, "retention"),
@@ -124,9 +137,75 @@ class _Endpoints:
         for step in carry_out(task, self.settings):
             if isinstance(step, Result):
                 yield _served(step.cutout), _served(step.alpha), step.report
-            else:
+            elif isinstance(step, Step):
                 progress((step.done, step.total or None), desc=step.stage)
                 yield None, None, None
+
+    def subject(
+        self,
+        image: FileData,
+        points: list[list[float]] | None = None,
+        box: list[float] | None = None,
+        text: str | None = None,
+    ) -> Iterator[Any]:
+        """Find the subject of a photograph: by itself, from points, in a box or by a word.
+
+        The answer is a soft mask, which /matte takes as its alpha. /matte also finds the subject
+        itself. Jobs wait in one queue.
+
+        Parameters:
+            image: the photograph: PNG, JPEG, TIFF, WebP, EXR and others, 8 or 16 bits or float.
+            points: a JSON list of [x, y] or [x, y, label] in pixels of the upright photograph; label 1, the default, is in the subject, 0 is outside.
+            box: a JSON list [left, top, right, bottom] in pixels, around the subject.
+            text: a word or a few in English, such as dog or the red chair; not with points or a box.
+        Returns:
+            the mask: a grey PNG of 16 bits in the photograph's size
+            the facts: source, confidence from 0 to 1, model, licence, prompt, and share, the part of the picture that it covers
+        """  # noqa: E501
+        task = Task(
+            photo=_file(image, "image"),
+            guide=self._guide(points=points, box=box, text=text),
+            folder=job_folder(),
+            only_subject=True,
+        )
+        progress = gr.Progress()
+        for step in carry_out(task, self.settings):
+            if isinstance(step, Found):
+                yield _served(step.picture), step.facts
+            elif isinstance(step, Step):
+                progress((step.done, step.total or None), desc=step.stage)
+                yield None, None
+
+    def _guide(self, **values: Any) -> Guide | Search:
+        """The one guide that is given; a search without one.
+
+        Raises SettingError for two of them and for what is not searched here.
+        """
+        files = ("trimap", "alpha")
+        given = {
+            name: value
+            for name, value in values.items()
+            if value is not None and (name in files or value not in ("", []))
+        }
+        names = list(given)
+        if len(given) > 1 and set(given) != {"points", "box"}:
+            raise SettingError(
+                f"both {names[0]} and {names[1]} are given, and each says where the subject is;"
+                " leave one of them out"
+            )
+        if "trimap" in given:
+            return Guide("trimap", _file(given["trimap"], "trimap"))
+        if "alpha" in given:
+            return Guide("alpha", _file(given["alpha"], "alpha"))
+        reason = missing(self.settings)
+        if reason and not given:
+            raise SettingError(f"trimap: is missing; upload a picture and pass its path. {reason}")
+        if reason:
+            raise SettingError(f"{names[0]}: {reason}")
+        points = given.get("points")
+        if isinstance(points, list) and len(points) > POINTS:
+            raise SettingError(f"points: are {len(points)}; give at most {POINTS}")
+        return Search((Query(**given),))
 
     def trimap(
         self, mask: FileData, inside: float = BAND_INSIDE, outside: float = BAND_OUTSIDE

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .settings import Settings
 
-ENDPOINTS = ("matte", "trimap", "plan")
+ENDPOINTS = ("matte", "subject", "trimap", "plan")
 """The endpoints for programs."""
 NAMED = re.compile(r"/gradio_api/(?:call/v2|call|run|api)/([^/]+)")
 """Routes that call an endpoint by its name."""

@@ -1,4 +1,4 @@
-"""What a job starts from: the photo and the guide, as uploaded files or a painting."""
+"""What a job starts from: the photo and the guide, as files or a painting."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mematte_plugin import (
     Photo,
     from_mask,
     from_painting,
+    from_soft,
     normalise_trimap,
     read_photo,
 )
@@ -27,10 +28,10 @@ from .settings import Settings
 class Guide:
     """What says where the subject is."""
 
-    kind: Literal["trimap", "mask", "painting"]
-    source: Path | NDArray[np.uint8]
-    """An uploaded file; or of a painting the `Stroke` labels (h, w), on a smaller copy of the
-    photo."""
+    kind: Literal["trimap", "mask", "alpha", "painting"]
+    source: Path | NDArray[Any]
+    """An uploaded file; of a painting the `Stroke` labels (h, w), on a smaller copy of the photo;
+    or a soft mask (h, w) in [0, 1] of any resolution."""
     inside: float = BAND_INSIDE
     """How far the unknown band reaches into a mask, in % of the subject's size."""
     outside: float = BAND_OUTSIDE
@@ -53,9 +54,12 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
     Raises InputError for a guide that does not fit the photo or says nothing.
     """
     band: dict[str, Any] = {"inside": guide.inside, "outside": guide.outside}
-    if isinstance(guide.source, np.ndarray):
-        return from_painting(guide.source, size, **band)
-    given = _bytes(guide.source, guide.kind)
+    source = guide.source
+    if guide.kind == "painting" and isinstance(source, np.ndarray):
+        return from_painting(source, size, **band)
+    given = _bytes(source, guide.kind) if isinstance(source, Path) else source
+    if guide.kind == "alpha":  # its own softness makes the band
+        return from_soft(given, size=size, max_pixels=settings.max_pixels)
     if guide.kind == "mask":
         return from_mask(given, size=size, max_pixels=settings.max_pixels, **band)
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)

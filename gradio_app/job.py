@@ -1,4 +1,4 @@
-"""One job: from an uploaded photo and a guide to the files of its matte.
+"""One job: from an uploaded photo to the files of its matte, or of its subject alone.
 
 Everything that runs the network is in `carry_out`. It takes and yields paths and plain values only,
 because on ZeroGPU it runs in a process of its own.
@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Event
 from time import perf_counter
 from typing import Any
@@ -24,14 +25,17 @@ from mematte_plugin import (
     Job,
     Matte,
     MattingPipeline,
+    Photo,
     Progress,
     SettingError,
     Stopped,
+    SubjectMask,
     collect_notes,
     ready_pipeline,
     trim_memory,
 )
 
+from .finding import Found, Search, Tell, search, stored
 from .gpu import ZERO_GPU, gpu
 from .inputs import Guide, read_upload, trimap_of
 from .models import chosen
@@ -43,7 +47,12 @@ TICK = 0.5
 SETTLE = 10.0
 """Seconds to wait at exit for a running job to stop."""
 
+KEPT_BYTES = 150_000_000
+"""Largest photo that is kept for the next click."""
+
 _closing = Event()
+_photos: dict[tuple[Path, int], tuple[Photo, list[str]]] = {}
+"""The photo of the latest search and the notes on it; of the computing thread."""
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +61,7 @@ class Task:
     """The input and the options of a job."""
 
     photo: Path
-    guide: Guide
+    guide: Guide | Found | Search
     folder: Path
     """Where the results go: an empty folder, deleted if the job fails or is cancelled."""
     model: str | None = None
@@ -61,10 +70,17 @@ class Task:
     """Share of tokens that each block may keep, 0 to 1; 0 is automatic."""
     memory_budget_gb: float = 0.0
     """Memory that the run may use; 0 for what is free."""
+    only_subject: bool = False
+    """Find the subject, and do not cut it out."""
     for_page: bool = False
     """Also make a TIFF, the pictures that the page shows, and what its edge controls need."""
     edge: Edge = field(default_factory=Edge)
     """How the edge is shaped; the page shapes it afterwards."""
+
+    @property
+    def first_stage(self) -> str:
+        """Reading the photo counts as part of a search, which comes before all else."""
+        return "subject" if isinstance(self.guide, Search) else "reading"
 
 
 @dataclass(frozen=True)
@@ -108,35 +124,46 @@ class Result:
 
 
 @gpu
-def carry_out(task: Task, settings: Settings) -> Iterator[Step | Result]:
-    """Do a job: yields the step it is at twice a second, and finally the result.
+def carry_out(task: Task, settings: Settings) -> Iterator[Step | Found | Result]:
+    """Do a job: yields the step it is at twice a second, what was found as soon as it is there, and
+    finally the result.
 
     Closing the iterator cancels the job, within tenths of a second while the network runs.
 
     Raises MEMatteError for an unusable input, option or model, and for too little memory.
     """
-    latest = Step(0, 1, "reading")
+    latest = Step(0, 1, task.first_stage)
+    news: SimpleQueue[Found | None] = SimpleQueue()
 
-    def work(job: Job) -> Result:
+    def work(job: Job) -> Result | None:
         def progress(done: int, total: int, stage: str) -> None:
             nonlocal latest
             _check(job)
             latest = Step(done, total, stage)
 
-        return _compute(task, settings, progress)
+        return _compute(task, settings, progress, news.put)
 
     job = Job(work)
     job.begin()
+    job.when_done(lambda _: news.put(None))
     try:
-        while not job.wait(TICK):
-            yield latest
-        result: Result = job.outcome()
+        while True:
+            try:
+                found = news.get(timeout=TICK)
+            except Empty:
+                yield latest
+                continue
+            if found is None:
+                break
+            yield found
+        result: Result | None = job.outcome()
     except BaseException:
         job.cancel()
         # Now, or as soon as the computing thread no longer writes there.
         job.when_done(lambda _: shutil.rmtree(task.folder, ignore_errors=True))
         raise
-    yield result
+    if result is not None:
+        yield result
 
 
 def warm_up(settings: Settings) -> Job | None:
@@ -212,7 +239,7 @@ def _pipeline(name: str | None, settings: Settings, progress: Progress) -> Matti
     )
 
 
-def _compute(task: Task, settings: Settings, progress: Progress) -> Result:
+def _compute(task: Task, settings: Settings, progress: Progress, tell: Tell) -> Result | None:
     start = perf_counter()
     budget = budget_of(task.memory_budget_gb, "memory_budget_gb")
     if not 0 <= task.retention <= 1:  # the core would take a larger number for a count of tokens
@@ -222,11 +249,15 @@ def _compute(task: Task, settings: Settings, progress: Progress) -> Result:
     model = chosen(task.model, settings).name
     try:
         with collect_notes() as notes:
-            progress(0, 1, "reading")
-            photo = read_upload(task.photo, settings)
-            progress(0, 1, "reading")
-            trimap = trimap_of(task.guide, photo.size, settings)
-            _check_unknown(trimap, task.guide)
+            progress(0, 1, task.first_stage)
+            photo, earlier = _read(task, settings)
+            notes.extend(earlier)
+            progress(0, 1, task.first_stage)
+            guide, subject = _guide_of(task, photo, settings, progress, tell)
+            if task.only_subject:
+                return None
+            trimap = trimap_of(guide, photo.size, settings)
+            _check_unknown(trimap, guide)
             pipeline = _pipeline(task.model, settings, progress)
 
             def computing(done: int, total: int, stage: str) -> None:
@@ -241,7 +272,7 @@ def _compute(task: Task, settings: Settings, progress: Progress) -> Result:
                 progress=computing,
             )
             matte.compute_foreground(progress=progress)
-            matte = matte.with_edge(task.edge)
+            matte = replace(matte.with_edge(task.edge), subject=subject)
             result = _written(task, matte, pipeline, progress)
         facts = matte.facts()
         facts["model"] = facts["plan"]["model"] = model  # the pipeline may know it as a path
@@ -252,13 +283,45 @@ def _compute(task: Task, settings: Settings, progress: Progress) -> Result:
         trim_memory()
 
 
+def _read(task: Task, settings: Settings) -> tuple[Photo, list[str]]:
+    """The photo, and notes of an earlier reading. One whose subject is being found stays in memory,
+    so that the next click is quick."""
+    if not (task.for_page and isinstance(task.guide, Search)):
+        return read_upload(task.photo, settings), []
+    key = (task.photo, settings.max_pixels)
+    held = _photos.get(key)
+    if held is None:
+        _photos.clear()
+        with collect_notes() as notes:
+            held = (read_upload(task.photo, settings), notes)
+        if held[0].pixels.nbytes <= KEPT_BYTES:
+            _photos[key] = held
+    return held
+
+
+def _guide_of(
+    task: Task, photo: Photo, settings: Settings, progress: Progress, tell: Tell
+) -> tuple[Guide, SubjectMask | None]:
+    """The job's guide, and the subject if that had to be found."""
+    given = task.guide
+    if isinstance(given, Found):
+        mask = given.read()
+    elif isinstance(given, Search):
+        for mask in search(photo, given, settings, progress):
+            if task.for_page or task.only_subject:
+                alone = task.folder / f"{task.photo.stem or 'photo'}_mask.png"
+                tell(stored(mask, given, alone))
+    else:
+        return given, None
+    return Guide("alpha", mask.native), mask
+
+
 def _check_unknown(trimap: NDArray[np.uint8], guide: Guide) -> None:
     if not ((trimap > 0) & (trimap < 255)).any():
-        remedy = (
-            "pass it as a mask, or mark the subject's edge grey"
-            if guide.kind == "trimap"
-            else "mark the subject's edge as unsure, or widen the band"
-        )
+        remedy = {
+            "trimap": "pass it as a mask, or mark the subject's edge grey",
+            "alpha": "mark the subject in another way",
+        }.get(guide.kind, "mark the subject's edge as unsure, or widen the band")
         raise InputError(
             f"{guide.kind}: leaves nothing unknown, so that there is nothing to compute; {remedy}"
         )

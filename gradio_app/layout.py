@@ -8,14 +8,18 @@ import gradio as gr
 
 from mematte_plugin import BAND_INSIDE, BAND_OUTSIDE
 
+from .click_photo import EMPTY, SCRIPT
+from .finding import missing
 from .models import offered
 from .painting import BRUSHES, OPACITY
 from .pictures import COLOUR
 from .samples import OWN, examples
 from .settings import Settings
-from .wording import NO_INFO, NO_PAINTER, NO_PHOTO, hint, legend
+from .wording import FIND_FIRST, NO_INFO, NO_PAINTER, NO_PHOTO, hint, legend, said
 
+FIND = ("Find it", "find")
 WAYS = (("Paint it", "paint"), ("Upload a mask", "mask"), ("Upload a trimap", "trimap"))
+CLICK_KINDS = (("Adds", "in"), ("Takes away", "out"))
 BACKGROUNDS = (("Checkerboard", "checkerboard"), ("Colour", "colour"), ("Own picture", "picture"))
 SCREENS = ("green", "blue", "red")
 UPLOAD: dict[str, Any] = {"show_label": False, "sources": ["upload", "clipboard"], "buttons": []}
@@ -27,7 +31,7 @@ class LeftSide:
 
     def __init__(self, settings: Settings) -> None:
         self._add_photo()
-        self._add_subject()
+        self._add_subject(settings)
         self._add_job(settings)
 
     def _add_photo(self) -> None:
@@ -56,11 +60,21 @@ class LeftSide:
                 for example in examples()
             ]
 
-    def _add_subject(self) -> None:
+    def _add_subject(self, settings: Settings) -> None:
         _heading("2", "Subject")
-        # The style sheet shows one of the three sides below: Gradio would rebuild them each time
-        # and lose the painting.
-        self.way = gr.Radio(WAYS, value="paint", show_label=False, container=False, elem_id="way")
+        reason = missing(settings)
+        # The style sheet shows one of the sides below: Gradio would rebuild them each time and lose
+        # the painting.
+        self.way = gr.Radio(
+            [*([FIND] if settings.find else []), *WAYS],
+            value="paint" if reason else "find",
+            label="How the subject is marked",
+            show_label=False,
+            container=False,
+            elem_id="way",
+        )
+        with gr.Column(elem_id="find-side"):
+            self._add_find(reason)
         with gr.Column(elem_id="paint-side"):
             gr.HTML(legend(), padding=False)
             self.painter_wait = gr.HTML(NO_PAINTER, elem_id="painter-wait", padding=False)
@@ -99,6 +113,51 @@ class LeftSide:
         self.trimap_preview = gr.Image(
             format="jpeg", visible=False, height=320, elem_id="trimap-preview", **SHOWN
         )
+
+    def _add_find(self, reason: str) -> None:
+        """reason: why nothing is found here, if so."""
+        with gr.Row(equal_height=True):
+            self.find = gr.Button(
+                "Find the subject",
+                variant="primary",
+                elem_id="find",
+                scale=2,
+                min_width=200,
+                interactive=not reason,
+            )
+            self.word = gr.Textbox(
+                label="Word",
+                show_label=False,
+                container=False,
+                placeholder="Or name it: dog",
+                max_lines=1,
+                max_length=200,
+                elem_id="word",
+                scale=3,
+                min_width=150,
+                interactive=not reason,
+            )
+        self.found = gr.HTML(said(reason or FIND_FIRST), elem_id="found", padding=False)
+        self.canvas = gr.HTML(
+            EMPTY,
+            js_on_load=SCRIPT.read_text(encoding="utf-8"),
+            elem_id="canvas",
+            padding=False,
+            visible=not reason,
+        )
+        with gr.Row(elem_id="clicks", visible=not reason):
+            self.click_kind = gr.Radio(
+                CLICK_KINDS,
+                value="in",
+                label="A click",
+                info="The right button always takes away.",
+                elem_id="click-kind",
+                scale=3,
+                min_width=200,
+            )
+            self.undo = gr.Button(
+                "Undo click", elem_id="undo", scale=1, min_width=110, interactive=False
+            )
 
     def _add_job(self, settings: Settings) -> None:
         _heading("3", "Cut")

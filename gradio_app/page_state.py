@@ -10,15 +10,24 @@ from typing import Any
 
 import gradio as gr
 
+from .click_photo import clickable
+from .finding import Asked, Found, missing
 from .layout import LeftSide, RightSide
+from .pictures import PagePhoto
 from .settings import Settings
+from .wording import FIND_FIRST, found_line, said
 
 HEADING = (
-    "<h1>Cut out hair, fur and soft edges</h1><p>Choose a photo and mark roughly where the subject"
-    " is; get a cut-out at full resolution, without the old background's colours in its edges.</p>"
+    "<h1>Cut out hair, fur and soft edges</h1><p>Choose a photo and have its subject found, or mark"
+    " it roughly; get a cut-out at full resolution, without the old background's colours in its"
+    " edges.</p>"
 )
 Changes = dict[Any, Any]
 """What a handler returns: new values or updates by component."""
+
+
+Known = dict[Asked, Found]
+"""The masks of a photo, by what was asked."""
 
 
 def _queue(name: str, limit: int) -> dict[str, Any]:
@@ -46,6 +55,10 @@ class Page:
         """Per session: the latest `Result`, or None."""
         self.painted = gr.State(None)
         """Per session: the path of the picture in the painter, or None."""
+        self.asked = gr.State(None)
+        """Per session: what is `Asked` of the photo's subject, or None."""
+        self.known = gr.State({})
+        """Per session: what was `Found` for each `Asked` of this photo."""
         gr.HTML(HEADING, elem_id="head", padding=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=340):
@@ -62,10 +75,49 @@ class Page:
             self.left.cancel: gr.update(interactive=running),
         }
 
+    def finding(
+        self, photo: PagePhoto | None, asked: Asked | None, known: Known, line: str = ""
+    ) -> Changes:
+        """Show what was asked and found of a photo's subject.
+
+        line: HTML in place of the sentence about the mask.
+        """
+        found = latest(asked, known)
+        if not line:
+            reason = missing(self.settings) or FIND_FIRST
+            line = said(reason) if asked is None or found is None else found_line(asked, found)
+        clicks = asked.clicks if asked else ()
+        return {
+            self.left.canvas: clickable(photo, found, clicks),
+            self.left.found: line,
+            self.left.undo: gr.update(interactive=bool(clicks)),
+        }
+
+    def nothing_found(self, photo: PagePhoto | None) -> Changes:
+        """Begin with a photo of which nothing was asked yet."""
+        return {**self.finding(photo, None, {}), self.asked: None, self.known: {}}
+
+    @property
+    def finding_outputs(self) -> list[Any]:
+        """The components that `nothing_found` changes."""
+        return [*self.nothing_found(None)]
+
     @property
     def no_result_outputs(self) -> list[Any]:
         """The components that `no_result` changes."""
         return [*self.no_result("")]
+
+
+def latest(asked: Asked | None, known: Known) -> Found | None:
+    """The mask of the last step that has one."""
+    steps = asked.steps() if asked else ()
+    return next((known[step] for step in reversed(steps) if step in known), None)
+
+
+def answered(asked: Asked | None, known: Known) -> Asked | None:
+    """What was asked up to the last step that has a mask; None if none has."""
+    steps = asked.steps() if asked else ()
+    return next((step for step in reversed(steps) if step in known), None)
 
 
 def file_in(value: Any) -> Path | None:

@@ -28,6 +28,7 @@ class PhotoEvents:
         left = page.left
         guides = [left.painter, left.painter_wait, page.painted, left.mask, left.trimap]
         changed = [*page.no_result_outputs, page.photo, left.info, *guides, left.trimap_preview]
+        changed += page.finding_outputs
         left.photo.upload(
             self.take,
             [left.photo, page.photo, left.way],
@@ -69,6 +70,7 @@ class PhotoEvents:
             **self.page.no_result(NO_PHOTO),
             self.page.photo: None,
             self.page.left.info: NO_INFO,
+            **self.page.nothing_found(None),
             self.page.left.trimap_preview: gr.update(value=None, visible=False),
         }
 
@@ -81,6 +83,7 @@ def photo_changes(page: Page, shown: PagePhoto, way: str) -> Changes:
         page.photo: shown,
         page.left.photo: str(shown.proxy),
         page.left.info: photo_line(shown),
+        **page.nothing_found(shown),
         **(new_painting(page, shown) if way == "paint" else {}),
         page.left.trimap_preview: gr.update(value=None, visible=False),
     }

@@ -13,16 +13,20 @@ from typing import Any
 
 import gradio as gr
 
+from mematte_plugin import MEMatteError
+
+from .arguments import UNEXPECTED
 from .files import job_folder
+from .finding import Asked, Found, Search
 from .inputs import Guide
 from .job import Result, Task, carry_out
-from .page_state import HEAVY, LIGHT, Changes, Page
+from .page_state import HEAVY, LIGHT, Changes, Known, Page, answered
 from .photo_events import let_painter_start, no_painting, photo_changes
 from .pictures import PagePhoto, show_photo
 from .result_events import ResultEvents
 from .samples import PAINTED, Example, examples, guide_for
 from .subject_events import Subject, subject_inputs
-from .wording import CANCELLED, FAILED, WORKING, progress_of
+from .wording import CANCELLED, FAILED, FINDING, LOOKING, WORKING, progress_of, said
 
 TO_RESULTS = """() => {
     const right = document.getElementById("right");
@@ -39,17 +43,20 @@ class RunEvents:
         self.page, self.results = page, results
         left = page.left
         options = [left.model, left.retention, left.budget, *results.look]
-        outputs = [left.cut, *results.outputs]
+        outputs = [left.cut, *results.outputs, *page.finding_outputs]
+        self.inputs, self.outputs = [*subject_inputs(page), *options], outputs
+        """Of `cut`."""
         queue: dict[str, Any] = {"show_progress_on": [page.right.stage], **HEAVY}
 
         left.cut.click(None, None, None, js=TO_RESULTS, api_visibility="private")
-        cut = left.cut.click(self.cut, [*subject_inputs(page), *options], outputs, **queue)
+        cut = left.cut.click(self.cut, self.inputs, outputs, **queue)
         self.events: list[Any] = [cut]
         """All of them, for those who have to cancel them."""
         loaded = [
             *page.no_result_outputs,
             *(page.photo, page.painted, left.photo, left.info, left.way, left.trimap_preview),
             *(left.painter, left.painter_wait, left.mask, left.trimap),
+            *page.finding_outputs,
         ]
         for button, example in zip(left.examples, examples(), strict=True):
             button.click(None, None, None, js=TO_RESULTS, api_visibility="private")
@@ -68,14 +75,28 @@ class RunEvents:
                 **queue,
             )
             self.events += [load, run]
-        left.cancel.click(
-            lambda: page.no_result(CANCELLED),
-            None,
-            page.no_result_outputs,
+
+    def let_cancel(self) -> None:
+        """Make the button end all of them."""
+        page = self.page
+        page.left.cancel.click(
+            self.cancel,
+            [page.photo, page.asked, page.known],
+            [*page.no_result_outputs, *page.finding_outputs],
             cancels=self.events,
             show_progress="hidden",
             **LIGHT,
         )
+
+    def cancel(self, photo: PagePhoto | None, asked: Asked | None, known: Known) -> Changes:
+        """Take the result away, and what was asked but not found."""
+        asked = answered(asked, known)
+        page = self.page
+        return {
+            **page.no_result(CANCELLED),
+            **page.finding(photo, asked, known),
+            page.asked: asked,
+        }
 
     def cut(
         self,
@@ -84,8 +105,9 @@ class RunEvents:
     ) -> Iterator[Changes]:
         """Cut the photo with the user's guide."""
         count = len(subject_inputs(self.page))
-        photo, guide = Subject(*values[:count]).guide()
-        yield from self._run(photo, guide, values[count:], progress)
+        subject = Subject(*values[:count])
+        photo, guide = subject.guide()
+        yield from self._run(photo, guide, values[count:], progress, subject)
 
     def load_example(self, example: Example, before: PagePhoto | None) -> Iterator[Changes]:
         """Show an example's photo and guide."""
@@ -121,10 +143,19 @@ class RunEvents:
             yield from self._run(photo, guide, options, progress)
 
     def _run(
-        self, photo: PagePhoto, guide: Guide, options: tuple[Any, ...], progress: gr.Progress
+        self,
+        photo: PagePhoto,
+        guide: Guide | Found | Search,
+        options: tuple[Any, ...],
+        progress: gr.Progress,
+        subject: Subject | None = None,
     ) -> Iterator[Changes]:
-        """Do the job and show its result. Closing this generator cancels the job."""
+        """Do the job and show its result. Closing this generator cancels the job.
+
+        subject: what a guide that is found comes from.
+        """
         page = self.page
+        finding = Finding(page, subject) if subject and subject.way == "find" else None
         model, retention, budget, *look = options
         task = Task(
             photo=photo.photo,
@@ -136,11 +167,18 @@ class RunEvents:
             for_page=True,
         )
         progress(0.0, desc="Starting")
-        yield page.no_result(WORKING, running=True)
+        yield {
+            **page.no_result(WORKING, running=True),
+            **(finding.begin() if finding else {}),
+        }
         stage, since = "", time.monotonic()
         try:
             with closing(carry_out(task, page.settings)) as steps:  # type: ignore[type-var]
                 for step in steps:
+                    if isinstance(step, Found):
+                        assert finding is not None
+                        yield finding.take(step)
+                        continue
                     if isinstance(step, Result):
                         for note in step.notes:
                             gr.Info(note)
@@ -148,9 +186,40 @@ class RunEvents:
                         return
                     if step.stage != stage:
                         stage, since = step.stage, time.monotonic()
-                    full, text = progress_of(step, time.monotonic() - since)
+                    start = FINDING if isinstance(guide, Search) else 0.0
+                    full, text = progress_of(step, time.monotonic() - since, start)
                     progress(full, desc=text)
                     yield {page.left.cut: gr.skip()}
-        except Exception:
-            yield page.no_result(FAILED)
+        except Exception as error:
+            told = str(error) if isinstance(error, MEMatteError) else UNEXPECTED
+            yield {**page.no_result(FAILED), **(finding.end(told) if finding else {})}
             raise
+
+
+class Finding:
+    """What the page shows while a subject is found."""
+
+    def __init__(self, page: Page, subject: Subject) -> None:
+        self.page, self.photo = page, subject.photo
+        self.asked = subject.asked or subject.wanted
+        self.known: Known = dict(subject.known)
+        self.steps = list(subject.steps)
+
+    def begin(self) -> Changes:
+        """Say that it is looked for."""
+        line = said(LOOKING) if self.steps else ""
+        changes = self.page.finding(self.photo, self.asked, self.known, line)
+        return {**changes, self.page.asked: self.asked}
+
+    def take(self, found: Found) -> Changes:
+        """Show the mask of the next step."""
+        self.known[self.steps.pop(0)] = found
+        line = said(LOOKING) if self.steps else ""
+        changes = self.page.finding(self.photo, self.asked, self.known, line)
+        return {**changes, self.page.known: self.known}
+
+    def end(self, told: str) -> Changes:
+        """Say what went wrong; what was not found is not asked any more."""
+        asked = answered(self.asked, self.known)
+        changes = self.page.finding(self.photo, asked, self.known, said(told))
+        return {**changes, self.page.asked: asked}

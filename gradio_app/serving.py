@@ -67,6 +67,7 @@ def build(settings: Settings) -> Blocks:
     """The page with its endpoints, ready to launch. Gradio keeps its files in GRADIO_TEMP_DIR."""
     from .api import add_endpoints
     from .arguments import Demo
+    from .find_events import FindEvents
     from .page_state import Page
     from .photo_events import PhotoEvents
     from .result_events import ResultEvents
@@ -78,6 +79,8 @@ def build(settings: Settings) -> Blocks:
         page = Page(settings)
         SubjectEvents(page)
         runs = RunEvents(page, ResultEvents(page))
+        FindEvents(page, runs)
+        runs.let_cancel()
         PhotoEvents(page, runs.events)
         add_endpoints(demo, settings)
     # api_open would let requests pass the queue.

@@ -21,6 +21,14 @@ class Settings:
     """How many jobs may wait."""
     keep_minutes: float = 60.0
     """How long uploads and results stay on the disk."""
+    find: bool = True
+    """Whether subjects are found here; else visitors mark them."""
+    subject_model: str | None = None
+    """What finds a subject by itself: a network's Hub id, folder or file; None for the default."""
+    clicks_model: str | None = None
+    """What finds it from clicks and in a box, in the same way."""
+    words_model: str | None = None
+    """What finds it by a word, in the same way."""
     mcp: bool = False
     """Whether the endpoints are also tools of an MCP server."""
 

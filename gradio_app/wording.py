@@ -9,11 +9,13 @@ from typing import Any
 
 from mematte_plugin import overall_progress, show_bytes
 
+from .finding import Asked, Found
 from .job import Step
 from .painting import BRUSHES
 from .pictures import PagePhoto
 
 STAGES = {
+    "subject": "Finding the subject",
     "reading": "Reading the photo",
     "model": "Loading the model",
     "encoder": "Looking at the picture",
@@ -34,12 +36,14 @@ def _message(title: str, text: str) -> str:
 
 NO_PHOTO = _message(
     "Your cut-out will appear here",
-    "Choose a photo, mark the subject and press Cut. Or start one of the examples.",
+    "Choose a photo, find or mark the subject and press Cut. Or start one of the examples.",
 )
-READY = _message("Ready when you are", "Mark the subject, then press Cut.")
+READY = _message("Ready when you are", "Find or mark the subject, then press Cut.")
 WORKING = _message("Working", "The first cut of a large photo takes a while.")
 CANCELLED = _message("Cancelled", "Nothing was kept. Press Cut to start again.")
 FAILED = _message("That did not work", "Change the input as the message says and press Cut again.")
+FINDING = 0.3
+"""The part of the bar that finding the subject fills."""
 NO_PAINTER = '<div class="empty"><p>Choose a photo first, then paint on it here.</p></div>'
 NO_INFO = (
     '<p class="facts">JPEG, PNG, TIFF, WebP or EXR, 8 to 32 bit. Depth, colour profile and size'
@@ -63,15 +67,18 @@ def legend() -> str:
     )
 
 
-def progress_of(step: Step, seconds: float = 0.0) -> tuple[float, str]:
+def progress_of(step: Step, seconds: float = 0.0, start: float = 0.0) -> tuple[float, str]:
     """How full the bar is, 0 to 1, and the text above it.
 
     seconds: since this stage began.
+    start: the part of the bar that finding the subject fills.
     """
     part = min(1.0, step.done / step.total) if step.total > 0 else 0.0
     part += (1 - part) * CREEP * (1 - math.exp(-seconds / SLOW))
     text = STAGES.get(step.stage, step.stage.capitalize())
-    return overall_progress(round(part * 10_000), 10_000, step.stage), text
+    if step.stage == "subject":
+        return start * part, text
+    return start + (1 - start) * overall_progress(round(part * 10_000), 10_000, step.stage), text
 
 
 def photo_line(shown: PagePhoto) -> str:
@@ -86,6 +93,41 @@ def photo_line(shown: PagePhoto) -> str:
     return f'<p class="facts">{" · ".join(facts)}</p>'
 
 
+FIND_FIRST = "Press the button, or click on the subject in the photo."
+LOOKING = "Looking for the subject …"
+UNSURE = 0.5
+"""Confidence below which the page says that the mask should be looked at."""
+
+
+def found_line(asked: Asked, found: Found) -> str:
+    """How a mask was found, how sure that is, and by which network, as HTML."""
+    clicks = len(asked.clicks)
+    times = f"{clicks} click{'s' if clicks > 1 else ''}"
+    how = {
+        "clicks": f"From your {times}",
+        "itself": "Found by itself",
+        "word": f"Found “{found.prompt or asked.word}”",
+    }[asked.start]
+    if clicks and asked.start != "clicks":
+        how += f", corrected by {times}"
+    facts = [
+        f"<b>{escape(how)}</b>",
+        f"{found.confidence:.0%} sure",
+        f"{found.facts['share']:.0%} of the photo",
+        escape(found.model + (f" ({found.licence})" if found.licence else "")),
+    ]
+    line = " · ".join(fact for fact in facts if fact)
+    if found.confidence < UNSURE:
+        line += ". Look at the mask: it may be wrong."
+    link = '<a class="to-result" href="#right">See the cut-out</a>'  # on narrow pages
+    return f'<p class="facts" role="status">{line} {link}</p>'
+
+
+def said(text: str) -> str:
+    """A sentence about finding, as HTML."""
+    return f'<p class="facts" role="status">{escape(text)}</p>'
+
+
 def report_table(report: Mapping[str, Any]) -> str:
     """The report of a job as an HTML table of two columns."""
     width, height, crop = report["width"], report["height"], report["crop"]
@@ -94,6 +136,7 @@ def report_table(report: Mapping[str, Any]) -> str:
         whole = f"{crop['full_width']} × {crop['full_height']}"
         rows.append(("Crop", f"{crop['left']}, {crop['top']} of {whole} px"))
     rows += [
+        *_subject_row(report.get("subject")),
         ("Model", str(report["model"])),
         ("Unknown area", f"{report['unknown']:.0%} of the photo"),
         ("Tokens kept", _kept(report["kept"])),
@@ -106,6 +149,18 @@ def report_table(report: Mapping[str, Any]) -> str:
         for name, text in rows
     )
     return f'<table class="report"><tbody>{cells}</tbody></table>'
+
+
+def _subject_row(facts: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if facts is None:
+        return []
+    how = {
+        "segmentation": "by itself",
+        "points": "from clicks",
+        "box": "in a box",
+        "text": f"“{facts['prompt']}”",
+    }[facts["source"]]
+    return [("Subject", f"found {how}, {facts['confidence']:.0%} sure ({facts['model']})")]
 
 
 def _plan_rows(plan: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,9 +13,12 @@ from PIL import Image
 
 import mematte_plugin.examples
 from mematte_plugin.cli import main
+from mematte_plugin.errors import collect_notes
 from mematte_plugin.training.recipe import Recipe, Stage
 from mematte_plugin.training.trainer import Trainer
 from tests.networks import SMALL
+from tests.subject.cache import in_cache
+from tests.subject.networks import save_dino, save_sam2
 from tests.training.trainer_bank import small_bank
 
 ROOT = Path(__file__).parents[1]
@@ -89,12 +92,15 @@ def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatc
         assert written.is_file() or list(written.iterdir())
 
 
-def test_python(folder: Path) -> None:
+def test_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_sam2(folder / "networks" / "sam_video", video=True)
+    save_dino(folder / "networks" / "dino", bias=2)
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert blocks
-    for block in blocks:
-        if "gradio_client" not in block:  # those need a server: tests/gradio_app/test_readme.py
-            exec(block, {})
+    with in_cache(folder / "cache", folder / "networks", monkeypatch), collect_notes():
+        for block in blocks:
+            if "gradio_client" not in block:  # those need a server: tests/gradio_app/test_readme.py
+                exec(block, {})
     with Image.open(folder / "cutout.png") as cutout:
         assert cutout.mode == "RGBA"
 

@@ -8,7 +8,7 @@ import re
 import socket
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from ..errors import InputError, SettingError
 from . import console
 from .options import DEFAULT_MODEL, Device, Model
 from .signals import import_torch
+
+if TYPE_CHECKING:
+    from ..weights.catalog import Purpose
 
 PIP = 'pip install "mematte-plugin[gradio]"'
 PIP_MCP = 'pip install "mematte-plugin[mcp]"'
@@ -42,6 +45,22 @@ def demo(
         ),
     ] = False,
     model: Model = DEFAULT_MODEL,
+    find: Annotated[
+        bool,
+        typer.Option(
+            "--find/--no-find",
+            help="Find subjects; needs the extra `subject` and downloads a network at the first"
+            " use.",
+        ),
+    ] = True,
+    subject_model: Annotated[
+        str | None,
+        typer.Option(help="What finds a subject by itself; see `mematte models list`."),
+    ] = None,
+    clicks_model: Annotated[
+        str | None, typer.Option(help="What finds it from clicks and in a box.")
+    ] = None,
+    words_model: Annotated[str | None, typer.Option(help="What finds it by a word.")] = None,
     device: Device = "auto",
     max_megapixels: Annotated[
         float, typer.Option(metavar="MEGAPIXELS", help="Largest picture accepted.")
@@ -68,6 +87,12 @@ def demo(
     _check_installed(mcp)
     _check_free(host, port)
     _check_model(model, device)
+    own: dict[Purpose, str | None] = {
+        "subject": subject_model,
+        "clicks": clicks_model,
+        "words": words_model,
+    }
+    _check_subject_models(own, find=find)
     try:
         from gradio_app.serving import serve
         from gradio_app.settings import Settings
@@ -79,7 +104,15 @@ def demo(
             f" installed; {PIP}"
         ) from None
     settings = Settings(
-        model=model, device=device, max_megapixels=max_megapixels, max_mb=max_mb, mcp=mcp
+        model=model,
+        device=device,
+        find=find,
+        subject_model=subject_model,
+        clicks_model=clicks_model,
+        words_model=words_model,
+        max_megapixels=max_megapixels,
+        max_mb=max_mb,
+        mcp=mcp,
     )
     serve(settings, host=host, port=port, share=share, started=_say_address)
 
@@ -136,6 +169,20 @@ def _check_model(model: str, device: str) -> None:
     resolve_device(device)
     with console.progress() as report:
         load_network(model, progress=report)
+
+
+def _check_subject_models(own: dict[Purpose, str | None], *, find: bool) -> None:
+    """Raises what looking for the operator's own would raise; downloads them if needed. The
+    defaults wait for their first use."""
+    from ..weights.subjects import subject_files
+
+    for purpose, name in own.items():
+        if name is None:
+            continue
+        if not find:
+            raise SettingError(f"--{purpose}-model: finds nothing with --no-find; leave one out")
+        with console.progress() as report:
+            subject_files(name, purpose, progress=report)
 
 
 def _reason(error: Exception) -> str:

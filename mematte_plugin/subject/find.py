@@ -51,6 +51,8 @@ def find_subject(
     """
     if text is not None and (points is not None or box is not None):
         raise SettingError("text: cannot be joined with points or a box; leave one of them out")
+    if previous is not None and not isinstance(previous, SubjectMask):
+        raise SettingError("previous: give what find_subject returned for this photo")
     photo = image if isinstance(image, Photo) else read_photo(image)
     if text is not None:
         from .words import find_words

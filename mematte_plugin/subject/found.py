@@ -19,7 +19,8 @@ Source = Literal["segmentation", "points", "box", "text"]
 class SubjectMask:
     """A soft mask of a photo's subject, as a network found it.
 
-    Masks of one photo can be joined (`one | other`) and taken from each other (`one - other`).
+    Masks of one photo can be joined (`one | other`), reduced to what both have (`one & other`) and
+    taken from each other (`one - other`).
 
     native: (h, w) float32 in [0, 1], at the network's own resolution and stretched to it: the
         trimap's band depends on how coarse it is.
@@ -65,6 +66,14 @@ class SubjectMask:
         return replace(
             self,
             native=np.maximum(mine, theirs),
+            confidence=min(self.confidence, other.confidence),
+        )
+
+    def __and__(self, other: SubjectMask) -> SubjectMask:
+        mine, theirs = self._aligned(other)
+        return replace(
+            self,
+            native=np.minimum(mine, theirs),
             confidence=min(self.confidence, other.confidence),
         )
 

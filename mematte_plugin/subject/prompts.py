@@ -55,10 +55,10 @@ def read_prompt(points: Any, box: Any, size: tuple[int, int]) -> Prompt:
 def read_text(text: Any) -> str:
     """The word or words, without surrounding blanks; raises SettingError if there are none."""
     if not isinstance(text, str):
-        raise SettingError(f"text {text!r}: give words, such as 'the dog'")
+        raise SettingError(f"text {short(text)}: give words, such as 'the dog'")
     words = " ".join(text.split())
     if not any(letter.isalnum() for letter in words):
-        raise SettingError(f"text {text!r}: is empty; give words, such as 'the dog'")
+        raise SettingError(f"text {short(text)}: holds no words; give some, such as 'the dog'")
     return words
 
 
@@ -68,7 +68,7 @@ def _read_points(points: Any, size: tuple[int, int]) -> tuple[Point, ...]:
         rows = rows[None]
     if rows.ndim != 2 or rows.shape[1] not in (2, 3) or not len(rows):
         raise SettingError(
-            f"points {_short(points)}: give (x, y) or (x, y, label) for each, in pixels; label 1 is"
+            f"points {short(points)}: give (x, y) or (x, y, label) for each, in pixels; label 1 is"
             " inside the subject, 0 outside"
         )
     read: list[Point] = []
@@ -98,7 +98,7 @@ def _read_points(points: Any, size: tuple[int, int]) -> tuple[Point, ...]:
 def _read_box(box: Any, size: tuple[int, int]) -> Box:
     numbers = _numbers(box, "box").reshape(-1)
     if numbers.size != 4:
-        raise SettingError(f"box {_short(box)}: give (left, top, right, bottom) in pixels")
+        raise SettingError(f"box {short(box)}: give (left, top, right, bottom) in pixels")
     left, top, right, bottom = (float(number) for number in numbers)
     shown = f"box ({left:g}, {top:g}, {right:g}, {bottom:g})"
     if right - left < 1 or bottom - top < 1:
@@ -122,12 +122,13 @@ def _numbers(given: Any, option: str) -> np.ndarray:
         except (TypeError, ValueError):
             numbers = np.empty(0)
         if not numbers.size:
-            raise SettingError(f"{option} {_short(given)}: give numbers, in pixels") from None
+            raise SettingError(f"{option} {short(given)}: give numbers, in pixels") from None
     if not np.isfinite(numbers).all():
-        raise SettingError(f"{option} {_short(given)}: give finite numbers, in pixels")
+        raise SettingError(f"{option} {short(given)}: give finite numbers, in pixels")
     return numbers
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as messages show it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:59] + "…"

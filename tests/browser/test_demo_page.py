@@ -111,6 +111,7 @@ def test_with_a_mask_and_its_band(page: Demo, tmp_path: Path) -> None:
 def test_with_painted_subject_and_background(page: Demo, tmp_path: Path) -> None:
     case = pictures.astronaut()
     page.take(case.photo)
+    page.choose("paint")
     page.stroke([(0.45, 0.1), (0.45, 0.35)], case.size)
     page.stroke([(0.3, 0.6), (0.6, 0.7), (0.3, 0.8)], case.size)
     page.brush(1)
@@ -138,6 +139,7 @@ def test_with_painted_subject_and_background(page: Demo, tmp_path: Path) -> None
 def test_with_a_painted_subject_alone(page: Demo, tmp_path: Path) -> None:
     case = pictures.astronaut()
     page.take(case.photo)
+    page.choose("paint")
     for y in (0.2, 0.6, 0.8):
         page.stroke([(0.4, y), (0.5, y)], case.size)
     page.part("trimap-show").click()
@@ -324,6 +326,7 @@ def test_guides_that_do_not_fit_are_refused(page: Demo, tmp_path: Path) -> None:
         Image.fromarray(array).save(tmp_path / name)
     page.take(case.photo)
 
+    page.choose("paint")
     page.part("cut").click()
     assert "nothing is painted" in page.toast()
 

@@ -48,7 +48,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, name: str, code: int
     with serving([*command, "--port", str(port)], port, tmp_path, PYTHONPATH=str(ROOT)) as server:
         server.wait_for_line(f"http://127.0.0.1:{port}")
         api = json.loads(server.get("/gradio_api/info"))
-        assert set(api["named_endpoints"]) == {"/matte", "/trimap", "/plan"}
+        assert set(api["named_endpoints"]) == {"/matte", "/subject", "/trimap", "/plan"}
         assert b"<html" in server.get("/")
         assert server.stop(getattr(signal, name)) == code
         assert server.lines == [f"MEMatte is at http://127.0.0.1:{port}/\n", "stopped\n"]

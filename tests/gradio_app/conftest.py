@@ -9,17 +9,46 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from gradio_app.settings import Settings
     from tests.gradio_app.harness import Service
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def finders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings that name small networks: bright things are found, clicks show random ones."""
+    if not (find_spec("onnx") and find_spec("onnxruntime") and find_spec("transformers")):
+        return {}
+    from tests.gradio_app.networks import save_bright
+    from tests.subject.networks import save_sam2
+
+    folder = tmp_path_factory.mktemp("finders")
+    bright, sam = save_bright(folder / "bright.onnx"), save_sam2(folder / "tiny-sam")
+    return {"subject_model": str(bright), "clicks_model": str(sam)}
+
+
+@pytest.fixture(scope="session")
+def settings(finders: dict[str, str]) -> Settings:
+    """Of a demo that finds subjects."""
+    pytest.importorskip("gradio")
+    if not finders:
+        pytest.skip("needs onnx and the extra subject")
+    from gradio_app.settings import Settings
+
+    return Settings(device="cpu", **finders)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, finders: dict[str, str]) -> Iterator[Service]:
     pytest.importorskip("gradio")
     from gradio_app.settings import Settings
     from tests.gradio_app.harness import running
 
     settings = Settings(
-        max_megapixels=12, max_mb=20, queue_size=2, mcp=find_spec("mcp") is not None
+        max_megapixels=12,
+        max_mb=20,
+        queue_size=2,
+        mcp=find_spec("mcp") is not None,
+        **finders,
     )
     with running(tmp_path_factory.mktemp("demo"), settings) as service:
         yield service

@@ -118,7 +118,7 @@ def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> 
         assert all(parameter["parameter_name"] for parameter in described["parameters"])
     matte = info["named_endpoints"]["/matte"]
     required = [p["parameter_name"] for p in matte["parameters"] if not p["parameter_has_default"]]
-    assert required == ["image", "trimap"]
+    assert required == ["image"]
     model = next(p for p in matte["parameters"] if p["parameter_name"] == "model")
     assert "mematte-tiny" in str(model["type"])  # all are listed
     assert [one["label"] for one in matte["returns"]] == ["cut-out", "alpha", "report"]

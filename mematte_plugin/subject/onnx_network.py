@@ -1,0 +1,279 @@
+"""A segmentation network in ONNX, as onnxruntime runs it: quiet, bounded and cancellable."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MEMatteError, WeightsError
+from ..images.photo import Photo
+from ..locks import ForkSafeLock
+from ..memory.exhaustion import is_out_of_memory, release
+from ..memory.free import computing_threads
+from ..progress import Progress, in_thread, watched
+from ..weights.subjects import SubjectFiles, tensor_files
+from .extra import needed
+from .preparation import preparation_in
+
+STAGE = "subject"
+"""What progress calls the search for the subject."""
+FATAL = 4
+"""onnxruntime's level of logging; what it raises is told by us."""
+LINGER = 2.0
+"""Seconds to wait for a cancelled run, which ends after its current operation."""
+SMALLEST = 4
+"""Pixels; a smaller output is not a mask."""
+OPT_OUT = "ORT_DISABLE_TELEMETRY"
+_lock = ForkSafeLock()
+_DTYPES: dict[str, type[np.floating[Any]]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|BFCArena|std::length_error")
+_NEWER = re.compile(r"Opset (\d+) is under development|Unsupported model IR version: (\d+)")
+_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"/\S*onnxruntime\S*:\d+ .*?\) ")
+"""Where in its source code it failed."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The picture that a network takes."""
+
+    name: str
+    dtype: type[np.floating[Any]]
+    channels_last: bool
+    fixed: tuple[int | None, int | None]
+    """(h, w); None where it takes any."""
+
+
+class OnnxNetwork:
+    """A segmentation network: one picture in, one mask out.
+
+    files: its ONNX file, and the folder with its preprocessor_config.json, if it has one.
+    progress: called while it is loaded; what it raises ends the wait.
+
+    Raises WeightsError if the file is not such a network, is damaged, or needs a newer onnxruntime;
+    MEMatteError if onnxruntime is missing or memory runs out.
+    """
+
+    def __init__(self, files: SubjectFiles, progress: Progress | None = None) -> None:
+        self.name, self.licence = files.name, files.licence
+        self._source = str(files.weights)
+        self._preparation = preparation_in(files.folder)
+        self._runtime = silent_runtime()
+        _check_files(files.weights)
+        self._session = self._called(self._load, progress)
+        self._input = _input_of(self._session.get_inputs(), self._source)
+        self._output = _output_of(self._session.get_outputs(), self._source)
+
+    def run(self, photo: Photo, progress: Progress | None = None) -> NDArray[np.float32]:
+        """(h, w) float32, finite: the network's own numbers, of the whole photo.
+
+        progress: called a few times a second; what it raises ends the run.
+
+        Raises WeightsError if the network does not run or its output is not a mask, MEMatteError if
+        memory runs out.
+        """
+        size = self._preparation.size_for(photo.size, self._input.fixed)
+        pixels = self._preparation.pixels(photo, size)
+        if self._input.channels_last:
+            pixels = pixels.transpose(0, 2, 3, 1)
+        fed = {self._input.name: np.ascontiguousarray(pixels, self._input.dtype)}
+        del pixels
+        options = self._runtime.RunOptions()
+        options.log_severity_level = FATAL
+
+        def stop() -> None:
+            options.terminate = True
+
+        found = self._called(
+            lambda: self._session.run([self._output], fed, options)[0], progress, stop
+        )
+        return _mask_in(found, size, self._source)
+
+    def _load(self) -> Any:
+        options = self._runtime.SessionOptions()
+        options.log_severity_level = FATAL
+        options.intra_op_num_threads = computing_threads()
+        options.inter_op_num_threads = 1
+        # Memory comes from the system and goes back to it; an arena would keep its peak.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        return self._runtime.InferenceSession(
+            self._source, options, providers=["CPUExecutionProvider"]
+        )
+
+    def _called(
+        self,
+        call: Callable[[], T],
+        progress: Progress | None,
+        stop: Callable[[], None] = lambda: None,
+    ) -> T:
+        """The call's result, computed in another thread while this one reports."""
+
+        def tick() -> None:
+            if progress is not None:
+                progress(0, 1, STAGE)
+
+        tick()
+        future = in_thread(call)
+        try:
+            return watched(future, tick)
+        except BaseException as error:
+            if not future.done() or future.exception() is not error:  # the callback's
+                stop()
+                wait([future], LINGER)
+                raise
+            if not isinstance(error, Exception):
+                raise
+            reason = error
+        raise self._explained(reason)
+
+    def _explained(self, error: Exception) -> MEMatteError:
+        text = str(error)
+        if is_out_of_memory(error) or _OUT_OF_MEMORY.search(text):
+            release("cpu")
+            return MEMatteError(
+                f"{self.name}: memory ran out while the subject was searched; close other programs,"
+                " choose a smaller network, or give a mask or a trimap"
+            )
+        if newer := _NEWER.search(text):
+            what = f"opset {newer[1]}" if newer[1] else f"version {newer[2]} of the ONNX format"
+            return WeightsError(
+                f"{self._source} needs {what}, which onnxruntime {self._runtime.__version__} does"
+                " not know; run pip install --upgrade onnxruntime, or choose another network"
+            )
+        if "INVALID_PROTOBUF" in text or "No graph was found" in text:
+            return WeightsError(
+                f"{self._source} is not an ONNX network, or is damaged; download it again, or"
+                " choose another"
+            )
+        reason = " ".join(_PLACE.sub("", _CODE.sub("", text)).split())
+        reason = reason if len(reason) <= 160 else f"{reason[:159]}…"
+        return WeightsError(
+            f"{self._source} cannot be run by onnxruntime ({reason}); download it again, or choose"
+            " another network"
+        )
+
+
+def silent_runtime() -> Any:
+    """onnxruntime, which reports nothing to anybody.
+
+    From version 1.29 on it sends its maker what it runs, unless a variable forbids it before the
+    import; then it also keeps a database in the home folder, and forked processes hang at their
+    exit. Whoever has set the variable decides. Raises MEMatteError if it is not installed.
+    """
+    with _lock:
+        forbid = OPT_OUT not in os.environ
+        if forbid:
+            os.environ[OPT_OUT] = "1"
+        try:
+            runtime = needed("onnxruntime")
+        finally:
+            if forbid:
+                del os.environ[OPT_OUT]
+    runtime.disable_telemetry_events()  # the host program may have imported it
+    return runtime
+
+
+def _check_files(weights: Path) -> None:
+    try:
+        with weights.open("rb"):
+            pass
+    except OSError as error:
+        raise WeightsError(f"{weights} cannot be read: {error.strerror}") from None
+    for name in tensor_files(weights):
+        if not (weights.parent / name).is_file():
+            raise WeightsError(
+                f"{weights}: {name} is missing next to it, which holds its weights; download that"
+                " file, too"
+            )
+
+
+# ---- what goes in and what comes out -------------------------------------------------------------
+
+
+def _input_of(inputs: Sequence[Any], source: str) -> _Input:
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs[:4])
+        raise _foreign(source, f"it takes {len(inputs)} inputs ({names}) instead of one picture")
+    name, kind, shape = inputs[0].name, inputs[0].type, list(inputs[0].shape or ())
+    if kind not in _DTYPES or len(shape) != 4:
+        raise _foreign(source, f"its input is {kind} of {_shown(shape)} instead of one picture")
+    sides = [_side(one) for one in shape]
+    channels_last = sides[1] != 3 and sides[3] == 3
+    channels = sides[3] if channels_last else sides[1]
+    if channels not in (3, None) or sides[0] not in (1, None):
+        raise _foreign(source, f"its input is {_shown(shape)} instead of one picture in RGB")
+    height, width = sides[1:3] if channels_last else sides[2:]
+    return _Input(name, _DTYPES[kind], channels_last, (height, width))
+
+
+def _output_of(outputs: Sequence[Any], source: str) -> str:
+    """The name of the first output that can be a mask; others are coarser, or something else."""
+    for output in outputs:
+        if output.type in _DTYPES and _may_be_mask([_side(one) for one in output.shape or ()]):
+            name: str = output.name
+            return name
+    shapes = " and ".join(_shown(output.shape or ()) for output in outputs[:3])
+    raise _foreign(source, f"its output is {shapes} instead of one mask")
+
+
+def _may_be_mask(shape: list[int | None]) -> bool:
+    if not shape:
+        return True  # the file does not say
+    batch, rest = ([1], shape) if len(shape) == 2 else (shape[:1], shape[1:])
+    if len(rest) == 3:
+        channel = rest[2] if rest[0] not in (1, None) else rest[0]
+        rest = rest[:2] if rest[0] not in (1, None) else rest[1:]
+        batch = [*batch, channel]
+    return (
+        len(rest) == 2
+        and all(one in (1, None) for one in batch)
+        and all(side is None or side >= SMALLEST for side in rest)
+    )
+
+
+def _mask_in(found: Any, size: tuple[int, int], source: str) -> NDArray[np.float32]:
+    """(h, w) of an output (1, 1, h, w), (1, h, w, 1), (1, h, w) or (h, w)."""
+    values, shape = np.asarray(found), np.shape(found)
+    if values.ndim == 4:
+        values = values[..., 0] if shape[1] != 1 and shape[3] == 1 else values[:, 0]
+        values = values if 1 in (shape[1], shape[3]) else values[:0]
+    if values.ndim == 3:
+        values = values[0] if len(values) == 1 else values[:0, :0, 0]
+    (height, width), (rows, columns) = values.shape[:2], size
+    alike = abs(height * columns - width * rows) <= max(rows, columns)
+    if values.ndim != 2 or min(height, width) < SMALLEST or not alike:
+        raise _foreign(source, f"its output is {_shown(shape)} instead of one mask")
+    if not np.isfinite(values).all():
+        raise WeightsError(
+            f"{source}: its mask holds NaN or infinite values; the network is damaged or its"
+            " precision too low: use another"
+        )
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _side(given: Any) -> int | None:
+    """A side's length; None for a name, or where the file does not say."""
+    return given if isinstance(given, int) and given > 0 else None
+
+
+def _shown(shape: Sequence[Any]) -> str:
+    return f"({', '.join(str(_side(side) or '?') for side in shape)})"
+
+
+def _foreign(source: str, why: str) -> WeightsError:
+    return WeightsError(f"{source} is not a segmentation network: {why}; choose another network")

@@ -1,0 +1,242 @@
+"""Networks in transformers' formats that find subjects: loaded from files alone, run on a device.
+
+transformers would go to the network by itself, write to the log and show progress bars; here it
+gets a configuration and tensors that are already in memory, and is kept quiet.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from ..errors import MEMatteError, SettingError, WeightsError, first_line, warn_user
+from ..memory.exhaustion import release
+from ..memory.free import cpu_count, lost_card_is_named, ran_out, resolve_device
+from ..progress import Progress
+from ..torch_state import own_state
+from ..weights.files import CONFIG, read_json
+from ..weights.read import read_tensors
+from ..weights.subjects import SubjectFiles
+from .extra import needed
+
+STAGE = "subject"
+"""What progress calls the search for the subject."""
+SILENT = 100
+"""A level of logging above all others."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A network of transformers.
+
+    model: its class.
+    config: the class of its configuration.
+    within: the entry of config.json that describes it; "" for the whole.
+    parts: the entries to use; all without them.
+    """
+
+    model: str
+    config: str
+    within: str = ""
+    parts: tuple[str, ...] = ()
+
+
+def model_type(files: SubjectFiles) -> str:
+    """What config.json calls the network."""
+    return str(read_json(files.folder / CONFIG).get("model_type", ""))
+
+
+class TorchNetwork:
+    """A network on a device, in float32.
+
+    name: what messages call it.
+    device: where it computes. With "auto" the CPU takes over once a card has run out of memory.
+    """
+
+    def __init__(self, files: SubjectFiles, kind: Kind, device: str | torch.device) -> None:
+        self.name = files.name
+        self.device = resolve_device(device)
+        self._auto = str(device) == "auto"
+        with own_state(self.device, inference=False, threads=cpu_count()), _quiet(), _float32():
+            self._network = _load(files, kind)
+        self.config = self._network.config
+        self.run(lambda network: None, "the weights")  # on the device
+
+    def run(
+        self,
+        call: Callable[[Any], T],
+        what: str,
+        *,
+        progress: Progress | None = None,
+        part: str = "",
+    ) -> T:
+        """What `call` makes of the network, which is on the device.
+
+        what: the photo's name, for messages.
+        progress: called before each block of the network; what it raises ends the run.
+        part: the name of the part that computes; "" for the whole network.
+        """
+        while True:
+            try:
+                exact = own_state(self.device, threads=cpu_count())
+                with lost_card_is_named(self.device, what), exact, _quiet(), _float32():
+                    self._place()
+                    with _ticking(self._network.get_submodule(part), progress):
+                        return call(self._network)
+            except Exception as error:
+                if not ran_out(error, self.device):
+                    raise
+                reason = first_line(error)[:120]
+            # Outside of the except: its frames hold what is to be freed.
+            self._step_down(what, reason)
+
+    def _place(self) -> None:
+        if next(self._network.parameters()).device != torch.empty(0, device=self.device).device:
+            with torch.inference_mode(False):
+                self._network.to(self.device)
+
+    def _step_down(self, what: str, reason: str) -> None:
+        if self.device.type == "cpu":
+            release(self.device)
+            raise MEMatteError(
+                f"{what}: no memory for finding the subject with {self.name} ({reason}); close"
+                " other programs, or give a mask or a trimap"
+            )
+        if not self._auto:
+            release(self.device)
+            raise SettingError(
+                f"device {str(self.device)!r} has no room for {self.name}; close other programs or"
+                " use device cpu"
+            )
+        warn_user(f"{self.device} has no room for {self.name}; the CPU is used, which is slower")
+        full, self.device = self.device, torch.device("cpu")
+        self._network.to("cpu")
+        release(full)
+
+
+def _load(files: SubjectFiles, kind: Kind) -> Any:
+    config = _config(files, kind)
+    tensors, _ = read_tensors(files.weights)
+    assert isinstance(tensors, dict)
+    # Copies: safetensors are mapped from the file, which may change or be deleted.
+    for key, tensor in tensors.items():
+        dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+        tensors[key] = tensor.to(dtype, copy=True)
+    source = str(files.weights)
+    try:
+        network, told = _class(kind.model).from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below
+        )
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        raise _no_network(source, error) from error
+    wrong = sorted(told["missing_keys"]) + sorted(key for key, *_ in told["mismatched_keys"])
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise WeightsError(
+            f"{source} does not fit its {CONFIG}: {', '.join(wrong[:3])}{more} missing or of"
+            " another shape; take both files from the same place"
+        )
+    return network.eval().requires_grad_(False)
+
+
+def _config(files: SubjectFiles, kind: Kind) -> Any:
+    path = files.folder / CONFIG
+    values = read_json(path)
+    if kind.within:
+        inner = values.get(kind.within)
+        values = inner if isinstance(inner, dict) else {}
+    if kind.parts:
+        values = {part: values[part] for part in kind.parts if part in values}
+    values.pop("model_type", None)
+    try:
+        return _class(kind.config).from_dict(values)
+    except Exception as error:  # whatever its checks raise for values that no network can have
+        raise _no_network(str(path), error) from error
+
+
+def _no_network(source: str, error: BaseException) -> WeightsError:
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return WeightsError(
+        f"{source}: its configuration describes no possible network ({reason}); take the"
+        f" {CONFIG} that came with the weights"
+    )
+
+
+def _class(name: str) -> Any:
+    transformers = needed("transformers")
+    try:
+        return getattr(transformers, name)
+    except (AttributeError, ImportError, RuntimeError) as error:
+        raise MEMatteError(
+            f"finding the subject needs another transformers than {transformers.__version__}"
+            f" ({first_line(error)[:200]}); run pip install --upgrade transformers"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers writes nothing to the log, warns of nothing and shows no bars."""
+    logs = needed("transformers").utils.logging
+    level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    logs.set_verbosity(SILENT)
+    if bars:
+        logs.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logs.set_verbosity(level)
+        if bars:
+            logs.enable_progress_bar()
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """transformers leaves dtypes to torch's default, which a host program may have changed."""
+    host = torch.get_default_dtype()
+    if host == torch.float32:
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(host)
+
+
+@contextmanager
+def _ticking(part: torch.nn.Module, progress: Progress | None) -> Iterator[None]:
+    """Within it progress is called before each block of a part of a network."""
+    if progress is None:
+        yield
+        return
+    lists = [module for module in part.modules() if isinstance(module, torch.nn.ModuleList)]
+    blocks = [block for modules in lists for block in modules]
+    done = 0
+
+    def tick(*_: Any) -> None:
+        nonlocal done
+        progress(min(done, len(blocks)), len(blocks) + 1, STAGE)
+        done += 1
+
+    tick()
+    hooks = [block.register_forward_pre_hook(tick) for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+    progress(1, 1, STAGE)
