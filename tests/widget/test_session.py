@@ -387,7 +387,7 @@ def test_what_cannot_be_used_is_refused_at_once(
 def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingSession) -> None:
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
     for stroke, expected in [
-        (None, "Paint"),
+        (None, "paint"),
         (Stroke.UNKNOWN, "foreground"),
         (Stroke.BACKGROUND, "foreground"),
     ]:

@@ -38,7 +38,7 @@ function createWandTools({ painting, followed }) {
   });
   const node = make(
     "div",
-    { className: "mm-group" },
+    { className: "mm-wand" },
     make("div", { className: "mm-segments", role: "group", "aria-label": "Wand" }, add, take),
     find,
   );

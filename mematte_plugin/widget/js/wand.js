@@ -41,6 +41,7 @@ export function createWand(model, painting) {
       painting.history.forget();
     }
     use(counting);
+    tell("seen");
   }
 
   /** Take a step, which undo takes back. */
