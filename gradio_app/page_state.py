@@ -27,7 +27,7 @@ Changes = dict[Any, Any]
 
 
 Known = dict[Asked, Found]
-"""The masks of a photo, by what was asked."""
+"""The masks of a photo, by what was asked; the one shown last at the end."""
 
 
 def _queue(name: str, limit: int) -> dict[str, Any]:
@@ -115,9 +115,9 @@ def latest(asked: Asked | None, known: Known) -> Found | None:
 
 
 def answered(asked: Asked | None, known: Known) -> Asked | None:
-    """What was asked up to the last step that has a mask; None if none has."""
+    """What was asked up to the last step that has a mask; if none has, what was shown before."""
     steps = asked.steps() if asked else ()
-    return next((step for step in reversed(steps) if step in known), None)
+    return next((step for step in [*reversed(steps), *reversed(known)] if step in known), None)
 
 
 def file_in(value: Any) -> Path | None:

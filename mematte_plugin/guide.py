@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError, SettingError
+from .errors import InputError, SettingError, WeightsError, warn_user
 from .images.arrays import to_unit
 from .images.photo import Photo
 from .progress import Progress
@@ -18,6 +18,10 @@ from .subject.ready import release_subjects
 from .trimap.labels import Objects
 from .trimap.soft import from_soft
 from .trimap.trimap import from_mask, normalise_trimap, three_valued
+
+UNSURE = 0.5
+"""Confidence of a segmentation below which a warning says so; that of a click is judged by who
+clicked, and a word below its threshold is refused."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,17 @@ class Guide:
         return [name for name in names if getattr(self, name) is not None]
 
     def trimap_of(
-        self, photo: Photo, *, device: str = "auto", progress: Progress | None = None
+        self,
+        photo: Photo,
+        *,
+        device: str = "auto",
+        progress: Progress | None = None,
+        keep_networks: bool = False,
     ) -> tuple[NDArray[np.float32], SubjectMask | None]:
         """The photo's trimap (H, W), exactly 0, 0.5 and 1, and what was found if that was asked.
 
-        Networks that find subjects are released again: the matting after them needs the memory.
+        Networks that find subjects are released again, as the matting after them needs the memory,
+        unless keep_networks.
 
         Raises as the functions do that make it.
         """
@@ -92,8 +102,22 @@ class Guide:
                 device=device,
                 progress=progress,
             )
+        except WeightsError as error:
+            if self.given() or self.subject_model is not None:
+                raise
+            raise WeightsError(
+                f"{photo.name}: no network that finds the subject is in reach: {error}; or say what"
+                " the subject is: give a trimap, a mask or a soft mask"
+            ) from error
         finally:
-            release_subjects()
+            if not keep_networks:
+                release_subjects()
+        if found.source == "segmentation" and found.confidence < UNSURE:
+            warn_user(
+                f"{photo.name}: {found.model} is not sure of the subject (confidence"
+                f" {found.confidence:.2f}); look at the result, or click on the subject (points=,"
+                " --point)"
+            )
         return three_valued(from_soft(found.native, **soft)), found
 
     def own_alpha(self, photo: Photo) -> bool:

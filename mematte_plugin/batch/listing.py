@@ -18,7 +18,7 @@ from ..images.encode import write_image
 from ..images.formats import PICTURE_FORMATS
 from .claims import cannot_be_made
 from .folder_scan import Named, developed, has_folders, same_folder, scan
-from .name_words import composed, folded
+from .name_words import GUIDE_WORDS, composed, folded
 from .pair_pattern import Pattern, parse_pair
 from .pairing import Pairing, pair_by_names, pair_by_pattern
 from .report import listed
@@ -62,9 +62,11 @@ class BatchListing:
 
 
 def list_batch(
-    folder: str | Path, guides: str | Path, output: str | Path, options: BatchOptions
+    folder: str | Path, guides: str | Path | None, output: str | Path, options: BatchOptions
 ) -> BatchListing:
     """The photos of a batch. Only names are read, and nothing is written.
+
+    guides: the folder of the trimaps, masks or alphas; None where subjects are to be found.
 
     Raises InputError if a folder is missing or holds no photo, no photo has a guide, photos and
     guides are numbered from different starts or two photos would have one result; OutputError if
@@ -72,7 +74,8 @@ def list_batch(
     depth that the format lacks and for an invalid pattern.
     """
     _check_format(options)
-    folder, guides, output = Path(folder), Path(guides), Path(output)
+    folder, output = Path(folder), Path(output)
+    guides = None if guides is None else Path(guides)
     pair = None if options.pair is None else parse_pair(options.pair)
     if pair is not None and (pair[0].path or pair[1].path) and not options.recursive:
         raise SettingError(
@@ -80,8 +83,11 @@ def list_batch(
             " into"
         )
     check_folder(output, to_write=False)
-    pairing, notes = _paired(folder, guides, output, options, pair)
-    if same_folder(output, folder) or same_folder(output, guides):
+    if guides is None:
+        pairing, notes = _alone(folder, output, options)
+    else:
+        pairing, notes = _paired(folder, guides, output, options, pair)
+    if any(same_folder(output, given) for given in (folder, guides) if given is not None):
         raise OutputError(
             f"{output}: is a folder of the inputs; results of the same name would be taken for"
             " them: choose another one"
@@ -92,13 +98,21 @@ def list_batch(
         for photo in pairing.photos
     ]
     _check_collisions(pairing, outputs, output)
-    if not pairing.guide_of and not pairing.problem_of:
+    if guides is not None and not pairing.guide_of and not pairing.problem_of:
         raise _nothing_paired(pairing, folder, recursive=options.recursive)
     entries = tuple(
-        BatchEntry(photo.path, path, pairing.guide(index), pairing.problem(index), stamp(path))
+        BatchEntry(
+            photo.path,
+            path,
+            pairing.guide(index),
+            "" if guides is None else pairing.problem(index),
+            stamp(path),
+        )
         for index, (photo, path) in enumerate(zip(pairing.photos, outputs, strict=True))
     )
     check_folder(output, to_write=any(to_do(entry, options) for entry in entries))
+    if guides is None:
+        return BatchListing(entries, output, tuple(notes))
     return BatchListing(entries, output, (*notes, *pairing.notes()), pairing.missing())
 
 
@@ -160,6 +174,24 @@ def _check_format(options: BatchOptions) -> None:
 # ---- photos and guides ---------------------------------------------------------------------------
 
 
+def _alone(folder: Path, output: Path, options: BatchOptions) -> tuple[Pairing, list[str]]:
+    """The photos of a batch without guides, and notes on names that a guide could have."""
+    if options.pair is not None:
+        raise SettingError("pair: needs a folder of guides; add one, or leave it out")
+    photos, notes = _developed(
+        scan(folder, "photos", recursive=options.recursive, without=[output]), folder, options
+    )
+    odd = [photo for masks in (True, False) for photo in split_shared(photos, masks=masks)[1]]
+    odd += [photo for photo in photos if photo.stem.lower() in GUIDE_WORDS]
+    if odd:
+        names = listed(dict.fromkeys(photo.name for photo in odd))
+        raise InputError(
+            f"{folder}: holds what may be masks or trimaps of its photos, and no guides are asked"
+            f" for: {names}; pass the folder as the guides, too (--masks, --trimaps), or move them"
+        )
+    return Pairing(photos, (), options.role, folder), notes
+
+
 def _paired(
     folder: Path,
     guides: Path,
@@ -167,17 +199,17 @@ def _paired(
     options: BatchOptions,
     pair: tuple[Pattern, Pattern] | None,
 ) -> tuple[Pairing, list[str]]:
-    what = "mask" if options.masks else "trimap"
+    what = options.role
     notes: list[str] = []
     shared = same_folder(folder, guides)
     without = [output] if shared else [output, guides]
     photos = scan(folder, "photos", recursive=options.recursive, without=without)
     if shared:
         if pair is None:
-            photos, found = split_shared(photos, masks=options.masks)
+            photos, found = split_shared(photos, masks=options.role != "trimap")
         else:
             photos, found = split_by_pattern(photos, pair)
-        if odd := named_like_guides(photos, masks=options.masks):
+        if odd := named_like_guides(photos, masks=options.role != "trimap"):
             many = (
                 "1 file is taken for a photo" if len(odd) == 1 else f"{len(odd)} files are photos"
             )
@@ -188,19 +220,28 @@ def _paired(
         if pair is not None:
             photos, left_out = _matching(photos, pair[0], folder)
             notes += left_out
+    photos, left_raw = _developed(photos, folder, options)
+    notes += left_raw
+    if pair is None:
+        return pair_by_names(photos, found, what, guides, shared=shared), notes
+    return pair_by_pattern(photos, found, what, guides, pair), notes
+
+
+def _developed(
+    photos: list[Named], folder: Path, options: BatchOptions
+) -> tuple[list[Named], list[str]]:
+    """The photos without camera raw files next to the same photo; raises if none are left."""
     photos, undeveloped = developed(photos)
-    if undeveloped:
-        names = listed(photo.name for photo in undeveloped)
-        notes.append(f"{folder}: camera raw files are left out next to the same photo: {names}")
     if not photos:
         deeper = not options.recursive and has_folders(folder)
         more = ", or pass --recursive for the folders inside it" if deeper else ""
         raise InputError(
             f"{folder}: holds no photos; give a folder of {PICTURE_FORMATS} files{more}"
         )
-    if pair is None:
-        return pair_by_names(photos, found, what, guides, shared=shared), notes
-    return pair_by_pattern(photos, found, what, guides, pair), notes
+    if not undeveloped:
+        return photos, []
+    names = listed(photo.name for photo in undeveloped)
+    return photos, [f"{folder}: camera raw files are left out next to the same photo: {names}"]
 
 
 def _matching(photos: list[Named], side: Pattern, folder: Path) -> tuple[list[Named], list[str]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..images.crops import Crop
 
@@ -33,11 +33,13 @@ class BatchItem:
     seconds: float
     """Time spent on it."""
     guide: Path | None = None
-    """The trimap or mask that it was cut with; None without one."""
+    """The trimap, mask or alpha that it was cut with; None without one."""
     notes: tuple[str, ...] = ()
     """What a user should know about the result, in one sentence each."""
     crop: Crop | None = None
     """Where the result was in the photo; None if it was not cropped."""
+    subject: dict[str, Any] | None = None
+    """What was found in it, as `SubjectMask.facts` gives it; None with a guide."""
 
 
 @dataclass(frozen=True)

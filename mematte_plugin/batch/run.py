@@ -7,30 +7,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     BudgetError,
     DeviceLostError,
     MEMatteError,
     SettingError,
+    WeightsError,
     collect_notes,
     warn_user,
 )
 from ..images.crops import Crop
 from ..images.encode import check_writable
 from ..images.read import Layer, read_photo
-from ..trimap.trimap import from_mask
+from ..memory.retention import check_retention
+from ..memory.units import parse_bytes
+from ..subject.ready import release_subjects
 from .claims import FolderError, OutputFolders, claimed
 from .listing import BatchEntry, BatchListing, list_batch, stamp, to_do
 from .options import BatchOptions
 from .report import BatchItem, BatchReport, Status
 
 if TYPE_CHECKING:
+    from ..matte import Matte
     from ..pipeline import MattingPipeline
 
 POLL = 0.2
@@ -41,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 def run_batch(
     folder: str | Path,
-    guides: str | Path,
+    guides: str | Path | None,
     output: str | Path,
     options: BatchOptions | None = None,
     *,
@@ -55,10 +59,12 @@ def run_batch(
 
     Args:
         folder: the photos (with options.recursive also those in folders inside it).
-        guides: folder of trimaps, or with options.masks of masks, matched by name: the guide of
-            hair.jpg is hair.png, hair_trimap.png, hair_mask.png or mask-hair.png, of any image
-            suffix, or another name with the same words and numbers; or as options.pair says. May
-            be the same folder, where hair_mask is a mask if there is a photo hair.
+        guides: folder of trimaps, or with options.masks of masks, or with options.alphas of soft
+            masks, matched by name: the guide of hair.jpg is hair.png, hair_trimap.png,
+            hair_mask.png or mask-hair.png, of any image suffix, or another name with the same words
+            and numbers; or as options.pair says. May be the same folder, where hair_mask is a mask
+            if there is a photo hair. None finds the subject of each photo, as `find_subject` does;
+            the own alpha of a transparent photo serves as its mask.
         output: folder for the results, created if it is missing (but not the one around it).
         options: how each photo is cut and saved.
         load: makes the pipeline; called once, and only if there is something to do. None loads the
@@ -94,25 +100,28 @@ def cut_all(
 
     on_wait: called once, with the photos that other runs are working on, when no others are left.
     """
-    with OutputFolders(listing.output) as folders:
-        run = _Run(options, folders, load)
-        left: Sequence[BatchEntry] = listing.entries
-        while left:
-            claimed_elsewhere = []
-            for entry in left:
-                item = run.try_one(entry)
-                if item is None:
-                    claimed_elsewhere.append(entry)
-                else:
-                    yield item
-            if len(claimed_elsewhere) == len(left):
-                if on_wait is not None:
-                    on_wait(tuple(left))
-                    on_wait = None
-                sleep(POLL)
-            left = claimed_elsewhere
-            folders.look_again()
-        folders.remove_stale_claims(entry.output for entry in listing.entries)
+    try:
+        with OutputFolders(listing.output) as folders:
+            run = _Run(options, folders, load)
+            left: Sequence[BatchEntry] = listing.entries
+            while left:
+                claimed_elsewhere = []
+                for entry in left:
+                    item = run.try_one(entry)
+                    if item is None:
+                        claimed_elsewhere.append(entry)
+                    else:
+                        yield item
+                if len(claimed_elsewhere) == len(left):
+                    if on_wait is not None:
+                        on_wait(tuple(left))
+                        on_wait = None
+                    sleep(POLL)
+                left = claimed_elsewhere
+                folders.look_again()
+            folders.remove_stale_claims(entry.output for entry in listing.entries)
+    finally:
+        release_subjects()
 
 
 @dataclass
@@ -125,11 +134,13 @@ class _Run:
     pipeline: MattingPipeline | None = None
     crop: Crop | None = None
     """Where the latest result was in its photo."""
+    subject: dict[str, Any] | None = None
+    """What was found in it, if that was asked."""
 
     def try_one(self, entry: BatchEntry) -> BatchItem | None:
         """Cut a photo; None if another run is working on it."""
         start = perf_counter()
-        self.crop = None
+        self.crop = self.subject = None
         status: Status = "failed"
         reason = entry.problem
         notes: list[str] = []
@@ -153,6 +164,7 @@ class _Run:
             guide=entry.guide,
             notes=tuple(notes),
             crop=self.crop if status == "done" else None,
+            subject=self.subject if status == "done" else None,
         )
 
     def _cut(self, entry: BatchEntry) -> tuple[Status, str, list[str]]:
@@ -164,6 +176,7 @@ class _Run:
 
                 self.load = MattingPipeline.from_pretrained
             self.pipeline = self.load()
+            check_retention(self.options.retention, self.pipeline.network.config)
         self.folders.remove_leftovers(entry.output)
         with collect_notes() as notes:
             reason = self._attempt(self.pipeline, entry)
@@ -174,10 +187,12 @@ class _Run:
     def _attempt(self, pipeline: MattingPipeline, entry: BatchEntry) -> str:
         """Why the photo could not be cut; empty when its result has been written."""
         try:
-            self.crop = _cut_one(pipeline, entry, self.options)
+            matte = _cut_one(pipeline, entry, self.options)
+            self.crop = matte.crop
+            self.subject = None if matte.subject is None else matte.subject.facts()
         except BudgetError as error:  # the next photo may be smaller
             return str(error)
-        except (SettingError, FolderError, DeviceLostError):  # the same for all others
+        except (SettingError, FolderError, DeviceLostError, WeightsError):  # the same for all
             raise
         except MEMatteError as error:
             return str(error).removeprefix(f"{entry.photo}: ")
@@ -194,24 +209,25 @@ def _done_elsewhere(entry: BatchEntry) -> bool:
     return stamp(entry.output) not in (None, entry.before)
 
 
-def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions) -> Crop | None:
-    """Where the result was in the photo, if it was cropped."""
+def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions) -> Matte:
+    """The matte, once its result has been written."""
     photo = read_photo(entry.photo, layer=options.layer, input_space=options.input_space)
-    guide: object = entry.guide
-    if options.guide_layer is not None:
-        guide = Layer(entry.guide, options.guide_layer)
-    if options.masks:
-        guide = from_mask(
-            guide,
-            size=photo.size,
-            objects=options.objects,
-            inside=options.inside,
-            outside=options.outside,
-            unit=options.unit,
-        )
+    given: object = entry.guide
+    if given is not None and options.guide_layer is not None:
+        given = Layer(given, options.guide_layer)
+    guide = options.guide(photo, given)
+    device = str(pipeline.device)
+    trimap, found = guide.trimap_of(photo, device=device, keep_networks=True)
     check_writable(entry.output, overwrite=options.overwrite)
-    matte = pipeline(photo, guide, retention=options.retention, memory_budget=options.memory_budget)
-    shaped = matte.with_edge(options.edge)
+    budget = None if options.memory_budget is None else parse_bytes(options.memory_budget)
+    matte = pipeline.cut_normalised(
+        photo,
+        trimap,
+        retention=options.retention,
+        budget=budget,
+        own_alpha=not guide.own_alpha(photo),
+    )
+    shaped = replace(matte, subject=found).with_edge(options.edge)
     shaped.save(
         entry.output,
         kind=options.kind,
@@ -220,4 +236,4 @@ def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions
         overwrite=options.overwrite,
         premultiplied=options.premultiplied,
     )
-    return shaped.crop
+    return shaped

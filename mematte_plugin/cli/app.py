@@ -10,17 +10,20 @@ from .. import __version__
 from . import console
 from .batch import batch
 from .comfyui import comfyui
+from .cut import CutCommand, cut
 from .demo import demo
 from .evaluate import evaluate
 from .info import info
 from .models import convert, models
-from .pictures import cut, routing, trimap
+from .pictures import routing, trimap
 from .plan import plan
+from .subject import subject
 from .train import train
 
 # Without rich markup the help is the same in a terminal and a pipe, and examples keep their lines.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command()(cut)
+app.command(cls=CutCommand)(cut)
+app.command()(subject)
 app.command()(trimap)
 app.command()(batch)
 app.command()(routing)
@@ -51,8 +54,10 @@ def mematte(
 
     \b
     Start here:
-      mematte cut photo.jpg --mask mask.png        writes photo_cutout.png
-      mematte cut photo.jpg trimap.png             the same with a trimap
+      mematte cut photo.jpg                        finds the subject, writes photo_cutout.png
+      mematte cut photo.jpg --point 420,310        the subject is what is seen there
+      mematte cut photo.jpg --mask mask.png        with a rough mask
+      mematte cut photo.jpg trimap.png             with a trimap
 
     A trimap says what is known: white is the subject, black the background, grey is unknown.
     `mematte COMMAND --help` explains each command.

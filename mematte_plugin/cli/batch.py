@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import SettingError
-from . import console, options
+from . import console, guides, options
 from .signals import import_torch
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ def batch(
             " hair.",
         ),
     ] = None,
+    alphas: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of trimaps, a folder of soft masks or alphas, of any resolution.",
+        ),
+    ] = None,
+    points: guides.Points = None,
+    not_points: guides.NotPoints = None,
+    box: guides.BoxText = None,
+    words: guides.Words = None,
+    subject_model: guides.SubjectModel = None,
     pair: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +83,8 @@ def batch(
         ),
     ] = False,
     alpha: Annotated[
-        bool, typer.Option("--alpha", help="Write only the opacity, as hair_alpha.png.")
+        bool,
+        typer.Option("--alpha-only", "--alpha", help="Write only the opacity, as hair_alpha.png."),
     ] = False,
     suffix: Annotated[
         str, typer.Option(help="Format of the results: png, tif, webp, exr; alphas also jpg.")
@@ -105,20 +118,32 @@ def batch(
 ) -> None:
     """Cut all photos of a folder.
 
-    Each photo is paired by name with its trimap or mask; photos without one are listed before the
-    work begins. Photos whose result exists are skipped: the same command resumes a stopped batch,
-    and several batches may share one folder. A photo that fails does not stop the others; the exit
-    code is then 1.
+    Each photo is paired by name with its trimap, mask or soft mask; photos without one are
+    listed before the work begins. Without such a folder the subject of each photo is found, by
+    the same points, box or words in all of them, or by itself. Photos whose result exists are
+    skipped: the same command resumes a stopped batch, and several batches may share one folder.
+    A photo that fails does not stop the others; the exit code is then 1.
 
     \b
     Examples:
+      mematte batch photos -o cutouts
+      mematte batch photos --subject 'the shoe' -o cutouts
       mematte batch photos --trimaps trimaps -o cutouts
       mematte batch plates --masks mattes -o cutouts --pair '{n}:{n-1}'
     """
     start = perf_counter()
-    if (trimaps is None) == (masks is None):
-        raise SettingError("batch: give either --trimaps DIR or --masks DIR")
-    band = options.band_of(inside, outside, unit, objects, with_trimap=masks is None)
+    places = guides.places_of(points, not_points, box, words)
+    given = {"--trimaps": trimaps, "--masks": masks, "--alphas": alphas}
+    prompts = {"points or a box": places, "--subject": words is not None}
+    names = [name for name, value in {**given, **prompts}.items() if value]
+    if len(names) > 1:
+        raise SettingError(f"both {names[0]} and {names[1]} are given; drop one of them")
+    folder_of_guides = trimaps or masks or alphas
+    if folder_of_guides is not None and subject_model is not None:
+        raise SettingError(f"--subject-model: nothing is searched for; drop it or {names[0]}")
+    band = options.band_of(inside, outside, unit, objects, with_trimap=trimaps is not None)
+    if objects is not None and masks is None:
+        raise SettingError("--object: needs --masks; add it, or drop --object")
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
     # Names are checked before torch is imported, which takes seconds.
@@ -139,6 +164,10 @@ def batch(
     )
     chosen = BatchOptions(
         masks=masks is not None,
+        alphas=alphas is not None,
+        places=places,
+        text=words,
+        subject_model=subject_model,
         **band,
         layer=layer,
         guide_layer=mask_layer,
@@ -155,7 +184,7 @@ def batch(
         pair=pair,
         recursive=recursive,
     )
-    listing = list_batch(folder, cast(Path, trimaps or masks), output, chosen)
+    listing = list_batch(folder, folder_of_guides, output, chosen)
     for note in (*listing.notes, *listing.missing):
         console.warn(note)
     items: list[BatchItem] = []
@@ -203,6 +232,7 @@ def _summarise(report: BatchReport, output: Path, seconds: float, as_json: bool)
                 "guide": item.guide,
                 "notes": item.notes,
                 "crop": None if item.crop is None else item.crop.to_dict(),
+                "subject": item.subject,
             }
             for item in report.items
         ]

@@ -31,15 +31,41 @@ Mask = Annotated[
     ),
 ]
 
+Alpha = Annotated[
+    str | None,
+    typer.Option(
+        "--alpha",
+        metavar="SOFT",
+        help="Instead of a trimap: a soft mask or alpha of the subject from anywhere, of any"
+        " resolution. The unknown band is wide where it is soft or coarse.",
+    ),
+]
 
-def check(image: str, trimap: str | None, mask: str | None, mask_layer: str | None) -> None:
-    """Raises SettingError for arguments that contradict each other."""
-    if mask_layer is not None and trimap is None and mask is None:
-        raise SettingError("--mask-layer: needs a trimap or a mask; add one, or drop --mask-layer")
-    if trimap is not None and mask is not None:
-        raise SettingError("both a trimap and --mask are given; drop one of them")
-    if [image, trimap, mask].count(PIPE) > 1:
-        raise SettingError("only one of photo, trimap and mask can be '-', the pipe")
+
+def check(
+    image: str,
+    trimap: str | None,
+    mask: str | None,
+    mask_layer: str | None,
+    *,
+    alpha: str | None = None,
+    prompts: dict[str, object] | None = None,
+) -> None:
+    """Raises SettingError for arguments that contradict each other.
+
+    prompts: other guides by the names of their options; those that are empty are not given.
+    """
+    given = {"a trimap": trimap, "--mask": mask, "--alpha": alpha}
+    names = [name for name, value in given.items() if value is not None]
+    if mask_layer is not None and not names:
+        raise SettingError(
+            "--mask-layer: needs a trimap, a mask or an alpha; add one, or drop --mask-layer"
+        )
+    names += [name for name, value in (prompts or {}).items() if value]
+    if len(names) > 1:
+        raise SettingError(f"both {names[0]} and {names[1]} are given; drop one of them")
+    if [image, trimap, mask, alpha].count(PIPE) > 1:
+        raise SettingError("only one of photo, trimap, mask and alpha can be '-', the pipe")
 
 
 def read_source(name: str | None, layer: str | None = None) -> Any:

@@ -46,8 +46,8 @@ def find_subject(
 
     Raises InputError if nothing, or everything, is found, for a word that is not in the picture,
     and for points and boxes that are outside it or contradict each other; SettingError for options
-    that exclude each other; WeightsError if the network cannot be loaded; MEMatteError if the
-    extra is missing.
+    that exclude each other, and if the extra is missing; WeightsError if the network cannot be
+    loaded.
     """
     if text is not None and (points is not None or box is not None):
         raise SettingError("text: cannot be joined with points or a box; leave one of them out")
@@ -72,7 +72,7 @@ def find_subject(
         )
         previous = None
     if previous is not None:
-        found = previous | found
+        found = found | previous
     check_found(found, photo.name)
     return found
 

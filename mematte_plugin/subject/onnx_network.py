@@ -21,10 +21,9 @@ from ..memory.free import computing_threads
 from ..progress import Progress, in_thread, watched
 from ..weights.subjects import SubjectFiles, tensor_files
 from .extra import needed
+from .found import STAGE
 from .preparation import preparation_in
 
-STAGE = "subject"
-"""What progress calls the search for the subject."""
 FATAL = 4
 """onnxruntime's level of logging; what it raises is told by us."""
 LINGER = 2.0

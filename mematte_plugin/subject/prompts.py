@@ -14,6 +14,8 @@ from ..errors import InputError, SettingError
 Point = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 
+MOST = 200
+"""Points; networks are trained with a handful."""
 NEAR = 1.0
 """Pixels within which a point in and a point out contradict each other."""
 
@@ -36,6 +38,52 @@ class Prompt:
     @property
     def outside(self) -> tuple[Point, ...]:
         return tuple(point for point in self.points if point[2] == 0)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Points and a box for photos of any size, as they are typed.
+
+    points: (x, y) and label each; box: (left, top, right, bottom). Pixels or, where all numbers of
+    a place are from 0 to 1 and one is written with a decimal point, shares of the photo's size.
+    """
+
+    points: tuple[tuple[str, int], ...] = ()
+    box: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SettingError for what is not numbers."""
+        self.in_photo((1, 1))
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+    def in_photo(self, size: tuple[int, int]) -> tuple[list[Point] | None, Box | None]:
+        """The points and the box in pixels of a photo of (H, W)."""
+        points: list[Point] = []
+        for text, label in self.points:
+            x, y = _typed(text, size, "point", "x,y, such as 420,310 or 0.4,0.6", 2)
+            points.append((x, y, label))
+        box = None
+        if self.box is not None:
+            example = "left,top,right,bottom, such as 100,50,900,700 or 0.1,0.1,0.9,0.8"
+            left, top, right, bottom = _typed(self.box, size, "box", example, 4)
+            box = (left, top, right, bottom)
+        return points or None, box
+
+
+def _typed(text: str, size: tuple[int, int], what: str, example: str, count: int) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise SettingError(f"{what} {text!r}: give {example}")
+    if "." in text and all(0 <= number <= 1 for number in numbers):
+        height, width = size
+        last = (width, height) * 2 if what == "box" else (width - 1, height - 1)
+        numbers = [number * whole for number, whole in zip(numbers, last, strict=False)]
+    return numbers
 
 
 def read_prompt(points: Any, box: Any, size: tuple[int, int]) -> Prompt:
@@ -71,6 +119,8 @@ def _read_points(points: Any, size: tuple[int, int]) -> tuple[Point, ...]:
             f"points {short(points)}: give (x, y) or (x, y, label) for each, in pixels; label 1 is"
             " inside the subject, 0 outside"
         )
+    if len(rows) > MOST:
+        raise SettingError(f"points: {len(rows)} are given; give at most {MOST}")
     read: list[Point] = []
     height, width = size
     for row in rows.tolist():

@@ -6,7 +6,6 @@ gets a configuration and tensors that are already in memory, and is kept quiet.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..errors import MEMatteError, SettingError, WeightsError, first_line, warn_user
+from ..locks import ForkSafeLock
 from ..memory.exhaustion import release
 from ..memory.free import cpu_count, lost_card_is_named, ran_out, resolve_device
 from ..progress import Progress
@@ -23,9 +23,12 @@ from ..weights.files import CONFIG, read_json
 from ..weights.read import read_tensors
 from ..weights.subjects import SubjectFiles
 from .extra import needed
+from .found import STAGE
 
-STAGE = "subject"
-"""What progress calls the search for the subject."""
+COMPUTING = ForkSafeLock()
+"""Held while a network is loaded or runs: what is set meanwhile belongs to the whole process, and
+of two at a time the later would restore what the earlier had set. Whoever keeps what a network saw
+guards it with this, too."""
 SILENT = 100
 """A level of logging above all others."""
 
@@ -60,11 +63,20 @@ class TorchNetwork:
     device: where it computes. With "auto" the CPU takes over once a card has run out of memory.
     """
 
-    def __init__(self, files: SubjectFiles, kind: Kind, device: str | torch.device) -> None:
+    def __init__(
+        self,
+        files: SubjectFiles,
+        kind: Kind,
+        device: str | torch.device,
+        progress: Progress | None = None,
+    ) -> None:
+        if progress is not None:
+            progress(0, 1, STAGE)  # loading takes seconds
         self.name = files.name
         self.device = resolve_device(device)
         self._auto = str(device) == "auto"
-        with own_state(self.device, inference=False, threads=cpu_count()), _quiet(), _float32():
+        exact = own_state(self.device, inference=False, threads=cpu_count())
+        with COMPUTING, exact, _quiet(), _float32():
             self._network = _load(files, kind)
         self.config = self._network.config
         self.run(lambda network: None, "the weights")  # on the device
@@ -83,19 +95,21 @@ class TorchNetwork:
         progress: called before each block of the network; what it raises ends the run.
         part: the name of the part that computes; "" for the whole network.
         """
-        while True:
-            try:
-                exact = own_state(self.device, threads=cpu_count())
-                with lost_card_is_named(self.device, what), exact, _quiet(), _float32():
-                    self._place()
-                    with _ticking(self._network.get_submodule(part), progress):
-                        return call(self._network)
-            except Exception as error:
-                if not ran_out(error, self.device):
-                    raise
-                reason = first_line(error)[:120]
-            # Outside of the except: its frames hold what is to be freed.
-            self._step_down(what, reason)
+        with COMPUTING:
+            while True:
+                try:
+                    exact = own_state(self.device, threads=cpu_count())
+                    with lost_card_is_named(self.device, what), exact, _quiet(), _float32():
+                        self._place()
+                        with _ticking(self._network.get_submodule(part), progress):
+                            return call(self._network)
+                except Exception as error:
+                    reason = first_line(error)[:120]
+                    lacking = isinstance(error, NotImplementedError)  # Apple's, some operations
+                    if not (ran_out(error, self.device) or (lacking and self.device.type != "cpu")):
+                        raise
+                # Outside of the except: its frames hold what is to be freed.
+                self._step_down(what, reason)
 
     def _place(self) -> None:
         if next(self._network.parameters()).device != torch.empty(0, device=self.device).device:
@@ -112,10 +126,13 @@ class TorchNetwork:
         if not self._auto:
             release(self.device)
             raise SettingError(
-                f"device {str(self.device)!r} has no room for {self.name}; close other programs or"
-                " use device cpu"
+                f"device {str(self.device)!r} has no room for {self.name} or cannot compute it"
+                f" ({reason}); use device cpu"
             )
-        warn_user(f"{self.device} has no room for {self.name}; the CPU is used, which is slower")
+        warn_user(
+            f"{self.device} has no room for {self.name} or cannot compute it ({reason}); the CPU is"
+            " used, which is slower"
+        )
         full, self.device = self.device, torch.device("cpu")
         self._network.to("cpu")
         release(full)
@@ -187,16 +204,14 @@ def _class(name: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers writes nothing to the log, warns of nothing and shows no bars."""
+    """transformers writes nothing to the log and shows no bars."""
     logs = needed("transformers").utils.logging
     level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
     logs.set_verbosity(SILENT)
     if bars:
         logs.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logs.set_verbosity(level)
         if bars:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..errors import InputError, SettingError, WeightsError, first_line
 from ..images.photo import Photo
-from ..locks import ForkSafeLock
 from ..progress import Progress
 from ..weights.subjects import SubjectFiles, subject_files
 from .clicks import sam_for
@@ -67,11 +66,11 @@ def find_words(
     key = str(files.weights), stamp.st_size, stamp.st_mtime_ns, str(device)
     kind = model_type(files)
     if kind in SAM3:
-        sam3: Sam3 = ready("words", key, lambda: Sam3(files, SAM3[kind], device))
+        sam3: Sam3 = ready("words", key, lambda: Sam3(files, SAM3[kind], device, progress))
         found = sam3.mask(photo, things, progress)
     elif kind in DINO_TYPES:
         sam = sam_for(None, device, progress)  # first of all the downloads
-        dino: GroundingDino = ready("words", key, lambda: GroundingDino(files, device))
+        dino: GroundingDino = ready("words", key, lambda: GroundingDino(files, device, progress))
         boxes, sure = dino.boxes(photo, things, progress)
         found = sam.boxes(photo, boxes, progress)
         found = replace(found, confidence=min(found.confidence, sure))
@@ -105,10 +104,9 @@ def english(words: str) -> list[str]:
 class GroundingDino:
     """A Grounding DINO network with its tokenizer."""
 
-    def __init__(self, files: SubjectFiles, device: str) -> None:
+    def __init__(self, files: SubjectFiles, device: str, progress: Progress | None = None) -> None:
         self._tokenizer = _tokenizer(files)
-        self._network = TorchNetwork(files, GROUNDING_DINO, device)
-        self._lock = ForkSafeLock()
+        self._network = TorchNetwork(files, GROUNDING_DINO, device, progress)
 
     def boxes(
         self, photo: Photo, things: Sequence[str], progress: Progress | None
@@ -133,8 +131,7 @@ class GroundingDino:
             )
             return out.logits[0, :, : len(ids)].float().cpu(), out.pred_boxes[0].float().cpu()
 
-        with self._lock:
-            logits, centred = self._network.run(detect, photo.name, progress=progress)
+        logits, centred = self._network.run(detect, photo.name, progress=progress)
         if logits.isnan().any() or not centred.isfinite().all():
             raise _damaged(self._network.name)
         scores = logits.sigmoid().numpy()
@@ -158,10 +155,11 @@ class GroundingDino:
 class Sam3:
     """A SAM 3 network with its tokenizer: words and a photo give a mask."""
 
-    def __init__(self, files: SubjectFiles, kind: Kind, device: str) -> None:
+    def __init__(
+        self, files: SubjectFiles, kind: Kind, device: str, progress: Progress | None = None
+    ) -> None:
         self._tokenizer = _tokenizer(files)
-        self._network = TorchNetwork(files, kind, device)
-        self._lock = ForkSafeLock()
+        self._network = TorchNetwork(files, kind, device, progress)
 
     def mask(self, photo: Photo, things: Sequence[str], progress: Progress | None) -> SubjectMask:
         """The mask of all things; raises InputError if one of them is not there.
@@ -187,8 +185,7 @@ class Sam3:
                 answers.append((present, out.semantic_seg[0, 0].float().cpu()))
             return answers
 
-        with self._lock:
-            answers = self._network.run(search, photo.name, progress=progress)
+        answers = self._network.run(search, photo.name, progress=progress)
         for thing, (present, logits) in zip(things, answers, strict=True):
             if not (np.isfinite(present) and logits.isfinite().all()):
                 raise _damaged(self._network.name)

@@ -188,7 +188,10 @@ def test_retention_needs_a_router(scene, models):
     [
         (("cut",), "IMAGE"),
         (("cute",), "cute"),
-        (("batch", ".", "-o", "out"), "--trimaps DIR or --masks DIR"),
+        (
+            ("batch", ".", "-o", "out", "--trimaps", ".", "--masks", "."),
+            "both --trimaps and --masks",
+        ),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--suffix", "gif"), ".gif"),
         (("batch", ".", "-o", "out", "--trimaps", ".", "--bits", "7"), "not 7"),
         (("routing", "photo.png", "-o", "r.png"), "trimap or --mask"),
@@ -204,9 +207,16 @@ def test_commands_that_are_not_understood(scene, arguments, says):
     assert_refused(scene, scene.run(*arguments), before, USAGE, says)
 
 
-def test_neither_trimap_nor_mask_nor_both(scene):
+def test_no_guide_and_no_network_to_find_the_subject(scene, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("c")))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     before = scene.files()
-    assert_refused(scene, scene.cut("photo.png"), before, USAGE, "photo.png", "trimap or --mask")
+    done = scene.cut("photo.png")
+    assert_refused(scene, done, before, FAILURE, "photo.png", "HF_HUB_OFFLINE", "trimap, a mask")
+
+
+def test_two_guides(scene):
+    before = scene.files()
     for command in ("cut", "routing"):
         done = scene.run(command, "photo.png", "trimap.png", "--mask", "mask.png")
         assert_refused(scene, done, before, USAGE, "both a trimap and --mask")

@@ -1,4 +1,4 @@
-"""A cache of the Hub that holds the default networks for clicks and words."""
+"""A cache of the Hub that holds the default networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import pytest
 from mematte_plugin.subject.ready import release_subjects
 from tests.weights.hub_server import COMMIT
 
-DEFAULTS = {"facebook/sam2.1-hiera-tiny": "sam_video", "IDEA-Research/grounding-dino-tiny": "dino"}
+DEFAULTS = {
+    "onnx-community/BiRefNet_lite-ONNX": "birefnet",
+    "facebook/sam2.1-hiera-tiny": "sam_video",
+    "IDEA-Research/grounding-dino-tiny": "dino",
+}
 """The folder of each repository's small random network."""
 
 

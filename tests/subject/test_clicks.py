@@ -22,9 +22,12 @@ import torch
 from mematte_plugin import find_subject
 from mematte_plugin.errors import InputError, MEMatteError, SettingError, WeightsError
 from mematte_plugin.images.read import read_photo
+from mematte_plugin.subject.clicks import SAM2
 from mematte_plugin.subject.found import SubjectMask
 from mematte_plugin.subject.pixels import IMAGENET_MEAN, IMAGENET_STD, network_pixels
 from mematte_plugin.subject.ready import _ready, release_subjects
+from mematte_plugin.subject.torch_network import TorchNetwork
+from mematte_plugin.weights.subjects import subject_files
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("cached")
@@ -121,6 +124,7 @@ def test_clicks_add_to_the_previous_mask_and_take_from_it() -> None:
         ({"points": [(float("nan"), 3)]}, "finite"),
         ({"points": []}, "give (x, y)"),
         ({"points": "here"}, "give numbers"),
+        ({"points": np.random.default_rng(0).random((5000, 2))}, "5000 are given; give at most"),
         ({"box": (10, 10, 10, 20)}, "has no area"),
         ({"box": (10, 10, 90, 20)}, "reaches outside"),
         ({"box": (10, 10)}, "give (left, top, right, bottom)"),
@@ -292,6 +296,16 @@ def test_threads_do_not_mix_their_photos() -> None:
         thread.join(PATIENCE)
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_that_finds_no_memory_says_so(networks: Path) -> None:
+    network = TorchNetwork(subject_files(str(networks / "sam"), "clicks"), SAM2, "auto")
+
+    def fails(_: Any) -> None:
+        raise MemoryError
+
+    with pytest.raises(MEMatteError, match=r"^photo: no memory for finding the subject with sam"):
+        network.run(fails, "photo")
 
 
 FORKED = """
