@@ -133,6 +133,10 @@ class FindingSession(MattingSession):
         finder = self._wanted.finder or self._finder(self._given_mask())
         self._look_for(_Wish(steps, finder, mark))
 
+    def _look_anew(self) -> None:
+        """Find the subject where nothing is said."""
+        self._look_for(_Wish((Step("anew"),), self._finder(None)))
+
     def _look_for(self, wish: _Wish) -> None:
         """Find it in the background, after what is being looked for now."""
         if not wish.steps:

@@ -33,3 +33,13 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     yield str(save_sam2(tmp_path_factory.mktemp("wand") / "sam"))
     release_subjects()
+
+
+@pytest.fixture(scope="session")
+def bright(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An ONNX network that takes what is bright for the subject."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from tests.subject.onnx_files import save_bright
+
+    return str(save_bright(tmp_path_factory.mktemp("bright") / "bright.onnx", threshold=0.5))

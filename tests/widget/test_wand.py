@@ -25,10 +25,11 @@ from mematte_plugin import (
     from_soft,
 )
 from mematte_plugin.subject.ready import release_subjects
-from mematte_plugin.widget.painter import MatteWidget
+from mematte_plugin.widget import MattePanel, MatteWidget
 from tests.patience import PATIENCE, until
 from tests.widget.guides import HEIGHT, WIDTH, disc, painted
 from tests.widget.test_painter import paint, receive, tell
+from tests.widget.test_panel import message_of, press
 from tests.widget.test_session import Gate
 
 Make = Callable[..., Any]
@@ -157,6 +158,39 @@ def test_undo_takes_clicks_back_to_what_was_given(make: Make, photo: np.ndarray)
     wand.has(step(*IN))
     widget.clear()
     assert np.array_equal(widget.trimap, trimap)
+
+
+def a_disc() -> np.ndarray:
+    """A photo of a bright disc."""
+    return np.repeat(disc()[..., None] // 3 * 2 + 20, 3, axis=2)
+
+
+def test_each_way_of_finding_has_its_network(make: Make, sam: str, bright: str) -> None:
+    widget = make(a_disc(), subject_model={"points": sam, "segmentation": bright})
+    wand = Wand(widget)
+    clicked = wand.has(step(*IN))
+    found = wand.has({"kind": "anew", "at": [], "label": 1, "text": ""})
+    inside = disc() > 0
+    assert (found.mask[inside] > 0.5).mean() > 0.95  # and nothing of the click is in it
+    assert (found.mask[~inside] < 0.5).mean() > 0.95
+    assert np.array_equal(wand.has(step(*IN)).native, clicked.native)
+    alone = find_subject(a_disc(), previous=clicked, model=bright)
+    assert np.array_equal(widget.find(previous=clicked).native, alone.native)
+    assert np.array_equal(widget.find().native, found.native)
+
+
+def test_a_panel_finds_the_subject_at_a_press(pipe: MattingPipeline, bright: str) -> None:
+    panel = MattePanel(a_disc(), pipeline=pipe, subject_model=bright)
+    press(panel._parts["find"])
+    panel.wait(PATIENCE)
+    assert "by itself" in panel.message
+    assert np.array_equal(panel.trimap, panel.subject.trimap())
+    panel.change_photo(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    press(panel._parts["find"])
+    panel.wait(PATIENCE)
+    assert "no subject was found" in message_of(panel)
+    assert panel.trimap is None
+    panel.close()
 
 
 def test_the_matte_says_how_its_subject_was_found(make: Make, photo: np.ndarray) -> None:
