@@ -319,7 +319,7 @@ def test_what_is_wrong_stands_in_the_widget(opened: Open) -> None:
         book.run(0)
         shown = painter(book)
         shown.press("run")
-        shown.says("Paint over the subject")
+        shown.says("Click the subject")
         shown.stroke(WALL, "background", 40)
         shown.says("No foreground")
         shown.press("run")
