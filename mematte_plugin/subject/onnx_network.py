@@ -22,7 +22,7 @@ from ..progress import Progress, in_thread, watched
 from ..weights.subjects import SubjectFiles, tensor_files
 from .extra import needed
 from .found import STAGE
-from .preparation import preparation_in
+from .preparation import LARGEST, preparation_in
 
 FATAL = 4
 """onnxruntime's level of logging; what it raises is told by us."""
@@ -166,7 +166,7 @@ class OnnxNetwork:
         if is_out_of_memory(error) or _OUT_OF_MEMORY.search(text):
             release("cpu")
             return MEMatteError(
-                f"{self.name}: memory ran out while the subject was searched; close other programs,"
+                f"{self.name}: no memory for finding the subject with it; close other programs,"
                 " choose a smaller network, or give a mask or a trimap"
             )
         if newer := _NEWER.search(text):
@@ -237,6 +237,8 @@ def _input_of(inputs: Sequence[_Tensor], source: str) -> _Input:
     if channels not in (3, None) or shape[0] not in (1, None):
         raise _foreign(source, f"its input is {_shown(shape)} instead of one picture in RGB")
     height, width = shape[1:3] if channels_last else shape[2:]
+    if max(height or 1, width or 1) > LARGEST:
+        raise _foreign(source, f"its input is {_shown(shape)} instead of one picture of usual size")
     return _Input(name, _DTYPES[kind], channels_last, (height, width))
 
 
