@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -191,12 +192,12 @@ class OnnxNetwork:
 def silent_runtime() -> Any:
     """onnxruntime, which reports nothing to anybody.
 
-    From version 1.29 on it sends its maker what it runs, unless a variable forbids it before the
-    import; then it also keeps a database in the home folder, and forked processes hang at their
-    exit. Whoever has set the variable decides. Raises MEMatteError if it is not installed.
+    From version 1.29 on it tells its maker what it runs, keeps a database for that in the home
+    folder, and lets forked processes hang at their exit, unless a variable forbids it before the
+    import. Raises MEMatteError if it is not installed.
     """
     with _lock:
-        forbid = OPT_OUT not in os.environ
+        forbid = "onnxruntime" not in sys.modules and OPT_OUT not in os.environ
         if forbid:
             os.environ[OPT_OUT] = "1"
         try:
