@@ -130,8 +130,8 @@ CATALOG: dict[str, Entry] = {
             trained_on="SA-Co by Meta, which published the weights",
             where="hub",
             repo_id="facebook/sam3",
-            note="SAM 3, 3.4 GB. Finds the mask of what a word names. Meta grants access on request,"
-            " under a licence of its own, which excludes some uses.",
+            note="SAM 3, 3.4 GB. Finds the mask of what a word names. Meta grants access on"
+            " request, under a licence of its own, which excludes some uses.",
             purpose="words",
         ),
     )
