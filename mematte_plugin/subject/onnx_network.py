@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ..progress import Progress, in_thread, watched
 from ..weights.subjects import SubjectFiles, tensor_files
 from .extra import needed
 from .found import STAGE
-from .preparation import preparation_in
+from .preparation import LARGEST, preparation_in
 
 FATAL = 4
 """onnxruntime's level of logging; what it raises is told by us."""
@@ -166,7 +167,7 @@ class OnnxNetwork:
         if is_out_of_memory(error) or _OUT_OF_MEMORY.search(text):
             release("cpu")
             return MEMatteError(
-                f"{self.name}: memory ran out while the subject was searched; close other programs,"
+                f"{self.name}: no memory for finding the subject with it; close other programs,"
                 " choose a smaller network, or give a mask or a trimap"
             )
         if newer := _NEWER.search(text):
@@ -191,12 +192,12 @@ class OnnxNetwork:
 def silent_runtime() -> Any:
     """onnxruntime, which reports nothing to anybody.
 
-    From version 1.29 on it sends its maker what it runs, unless a variable forbids it before the
-    import; then it also keeps a database in the home folder, and forked processes hang at their
-    exit. Whoever has set the variable decides. Raises MEMatteError if it is not installed.
+    From version 1.29 on it tells its maker what it runs, keeps a database for that in the home
+    folder, and lets forked processes hang at their exit, unless a variable forbids it before the
+    import. Raises MEMatteError if it is not installed.
     """
     with _lock:
-        forbid = OPT_OUT not in os.environ
+        forbid = "onnxruntime" not in sys.modules and OPT_OUT not in os.environ
         if forbid:
             os.environ[OPT_OUT] = "1"
         try:
@@ -237,6 +238,8 @@ def _input_of(inputs: Sequence[_Tensor], source: str) -> _Input:
     if channels not in (3, None) or shape[0] not in (1, None):
         raise _foreign(source, f"its input is {_shown(shape)} instead of one picture in RGB")
     height, width = shape[1:3] if channels_last else shape[2:]
+    if max(height or 1, width or 1) > LARGEST:
+        raise _foreign(source, f"its input is {_shown(shape)} instead of one picture of usual size")
     return _Input(name, _DTYPES[kind], channels_last, (height, width))
 
 
