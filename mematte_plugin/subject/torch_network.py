@@ -237,10 +237,23 @@ def _class(name: str) -> Any:
     try:
         return getattr(transformers, name)
     except (AttributeError, ImportError, RuntimeError) as error:
+        cause = _first_cause(error)
+        reason = first_line(cause)[:200]
+        remedy = "run pip install --upgrade transformers"
+        # It is not needed, but loaded if it is there.
+        if "torchvision" in reason and not isinstance(cause, ModuleNotFoundError):
+            remedy = "torchvision does not fit torch: install both anew, or uninstall torchvision"
         raise SettingError(
-            f"finding the subject needs another transformers than {transformers.__version__}"
-            f" ({first_line(error)[:200]}); run pip install --upgrade transformers"
+            f"finding the subject needs {name} of transformers, which {transformers.__version__}"
+            f" cannot load here ({reason}); {remedy}"
         ) from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What led to an error that tells less."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 @contextmanager

@@ -415,6 +415,27 @@ def test_without_transformers_the_line_says_what_to_install(
         found()
 
 
+@pytest.mark.slow
+def test_a_torchvision_that_does_not_fit_torch_is_named(networks: Path, tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    fails = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(fails)
+    about = tmp_path / "torchvision-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{FORKED.partition('here = ')[0]}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code + "click()", str(networks / "sam")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=Path(__file__).parents[2],
+    )
+    told = done.stderr.splitlines()[-1]
+    assert "torchvision does not fit torch: install both anew, or uninstall torchvision" in told
+
+
 def test_pixels_are_those_of_the_image_processor() -> None:
     pytest.importorskip("torchvision")
     from transformers import Sam2ImageProcessor
