@@ -57,7 +57,7 @@ def test_all_boxes_of_a_word_are_joined(networks: Path) -> None:
 def test_a_word_that_is_not_there_never_gives_a_mask_of_something_else(networks: Path) -> None:
     for name in ("unsure", "absent3"):
         with pytest.raises(InputError, match=r"^image: no 'dog' in this picture \(.*try another"):
-            found("dog", model=str(networks / name))
+            found("The dog", model=str(networks / name))
 
 
 def test_of_several_things_each_must_be_there(networks: Path) -> None:
