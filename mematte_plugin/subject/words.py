@@ -36,6 +36,8 @@ SHORTER, LONGER = 800, 1333
 """Sides in pixels of what Grounding DINO is shown, at most."""
 BOX_SURE = 0.35
 """Score from which Grounding DINO's box counts, as its authors advise."""
+MORE_SURE = 0.5
+"""The least score of further boxes of a thing, as a share of that of its surest one."""
 PRESENT = 0.5
 """Probability from which SAM 3 counts a thing as being in the picture."""
 SAME = 0.8
@@ -45,6 +47,7 @@ LONGEST_PIECE = 20
 """Characters of a token, more than any word of English needs."""
 NARROWEST = 64
 """Least side in pixels of what Grounding DINO is shown: of less its coarsest level is nothing."""
+ARTICLE = re.compile(r"^(the|an?|my) (?=.)")
 SEPARATORS = re.compile(r"[.,;:?!/&+|]+")
 
 
@@ -147,7 +150,8 @@ class GroundingDino:
             if best < BOX_SURE:
                 raise absent(photo, thing, best)
             order = np.argsort(-of_thing, kind="stable")
-            found += [int(i) for i in order if of_thing[i] >= BOX_SURE]
+            least = max(BOX_SURE, MORE_SURE * best)
+            found += [int(i) for i in order if of_thing[i] >= least]
             sure, start = min(sure, best), end + 2
         return _distinct([corners[i] for i in found]), sure
 
@@ -202,6 +206,7 @@ class Sam3:
 
 def absent(photo: Photo, thing: str, sure: float) -> InputError:
     """What to say of a thing that is not in the picture."""
+    thing = ARTICLE.sub("", thing)
     return InputError(
         f"{photo.name}: no {short(thing)} in this picture (the best guess is {sure:.0%} sure); try"
         " another English word, or click on the subject (points=, --point)"

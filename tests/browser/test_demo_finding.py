@@ -50,13 +50,11 @@ def finders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def server(
     browser: Any, finders: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    from tests.subject.networks import SAM2_ID, in_cache
+    from tests.subject.cache import put
 
     folder = tmp_path_factory.mktemp("demo")
     # A word's box goes to the default network for boxes.
-    sam = in_cache(folder / "hub", SAM2_ID)
-    sam.parent.mkdir()
-    sam.symlink_to(finders["clicks_model"], target_is_directory=True)
+    put(folder / "hub", "facebook/sam2.1-hiera-tiny", Path(finders["clicks_model"]))
     offline = {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
     options = [part for key, value in finders.items() for part in (option(key), value)]
     with started(folder, *options, **offline) as server:

@@ -23,13 +23,18 @@ DEFAULTS = {
 def in_cache(cache: Path, networks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within it the Hub's cache is this folder, and nothing else can be reached."""
     for repo_id, name in DEFAULTS.items():
-        repository = cache / f"models--{repo_id.replace('/', '--')}"
-        (repository / "refs").mkdir(parents=True)
-        (repository / "refs" / "main").write_text(COMMIT)
-        (repository / "snapshots").mkdir()
-        (repository / "snapshots" / COMMIT).symlink_to(networks / name, target_is_directory=True)
+        put(cache, repo_id, networks / name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     release_subjects()
     yield
     release_subjects()
+
+
+def put(cache: Path, repo_id: str, network: Path) -> None:
+    """Put a folder into the Hub's cache, under the name of a repository."""
+    repository = cache / f"models--{repo_id.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / COMMIT).symlink_to(network, target_is_directory=True)
