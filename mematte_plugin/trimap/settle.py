@@ -11,7 +11,6 @@ dilated is wrong by that much and corrects nothing; the band is then laid again,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,6 @@ def settle(alpha: Plane, trimap: NDArray[np.float32], soft: SoftMask) -> Settled
 
 def _is_moved(coarse: Plane, mask: Plane, band: NDArray[np.bool_]) -> bool:
     """Whether the mask fits the matte clearly better when it is moved, eroded or dilated."""
-    import cv2
 
     side = math.sqrt(max(1, int(np.count_nonzero(mask >= 0.5))))
     if side > _SIZE:
@@ -114,7 +112,10 @@ def _moves(mask: Plane, by: int) -> list[Plane]:
         for along in (0, by, 2 * by)
         if (down, along) != (by, by)
     ]
-    return [np.asarray(cv2.erode(mask, disc)), np.asarray(cv2.dilate(mask, disc)), *moved]
+    return [
+        np.asarray(one, np.float32)
+        for one in (cv2.erode(mask, disc), cv2.dilate(mask, disc), *moved)
+    ]
 
 
 def _trust(tiles: list[Tile]) -> tuple[float, float]:
@@ -128,7 +129,8 @@ def _trust(tiles: list[Tile]) -> tuple[float, float]:
     if not active.any():
         return 0.0, blur
     off = float(np.quantile(np.abs(ours - theirs)[active], 0.25))
-    softness = np.count_nonzero(_is_grey(theirs, 0.1)) / max(1, np.count_nonzero(_is_grey(ours, 0.1)))
+    softer = int(np.count_nonzero(_is_grey(ours, 0.1)))
+    softness = int(np.count_nonzero(_is_grey(theirs, 0.1))) / max(1, softer)
     agreed = min(1.0, max(0.0, (0.09 - off) / 0.02))
     greys = agreed * min(1.0, max(0.0, (softness - 0.45) / 0.25))
     return DOUBT + (1 - DOUBT) * greys, blur
@@ -148,7 +150,7 @@ def _is_too_narrow(alpha: Plane, trimap: NDArray[np.float32]) -> bool:
     for known, most in ((0, CUT_OFF), (1, HOLLOW)):
         side = (trimap == known).view(np.uint8)
         values = alpha[(cv2.dilate(side, kernel) > 0) & unknown]
-        reaching = np.count_nonzero(np.abs(values - known) > 0.2)
+        reaching = int(np.count_nonzero(np.abs(values - known) > 0.2))
         shares.append(reaching / max(1, values.size) > most)
     return any(shares)
 
@@ -195,7 +197,10 @@ def _blur_of(tiles: list[Tile]) -> float:
         blur *= 1.15
     best = min(tried, key=lambda one: _misfit(tiles, one))
     if best:
-        best = min((best * (1 + step / 100) for step in range(-9, 10, 3)), key=lambda one: _misfit(tiles, one))
+        best = min(
+            (best * (1 + step / 100) for step in range(-9, 10, 3)),
+            key=lambda one: _misfit(tiles, one),
+        )
     return best
 
 
@@ -204,7 +209,9 @@ def _most_blur(tiles: list[Tile]) -> float:
 
     slopes = []
     for _, mask, _ in tiles:
-        along = [cv2.Sobel(mask, cv2.CV_32F, *axes, ksize=3, scale=1 / 8) for axes in ((1, 0), (0, 1))]
+        along = [
+            cv2.Sobel(mask, cv2.CV_32F, *axes, ksize=3, scale=1 / 8) for axes in ((1, 0), (0, 1))
+        ]
         slopes.append(np.hypot(*along)[_is_grey(mask, 0.15)])
     slope = np.concatenate(slopes)
     if not slope.size:
@@ -232,7 +239,7 @@ def _supported(alpha: Plane, unknown: NDArray[np.bool_], soft: SoftMask) -> Plan
     mask, scale = soft.working()
     by = max(1, round(0.015 * math.sqrt(np.count_nonzero(mask >= 0.5)) + soft.pixel / scale))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * by + 1, 2 * by + 1))
-    least = np.asarray(cv2.erode(mask, disc))
+    least = np.asarray(cv2.erode(mask, disc), np.float32)
     least *= ((least - 0.6) / 0.3).clip(0, 1)
     least[~_is_grey(mask, _NOISE)] = 0
     least = resized(least, alpha.shape)
@@ -257,7 +264,8 @@ def _projected(
     for _ in range(_ROUNDS):
         gap = goal - _blurred(resized(result, shape), blur)
         if blur > 0:  # corrected is rather what is undecided
-            weight = (4 * result * (1 - result) + 0.1) * unknown
+            weight = np.float32(4) * result * (1 - result) + np.float32(0.1)
+            weight[~unknown] = 0
             gap /= np.maximum(_blurred(resized(weight, shape), blur), 0.05)
             step = resized(gap, alpha.shape) * weight
         else:

@@ -6,9 +6,8 @@ All is measured at the mask's own resolution, which is also cheaper than at the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, SettingError, warn_user
 from ..images.decoded import MAX_PIXELS
 from ..images.read import ImageSource, grey_name
-from .bands import banded, cores
+from .bands import banded
 from .masks import read_mask
 from .remarks import LEAST_SURE, empty_or_full, looks_inverted, warn_if_unsure
 from .thickness import distances
@@ -25,8 +24,7 @@ from .trimap import BAND_INSIDE, BAND_OUTSIDE, MIN_BAND, check_aspect, check_ban
 Plane = NDArray[np.float32]
 
 NOISE = 0.05
-"""How near to 0 or 1 a value counts as known in a mask with a noise floor; see `KNOWN` for others.
-"""
+"""How near to 0 or 1 a value counts as known: networks' masks have noise floors."""
 
 CRISP_INSIDE, CRISP_OUTSIDE = 2.0, 2.5
 """Default least band of a mask with soft edges, in percent of the subject's size: what masks are
@@ -42,7 +40,7 @@ ISLANDS = 2.0
 """Default size, in percent of the subject's, up to which a separate part is noise."""
 
 _HARD = 0.2  # a mask is hard with fewer soft pixels than this, per pixel of edge
-_WORKING = 1024  # least longer side in pixels of what is measured on, if the photo has that
+_LEAST, _MOST = 1024, 3072  # longer side in pixels of what is measured on, if the photo has that
 _LARGEST = 0.03  # of the subject's size: the most that a band is widened
 
 
@@ -68,10 +66,13 @@ class SoftMask:
     def working(self) -> tuple[Plane, float]:
         """The mask on the grid that is measured on, and how many of the photo's pixels one is.
 
-        That has square pixels, and is no finer than the photo and no coarser than the mask.
+        That has square pixels, is no finer than the photo and, up to a limit, no coarser than the
+        mask.
         """
         (height, width), (rows, columns) = self.size, self.values.shape
-        scale = max(1.0, min(height / rows, width / columns, max(height, width) / _WORKING))
+        longer = max(height, width)
+        scale = min(height / rows, width / columns, longer / _LEAST)
+        scale = max(1.0, scale, longer / _MOST)
         return resized(
             self.values, (max(1, round(height / scale)), max(1, round(width / scale)))
         ), scale
@@ -81,14 +82,14 @@ def resized(values: Plane, size: tuple[int, ...]) -> Plane:
     """(H, W) on another grid: each axis by means where that is coarser, else bilinear."""
     import cv2
 
-    result = values
+    result: NDArray[Any] = values
     for axis in (0, 1):
         if result.shape[axis] == size[axis]:
             continue
         way = cv2.INTER_AREA if size[axis] < result.shape[axis] else cv2.INTER_LINEAR
         shape = (size[0], result.shape[1]) if axis == 0 else (result.shape[0], size[1])
         result = cv2.resize(result, shape[::-1], interpolation=way)
-    return np.asarray(result)
+    return np.asarray(result, np.float32)
 
 
 def read_soft(
@@ -100,10 +101,11 @@ def read_soft(
 ) -> SoftMask:
     """A soft mask in any form that `from_mask` takes; raises InputError as `from_soft` does."""
     name = grey_name(alpha, "alpha")
-    values = read_mask(alpha, name="alpha", max_pixels=max_pixels)
+    values = read_mask(alpha, name="alpha", max_pixels=max_pixels, soft=True)
     if size is not None and not stretched:
         check_aspect(values.shape, size, name)
-    return SoftMask(values, values.shape if size is None else tuple(size), name)
+    height, width = values.shape if size is None else size
+    return SoftMask(values, (height, width), name)
 
 
 def from_soft(
@@ -117,7 +119,33 @@ def from_soft(
     stretched: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
-    """A trimap from a soft mask or an alpha of any resolution.
+    """A trimap from anybody's soft mask, or from an alpha, of any resolution.
+
+    The unknown band is wide where the mask is soft or coarse, and narrow where it is crisp. Unknown
+    is all between 5% and 95%, and around that one pixel of the mask's own and a quarter of a soft
+    edge's width (at most 3% of the subject's size). Along the contour, at one half, the band is at
+    least 2% of the subject's size inward and 2.5% outward, and 1.5 and 2.5 of the mask's own
+    pixels. A mask without soft edges gets `from_mask`'s 2% and 4%. Thin parts, narrow gaps and hair
+    are treated as `from_mask` does.
+
+    alpha: (H, W) in [0, 1], or in any form that `from_mask` takes, of any resolution.
+    size: (H, W) of the photo; None for the mask's own. Another aspect ratio than the mask's is
+        refused, beyond 1%.
+    inside, outside: the least width of the band inward and outward, instead of the percentages
+        above: 0 or more. It is still wider where the mask is soft or coarse.
+    unit: "px" of the photo, or "%" of the subject's size, the square root of its area in pixels;
+        for inside, outside and islands.
+    islands: separate parts of at most islands × islands are left out, as segmentation networks
+        leave specks; None for 2%. 0 keeps all; the largest part is always kept.
+    stretched: the mask covers the whole photo, whatever its aspect ratio: networks with a fixed
+        canvas stretch photos to it.
+    max_pixels: larger files are refused by their header, before decoding.
+
+    Returns (H, W) uint8: 0 background, 128 unknown, 255 foreground. `cut(photo, alpha=…)` also
+    settles the matte with the mask. Warns (MEMatteWarning) when hardly anything is known, when the
+    mask looks inverted, and where a choice was made for the user. Raises InputError for an empty or
+    full mask, for another aspect ratio than `size`, and where it cannot be read as a mask;
+    SettingError for an invalid width, unit or islands.
     """
     soft = read_soft(alpha, size, stretched=stretched, max_pixels=max_pixels)
     return lay_soft_band(soft, inside=inside, outside=outside, unit=unit, islands=islands)
@@ -164,11 +192,9 @@ def lay_soft_band(
     for given, default, unsure in zip(
         (inside, outside), least, (UNSURE_INSIDE, UNSURE_OUTSIDE), strict=True
     ):
-        if given is None:
-            width = max(default / 100 * side, MIN_BAND / scale)
-        else:
-            width = pixels(given)
-        widths.append(max(width, unsure * own if own > 1.01 * 1 / scale else 0))
+        usual = max(default / 100 * side, MIN_BAND / scale)
+        width = usual if given is None else pixels(given)
+        widths.append(max(width, unsure * (own - 1 / scale)))
     trimap, _ = banded(subject, *widths, grain=max(1.0, own))
     trimap[_unsure(values, own, _LARGEST * side)] = 128
     trimap = _enlarged(trimap, soft.size)
@@ -196,38 +222,28 @@ def _without_islands(values: Plane, size: float) -> Plane:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(shown, connectivity=8)
     gone = stats[:, 4] <= size * size
     gone[0] = False
-    if count > 1:
-        gone[1 + int(stats[1:, 4].argmax())] = False
+    gone[np.bincount(labels[values >= 0.5], minlength=count).argmax()] = False
     if not gone.any():
         return values
     return np.where(gone[labels], np.float32(0), values)
 
 
-def _unsure(
-    values: Plane, own: float, largest: float
-) -> NDArray[np.bool_]:
-    """Where the mask is between its levels, and around that, the farther the softer it is."""
+def _unsure(values: Plane, own: float, largest: float) -> NDArray[np.bool_]:
+    """Where the mask is between its levels, and around that, the farther the softer it is.
+
+    own: how many pixels the mask's own are wide; largest: the most that is added, in pixels.
+    """
     full, empty = values >= 1 - NOISE, values <= NOISE
     soft = ~(full | empty)
-    found = soft.copy()
     if not soft.any() or not full.any() or not empty.any():
-        return found
+        return soft
     width = distances(~full) + distances(~empty)
     width[~soft] = 0
-    reach = largest / WIDENING
-    step = 2 * max(own, 1.0)
-    least, most = 0.0, min(float(width.max()), reach)
+    found = soft | (distances(~soft) <= own)
+    least, most = 4 * max(own, 1.0), min(float(width.max()), largest / WIDENING)
     while least <= most:
-        part = soft if least == 0 else width >= least
-        around = WIDENING * least + own
-        if not part.any():
-            break
-        near = distances(~part) <= around
-        near &= ~soft
-        if around > 1:
-            near &= ~cores(full, empty, around)
-        found |= near
-        least = step if least == 0 else 2 * least
+        found |= distances(width < least) <= WIDENING * least + own
+        least *= 2
     return found
 
 
