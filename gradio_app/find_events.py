@@ -12,7 +12,7 @@ from mematte_plugin import InputError
 
 from .click_photo import click_at
 from .finding import CLICKS, Asked
-from .page_state import HEAVY, LIGHT, Changes, Known, Page
+from .page_state import HEAVY, NOTING, Changes, Known, Page
 from .pictures import PagePhoto
 from .run_events import RunEvents
 from .subject_events import Subject, subject_inputs
@@ -44,7 +44,7 @@ class FindEvents:
                 cancels=before,
                 show_progress="hidden",
                 trigger_mode="multiple",
-                **LIGHT,
+                **NOTING,
             )
             run = event.success(
                 self.run, runs.inputs, runs.outputs, trigger_mode="multiple", **queue

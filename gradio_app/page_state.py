@@ -42,6 +42,8 @@ def _queue(name: str, limit: int) -> dict[str, Any]:
 
 
 LIGHT, HEAVY, SHAPING = _queue("light", 2), _queue("model", 1), _queue("edges", 1)
+NOTING = _queue("clicks", 1)
+"""One after the other: each adds to what the one before noted."""
 
 
 class Page:

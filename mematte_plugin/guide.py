@@ -90,6 +90,8 @@ class Guide:
             mask = self.mask if self.mask is not None else to_unit(_alpha_of(photo))
             made = from_mask(mask, size=photo.size, objects=self.objects, **band)
             return three_valued(made), None
+        if isinstance(self.alpha, SubjectMask):
+            return three_valued(self.alpha.trimap()), self.alpha
         if self.alpha is not None:
             return three_valued(from_soft(self.alpha, **soft)), None
         try:

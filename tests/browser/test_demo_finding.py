@@ -159,6 +159,17 @@ def test_a_click_alone_on_a_large_photo_that_lies_on_its_side(
     assert "1200 × 1600" in page.part("report").inner_text()
 
 
+def test_clicks_in_a_hurry_all_count(page: Demo) -> None:
+    page.take(pictures.astronaut().photo)
+    left, top = page.place(0, 0)
+    right, bottom = page.place(1, 1)
+    for part in (0.2, 0.4, 0.6, 0.8):
+        across, down = left + part * (right - left), top + part * (bottom - top)
+        page.page.mouse.click(across, down)
+    page.wait_for_clicks("in", "in", "in", "in")
+    assert "From your 4 clicks" in page.part("found").inner_text()
+
+
 def test_with_a_finger_on_a_phone(browser: Any, server: Server) -> None:
     phone = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
     with demo_page(browser, server.address, **phone) as page:
