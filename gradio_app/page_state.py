@@ -61,6 +61,8 @@ class Page:
         """Per session: what is `Asked` of the photo's subject, or None."""
         self.known = gr.State({})
         """Per session: what was `Found` for each `Asked` of this photo."""
+        self.noted = gr.State("")
+        """Per session: changes whenever something is asked that a job has to find."""
         gr.HTML(HEADING, elem_id="head", padding=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=340):
