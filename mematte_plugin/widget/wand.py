@@ -19,8 +19,8 @@ from ..subject.prompts import NEAR, read_prompt, read_text
 Kind = Literal["point", "box", "text", "alone", "anew"]
 NUMBERS = {"point": 2, "box": 4, "text": 0, "alone": 0, "anew": 0}
 """How many coordinates each kind of step has."""
-WAYS = ("segmentation", "points", "text")
-"""The ways of finding that have a network each; a box goes with points."""
+WAYS = ("subject", "clicks", "words")
+"""What there is a network each for: nothing is said, clicks and boxes, words."""
 MOST = 200
 """Steps that the page may send."""
 KEPT = 12
@@ -161,17 +161,17 @@ class Finder:
             )
 
         if first.kind in ("alone", "anew"):
-            return ask("segmentation", None if first.kind == "anew" else found)
+            return ask("subject", None if first.kind == "anew" else found)
         if first.kind == "text":
-            return ask("text", text=first.text)
+            return ask("words", text=first.text)
         if first.kind == "box" and not first.label:
             assert found is not None
-            left = found - ask("points", None, box=first.at)
+            left = found - ask("clicks", None, box=first.at)
             check_found(left, self._photo.name)
             return left
         box = first.at if first.kind == "box" else None
         points = [(*step.at, step.label) for step in _lasting(steps)]
-        return ask("points", points=points or None, box=box)
+        return ask("clicks", points=points or None, box=box)
 
 
 def _ends(steps: Sequence[Step]) -> list[int]:

@@ -276,15 +276,32 @@ def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
 def test_loading_and_clicking_write_and_warn_of_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as theirs
 
-    before = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    def state() -> tuple[Any, ...]:
+        bars = theirs.is_progress_bar_enabled(), are_progress_bars_disabled()
+        return theirs.get_verbosity(), *bars
+
+    before = state()
     with caplog.at_level(logging.INFO), warnings.catch_warnings():
         warnings.simplefilter("error")
         found()
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("transformers")]
-    assert (theirs.get_verbosity(), theirs.is_progress_bar_enabled()) == before
+    assert state() == before
+    release_subjects()
+    disable_progress_bars()
+    try:
+        before = state()
+        found()
+        assert state() == before
+    finally:
+        enable_progress_bars()
 
 
 def test_what_the_host_set_in_torch_changes_nothing() -> None:
@@ -413,6 +430,27 @@ def test_without_transformers_the_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MEMatteError, match=r'pip install "mematte-plugin\[subject\]"'):
         found()
+
+
+@pytest.mark.slow
+def test_a_torchvision_that_does_not_fit_torch_is_named(networks: Path, tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    fails = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(fails)
+    about = tmp_path / "torchvision-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{FORKED.partition('here = ')[0]}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code + "click()", str(networks / "sam")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=Path(__file__).parents[2],
+    )
+    told = done.stderr.splitlines()[-1]
+    assert "torchvision does not fit torch: install both anew, or uninstall torchvision" in told
 
 
 def test_pixels_are_those_of_the_image_processor() -> None:

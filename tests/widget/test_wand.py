@@ -166,7 +166,7 @@ def a_disc() -> np.ndarray:
 
 
 def test_each_way_of_finding_has_its_network(make: Make, sam: str, bright: str) -> None:
-    widget = make(a_disc(), subject_model={"points": sam, "segmentation": bright})
+    widget = make(a_disc(), subject_model={"clicks": sam, "subject": bright})
     wand = Wand(widget)
     clicked = wand.has(step(*IN))
     found = wand.has({"kind": "anew", "at": [], "label": 1, "text": ""})
@@ -397,8 +397,8 @@ def test_bad_arguments_are_refused(make: Make, photo: np.ndarray) -> None:
     with pytest.raises(SettingError, match="cannot be joined"):
         widget.find(points=[(3, 3)], text="dog")
     assert "cannot be joined" in widget.message
-    with pytest.raises(SettingError, match="clicks"):
-        widget.subject_model = {"clicks": "sam"}
+    with pytest.raises(SettingError, match="points"):
+        widget.subject_model = {"points": "sam"}
     with pytest.raises(SettingError, match="subject_model"):
         make(photo, subject_model=7)
     with pytest.raises(InputError, match="photo"):
