@@ -68,10 +68,10 @@ class FindEvents:
         asked: Asked | None,
         known: Known,
         event: gr.EventData,
-    ) -> Changes:
+    ) -> Any:
         """Add what is shown by a click to the subject, or take it away."""
         if photo is None:
-            return {}
+            return gr.skip()
         asked = asked or Asked()
         if len(asked.clicks) >= CLICKS:
             raise InputError(
@@ -82,10 +82,10 @@ class FindEvents:
             raise InputError("click: nothing can be taken away yet; click on the subject first")
         return self._note(photo, replace(asked, clicks=(*asked.clicks, click)), known)
 
-    def undo(self, photo: PagePhoto | None, asked: Asked | None, known: Known) -> Changes:
+    def undo(self, photo: PagePhoto | None, asked: Asked | None, known: Known) -> Any:
         """Forget the last click."""
         if asked is None or not asked.clicks:
-            return {}
+            return gr.skip()
         left = replace(asked, clicks=asked.clicks[:-1])
         return self._note(photo, left if left.steps() else None, known)
 
