@@ -79,7 +79,7 @@ class TorchNetwork:
         self._auto = str(device) == "auto"
         exact = own_state(self.device, inference=False, threads=cpu_count())
         try:
-            with COMPUTING, exact, _quiet(), _float32():
+            with COMPUTING, exact, _quiet(), _without_bars(), _float32():
                 self._network = _load(files, kind)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -258,18 +258,32 @@ def _first_cause(error: BaseException) -> BaseException:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers writes nothing to the log and shows no bars."""
+    """transformers writes nothing to the log."""
     logs = needed("transformers").utils.logging
-    level, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
+    level = logs.get_verbosity()
     logs.set_verbosity(SILENT)
-    if bars:
-        logs.disable_progress_bar()
     try:
         yield
     finally:
         logs.set_verbosity(level)
-        if bars:
-            logs.enable_progress_bar()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers shows no progress bars, which it switches together with huggingface_hub's."""
+    logs = needed("transformers").utils.logging
+    if not logs.is_progress_bar_enabled():
+        yield
+        return
+    hub = needed("huggingface_hub.utils")
+    disabled = hub.are_progress_bars_disabled()
+    logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logs.enable_progress_bar()
+        if disabled:
+            hub.disable_progress_bars()
 
 
 @contextmanager

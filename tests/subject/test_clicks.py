@@ -276,15 +276,32 @@ def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
 def test_loading_and_clicking_write_and_warn_of_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as theirs
 
-    before = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    def state() -> tuple[Any, ...]:
+        bars = theirs.is_progress_bar_enabled(), are_progress_bars_disabled()
+        return theirs.get_verbosity(), *bars
+
+    before = state()
     with caplog.at_level(logging.INFO), warnings.catch_warnings():
         warnings.simplefilter("error")
         found()
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("transformers")]
-    assert (theirs.get_verbosity(), theirs.is_progress_bar_enabled()) == before
+    assert state() == before
+    release_subjects()
+    disable_progress_bars()
+    try:
+        before = state()
+        found()
+        assert state() == before
+    finally:
+        enable_progress_bars()
 
 
 def test_what_the_host_set_in_torch_changes_nothing() -> None:
