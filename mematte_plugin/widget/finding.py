@@ -54,8 +54,8 @@ class FindingSession(MattingSession):
     """A `MattingSession` that also finds the subject. It takes the same arguments, and
 
     subject_model: the network that finds subjects, as the `model` of `find_subject`; or a
-        dictionary with one for each of "segmentation" (where nothing is said), "points" (clicks and
-        boxes) and "text". None: the defaults.
+        dictionary with one for each of "subject" (where nothing is said), "clicks" (and boxes) and
+        "words". None: the defaults.
 
     What is found takes the place of a trimap or mask that was given; strokes stay, painted over it.
     The band follows from the mask; `inside` and `outside`, once changed, are its least widths.

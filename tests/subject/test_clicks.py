@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import subprocess
@@ -215,6 +216,55 @@ def test_damaged_networks_are_named(networks: Path, tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("prompt_encoder_config", {"image_size": 0}),
+        ("prompt_encoder_config", {"image_size": 128}),
+        ("prompt_encoder_config", {"image_size": [64, 64]}),
+        ("vision_config", {"backbone_feature_sizes": [[5, 5]]}),
+        ("vision_config", {"backbone_config": {"model_type": "resnet"}}),
+        ("vision_config", {"backbone_config": {"model_type": "timm_backbone"}}),
+        ("vision_config", {"backbone_config": {"model_type": "sam9"}}),
+        ("mask_decoder_config", {"mlp_dim": 10**12}),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_told_in_a_line(
+    networks: Path, tmp_path: Path, part: str, changes: dict[str, Any]
+) -> None:
+    folder = changed(networks, tmp_path, part, changes)
+    with pytest.raises(MEMatteError) as raised:
+        found(model=folder)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 600
+
+
+def changed(networks: Path, target: Path, part: str, changes: dict[str, Any]) -> str:
+    """A copy of a network with a changed part of its configuration."""
+    config = json.loads((networks / "sam" / "config.json").read_text())
+    config[part] |= changes
+    (target / "config.json").write_text(json.dumps(config))
+    (target / "model.safetensors").symlink_to(networks / "sam" / "model.safetensors")
+    return str(target)
+
+
+def test_a_configuration_that_names_code_runs_none(networks: Path, tmp_path: Path) -> None:
+    code = {"auto_map": {"AutoModel": "someone/code--its.Network"}}
+    kernel = {"attn_implementation": "someone/kernel", "_attn_implementation": "someone/kernel"}
+    folder = changed(networks, tmp_path, "vision_config", code | kernel)
+    expected = found(model=str(networks / "sam")).native
+    np.testing.assert_array_equal(found(model=folder).native, expected)
+
+
+def test_quantised_weights_are_refused(networks: Path, tmp_path: Path) -> None:
+    folder = Path(changed(networks, tmp_path, "mask_decoder_config", {}))
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"are quantised.*take the unquantised ones"):
+        found(model=str(folder))
+
+
 def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
     folder = damaged(networks, tmp_path / "mine", lambda tensors: None)
     before = found(model=folder)
@@ -226,15 +276,32 @@ def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
 def test_loading_and_clicking_write_and_warn_of_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as theirs
 
-    before = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    def state() -> tuple[Any, ...]:
+        bars = theirs.is_progress_bar_enabled(), are_progress_bars_disabled()
+        return theirs.get_verbosity(), *bars
+
+    before = state()
     with caplog.at_level(logging.INFO), warnings.catch_warnings():
         warnings.simplefilter("error")
         found()
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("transformers")]
-    assert (theirs.get_verbosity(), theirs.is_progress_bar_enabled()) == before
+    assert state() == before
+    release_subjects()
+    disable_progress_bars()
+    try:
+        before = state()
+        found()
+        assert state() == before
+    finally:
+        enable_progress_bars()
 
 
 def test_what_the_host_set_in_torch_changes_nothing() -> None:
@@ -268,6 +335,23 @@ def test_a_cancelled_click_leaves_nothing_behind() -> None:
     assert {stage for *_, stage in ticks} == {"subject"}
     np.testing.assert_array_equal(found(OTHER).native, expected.native)
     assert len(ticks) == 4  # nothing calls it any more
+
+
+def test_what_progress_raises_comes_through_as_it_is() -> None:
+    class Stop(RuntimeError):
+        pass
+
+    for last in (1, 2, 4):
+        release_subjects()
+        ticks: list[Any] = []
+
+        def stop(*tick: Any, ticks: list[Any] = ticks, last: int = last) -> None:
+            ticks.append(tick)
+            if len(ticks) == last:
+                raise Stop
+
+        with pytest.raises(Stop):
+            found(progress=stop)
 
 
 def test_releasing_gives_the_network_and_what_it_saw_back() -> None:
@@ -346,6 +430,27 @@ def test_without_transformers_the_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MEMatteError, match=r'pip install "mematte-plugin\[subject\]"'):
         found()
+
+
+@pytest.mark.slow
+def test_a_torchvision_that_does_not_fit_torch_is_named(networks: Path, tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    fails = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(fails)
+    about = tmp_path / "torchvision-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{FORKED.partition('here = ')[0]}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code + "click()", str(networks / "sam")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=Path(__file__).parents[2],
+    )
+    told = done.stderr.splitlines()[-1]
+    assert "torchvision does not fit torch: install both anew, or uninstall torchvision" in told
 
 
 def test_pixels_are_those_of_the_image_processor() -> None:
