@@ -29,8 +29,8 @@ class Guide:
     """What the user gives to say where the subject is; at most one of trimap, mask, alpha, text,
     and points or box. With none of them, the photo's own alpha says it, or the subject is found.
 
-    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`; the alpha may also be
-        a SubjectMask, whose matte then names it.
+    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`; the alpha may also
+        be a SubjectMask, whose matte then names it.
     points, box, text, subject_model: as for `find_subject`.
     objects, inside, outside, unit, islands: as for `from_mask` and `from_soft`.
     """
