@@ -30,6 +30,8 @@ from .settings import Settings
 PIP = 'pip install "mematte-plugin[subject]"'
 MODULES = ("onnxruntime", "transformers")
 """What finding needs: the first for subjects by themselves, the second for clicks and words."""
+LONGEST_WORD = 200
+"""Characters of the words that name a subject."""
 CLICKS = 50
 """How many clicks may correct one subject."""
 SAME_PLACE = 0.01
@@ -112,7 +114,7 @@ class Found:
 
     def guide(self) -> Guide:
         """The guide of a job. Raises InputError as `read` does."""
-        return Guide("alpha", self.read().native)
+        return Guide("alpha", self.read())
 
 
 @dataclass(frozen=True)
