@@ -20,7 +20,7 @@ from .subject.ready import release_subjects
 from .trimap.labels import Objects
 from .trimap.settle import settle
 from .trimap.soft import SoftMask, lay_soft_band, read_soft
-from .trimap.trimap import from_mask, normalise_trimap, three_valued
+from .trimap.trimap import check_aspect, from_mask, normalise_trimap, three_valued
 
 UNSURE = 0.5
 """Confidence of a segmentation below which a warning says so; that of a click is judged by who
@@ -71,7 +71,8 @@ class Guide:
     """What the user gives to say where the subject is; at most one of trimap, mask, alpha, text,
     and points or box. With none of them, the photo's own alpha says it, or the subject is found.
 
-    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`.
+    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`; the alpha may also
+        be a SubjectMask, whose matte then names it.
     points, box, text, subject_model: as for `find_subject`.
     objects, inside, outside, unit, islands: as for `from_mask` and `from_soft`.
     """
@@ -132,6 +133,10 @@ class Guide:
             made = from_mask(mask, size=photo.size, objects=self.objects, **band)
             return Guided(three_valued(made), capped=not self.own_alpha(photo))
         band["islands"] = self.islands
+        if isinstance(self.alpha, SubjectMask):
+            check_aspect(self.alpha.size, photo.size, "alpha")
+            soft = SoftMask(self.alpha.native, photo.size)
+            return replace(Guided.by(soft, band), subject=self.alpha)
         if self.alpha is not None:
             return Guided.by(read_soft(self.alpha, photo.size), band)
         try:

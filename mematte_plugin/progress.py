@@ -35,8 +35,8 @@ def overall_progress(done: int, total: int, stage: str) -> float:
     """How much of a whole run is done, 0 to 1, as a progress bar shows it.
 
     done, total: parts of this stage; total 0 where it is not known.
-    stage: "reading", "subject", "model", "encoder", "decoder", "foreground" or "writing"; any other fills
-        the whole bar.
+    stage: "reading", "subject", "model", "encoder", "decoder", "foreground" or "writing"; any other
+        fills the whole bar.
     """
     start, end = STAGES.get(stage, (0.0, 1.0))
     return start + (end - start) * (min(1.0, done / total) if total > 0 else 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import dist
 from os import PathLike, fspath
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from ..errors import InputError, SettingError
 from ..images.photo import Photo
 from ..progress import Progress
-from ..subject.find import check_found, find_subject
+from ..subject.find import find_subject
 from ..subject.found import SubjectMask
 from ..subject.prompts import NEAR, read_prompt, read_text
 
@@ -29,6 +28,7 @@ KEPT = 12
 Models = dict[str, str | None]
 """The network of each of `WAYS`; None for its default."""
 
+NOTHING_LEFT = "Nothing would be left of the subject: click beside it."
 NOTHING_TO_TAKE = "Nothing is found yet that could be taken away: click the subject first."
 
 
@@ -41,12 +41,14 @@ class Step:
     at: (x, y) or (left, top, right, bottom) in pixels of the photo.
     label: 1 adds what is found there, 0 takes it away.
     text: the word or words.
+    together: asked at once with the step before it, as Python's points are.
     """
 
     kind: Kind
     at: tuple[float, ...] = ()
     label: int = 1
     text: str = ""
+    together: bool = False
 
 
 def steps_of(points: Any, box: Any, text: str | None, size: tuple[int, int]) -> tuple[Step, ...]:
@@ -61,8 +63,10 @@ def steps_of(points: Any, box: Any, text: str | None, size: tuple[int, int]) -> 
     if points is None and box is None:
         return (Step("alone"),)
     prompt = read_prompt(points, box, size)
-    first = () if prompt.box is None else (Step("box", prompt.box),)
-    return (*first, *(Step("point", (x, y), label) for x, y, label in prompt.points))
+    steps = [] if prompt.box is None else [Step("box", prompt.box)]
+    for x, y, label in prompt.points:
+        steps.append(Step("point", (x, y), label, together=bool(steps)))
+    return tuple(steps)
 
 
 def from_page(values: Any, size: tuple[int, int]) -> tuple[Step, ...]:
@@ -89,7 +93,7 @@ def _from_page(value: Any, size: tuple[int, int]) -> Step:
     at = tuple(share * side for share, side in zip(at, (width, height) * 2, strict=False))
     if kind == "point":  # the photo's last column begins at width - 1
         at = (min(at[0], width - 1.0), min(at[1], height - 1.0))
-    return Step(kind, at, int(label), text)
+    return Step(kind, at, int(label), text, value.get("together") is True)
 
 
 def to_page(steps: Sequence[Step], size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -102,6 +106,7 @@ def to_page(steps: Sequence[Step], size: tuple[int, int]) -> list[dict[str, Any]
             "at": [place / side for place, side in zip(step.at, sides, strict=False)],
             "label": step.label,
             "text": step.text,
+            "together": step.together,
         }
         for step in steps
     ]
@@ -125,21 +130,29 @@ class Finder:
     def find(self, steps: tuple[Step, ...], models: Models, progress: Progress) -> SubjectMask:
         """The mask of some steps, in their order; raises as `find_subject` does.
 
-        Points belong together: those that follow one another, or a box, describe one subject and
-        are asked at once. Any other step adds to what was found before it.
+        Points that follow one another, or a box, describe one subject: all are asked at once, and
+        then the latest one only adds or only takes away. If its own place has not changed by
+        that, it is asked alone. Any other step adds to what was found before it.
         """
         if models != self._models:
             self._known.clear()
             self._models = models
-        found, done = self._start, 0
-        for end in _ends(steps):
+        found = before = self._start  # before: what was found before the subject that is asked for
+        for begins, start, end in _acts(steps):
+            if start == begins:
+                before = found
             known = self._known.pop(steps[:end], None)
             if known is None:
-                known = self._ask(steps[done:end], found, progress)
+                known = self._ask(steps[begins:end], before, progress)
+                if start > begins:
+                    assert found is not None
+                    known = _changed(found, known, steps[start].label)
+                    if not _holds(steps[start], known):  # another object, perhaps
+                        known = _left(self._ask(steps[start:end], known, progress))
                 while len(self._known) >= KEPT:
                     del self._known[next(iter(self._known))]
             self._known[steps[:end]] = known  # the latest last
-            found, done = known, end
+            found = known
         assert found is not None
         return found
 
@@ -166,23 +179,46 @@ class Finder:
             return ask("words", text=first.text)
         if first.kind == "box" and not first.label:
             assert found is not None
-            left = found - ask("clicks", None, box=first.at)
-            check_found(left, self._photo.name)
-            return left
+            return _left(found - ask("clicks", None, box=first.at))
         box = first.at if first.kind == "box" else None
         points = [(*step.at, step.label) for step in _lasting(steps)]
         return ask("clicks", points=points or None, box=box)
 
 
-def _ends(steps: Sequence[Step]) -> list[int]:
-    """Where each group of steps that are asked at once ends."""
+def _changed(found: SubjectMask, asked: SubjectMask, label: int) -> SubjectMask:
+    """What a click makes of what was found: it does what it says and no more."""
+    return _left(asked | found if label else asked & found)
 
-    def joins(step: Step, before: Step) -> bool:
+
+def _holds(step: Step, found: SubjectMask) -> bool:
+    """Whether the place of a click has become what it says."""
+    (height, width), (rows, columns) = found.size, found.native.shape
+    x, y = step.at
+    row, column = int(y / height * rows), int(x / width * columns)
+    return bool(found.native[row, column] >= 0.5) == bool(step.label)
+
+
+def _left(found: SubjectMask) -> SubjectMask:
+    if not (found.native >= 0.5).any():
+        raise InputError(NOTHING_LEFT)
+    return found
+
+
+def _acts(steps: Sequence[Step]) -> list[tuple[int, int, int]]:
+    """Where the subject begins, where the act begins and where it ends, for each act: one step, or
+    several that are asked at once."""
+    acts: list[tuple[int, int, int]] = []
+    begins = 0
+    for i, step in enumerate(steps):
+        if i and step.together:
+            acts[-1] = (*acts[-1][:2], i + 1)
+            continue
+        before = steps[i - 1] if i else step
         leads = before.kind == "point" or (before.kind == "box" and before.label == 1)
-        return step.kind == "point" and leads
-
-    inner = [i for i, (before, step) in enumerate(pairwise(steps), 1) if not joins(step, before)]
-    return [*inner, len(steps)] if steps else []
+        if not (i and leads and step.kind == "point"):
+            begins = i
+        acts.append((begins, i, i + 1))
+    return acts
 
 
 def _lasting(steps: Sequence[Step]) -> list[Step]:

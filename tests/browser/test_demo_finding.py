@@ -138,7 +138,7 @@ def test_one_press_and_clicks_that_correct(
 
 
 def test_a_click_alone_on_a_large_photo_that_lies_on_its_side(
-    page: Demo, finders: dict[str, str], tmp_path: Path
+    page: Demo, server: Server, finders: dict[str, str], tmp_path: Path
 ) -> None:
     case = pictures.rotated(tmp_path, "phone photo", (1200, 1600))
     page.take(case.photo)
@@ -157,6 +157,19 @@ def test_a_click_alone_on_a_large_photo_that_lies_on_its_side(
     page.wait_for_clicks("in", "in")
     assert "From your 2 clicks" in page.part("found").inner_text()
     assert "1200 × 1600" in page.part("report").inner_text()
+    cutouts = [*server.folder.glob("tmp/*/jobs/*/phone photo_cutout.png")]
+    assert len(cutouts) == 1, "the first job was not ended"
+
+
+def test_clicks_in_a_hurry_all_count(page: Demo) -> None:
+    page.take(pictures.astronaut().photo)
+    left, top = page.place(0, 0)
+    right, bottom = page.place(1, 1)
+    for part in (0.2, 0.4, 0.6, 0.8):
+        across, down = left + part * (right - left), top + part * (bottom - top)
+        page.page.mouse.click(across, down)
+    page.wait_for_clicks("in", "in", "in", "in")
+    assert "From your 4 clicks" in page.part("found").inner_text()
 
 
 def test_with_a_finger_on_a_phone(browser: Any, server: Server) -> None:
@@ -248,8 +261,10 @@ def test_without_weights_the_page_works_as_ever(browser: Any, tmp_path: Path) ->
         case = pictures.astronaut()
         page.take(case.photo)
         page.part("find").click()
-        assert "BiRefNet" in page.toast()
-        page.part("found").get_by_text("BiRefNet").wait_for(timeout=DONE)
+        said = page.toast()
+        assert said.startswith("birefnet-lite: ")
+        assert said.endswith("; mark the subject in another way")
+        page.part("found").get_by_text("birefnet-lite: ").wait_for(timeout=DONE)
         page.guide("trimap", case.trimap)
         page.cut()
         assert not page.outside + page.faults

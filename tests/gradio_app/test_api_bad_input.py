@@ -256,6 +256,7 @@ def test_nan_is_not_a_number(service: Service, photo: str, trimap: str) -> None:
         (None, [1, 2, 3], None, "box [1, 2, 3]"),
         (None, [0, 0, 900, 900], None, "reaches outside"),
         (None, None, "  ", "holds no words"),
+        (None, None, "dog " * 100, "text: has 400 characters"),
         (None, None, 7, "text 7: "),
         ([[1, 1]], None, "dog", "both points and text are given"),
     ],

@@ -117,9 +117,9 @@ def test_clicks_are_in_pixels_of_the_photo(make: Make, sam: str) -> None:
     large = np.random.default_rng(0).integers(0, 255, (1500, 3000, 3), dtype=np.uint8)
     widget = make(large)
     assert widget.proxy.shape[:2] == (512, 1024)
-    found = Wand(widget).has(step(*IN), step(*OUT))
-    points = [(*pixels((1500, 3000), x, y), label) for x, y, label in (IN, OUT)]
-    assert np.array_equal(found.native, find_subject(large, points=points, model=sam).native)
+    found = Wand(widget).has(step(*IN))
+    point = pixels((1500, 3000), *IN[:2])
+    assert np.array_equal(found.native, find_subject(large, points=point, model=sam).native)
     assert widget.trimap.shape == widget.mask.shape == (1500, 3000)
 
 
@@ -133,8 +133,9 @@ def test_boxes_add_and_take_away(make: Make, photo: np.ndarray, sam: str) -> Non
 
     wand = Wand(make(photo))
     assert np.array_equal(wand.has(step(*BOX, 1)).native, ask(*BOX).native)
-    refined = ask(*BOX, points=[(*pixels((HEIGHT, WIDTH), *IN[:2]), 1)])
-    assert np.array_equal(wand.has(step(*BOX, 1), step(*IN)).native, refined.native)
+    refined = wand.has(step(*BOX, 1), step(*IN))
+    asked = ask(*BOX, points=[(*pixels((HEIGHT, WIDTH), *IN[:2]), 1)])
+    assert (refined.native >= (asked | ask(*BOX)).native).all()
     both = ask(*OTHER, previous=refined)
     found = wand.has(step(*BOX, 1), step(*IN), step(*OTHER, 1))
     assert np.array_equal(found.native, both.native)
@@ -149,7 +150,10 @@ def test_undo_takes_clicks_back_to_what_was_given(make: Make, photo: np.ndarray)
     one = wand.has(step(*IN))
     assert (one.mask >= np.float32(mask) / 255 - 1e-3).all()  # a click adds to the mask
     two = wand.has(step(*IN), step(*OUT))
+    assert (two.native <= one.native).all()  # it takes away and adds nothing
     assert not np.array_equal(one.native, two.native)
+    three = wand.has(step(*IN), step(*OUT), step(0.3, 0.8, 1))
+    assert (three.native >= two.native).all()
     assert np.array_equal(wand.has(step(*IN)).native, one.native)
     assert wand.has() is None
     assert np.array_equal(widget.mask, np.float32(mask) / 255)
@@ -241,8 +245,8 @@ def test_a_click_while_another_is_looked_for_counts_too(
     widget.wait(PATIENCE)
     assert wand.answer() == ("page:2", True)
     points = [(*pixels((HEIGHT, WIDTH), x, y), label) for x, y, label in (IN, OUT)]
-    alone = find_subject(photo, points=points, model=sam)
-    assert np.array_equal(widget.subject.native, alone.native)
+    one, both = (find_subject(photo, points=asked, model=sam) for asked in (points[:1], points))
+    assert np.array_equal(widget.subject.native, (both & one).native)
 
 
 def test_run_waits_for_the_click_before_it(make: Make, photo: np.ndarray) -> None:
@@ -309,9 +313,12 @@ def test_the_page_sees_what_python_asked(make: Make, photo: np.ndarray) -> None:
 def test_the_later_of_two_clicks_in_one_place_counts(
     make: Make, photo: np.ndarray, sam: str
 ) -> None:
-    found = Wand(make(photo)).has(step(*BOX, 1), step(*IN[:2], 0), step(*IN))
+    wand = Wand(make(photo))
+    less = wand.has(step(*BOX, 1), step(*IN[:2], 0))
+    found = wand.has(step(*BOX, 1), step(*IN[:2], 0), step(*IN))
     place = {"box": pixels((HEIGHT, WIDTH), *BOX), "points": [pixels((HEIGHT, WIDTH), *IN[:2])]}
-    assert np.array_equal(found.native, find_subject(photo, **place, model=sam).native)
+    alone = find_subject(photo, **place, model=sam)
+    assert (found.native >= (alone | less).native).all()
 
 
 # ---- what cannot be ------------------------------------------------------------------------------
