@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin import SubjectMask, cut, find_subject
+from mematte_plugin import SubjectMask, collect_notes, cut, find_subject
 from tests.browser import pictures
 from tests.browser.chromium import chromium
 from tests.browser.demo_page import DONE, Demo, demo_page, until
@@ -112,7 +112,9 @@ def test_one_press_and_clicks_that_correct(
     find(page)
     alone = find_subject(case.photo, model=finders["subject_model"])
     assert_shown(page, alone)
-    cut(case.photo, subject_model=finders["subject_model"]).save(tmp_path / "ours.png")
+    with collect_notes():
+        matte = cut(case.photo, subject_model=finders["subject_model"])
+    matte.save(tmp_path / "ours.png")
     theirs = page.download(tmp_path, ["cutout"])["cutout"]
     assert theirs.read_bytes() == (tmp_path / "ours.png").read_bytes()
     assert "bright.onnx" in page.part("found").inner_text()
@@ -261,8 +263,10 @@ def test_without_weights_the_page_works_as_ever(browser: Any, tmp_path: Path) ->
         case = pictures.astronaut()
         page.take(case.photo)
         page.part("find").click()
-        assert "BiRefNet" in page.toast()
-        page.part("found").get_by_text("BiRefNet").wait_for(timeout=DONE)
+        said = page.toast()
+        assert said.startswith("birefnet-lite: ")
+        assert said.endswith("; mark the subject in another way")
+        page.part("found").get_by_text("birefnet-lite: ").wait_for(timeout=DONE)
         page.guide("trimap", case.trimap)
         page.cut()
         assert not page.outside + page.faults

@@ -21,7 +21,7 @@ from gradio_app.job import Result, Step, Task, carry_out
 from gradio_app.pictures import PagePhoto, show_photo
 from gradio_app.settings import Settings
 from gradio_app.subject_events import Subject
-from mematte_plugin import InputError, MEMatteError, cut, find_subject
+from mematte_plugin import InputError, MEMatteError, collect_notes, cut, find_subject
 from tests.browser.pictures import rotated
 from tests.gradio_app.harness import PHOTO, pixels
 
@@ -139,7 +139,8 @@ def test_found_by_itself_and_cut_as_by_the_package(shown: PagePhoto, settings: S
     assert isinstance(found, Found)
     assert isinstance(result, Result)
     assert pickle.loads(pickle.dumps(found)) == found  # for ZeroGPU
-    matte = cut(shown.photo, subject_model=settings.subject_model)
+    with collect_notes():  # on a mask that has much grey
+        matte = cut(shown.photo, subject_model=settings.subject_model)
     assert matte.subject is not None
     assert np.array_equal(native(found), matte.subject.native)
     assert np.array_equal(pixels(result.alpha), np.rint(matte.alpha * 65535))
@@ -220,6 +221,20 @@ def test_errors_do_not_say_where_the_operators_models_are(shown: PagePhoto, tmp_
         with pytest.raises(MEMatteError, match=name) as caught:
             find(shown, asked, lost)
         assert str(tmp_path) not in str(caught.value)
+        assert str(caught.value).endswith("; mark the subject in another way")
+
+
+def test_an_operator_may_leave_finding_out() -> None:
+    from gradio_app.api import _Endpoints
+
+    settings = Settings(find=False)
+    endpoints, photo = _Endpoints(settings), {"path": str(PHOTO)}
+    for refused, message in (
+        (endpoints.matte(photo), "trimap: is missing"),
+        (endpoints.subject(photo, points=[[1, 1]]), "points: Subjects are not found here"),
+    ):
+        with pytest.raises(MEMatteError, match=message):
+            next(refused)
 
 
 def test_the_page_says_why_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
