@@ -190,6 +190,19 @@ def test_trimap_from_a_mask(scene):
     assert row[:12].tolist() == [0] * 3 + [128] * 7 + [255] * 2
 
 
+def test_trimap_of_a_soft_mask(scene):
+    soft = np.zeros((HEIGHT, WIDTH), np.uint8)
+    soft[:, WIDTH // 2 :] = 255
+    soft[:, WIDTH // 3 : WIDTH // 2] = 128
+    scene.save("soft.png", soft)
+    done = scene.run("trimap", "soft.png", "-o", "t.png", "--soft")
+    assert (done.code, done.err) == (0, "")
+    trimap = scene.load("t.png")
+    assert (trimap[soft == 128] == 128).all()
+    assert (trimap[0, 0], trimap[0, -1]) == (0, 255)
+    assert scene.run("trimap", "soft.png", "-o", "u.png", "--soft", "--from-alpha").code == 2
+
+
 def test_trimap_from_an_alpha(scene):
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     alpha[:, 20:] = 100
