@@ -25,7 +25,7 @@ from mematte_plugin import (
 from .arguments import uploaded_file
 from .edges import edge_from
 from .files import job_folder
-from .finding import Found, Query, Search, missing
+from .finding import LONGEST_WORD, Found, Query, Search, missing
 from .inputs import Guide
 from .job import Result, Step, Task, budget_of, carry_out
 from .models import chosen, offered, short
@@ -205,6 +205,10 @@ class _Endpoints:
         points = given.get("points")
         if isinstance(points, list) and len(points) > POINTS:
             raise SettingError(f"points: are {len(points)}; give at most {POINTS}")
+        if isinstance(text := given.get("text"), str) and len(text) > LONGEST_WORD:
+            raise SettingError(
+                f"text: has {len(text)} characters; give a few words, at most {LONGEST_WORD}"
+            )
         return Search((Query(**given),))
 
     def trimap(

@@ -1,7 +1,9 @@
 """The Space's entry, `python app.py`; also `python gradio_app/app.py` in a checkout.
 
-MEMATTE_MODEL chooses another model: a name, a Hub id or a path. GRADIO_SERVER_NAME and
-GRADIO_SERVER_PORT, which a Space sets, are the address to listen on.
+MEMATTE_MODEL chooses another model: a name, a Hub id or a path; MEMATTE_SUBJECT_MODEL,
+MEMATTE_CLICKS_MODEL and MEMATTE_WORDS_MODEL do so for those that find subjects; MEMATTE_FIND=0
+leaves finding out. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, which a Space sets, are the address
+to listen on.
 """
 
 from __future__ import annotations
@@ -41,6 +43,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     settings = Settings(
         model=os.environ.get("MEMATTE_MODEL") or Settings.model,
+        find=os.environ.get("MEMATTE_FIND") != "0",
+        subject_model=os.environ.get("MEMATTE_SUBJECT_MODEL") or None,
+        clicks_model=os.environ.get("MEMATTE_CLICKS_MODEL") or None,
+        words_model=os.environ.get("MEMATTE_WORDS_MODEL") or None,
         mcp=importlib.util.find_spec("mcp") is not None,
     )
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"

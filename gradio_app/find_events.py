@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from secrets import token_hex
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from mematte_plugin import InputError
 
 from .click_photo import click_at
 from .finding import CLICKS, Asked
-from .page_state import HEAVY, LIGHT, Changes, Known, Page
+from .page_state import HEAVY, NOTING, Changes, Known, Page
 from .pictures import PagePhoto
 from .run_events import RunEvents
 from .subject_events import Subject, subject_inputs
@@ -20,7 +21,7 @@ from .wording import LOOKING, READY, said
 
 
 class FindEvents:
-    """Each event notes what is asked, which ends the job before; then the job finds it and cuts."""
+    """Each event ends the job before and notes what is asked; that starts the next job."""
 
     def __init__(self, page: Page, runs: RunEvents) -> None:
         self.page, self.runs = page, runs
@@ -32,25 +33,28 @@ class FindEvents:
             ([left.canvas.click], self.click, clicked),
             ([left.undo.click], self.undo, clicked[1:]),
         )
-        before = [*runs.events]
-        noted = [*page.no_result_outputs, *page.finding_outputs]
-        queue: dict[str, Any] = {"show_progress_on": [page.right.stage], **HEAVY}
+        run = page.noted.change(
+            self.run,
+            runs.inputs,
+            runs.outputs,
+            show_progress_on=[page.right.stage],
+            trigger_mode="multiple",
+            **HEAVY,
+        )
         for triggers, note, given in starts:
-            event = gr.on(
+            # As an event of its own, which the page handles before the next one, and with the job
+            # in front: what that next one starts must not be ended.
+            gr.on(triggers, None, None, None, cancels=[run, *runs.events], api_visibility="private")
+            gr.on(
                 triggers,
                 note,
                 given,
-                noted,
-                cancels=before,
+                [*page.no_result_outputs, *page.finding_outputs, page.noted],
                 show_progress="hidden",
                 trigger_mode="multiple",
-                **LIGHT,
+                **NOTING,
             )
-            run = event.success(
-                self.run, runs.inputs, runs.outputs, trigger_mode="multiple", **queue
-            )
-            runs.events.append(run)
-            before.append(run)
+        runs.events.append(run)
 
     def begin(self, *values: Any) -> Changes:
         """Find the subject anew: by itself, or by the word."""
@@ -64,10 +68,10 @@ class FindEvents:
         asked: Asked | None,
         known: Known,
         event: gr.EventData,
-    ) -> Changes:
+    ) -> Any:
         """Add what is shown by a click to the subject, or take it away."""
         if photo is None:
-            return {}
+            return gr.skip()
         asked = asked or Asked()
         if len(asked.clicks) >= CLICKS:
             raise InputError(
@@ -78,10 +82,10 @@ class FindEvents:
             raise InputError("click: nothing can be taken away yet; click on the subject first")
         return self._note(photo, replace(asked, clicks=(*asked.clicks, click)), known)
 
-    def undo(self, photo: PagePhoto | None, asked: Asked | None, known: Known) -> Changes:
+    def undo(self, photo: PagePhoto | None, asked: Asked | None, known: Known) -> Any:
         """Forget the last click."""
         if asked is None or not asked.clicks:
-            return {}
+            return gr.skip()
         left = replace(asked, clicks=asked.clicks[:-1])
         return self._note(photo, left if left.steps() else None, known)
 
@@ -94,6 +98,7 @@ class FindEvents:
             **page.no_result(READY),
             **page.finding(photo, asked, known, said(LOOKING) if new else ""),
             page.asked: asked,
+            page.noted: token_hex(8),
         }
 
     def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from .settings import Settings
 PIP = 'pip install "mematte-plugin[subject]"'
 MODULES = ("onnxruntime", "transformers")
 """What finding needs: the first for subjects by themselves, the second for clicks and words."""
+LONGEST_WORD = 200
+"""Characters of the words that name a subject."""
 CLICKS = 50
 """How many clicks may correct one subject."""
 SAME_PLACE = 0.01
@@ -36,6 +39,7 @@ SAME_PLACE = 0.01
 TINT = (30, 136, 255)
 """The mask over the photo: the colour of the brush for subjects."""
 TINT_SHARE = 0.55
+OPTIONS = re.compile(r" \([a-z_]+=, --[a-z-]+\)|, --[a-z-]+(?=\))")
 GONE = "subject: was kept for a while and has been deleted; find it again"
 
 Click = tuple[int, int, int]
@@ -110,7 +114,7 @@ class Found:
 
     def guide(self) -> Guide:
         """The guide of a job. Raises InputError as `read` does."""
-        return Guide("alpha", self.read().native)
+        return Guide("alpha", self.read())
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def _find(
     else:
         asked = query.points is not None or query.box is not None
         model = settings.clicks_model if asked else settings.subject_model
-    with _without_path(model):
+    with _for_visitors(model):
         found = find_subject(
             photo,
             points=query.points,
@@ -200,14 +204,16 @@ def _find(
 
 
 @contextmanager
-def _without_path(model: str | None) -> Iterator[None]:
-    """Errors name the operator's model without its path."""
+def _for_visitors(model: str | None) -> Iterator[None]:
+    """Errors name the operator's model without its path, and no options of Python and the shell."""
     try:
         yield
     except MEMatteError as error:
-        if model is None or model not in str(error):
-            raise
-        raise type(error)(str(error).replace(model, _name(model))) from error
+        text = OPTIONS.sub("", str(error))
+        if model is not None:
+            text = text.replace(model, _name(model))
+        error.args = (text, *error.args[1:])
+        raise
 
 
 def _name(model: str) -> str:

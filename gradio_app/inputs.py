@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from mematte_plugin import (
     BAND_OUTSIDE,
     InputError,
     Photo,
+    SubjectMask,
     from_mask,
     from_painting,
     from_soft,
@@ -29,9 +30,9 @@ class Guide:
     """What says where the subject is."""
 
     kind: Literal["trimap", "mask", "alpha", "painting"]
-    source: Path | NDArray[Any]
+    source: Path | NDArray[np.uint8] | SubjectMask
     """An uploaded file; of a painting the `Stroke` labels (h, w), on a smaller copy of the photo;
-    or a soft mask (h, w) in [0, 1] of any resolution."""
+    or as an alpha, what was found."""
     inside: float = BAND_INSIDE
     """How far the unknown band reaches into a mask, in % of the subject's size."""
     outside: float = BAND_OUTSIDE
@@ -57,13 +58,29 @@ def trimap_of(guide: Guide, size: tuple[int, int], settings: Settings) -> NDArra
     source = guide.source
     if guide.kind == "painting" and isinstance(source, np.ndarray):
         return from_painting(source, size, **band)
-    given = _bytes(source, guide.kind) if isinstance(source, Path) else source
-    if guide.kind == "alpha":  # its own softness makes the band
+    if isinstance(source, SubjectMask):  # its own softness makes the band
+        return replace(source, size=size).trimap()
+    assert isinstance(source, Path)
+    given = _bytes(source, guide.kind)
+    if guide.kind == "alpha":
         return from_soft(given, size=size, max_pixels=settings.max_pixels)
     if guide.kind == "mask":
         return from_mask(given, size=size, max_pixels=settings.max_pixels, **band)
     three = normalise_trimap(given, size, max_pixels=settings.max_pixels)
     return np.rint(three * 255).astype(np.uint8)  # 0.5 becomes 128
+
+
+def soft_mask(guide: Guide, settings: Settings) -> bytes | SubjectMask:
+    """An alpha as `cut` takes it.
+
+    Raises InputError for a file that is not a picture or too large.
+    """
+    if isinstance(guide.source, SubjectMask):
+        return guide.source
+    assert isinstance(guide.source, Path)
+    given = _bytes(guide.source, guide.kind)
+    read_photo(given, name=guide.kind, max_pixels=settings.max_pixels)
+    return given
 
 
 def _bytes(path: Path, name: str) -> bytes:

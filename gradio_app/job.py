@@ -31,13 +31,15 @@ from mematte_plugin import (
     Stopped,
     SubjectMask,
     collect_notes,
+    cut,
+    overall_progress,
     ready_pipeline,
     trim_memory,
 )
 
 from .finding import Found, Search, Tell, search, stored
 from .gpu import ZERO_GPU, gpu
-from .inputs import Guide, read_upload, trimap_of
+from .inputs import Guide, read_upload, soft_mask, trimap_of
 from .models import chosen
 from .pictures import ResultPictures, write_pictures
 from .settings import Settings
@@ -253,26 +255,28 @@ def _compute(task: Task, settings: Settings, progress: Progress, tell: Tell) -> 
             photo, earlier = _read(task, settings)
             notes.extend(earlier)
             progress(0, 1, task.first_stage)
-            guide, subject = _guide_of(task, photo, settings, progress, tell)
+            guide = _guide_of(task, photo, settings, progress, tell)
             if task.only_subject:
                 return None
-            trimap = trimap_of(guide, photo.size, settings)
-            _check_unknown(trimap, guide)
+            trimap = None
+            if guide.kind != "alpha":
+                trimap = trimap_of(guide, photo.size, settings)
+                _check_unknown(trimap, guide)
             pipeline = _pipeline(task.model, settings, progress)
-
-            def computing(done: int, total: int, stage: str) -> None:
-                # The pipeline's reading is finished by now: no step back.
-                progress(done, total, "encoder" if stage == "reading" else stage)
-
-            matte = pipeline(
-                photo,
-                trimap,
-                retention=float(task.retention) or "auto",
-                memory_budget=budget,
-                progress=computing,
-            )
+            options: dict[str, Any] = {
+                "retention": float(task.retention) or "auto",
+                "memory_budget": budget,
+                "progress": _forward(progress),
+            }
+            if trimap is None:  # which is settled with the soft mask, and perhaps computed again
+                options |= {"model": chosen(task.model, settings).source, "device": settings.device}
+                matte = cut(photo, alpha=soft_mask(guide, settings), **options)
+                _check_unknown(np.rint(matte.trimap * 255), guide)
+            else:
+                matte = pipeline(photo, trimap, **options)
             matte.compute_foreground(progress=progress)
-            matte = replace(matte.with_edge(task.edge), subject=subject)
+            found = guide.source if isinstance(guide.source, SubjectMask) else None
+            matte = replace(matte.with_edge(task.edge), subject=found)
             result = _written(task, matte, pipeline, progress)
         facts = matte.facts()
         facts["model"] = facts["plan"]["model"] = model  # the pipeline may know it as a path
@@ -301,22 +305,34 @@ def _read(task: Task, settings: Settings) -> tuple[Photo, list[str]]:
 
 def _guide_of(
     task: Task, photo: Photo, settings: Settings, progress: Progress, tell: Tell
-) -> tuple[Guide, SubjectMask | None]:
-    """The job's guide, and the subject if that had to be found."""
+) -> Guide:
+    """The job's guide, once the subject is found if need be."""
     given = task.guide
+    if isinstance(given, Guide):
+        return given
     if isinstance(given, Found):
-        mask = given.read()
-    elif isinstance(given, Search):
-        for mask in search(photo, given, settings, progress):
-            if task.for_page or task.only_subject:
-                alone = task.folder / f"{task.photo.stem or 'photo'}_mask.png"
-                tell(stored(mask, given, alone))
-    else:
-        return given, None
-    return Guide("alpha", mask.native), mask
+        return given.guide()
+    for mask in search(photo, given, settings, progress):
+        if task.for_page or task.only_subject:
+            alone = task.folder / f"{task.photo.stem or 'photo'}_mask.png"
+            tell(stored(mask, given, alone))
+    return Guide("alpha", mask)
 
 
-def _check_unknown(trimap: NDArray[np.uint8], guide: Guide) -> None:
+def _forward(progress: Progress) -> Progress:
+    """Progress that never steps back, as a pipeline's reading and its second run would."""
+    best = (0.0, (0, 1, "encoder"))
+
+    def forward(done: int, total: int, stage: str) -> None:
+        nonlocal best
+        stage = "encoder" if stage == "reading" else stage
+        best = max(best, (overall_progress(done, total, stage), (done, total, stage)))
+        progress(*best[1])
+
+    return forward
+
+
+def _check_unknown(trimap: NDArray[Any], guide: Guide) -> None:
     if not ((trimap > 0) & (trimap < 255)).any():
         remedy = {
             "trimap": "pass it as a mask, or mark the subject's edge grey",

@@ -9,7 +9,7 @@ import gradio as gr
 from mematte_plugin import BAND_INSIDE, BAND_OUTSIDE
 
 from .click_photo import EMPTY, SCRIPT
-from .finding import missing
+from .finding import LONGEST_WORD, missing
 from .models import offered
 from .painting import BRUSHES, OPACITY
 from .pictures import COLOUR
@@ -131,7 +131,7 @@ class LeftSide:
                 container=False,
                 placeholder="Or name it: dog",
                 max_lines=1,
-                max_length=200,
+                max_length=LONGEST_WORD,
                 elem_id="word",
                 scale=3,
                 min_width=150,

@@ -27,7 +27,7 @@ Changes = dict[Any, Any]
 
 
 Known = dict[Asked, Found]
-"""The masks of a photo, by what was asked."""
+"""The masks of a photo, by what was asked; the one shown last at the end."""
 
 
 def _queue(name: str, limit: int) -> dict[str, Any]:
@@ -42,6 +42,8 @@ def _queue(name: str, limit: int) -> dict[str, Any]:
 
 
 LIGHT, HEAVY, SHAPING = _queue("light", 2), _queue("model", 1), _queue("edges", 1)
+NOTING = _queue("clicks", 1)
+"""One after the other: each adds to what the one before noted."""
 
 
 class Page:
@@ -59,6 +61,8 @@ class Page:
         """Per session: what is `Asked` of the photo's subject, or None."""
         self.known = gr.State({})
         """Per session: what was `Found` for each `Asked` of this photo."""
+        self.noted = gr.State("")
+        """Per session: changes whenever something is asked that a job has to find."""
         gr.HTML(HEADING, elem_id="head", padding=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=6, min_width=340):
@@ -115,9 +119,9 @@ def latest(asked: Asked | None, known: Known) -> Found | None:
 
 
 def answered(asked: Asked | None, known: Known) -> Asked | None:
-    """What was asked up to the last step that has a mask; None if none has."""
+    """What was asked up to the last step that has a mask; if none has, what was shown before."""
     steps = asked.steps() if asked else ()
-    return next((step for step in reversed(steps) if step in known), None)
+    return next((step for step in [*reversed(steps), *reversed(known)] if step in known), None)
 
 
 def file_in(value: Any) -> Path | None:

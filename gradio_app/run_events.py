@@ -28,6 +28,8 @@ from .samples import PAINTED, Example, examples, guide_for
 from .subject_events import Subject, subject_inputs
 from .wording import CANCELLED, FAILED, FINDING, LOOKING, WORKING, progress_of, said
 
+KEPT = 100
+"""Masks of a photo that a visitor can come back to."""
 TO_RESULTS = """() => {
     const right = document.getElementById("right");
     const top = right?.getBoundingClientRect().top;
@@ -206,14 +208,21 @@ class Finding:
         self.steps = list(subject.steps)
 
     def begin(self) -> Changes:
-        """Say that it is looked for."""
-        line = said(LOOKING) if self.steps else ""
-        changes = self.page.finding(self.photo, self.asked, self.known, line)
-        return {**changes, self.page.asked: self.asked}
+        """Say that it is looked for, or show what is known already."""
+        if self.steps:
+            changes = self.page.finding(self.photo, self.asked, self.known, said(LOOKING))
+            return {**changes, self.page.asked: self.asked}
+        return {**self._show(self.asked, self.known[self.asked]), self.page.asked: self.asked}
 
     def take(self, found: Found) -> Changes:
         """Show the mask of the next step."""
-        self.known[self.steps.pop(0)] = found
+        return self._show(self.steps.pop(0), found)
+
+    def _show(self, step: Asked, found: Found) -> Changes:
+        self.known.pop(step, None)
+        self.known[step] = found
+        for oldest in [*self.known][:-KEPT]:
+            del self.known[oldest]
         line = said(LOOKING) if self.steps else ""
         changes = self.page.finding(self.photo, self.asked, self.known, line)
         return {**changes, self.page.known: self.known}

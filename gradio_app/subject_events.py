@@ -10,7 +10,7 @@ import gradio as gr
 
 from mematte_plugin import InputError
 
-from .finding import Asked, Found, Search
+from .finding import LONGEST_WORD, Asked, Found, Search
 from .inputs import Guide
 from .page_state import LIGHT, Changes, Known, Page, file_in, latest
 from .painting import read_painting
@@ -56,7 +56,7 @@ class Subject:
     @property
     def wanted(self) -> Asked:
         """What is found if nothing was asked yet: the word, or else the subject by itself."""
-        word = " ".join((self.word or "").split())
+        word = " ".join((self.word or "").split())[:LONGEST_WORD]
         return Asked("word", word) if word else Asked("itself")
 
     @property

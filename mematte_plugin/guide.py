@@ -29,7 +29,8 @@ class Guide:
     """What the user gives to say where the subject is; at most one of trimap, mask, alpha, text,
     and points or box. With none of them, the photo's own alpha says it, or the subject is found.
 
-    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`.
+    trimap, mask, alpha: as for `normalise_trimap`, `from_mask` and `from_soft`; the alpha may also
+        be a SubjectMask, whose matte then names it.
     points, box, text, subject_model: as for `find_subject`.
     objects, inside, outside, unit, islands: as for `from_mask` and `from_soft`.
     """
@@ -90,6 +91,8 @@ class Guide:
             mask = self.mask if self.mask is not None else to_unit(_alpha_of(photo))
             made = from_mask(mask, size=photo.size, objects=self.objects, **band)
             return three_valued(made), None
+        if isinstance(self.alpha, SubjectMask):
+            return three_valued(self.alpha.trimap()), self.alpha
         if self.alpha is not None:
             return three_valued(from_soft(self.alpha, **soft)), None
         try:

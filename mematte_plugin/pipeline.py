@@ -259,7 +259,8 @@ def cut(
         image: the photo, in any form that `MattingPipeline` takes.
         trimap: (H, W): 0 background, 1 (255, 65535) foreground, anything between unknown.
         mask: a rough mask of the subject: (H, W), 1 or white inside.
-        alpha: a soft mask or alpha from anywhere, of any resolution; see `from_soft`.
+        alpha: a soft mask or alpha from anywhere, of any resolution (see `from_soft`), or what
+            `find_subject` found.
         points, box, text: where the subject is, for `find_subject`.
         subject_model: the network that finds the subject; see `find_subject`.
         objects: if the mask is a label map, the ids that are the subject: 1, or [1, 3].

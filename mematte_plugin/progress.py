@@ -10,11 +10,12 @@ Progress = Callable[[int, int, str], None]
 
 STAGES = {
     "reading": (0.0, 0.03),
-    "model": (0.03, 0.08),
-    "encoder": (0.08, 0.5),
-    "decoder": (0.5, 0.8),
-    "foreground": (0.8, 0.92),
-    "writing": (0.92, 1.0),
+    "subject": (0.03, 0.15),
+    "model": (0.15, 0.2),
+    "encoder": (0.2, 0.55),
+    "decoder": (0.55, 0.82),
+    "foreground": (0.82, 0.93),
+    "writing": (0.93, 1.0),
 }
 """The stages of a run in their order, and the part of a progress bar that each fills. Not a promise
 of time: how long a stage takes differs from photo to photo."""
@@ -34,8 +35,8 @@ def overall_progress(done: int, total: int, stage: str) -> float:
     """How much of a whole run is done, 0 to 1, as a progress bar shows it.
 
     done, total: parts of this stage; total 0 where it is not known.
-    stage: "reading", "model", "encoder", "decoder", "foreground" or "writing"; any other fills
-        the whole bar.
+    stage: "reading", "subject", "model", "encoder", "decoder", "foreground" or "writing"; any other
+        fills the whole bar.
     """
     start, end = STAGES.get(stage, (0.0, 1.0))
     return start + (end - start) * (min(1.0, done / total) if total > 0 else 0.0)

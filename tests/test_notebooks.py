@@ -33,10 +33,11 @@ def code_of(notebook: Any) -> str:
     return "\n".join(line for cell in cells for line in cell.splitlines() if line[:1] not in "%!")
 
 
-def test_all_six_are_there() -> None:
+def test_all_of_them_are_there() -> None:
     assert {name.removesuffix(".ipynb") for name in NAMES} == {
         "quickstart",
         "trimaps",
+        "subject",
         "memory_and_retention",
         "batch_and_video",
         "train_your_own",

@@ -19,6 +19,7 @@ from mematte_plugin.training.trainer import Trainer
 from tests.networks import SMALL
 from tests.subject.cache import in_cache
 from tests.subject.networks import save_dino, save_sam2
+from tests.subject.onnx_files import save_birefnet
 from tests.training.trainer_bank import small_bank
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +96,7 @@ def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_sam2(folder / "networks" / "sam_video", video=True)
     save_dino(folder / "networks" / "dino", bias=2)
+    save_birefnet(folder / "networks" / "birefnet")
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert blocks
     with in_cache(folder / "cache", folder / "networks", monkeypatch), collect_notes():

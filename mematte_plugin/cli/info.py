@@ -31,6 +31,8 @@ PACKAGES = (
     "pillow-heif",
     "pillow-jxl-plugin",
     "rawpy",
+    "onnxruntime",
+    "transformers",
     "gradio",
 )
 

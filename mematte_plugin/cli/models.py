@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingError, WeightsError
-from ..weights.catalog import Purpose
+from ..weights.catalog import USES
 from . import console
 from .options import AsJson
 from .signals import import_torch
@@ -77,8 +77,13 @@ Name = Annotated[
 def download(
     name: Name,
     purpose: Annotated[
-        Purpose | None,
-        typer.Option("--for", help="What a Hugging Face id that is not in the list is for."),
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="USE",
+            help="What a Hugging Face id that is not in the list is for: matting (the default),"
+            " subject, clicks or words.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,12 +94,15 @@ def download(
       mematte models download vitmatte-small-composition-1k
       mematte models download onnx-community/ormbg-ONNX --for subject
     """
+    use = next((one for one in USES if one == purpose), None)
+    if use != purpose:
+        raise SettingError(f"--for {purpose}: give one of {', '.join(USES)}")
     import_torch()
     from ..weights.load import resolve
     from ..weights.subjects import download_subject
 
     with console.progress() as report:
-        found = download_subject(name, purpose, report) or resolve(name, progress=report)
+        found = download_subject(name, use, report) or resolve(name, progress=report)
     _tell_place(name, found.weights, as_json)
 
 

@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..errors import InputError, WeightsError
 from ..images.photo import Photo
-from ..locks import ForkSafeLock
 from ..progress import Progress
 from ..weights.subjects import SubjectFiles, subject_files
 from .found import Source, SubjectMask
 from .pixels import IMAGENET_MEAN, IMAGENET_STD, fingerprint, network_pixels
 from .prompts import Box, Prompt
 from .ready import ready
-from .torch_network import Kind, TorchNetwork, model_type
+from .torch_network import COMPUTING, Kind, TorchNetwork, model_type
 
 SAM2 = Kind(
     "Sam2Model",
@@ -76,7 +75,7 @@ def sam_for(model: str | None, device: str, progress: Progress | None) -> Sam:
     files = subject_files(model, "clicks", progress=progress)
     stamp = files.weights.stat()
     key = str(files.weights), stamp.st_size, stamp.st_mtime_ns, str(device)
-    found: Sam = ready("clicks", key, lambda: Sam(files, device))
+    found: Sam = ready("clicks", key, lambda: Sam(files, device, progress))
     return found
 
 
@@ -86,7 +85,7 @@ class Sam:
     name, licence: of the weights, for reports.
     """
 
-    def __init__(self, files: SubjectFiles, device: str) -> None:
+    def __init__(self, files: SubjectFiles, device: str, progress: Progress | None = None) -> None:
         kind = model_type(files)
         if kind not in MODEL_TYPES:
             raise WeightsError(
@@ -94,10 +93,9 @@ class Sam:
                 " choose a SAM 2 network, such as sam2.1-hiera-tiny"
             )
         self.name, self.licence = files.name, files.licence
-        self._network = TorchNetwork(files, SAM2, device)
+        self._network = TorchNetwork(files, SAM2, device, progress)
         self._side = int(self._network.config.prompt_encoder_config.image_size)
         self._embeddings: OrderedDict[bytes, list[Tensor]] = OrderedDict()
-        self._lock = ForkSafeLock()
 
     def mask(self, photo: Photo, prompt: Prompt, progress: Progress | None) -> SubjectMask:
         """What points and a box show; one of them at least."""
@@ -130,7 +128,7 @@ class Sam:
 
         ambiguous: SAM may mean a part, an object or a group, and its best guess counts.
         """
-        with self._lock:
+        with COMPUTING:
             embeddings = self._embedded(photo, progress)
 
             def decode(network: Any) -> tuple[Tensor, float]:

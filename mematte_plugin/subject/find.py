@@ -8,11 +8,19 @@ from ..errors import InputError, SettingError
 from ..images.photo import Photo
 from ..images.read import read_photo
 from ..progress import Progress
-from .found import SubjectMask
+from .found import Source, SubjectMask
 from .prompts import read_prompt, read_text
 
 EMPTY, FULL = 1e-4, 1 - 1e-4
 """Share of a picture below or above which a mask has found nothing, or everything."""
+_CLICK, _DRAW = "(points=, --point)", "draw a box around it (box=, --box)"
+REMEDIES: dict[Source, str] = {
+    "segmentation": f"click on it {_CLICK}, {_DRAW}",
+    "points": f"click on another part of it {_CLICK}, {_DRAW}",
+    "box": f"draw another box (box=, --box), click on it {_CLICK}",
+    "text": f"try another word, click on it {_CLICK}, {_DRAW}",
+}
+"""What to try, by what was asked before."""
 
 
 def find_subject(
@@ -33,7 +41,8 @@ def find_subject(
         points: (x, y) or (x, y, label) each, in pixels of the photo: label 1 is in the subject (the
             default), 0 is not.
         box: (left, top, right, bottom) around the subject, in pixels.
-        text: a word or a few, in English: "dog", "the red chair".
+        text: a word or a few, in English: "dog", "the red chair". Commas separate things; all of
+            them must be in the picture.
         previous: a mask found before in this photo: what points in the subject show is added to it,
             what points outside it show is taken away.
         model: nothing given: an ONNX segmentation network, a file or a Hub id; with points or a
@@ -72,7 +81,7 @@ def find_subject(
         )
         previous = None
     if previous is not None:
-        found = previous | found
+        found = found | previous
     check_found(found, photo.name)
     return found
 
@@ -80,13 +89,7 @@ def find_subject(
 def check_found(found: SubjectMask, name: str) -> None:
     """Raises InputError if the mask is empty or full."""
     share = float((found.native >= 0.5).mean())
-    if share <= EMPTY:
-        raise InputError(
-            f"{name}: no subject was found; click on it (points=, --point), draw a box around it"
-            " (box=, --box), or give a mask"
-        )
-    if share >= FULL:
-        raise InputError(
-            f"{name}: everything was taken for the subject; click on it (points=, --point), draw a"
-            " box around it (box=, --box), or give a mask"
-        )
+    if EMPTY < share < FULL:
+        return
+    fault = "no subject was found" if share <= EMPTY else "everything was taken for the subject"
+    raise InputError(f"{name}: {fault}; {REMEDIES[found.source]}, or give a mask")

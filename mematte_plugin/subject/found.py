@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..trimap.soft import from_soft
 
+STAGE = "subject"
+"""What progress calls the search for the subject."""
 Source = Literal["segmentation", "points", "box", "text"]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,9 @@ from ..memory.free import computing_threads
 from ..progress import Progress, in_thread, watched
 from ..weights.subjects import SubjectFiles, tensor_files
 from .extra import needed
-from .preparation import preparation_in
+from .found import STAGE
+from .preparation import LARGEST, preparation_in
 
-STAGE = "subject"
-"""What progress calls the search for the subject."""
 FATAL = 4
 """onnxruntime's level of logging; what it raises is told by us."""
 LINGER = 2.0
@@ -41,10 +41,19 @@ _DTYPES: dict[str, type[np.floating[Any]]] = {
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|BFCArena|std::length_error")
 _NEWER = re.compile(r"Opset (\d+) is under development|Unsupported model IR version: (\d+)")
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_PLACE = re.compile(r"/\S*onnxruntime\S*:\d+ .*?\) ")
-"""Where in its source code it failed."""
+_PLACE = re.compile(r"/\S*onnxruntime\S*:\d+ .*?\) |Load model from \S+ failed:")
+"""Where in its source code it failed, and what is said anyway."""
 
 T = TypeVar("T")
+
+
+class _Tensor(NamedTuple):
+    """An input or output as the file declares it."""
+
+    name: str
+    type: str
+    shape: tuple[int | None, ...]
+    """None for a side that may have any length."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +83,9 @@ class OnnxNetwork:
         self._preparation = preparation_in(files.folder)
         self._runtime = silent_runtime()
         _check_files(files.weights)
-        self._session = self._called(self._load, progress)
-        self._input = _input_of(self._session.get_inputs(), self._source)
-        self._output = _output_of(self._session.get_outputs(), self._source)
+        self._session, inputs, outputs = self._called(self._load, progress)
+        self._input = _input_of(inputs, self._source)
+        self._output = _output_of(outputs, self._source)
 
     def run(self, photo: Photo, progress: Progress | None = None) -> NDArray[np.float32]:
         """(h, w) float32, finite: the network's own numbers, of the whole photo.
@@ -103,7 +112,7 @@ class OnnxNetwork:
         )
         return _mask_in(found, size, self._source)
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, list[_Tensor], list[_Tensor]]:
         options = self._runtime.SessionOptions()
         options.log_severity_level = FATAL
         options.intra_op_num_threads = computing_threads()
@@ -111,9 +120,21 @@ class OnnxNetwork:
         # Memory comes from the system and goes back to it; an arena would keep its peak.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
-        return self._runtime.InferenceSession(
-            self._source, options, providers=["CPUExecutionProvider"]
+        session = self._runtime.InferenceSession(
+            self._source,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same once more
         )
+        # Copies: what the session returns keeps it alive.
+        inputs, outputs = (
+            [
+                _Tensor(one.name, one.type, tuple(_side(side) for side in one.shape or ()))
+                for one in every
+            ]
+            for every in (session.get_inputs(), session.get_outputs())
+        )
+        return session, inputs, outputs
 
     def _called(
         self,
@@ -146,7 +167,7 @@ class OnnxNetwork:
         if is_out_of_memory(error) or _OUT_OF_MEMORY.search(text):
             release("cpu")
             return MEMatteError(
-                f"{self.name}: memory ran out while the subject was searched; close other programs,"
+                f"{self.name}: no memory for finding the subject with it; close other programs,"
                 " choose a smaller network, or give a mask or a trimap"
             )
         if newer := _NEWER.search(text):
@@ -155,13 +176,13 @@ class OnnxNetwork:
                 f"{self._source} needs {what}, which onnxruntime {self._runtime.__version__} does"
                 " not know; run pip install --upgrade onnxruntime, or choose another network"
             )
-        if "INVALID_PROTOBUF" in text or "No graph was found" in text:
+        broken = "INVALID_PROTOBUF" in text or "No graph was found" in text
+        if broken or isinstance(error, UnicodeDecodeError):
             return WeightsError(
                 f"{self._source} is not an ONNX network, or is damaged; download it again, or"
                 " choose another"
             )
-        reason = " ".join(_PLACE.sub("", _CODE.sub("", text)).split())
-        reason = reason if len(reason) <= 160 else f"{reason[:159]}…"
+        reason = _one_line(_PLACE.sub("", _CODE.sub("", text)))
         return WeightsError(
             f"{self._source} cannot be run by onnxruntime ({reason}); download it again, or choose"
             " another network"
@@ -171,12 +192,12 @@ class OnnxNetwork:
 def silent_runtime() -> Any:
     """onnxruntime, which reports nothing to anybody.
 
-    From version 1.29 on it sends its maker what it runs, unless a variable forbids it before the
-    import; then it also keeps a database in the home folder, and forked processes hang at their
-    exit. Whoever has set the variable decides. Raises MEMatteError if it is not installed.
+    From version 1.29 on it tells its maker what it runs, keeps a database for that in the home
+    folder, and lets forked processes hang at their exit, unless a variable forbids it before the
+    import. Raises MEMatteError if it is not installed.
     """
     with _lock:
-        forbid = OPT_OUT not in os.environ
+        forbid = "onnxruntime" not in sys.modules and OPT_OUT not in os.environ
         if forbid:
             os.environ[OPT_OUT] = "1"
         try:
@@ -205,44 +226,42 @@ def _check_files(weights: Path) -> None:
 # ---- what goes in and what comes out -------------------------------------------------------------
 
 
-def _input_of(inputs: Sequence[Any], source: str) -> _Input:
+def _input_of(inputs: Sequence[_Tensor], source: str) -> _Input:
     if len(inputs) != 1:
-        names = ", ".join(one.name for one in inputs[:4])
+        names = _one_line(", ".join(one.name for one in inputs[:4]))
         raise _foreign(source, f"it takes {len(inputs)} inputs ({names}) instead of one picture")
-    name, kind, shape = inputs[0].name, inputs[0].type, list(inputs[0].shape or ())
+    name, kind, shape = inputs[0]
     if kind not in _DTYPES or len(shape) != 4:
         raise _foreign(source, f"its input is {kind} of {_shown(shape)} instead of one picture")
-    sides = [_side(one) for one in shape]
-    channels_last = sides[1] != 3 and sides[3] == 3
-    channels = sides[3] if channels_last else sides[1]
-    if channels not in (3, None) or sides[0] not in (1, None):
+    channels_last = shape[1] != 3 and shape[3] == 3
+    channels = shape[3] if channels_last else shape[1]
+    if channels not in (3, None) or shape[0] not in (1, None):
         raise _foreign(source, f"its input is {_shown(shape)} instead of one picture in RGB")
-    height, width = sides[1:3] if channels_last else sides[2:]
+    height, width = shape[1:3] if channels_last else shape[2:]
+    if max(height or 1, width or 1) > LARGEST:
+        raise _foreign(source, f"its input is {_shown(shape)} instead of one picture of usual size")
     return _Input(name, _DTYPES[kind], channels_last, (height, width))
 
 
-def _output_of(outputs: Sequence[Any], source: str) -> str:
+def _output_of(outputs: Sequence[_Tensor], source: str) -> str:
     """The name of the first output that can be a mask; others are coarser, or something else."""
     for output in outputs:
-        if output.type in _DTYPES and _may_be_mask([_side(one) for one in output.shape or ()]):
-            name: str = output.name
-            return name
-    shapes = " and ".join(_shown(output.shape or ()) for output in outputs[:3])
+        if output.type in _DTYPES and _may_be_mask(output.shape):
+            return output.name
+    shapes = " and ".join(_shown(output.shape) for output in outputs[:3])
     raise _foreign(source, f"its output is {shapes} instead of one mask")
 
 
-def _may_be_mask(shape: list[int | None]) -> bool:
+def _may_be_mask(shape: tuple[int | None, ...]) -> bool:
     if not shape:
         return True  # the file does not say
-    batch, rest = ([1], shape) if len(shape) == 2 else (shape[:1], shape[1:])
-    if len(rest) == 3:
-        channel = rest[2] if rest[0] not in (1, None) else rest[0]
-        rest = rest[:2] if rest[0] not in (1, None) else rest[1:]
-        batch = [*batch, channel]
+    single, sides = shape[:-2], shape[-2:]
+    if len(shape) == 4 and shape[1] not in (1, None):  # channels last
+        single, sides = (shape[0], shape[3]), shape[1:3]
     return (
-        len(rest) == 2
-        and all(one in (1, None) for one in batch)
-        and all(side is None or side >= SMALLEST for side in rest)
+        2 <= len(shape) <= 4
+        and all(one in (1, None) for one in single)
+        and all(side is None or side >= SMALLEST for side in sides)
     )
 
 
@@ -271,8 +290,14 @@ def _side(given: Any) -> int | None:
     return given if isinstance(given, int) and given > 0 else None
 
 
-def _shown(shape: Sequence[Any]) -> str:
-    return f"({', '.join(str(_side(side) or '?') for side in shape)})"
+def _shown(shape: Sequence[int | None]) -> str:
+    return f"({', '.join('?' if side is None else str(side) for side in shape)})"
+
+
+def _one_line(text: str) -> str:
+    """A text from the file, which may hold anything, for a message."""
+    line = "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
+    return line if len(line) <= 160 else f"{line[:159]}…"
 
 
 def _foreign(source: str, why: str) -> WeightsError:

@@ -14,6 +14,8 @@ from ..errors import InputError, SettingError
 Point = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 
+MOST = 200
+"""Points; networks are trained with a handful."""
 NEAR = 1.0
 """Pixels within which a point in and a point out contradict each other."""
 
@@ -117,6 +119,8 @@ def _read_points(points: Any, size: tuple[int, int]) -> tuple[Point, ...]:
             f"points {short(points)}: give (x, y) or (x, y, label) for each, in pixels; label 1 is"
             " inside the subject, 0 outside"
         )
+    if len(rows) > MOST:
+        raise SettingError(f"points: {len(rows)} are given; give at most {MOST}")
     read: list[Point] = []
     height, width = size
     for row in rows.tolist():

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ..images.photo import Photo
 from ..progress import Progress
 from ..weights.subjects import subject_files
-from .found import SubjectMask
-from .onnx_network import STAGE, OnnxNetwork
+from .found import STAGE, SubjectMask
+from .onnx_network import OnnxNetwork
 from .ready import ready
 
 SLACK = 0.05

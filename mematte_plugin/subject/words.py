@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..errors import InputError, SettingError, WeightsError, first_line
 from ..images.photo import Photo
-from ..locks import ForkSafeLock
 from ..progress import Progress
 from ..weights.subjects import SubjectFiles, subject_files
 from .clicks import sam_for
@@ -37,6 +36,8 @@ SHORTER, LONGER = 800, 1333
 """Sides in pixels of what Grounding DINO is shown, at most."""
 BOX_SURE = 0.35
 """Score from which Grounding DINO's box counts, as its authors advise."""
+MORE_SURE = 0.5
+"""The least score of further boxes of a thing, as a share of that of its surest one."""
 PRESENT = 0.5
 """Probability from which SAM 3 counts a thing as being in the picture."""
 SAME = 0.8
@@ -46,6 +47,7 @@ LONGEST_PIECE = 20
 """Characters of a token, more than any word of English needs."""
 NARROWEST = 64
 """Least side in pixels of what Grounding DINO is shown: of less its coarsest level is nothing."""
+ARTICLE = re.compile(r"^(the|an?|my) (?=.)")
 SEPARATORS = re.compile(r"[.,;:?!/&+|]+")
 
 
@@ -67,11 +69,11 @@ def find_words(
     key = str(files.weights), stamp.st_size, stamp.st_mtime_ns, str(device)
     kind = model_type(files)
     if kind in SAM3:
-        sam3: Sam3 = ready("words", key, lambda: Sam3(files, SAM3[kind], device))
+        sam3: Sam3 = ready("words", key, lambda: Sam3(files, SAM3[kind], device, progress))
         found = sam3.mask(photo, things, progress)
     elif kind in DINO_TYPES:
         sam = sam_for(None, device, progress)  # first of all the downloads
-        dino: GroundingDino = ready("words", key, lambda: GroundingDino(files, device))
+        dino: GroundingDino = ready("words", key, lambda: GroundingDino(files, device, progress))
         boxes, sure = dino.boxes(photo, things, progress)
         found = sam.boxes(photo, boxes, progress)
         found = replace(found, confidence=min(found.confidence, sure))
@@ -105,10 +107,9 @@ def english(words: str) -> list[str]:
 class GroundingDino:
     """A Grounding DINO network with its tokenizer."""
 
-    def __init__(self, files: SubjectFiles, device: str) -> None:
+    def __init__(self, files: SubjectFiles, device: str, progress: Progress | None = None) -> None:
         self._tokenizer = _tokenizer(files)
-        self._network = TorchNetwork(files, GROUNDING_DINO, device)
-        self._lock = ForkSafeLock()
+        self._network = TorchNetwork(files, GROUNDING_DINO, device, progress)
 
     def boxes(
         self, photo: Photo, things: Sequence[str], progress: Progress | None
@@ -133,8 +134,7 @@ class GroundingDino:
             )
             return out.logits[0, :, : len(ids)].float().cpu(), out.pred_boxes[0].float().cpu()
 
-        with self._lock:
-            logits, centred = self._network.run(detect, photo.name, progress=progress)
+        logits, centred = self._network.run(detect, photo.name, progress=progress)
         if logits.isnan().any() or not centred.isfinite().all():
             raise _damaged(self._network.name)
         scores = logits.sigmoid().numpy()
@@ -150,7 +150,8 @@ class GroundingDino:
             if best < BOX_SURE:
                 raise absent(photo, thing, best)
             order = np.argsort(-of_thing, kind="stable")
-            found += [int(i) for i in order if of_thing[i] >= BOX_SURE]
+            least = max(BOX_SURE, MORE_SURE * best)
+            found += [int(i) for i in order if of_thing[i] >= least]
             sure, start = min(sure, best), end + 2
         return _distinct([corners[i] for i in found]), sure
 
@@ -158,10 +159,11 @@ class GroundingDino:
 class Sam3:
     """A SAM 3 network with its tokenizer: words and a photo give a mask."""
 
-    def __init__(self, files: SubjectFiles, kind: Kind, device: str) -> None:
+    def __init__(
+        self, files: SubjectFiles, kind: Kind, device: str, progress: Progress | None = None
+    ) -> None:
         self._tokenizer = _tokenizer(files)
-        self._network = TorchNetwork(files, kind, device)
-        self._lock = ForkSafeLock()
+        self._network = TorchNetwork(files, kind, device, progress)
 
     def mask(self, photo: Photo, things: Sequence[str], progress: Progress | None) -> SubjectMask:
         """The mask of all things; raises InputError if one of them is not there.
@@ -187,8 +189,7 @@ class Sam3:
                 answers.append((present, out.semantic_seg[0, 0].float().cpu()))
             return answers
 
-        with self._lock:
-            answers = self._network.run(search, photo.name, progress=progress)
+        answers = self._network.run(search, photo.name, progress=progress)
         for thing, (present, logits) in zip(things, answers, strict=True):
             if not (np.isfinite(present) and logits.isfinite().all()):
                 raise _damaged(self._network.name)
@@ -205,6 +206,7 @@ class Sam3:
 
 def absent(photo: Photo, thing: str, sure: float) -> InputError:
     """What to say of a thing that is not in the picture."""
+    thing = ARTICLE.sub("", thing)
     return InputError(
         f"{photo.name}: no {short(thing)} in this picture (the best guess is {sure:.0%} sure); try"
         " another English word, or click on the subject (points=, --point)"

@@ -131,7 +131,7 @@ CATALOG: dict[str, Entry] = {
             where="hub",
             repo_id="facebook/sam3",
             note="SAM 3, 3.4 GB. Finds the mask of what a word names. Meta grants access on"
-            " request.",
+            " request, under a licence of its own, which excludes some uses.",
             purpose="words",
         ),
     )

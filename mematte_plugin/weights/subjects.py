@@ -155,7 +155,9 @@ def _from_hub(
     repo_id: str, revision: str, purpose: Purpose, entry: Entry | None, progress: Progress | None
 ) -> SubjectFiles:
     layout = _LAYOUTS[purpose]
-    together = (*layout.needed, *(layout.optional if entry else ()), layout.weights[0])
+    condition = "" if entry else " (if it exists)"
+    optional = (f"{name}{condition}" for name in layout.optional)
+    together = (*layout.needed, *optional, layout.weights[0])
 
     def fetched(filename: str) -> Path:
         return hub.get_file(

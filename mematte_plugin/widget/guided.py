@@ -28,8 +28,8 @@ PROXY = 1024
 
 NO_PHOTO = "Give a photo first."
 NO_TRIMAP = (
-    "Paint over the subject. Then mark soft edges as unsure, or paint background too; "
-    "or hand in a trimap or mask."
+    "Click the subject with the wand or paint over it. Then mark soft edges as unsure, or paint "
+    "background too; or hand in a trimap or mask."
 )
 NO_FOREGROUND = "No foreground is painted: paint over what surely belongs to the subject."
 NO_UNKNOWN = (
@@ -96,12 +96,13 @@ class GuidedPhoto(MattingOptions):
             if photo is not None and trimap is None and mask is None and _shows_subject(photo):
                 mask = to_unit(photo.alpha)
                 photo = replace(photo, alpha=None)  # a rough mask must not cap the matte
-            base, read = _read_guide(photo, trimap, mask, inside, outside)
+            base, read = read_guide(photo, trimap, mask, inside, outside)
         self.set_trait("notes", notes)
+        self._on_given()
         self.proxy = np.zeros((0, 0, 3), np.uint8) if photo is None else photo.proxy(PROXY)
         self._set_base(base, read)
         self.set_trait("photo", photo)
-        self.set_trait("labels", _sealed(np.zeros(self.proxy.shape[:2], np.uint8)))
+        self.set_trait("labels", sealed(np.zeros(self.proxy.shape[:2], np.uint8)))
 
     def _assign(self, name: str, value: Any) -> None:
         """Assign to `trimap`, `mask` or `labels`."""
@@ -111,11 +112,12 @@ class GuidedPhoto(MattingOptions):
             else:
                 given = {"trimap": None, "mask": None, name: value}
                 with collect_notes() as notes:
-                    base, mask = _read_guide(self.photo, **given, **self._band())
+                    base, mask = read_guide(self.photo, **given, **self._band())
                 self.set_trait("notes", notes)
+                self._on_given()
                 self._set_base(base, mask)
                 labels = np.zeros(self.proxy.shape[:2], np.uint8)
-            self.set_trait("labels", _sealed(labels))
+            self.set_trait("labels", sealed(labels))
         self._refresh()
 
     def _set_base(self, base: NDArray[np.uint8] | None, mask: NDArray[np.float32] | None) -> None:
@@ -146,9 +148,12 @@ class GuidedPhoto(MattingOptions):
     def _on_band(self, _change: Any) -> None:
         if self.mask is not None:
             with self._reporting():
-                base, _ = _read_guide(self.photo, None, self.mask, **self._band())
-                self._set_base(base, self.mask)
+                self._set_base(self._banded(), self.mask)
         self._refresh()
+
+    def _banded(self) -> NDArray[np.uint8] | None:
+        """The trimap of the mask."""
+        return read_guide(self.photo, None, self.mask, **self._band())[0]
 
     def _refresh(self) -> None:
         """Make the trimap from what is given and painted."""
@@ -166,18 +171,21 @@ class GuidedPhoto(MattingOptions):
                 fault = " ".join(notes)
             except MEMatteError as error:
                 fault = str(error)
-        self.set_trait("small_trimap", _sealed(small))  # first: the page waits for it
+        self.set_trait("small_trimap", sealed(small))  # first: the page waits for it
         if full is not None:
             full = paint_over(full, labels) if labels.any() else full
         elif small is not None:
             full = resize_nearest(small, self.photo.size)
-        self.set_trait("trimap", _sealed(full))
+        self.set_trait("trimap", sealed(full))
         in_use = self.mask is not None or (not self.has_base and lays_band(labels, unpainted))
         self.set_trait("band_counts", in_use)
         self._on_changed(fault or self._why_not())
 
     def _on_opened(self) -> None:
         """For subclasses: another photo is there."""
+
+    def _on_given(self) -> None:
+        """For subclasses: a trimap, a mask or a photo is given, and replaces what was."""
 
     def _on_changed(self, fault: str) -> None:
         """For subclasses: the trimap has changed.
@@ -195,14 +203,14 @@ class GuidedPhoto(MattingOptions):
         return "" if ((small > 0) & (small < 255)).any() else NO_UNKNOWN
 
 
-def _sealed(array: Any) -> Any:
+def sealed(array: Any) -> Any:
     """The array, read-only, because writing into it would change neither page nor matte."""
     if array is not None:
         array.flags.writeable = False
     return array
 
 
-def _read_guide(
+def read_guide(
     photo: Photo | None, trimap: Any, mask: Any, inside: float, outside: float
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
     """The trimap at the photo's size, and the mask it was made from; None for those not given."""
@@ -214,7 +222,7 @@ def _read_guide(
     if mask is None:
         three = normalise_trimap(trimap, photo.size)
         return np.rint(three * 255).astype(np.uint8), None  # 0.5 becomes 128
-    soft = _sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
+    soft = sealed(np.array(read_mask(mask)))  # a copy: the caller's array stays writable
     return from_mask(soft, size=photo.size, inside=inside, outside=outside), soft
 
 

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from ..errors import InputError, MEMatteError
 from ..matte import Matte
 from ..progress import Progress
+from .finding import FindingSession
 from .guided import PROXY
 from .page import CHECKERBOARD, VIEWS, answer_during_cells, jpeg
-from .session import MattingSession
+from .wand import Step, from_page, to_page
 
 STATIC = Path(__file__).parent / "static"
+RESULTS = ("alpha", "cutout", "routing")
+"""The views of a result."""
 GZIP = 31
 """zlib's window number for gzip, which browsers can read."""
 
@@ -34,12 +37,13 @@ def _bytes(value: Any, _widget: Any = None) -> bytes:
     return bytes(value)
 
 
-class MatteWidget(MattingSession, anywidget.AnyWidget):
-    """Paint a trimap on a photo in a notebook; use the matte in the next cell.
+class MatteWidget(FindingSession, anywidget.AnyWidget):
+    """Click the subject of a photo in a notebook, or paint it; use the matte in the next cell.
 
-    Takes the arguments of `MattingSession`, and `layout` like every widget. Leave it at the end of
-    a cell; then paint, press Run, and use `alpha`, `matte`, `trimap` or `save` in the next one.
-    Traits can also be set and observed from Python; without a page, `run` computes.
+    Takes the arguments of `FindingSession`, and `layout` like every widget. Leave it at the end of
+    a cell; then click with the wand or paint, press Run, and use `alpha`, `matte`, `trimap` or
+    `save` in the next one. Traits can also be set and observed from Python; without a page, `find`
+    finds the subject and `run` computes.
 
     Traits for what the page shows:
         view: "photo", "trimap", "alpha", "cutout" or "routing".
@@ -63,6 +67,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         sync=True, from_json=_bytes
     )
     _mark = traitlets.Unicode(help="of the page's strokes; empty for Python's").tag(sync=True)
+    _wand: traitlets.Dict[str, Any] = traitlets.Dict(
+        help="the wand's steps, as `from_page` takes them, and their mark"
+    ).tag(sync=True)
     _run = traitlets.Int(0, help="how often Run was pressed").tag(sync=True)
     # Set by the kernel alone:
     _id = traitlets.Unicode(help="of the comm").tag(sync=True, ours=True)
@@ -72,6 +79,10 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
     _photo = traitlets.Bytes(help="JPEG, (h, w)").tag(sync=True, ours=True)
     _seen = traitlets.Unicode(help="the last mark that was processed").tag(sync=True, ours=True)
     _ran = traitlets.Int(0, help="how many presses of Run were received").tag(sync=True, ours=True)
+    _steps: traitlets.Dict[str, Any] = traitlets.Dict(
+        {"mark": "", "taken": True, "steps": []},
+        help="the steps that count; mark: of those that this answers; taken: whether they do",
+    ).tag(sync=True, ours=True)
     _trimap = traitlets.Bytes(help="`small_trimap` as runs").tag(sync=True, ours=True)
     _result: traitlets.Dict[str, Any] = traitlets.Dict(help="see `_pictures`").tag(
         sync=True, ours=True
@@ -84,7 +95,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         super().__init__(image, *args, **options)
         self.on_msg(self._on_message)
 
-    __init__.__doc__ = MattingSession.__doc__
+    __init__.__doc__ = FindingSession.__doc__
 
     def __repr__(self) -> str:
         """Shown in place of the widget where it cannot run."""
@@ -94,9 +105,9 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         return (
             f"{type(self).__name__} of {width}×{height} pixels, {self.model}, {self.status}:"
             f" {self.message}\n"
-            "To paint, run this cell in JupyterLab, Notebook 7, VS Code or Colab with widgets"
-            " enabled.\nWithout a page: set .trimap or .mask, then .run() and .save('cutout.png');"
-            " or use MattePanel."
+            "To click or paint, run this cell in JupyterLab, Notebook 7, VS Code or Colab with"
+            " widgets enabled.\nWithout a page: call .find(), or set .trimap or .mask, then .run()"
+            " and .save('cutout.png'); or use MattePanel."
         )
 
     def open(self) -> None:
@@ -116,7 +127,7 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         """Take over what the page changed; called by the comm. Does not raise."""
         # One by one, so that a refused value does not affect the others; strokes before their mark,
         # and Run last.
-        last = ("_strokes", "_mark", "_run")
+        last = ("_strokes", "_mark", "_wand", "_run")
         names = [*(name for name in sync_data if name not in last), *last]
         with self._lock:
             for name in names:
@@ -154,6 +165,16 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
             self.set_trait("message", str(error))
         self._seen = change.new
 
+    @traitlets.observe("_wand")
+    def _on_wand(self, change: Any) -> None:
+        mark = str(change.new.get("mark", ""))
+        try:
+            size = (0, 0) if self.photo is None else self.photo.size
+            self._take_steps(from_page(change.new.get("steps"), size), mark)
+        except MEMatteError as error:
+            self._show_steps(self._wish.steps, mark, taken=False)
+            self.set_trait("message", str(error))
+
     @traitlets.observe("_run")
     def _on_run(self, change: Any) -> None:
         self._ran = change.new
@@ -180,6 +201,15 @@ class MatteWidget(MattingSession, anywidget.AnyWidget):
         self._painted = None
         self._mark = ""
         self._strokes = _to_runs(labels) if labels.any() else b""
+
+    def _show_steps(self, steps: tuple[Step, ...], mark: str, *, taken: bool) -> None:
+        size = (1, 1) if self.photo is None else self.photo.size
+        self._steps = {"mark": mark, "taken": taken, "steps": to_page(steps, size)}
+
+    @traitlets.observe("subject")
+    def _on_subject(self, change: Any) -> None:
+        if change.new is not None and self.view in RESULTS and not self.live:
+            self.view = "trimap"  # what was found is seen there
 
     @traitlets.observe("small_trimap")
     def _on_trimap(self, change: Any) -> None:

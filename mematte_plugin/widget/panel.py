@@ -25,9 +25,9 @@ from ..images.read import read_photo
 from ..matte import Matte
 from ..progress import Progress
 from ..show.overlays import on_checkerboard, trimap_overlay
+from .finding import FindingSession
 from .guided import PROXY
 from .page import answer_during_cells, jpeg
-from .session import MattingSession
 
 LINKED = 24 * 2**20
 """Bytes of a saved file up to which it is offered for download: it travels inside the page."""
@@ -57,12 +57,12 @@ CHOICES = {
 logger = logging.getLogger(__name__)
 
 
-class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
+class MattePanel(FindingSession, ipywidgets.VBox):  # type: ignore[misc]
     """Trimap or mask in, matte out: uploads, options and pictures, without painting.
 
-    Arguments, traits and methods are those of `MattingSession`; `view` says what is shown: "photo",
-    "trimap", "alpha" or "cutout". Strokes can be set from Python (`labels`). Without an image the
-    photo is uploaded as well.
+    Arguments, traits and methods are those of `FindingSession`; `view` says what is shown: "photo",
+    "trimap", "alpha" or "cutout". A button finds the subject; for clicks and words call `find`.
+    Strokes can be set from Python (`labels`). Without an image the photo is uploaded as well.
 
     An upload goes through the notebook's server, which usually takes 10 MB at once; name larger
     files in code: `MattePanel("photo.tif", mask="mask.png")`.
@@ -80,6 +80,7 @@ class MattePanel(MattingSession, ipywidgets.VBox):  # type: ignore[misc]
             parts[role].observe(self._guarded(partial(self._upload, role)), "value")
         for name in (*SLIDERS, *CHOICES, "live", "view"):
             self._tie(name, parts[name])
+        parts["find"].on_click(self._guarded(lambda _: self._look_anew()))
         parts["run"].on_click(self._guarded(lambda _: self.start()))
         parts["cancel"].on_click(self._guarded(lambda _: self.cancel()))
         parts["save_as"].on_click(self._guarded(lambda _: self._save()))
@@ -268,6 +269,7 @@ def _controls() -> dict[str, Any]:
     for name, (title, suggested) in CHOICES.items():
         parts[name] = ipywidgets.Combobox(options=suggested, description=title, **row)
     parts["live"] = ipywidgets.Checkbox(description="Live preview", indent=False)
+    parts["find"] = ipywidgets.Button(description="Find the subject")
     parts["run"] = ipywidgets.Button(description="Run", button_style="primary")
     parts["cancel"] = ipywidgets.Button(description="Cancel")
     parts["progress"] = ipywidgets.FloatProgress(min=0, max=1)
@@ -287,12 +289,14 @@ def _controls() -> dict[str, Any]:
 
 def _laid_out(parts: dict[str, Any]) -> tuple[Any, ...]:
     wrap = Layout(flex_flow="row wrap", align_items="center")
-    buttons = ipywidgets.HBox([parts[name] for name in ("run", "cancel", "live")], layout=wrap)
+    buttons = ipywidgets.HBox(
+        [parts[name] for name in ("find", "run", "cancel", "live")], layout=wrap
+    )
     options = [parts[name] for name in (*UPLOADS, *SLIDERS, *CHOICES)]
     limit = ipywidgets.HTML("Most servers take uploads up to 10 MB; name larger files in code.")
     saving = ipywidgets.HBox([parts[n] for n in ("path", "save_as", "link")], layout=wrap)
     shown = [parts[name] for name in ("view", "picture", "caption")]
-    for control in (*options, parts["run"], parts["cancel"], parts["progress"]):
+    for control in (*options, parts["find"], parts["run"], parts["cancel"], parts["progress"]):
         control.layout.width = "auto"
     narrow = Layout(flex="0 1 20em", min_width="18em")
     both = ipywidgets.HBox(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from threading import Lock, RLock, Timer
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
@@ -16,31 +12,24 @@ import traitlets
 from ..errors import InputError, MEMatteError, OutputError, collect_notes, warn_user
 from ..foreground.edges import Edge
 from ..images.photo import Photo
-from ..jobs import Job, in_computing_thread, is_idle
+from ..jobs import Job, in_computing_thread
 from ..matte import Matte
 from ..memory.retention import Retention
 from ..pipeline import MattingPipeline, ready_pipeline
-from ..progress import Progress, no_progress, overall_progress
+from ..progress import Progress, no_progress
 from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
-from .guided import NO_TRIMAP, GuidedPhoto
+from .computing import COMPUTING, IDLE, WAITS_FOR_ITSELF, ComputingPhoto
+from .guided import NO_TRIMAP
 from .options import EDGES, model_name
 from .traits import Array
 
-IDLE = {"job": "", "stage": "", "progress": 0.0}
-"""What these traits are while nothing is computed."""
+LASTING = ("full", "find")
+"""The jobs that a change of the trimap does not end."""
 DEBOUNCE = 0.3
 """Seconds without a change after which a live preview begins."""
-SETTLE = 5.0
-"""Seconds that an interrupted cell waits at most for the computing thread to let go."""
-
-COMPUTING = {"full": "Computing the matte …", "preview": "Computing the preview …"}
-WAITING = "Waiting for another computation to end; this one is next."
 CAN_RUN = "Run computes the matte."
 CHANGED = "Changed since the last run; run again."
 OLDER = "The trimap or an option has changed since it was computed."
-WAITS_FOR_ITSELF = "called from the computation it would wait for: use start() in an observer"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +45,7 @@ class _Result:
     seconds: float
 
 
-class MattingSession(GuidedPhoto):
+class MattingSession(ComputingPhoto):
     """A photo whose trimap is painted, and the mattes that are computed from it.
 
     Args:
@@ -81,18 +70,7 @@ class MattingSession(GuidedPhoto):
     matte = Array(read_only=True, help="the last `Matte` of full size, or None")
     alpha = Array(read_only=True, help="its alpha, (H, W) float32, or None")
     shown = Array(read_only=True, help="the newest `Matte`, also of a preview, or None")
-    status = traitlets.Enum(
-        ("empty", "ready", "waiting", "running", "done", "stopped", "failed"),
-        "empty",
-        read_only=True,
-        help="done: alpha belongs to the trimap as it is now",
-    ).tag(sync=True)
-    job = traitlets.Enum(
-        ("", "preview", "full"), "", read_only=True, help="what is being computed"
-    ).tag(sync=True)
-    progress = traitlets.Float(0.0, read_only=True, help="0 to 1").tag(sync=True)
-    stage = traitlets.Unicode("", read_only=True, help="stage of the job").tag(sync=True)
-    blocking = traitlets.Bool(False, read_only=True, help="a cell waits in `run`").tag(sync=True)
+    subject = Array(read_only=True, help="the `SubjectMask` that was found, or None")
     current = traitlets.Bool(False, read_only=True, help="`shown` is up to date").tag(sync=True)
 
     def __init__(
@@ -111,14 +89,10 @@ class MattingSession(GuidedPhoto):
     ) -> None:
         self._own_pipeline = pipeline if isinstance(pipeline, MattingPipeline) else None
         self._timer: Timer | None = None
-        self._running: Job | None = None
-        self._swapping = Lock()  # held for moments, around `_running`
-        # Held while a message of the page is handled, and while the computing thread sets traits:
-        # ipywidgets does not take both at once. Observers of either run with it.
-        self._lock = RLock()
         self._version = object()  # of the trimap and options; every change makes another
         self._newest: Matte | None = None  # the one shown, as the network left it
         self._full: Matte | None = None  # the last one of full size, likewise
+        self._full_version: object = None
         traits.setdefault("model", model_name(pipeline))
         super().__init__(
             image,
@@ -150,20 +124,7 @@ class MattingSession(GuidedPhoto):
         job = self._begin("full")
         if job is None:
             raise InputError(self._why_not())
-        self.set_trait("blocking", True)
-        try:
-            job.wait()
-        except BaseException:
-            job.cancel()
-            job.wait(SETTLE)
-            raise
-        finally:
-            self.set_trait("blocking", False)
-        if job.fault is not None:
-            raise job.fault
-        if job.stopped:
-            raise MEMatteError("stopped before the matte was done: by Cancel, or by another run")
-        return job.result.matte
+        return self._outcome(job).matte
 
     def start(self) -> None:
         """Compute the matte at the photo's full size in the background; see `status`."""
@@ -172,29 +133,17 @@ class MattingSession(GuidedPhoto):
             return
         self._begin("full")
 
-    def preview(self) -> None:
-        """Compute a small matte, of the proxy's size, in the background; see `shown`."""
-        if self.job != "full":
-            self._begin("preview")
-
     def cancel(self) -> None:
-        """Cancel what is being computed or about to be."""
         if self._timer is not None:
             self._timer.cancel()
-        job = self._running
-        if job is not None:
-            job.cancel()
+        super().cancel()
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Block until nothing is being computed.
+    cancel.__doc__ = ComputingPhoto.cancel.__doc__
 
-        Raises TimeoutError after `timeout` seconds, and MEMatteError in an observer, as `run` does.
-        """
-        if in_computing_thread():
-            raise MEMatteError(WAITS_FOR_ITSELF)
-        job = self._running
-        if job is not None and not job.wait(timeout):
-            raise TimeoutError(f"still computing after {timeout} seconds")
+    def preview(self) -> None:
+        """Compute a small matte, of the proxy's size, in the background; see `shown`."""
+        if self.job not in LASTING:
+            self._begin("preview")
 
     def save(self, path: Any, *, crop: bool = False, margin: int = 0, **options: Any) -> None:
         """Write the last matte of full size to a file; see `Matte.save`, also for the options.
@@ -208,30 +157,10 @@ class MattingSession(GuidedPhoto):
                 raise OutputError(f"{path}: there is no matte yet; run first")
             matte = self.matte.cropped(margin) if crop else self.matte
             matte.save(path, **options)
-        older = "" if self.status == "done" else OLDER
+        older = "" if self._full_version is self._version else OLDER
         self.set_trait("message", f"Saved {path}. {older}".strip())
         if older:
             warn_user(f"{path}: {older}")
-
-    def _begin(self, kind: str) -> Job | None:
-        fault = self._why_not()
-        if fault:
-            self.set_trait("message", fault)
-            return None
-        job = Job(partial(self._compute, kind))
-        job.when_done(self._finish)
-        self._replace_job(job)
-        status, message = ("running", COMPUTING[kind]) if is_idle() else ("waiting", WAITING)
-        self._set(stage="", progress=0.0, job=kind, status=status, message=message)
-        job.begin()
-        return job
-
-    def _replace_job(self, job: Job | None) -> None:
-        """Cancel the current job; no traits are set for it any more."""
-        with self._swapping:
-            old, self._running = self._running, job
-        if old is not None:
-            old.cancel()
 
     def _compute(self, kind: str, job: Job) -> _Result:
         """In the computing thread."""
@@ -243,6 +172,7 @@ class MattingSession(GuidedPhoto):
                 if self._running is job:
                     self._set(status="running", message=COMPUTING[kind])
             version, photo, trimap = self._version, self.photo, self.trimap
+            found = self.subject
             if trimap is None:
                 raise InputError(NO_TRIMAP)
             if kind == "preview" and self.proxy.shape[:2] != photo.size:
@@ -258,44 +188,19 @@ class MattingSession(GuidedPhoto):
             job.check()
             limits = {"retention": self.retention, "memory_budget": self.memory_budget}
             unshaped = pipeline(photo, trimap, progress=report, **limits)
+            unshaped = replace(unshaped, subject=found)
             edge = self._edge()
             matte = self._shaped(unshaped, edge)
             pictures = self._draw(matte, report)
         seconds = perf_counter() - began
         return _Result(version, unshaped, matte, edge, pictures, notes, seconds)
 
-    def _reporter(self, job: Job) -> Progress:
-        reached = 0.0
-
-        def report(done: int, total: int, stage: str) -> None:
-            nonlocal reached
-            job.check()
-            reached = max(reached, overall_progress(done, total, stage))
-            with self._exclusive(patience=0) as alone:  # else skip this one: more will come
-                if alone and self._running is job:
-                    self._set(progress=reached, stage=stage)
-
-        return report
-
-    def _finish(self, job: Job) -> None:
-        """Set the traits of a job that is over, however it ended."""
-        if self._running is not job:
-            return
-        if job.stopped:
-            self._end(job, "stopped", "Stopped. The trimap is kept.")
-        elif isinstance(job.fault, MEMatteError):
-            self._end(job, "failed", str(job.fault))
-        elif job.fault is not None:
-            logger.error("a widget's run failed", exc_info=job.fault)
-            self._end(job, "failed", f"Unexpected: {type(job.fault).__name__}: {job.fault}")
-        else:
-            self._deliver(job, job.result)
-
     def _deliver(self, job: Job, result: _Result) -> None:
         matte, current = result.matte, result.version is self._version
         full = matte.photo is self.photo
         self._newest = result.unshaped
-        self._full = result.unshaped if full else self._full
+        if full:
+            self._full, self._full_version = result.unshaped, result.version
         self._show_pictures(matte, result.pictures)
         found = {"notes": result.notes, "shown": matte, "current": current}
         height, width = matte.photo.size
@@ -311,40 +216,6 @@ class MattingSession(GuidedPhoto):
         if self.live and full and not current:
             self.preview()
 
-    def _end(self, job: Job, status: str, message: str, **found: Any) -> None:
-        """Observers are called once all of it is set, so that they can save or start again."""
-        with self._exclusive(), self.hold_trait_notifications(), self._swapping:
-            if self._running is job:
-                self._running = None
-                self._set(**IDLE, status=status, message=message, **found)
-
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
-            self.set_trait(name, value)
-
-    def notify_change(self, change: Any) -> None:
-        """Call observers. Those that fail in the computing thread do not end the job."""
-        try:
-            super().notify_change(change)
-        except Exception:
-            if not in_computing_thread():
-                raise
-            logger.exception("an observer of %s failed", change["name"])
-
-    @contextmanager
-    def _exclusive(self, patience: float = 1.0) -> Iterator[bool]:
-        """For the computing thread: keep messages of the page out. Yields whether it succeeded.
-
-        patience: seconds to try. Not for ever, since the thread that handles a message may be
-            waiting for this one, in an observer.
-        """
-        held = self._lock.acquire(timeout=patience)
-        try:
-            yield held
-        finally:
-            if held:
-                self._lock.release()
-
     def _on_opened(self) -> None:
         self._replace_job(None)
         self._newest = self._full = None
@@ -355,7 +226,7 @@ class MattingSession(GuidedPhoto):
             self._timer.cancel()
         self._version = object()
         self.set_trait("current", False)
-        if self.job != "full":
+        if self.job not in LASTING:
             self._replace_job(None)  # a stale preview
             self._set(
                 **IDLE,

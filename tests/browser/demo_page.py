@@ -155,7 +155,7 @@ class Demo:
     def choose(self, way: str) -> None:
         """paint, mask or trimap."""
         self.part("way").locator(f"input[value={way}]").check(force=True)
-        self.part({"paint": "painter"}.get(way, way)).wait_for(timeout=DONE)
+        self.part({"paint": "painter", "find": "found"}.get(way, way)).wait_for(timeout=DONE)
 
     def guide(self, way: str, file: Path) -> None:
         """Hand in a mask or trimap and wait until its preview shows."""
@@ -217,6 +217,38 @@ class Demo:
             self.page.mouse.move(*place, steps=8)
         self.page.mouse.up()
         self.page.wait_for_timeout(300)  # until the stroke has become part of the layer
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where on the screen a part of the width and height of the photo to click on is."""
+        shot = self.part("canvas").locator(".shot")
+        shot.wait_for(timeout=DONE)
+        shot.evaluate("shot => shot.scrollIntoView({block: 'center'})")
+        self.page.wait_for_timeout(200)
+        box = shot.bounding_box()
+        assert box is not None
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def click_photo(self, x: float, y: float, **options: Any) -> None:
+        """Click on a part of the photo's width and height with the mouse."""
+        self.page.mouse.click(*self.place(x, y), **options)
+
+    def wait_for_clicks(self, *kinds: str) -> None:
+        """Until these clicks are on the photo ("in", "out") and their cut-out is there."""
+        dots = self.part("canvas").locator(".shot i:not(.cross)")
+        names = "dots => dots.map((dot) => dot.className)"
+        until(lambda: dots.evaluate_all(names) == [*kinds], self.page)
+        self.part("found").get_by_text("sure").wait_for(timeout=DONE)
+        self.wait_for_result()
+
+    def layer(self) -> np.ndarray:
+        """The mask over the photo, (h, w, 4)."""
+        shown = self.part("canvas").locator(".found")
+        shown.wait_for(timeout=DONE)
+        address = shown.get_attribute("src")
+        with Image.open(
+            io.BytesIO(self.page.request.get(f"{self.address}/{address}").body())
+        ) as picture:
+            return np.asarray(picture)
 
     def painted(self) -> bytes:
         """The layer of the painting that was sent last, a PNG."""

@@ -319,7 +319,7 @@ def test_what_is_wrong_stands_in_the_widget(opened: Open) -> None:
         book.run(0)
         shown = painter(book)
         shown.press("run")
-        shown.says("Paint over the subject")
+        shown.says("Click the subject")
         shown.stroke(WALL, "background", 40)
         shown.says("No foreground")
         shown.press("run")
@@ -377,6 +377,96 @@ def test_the_panel_with_its_uploads(opened: Open, tmp_path: Path) -> None:
         with Image.open(caught.value.path()) as made:
             assert (made.mode, made.size) == ("RGBA", (512, 512))
         assert (book.folder / "astronaut_cutout.png").exists()
+
+
+@pytest.fixture(scope="module")
+def wand_cell(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A cell that shows a widget whose clicks are answered by a small random network."""
+    pytest.importorskip("transformers")
+    from tests.subject.networks import save_sam2
+
+    sam = save_sam2(tmp_path_factory.mktemp("wand") / "sam")
+    return WIDGET.replace("MatteWidget(PHOTO)", f"MatteWidget(PHOTO, subject_model={str(sam)!r})")
+
+
+def steps(book: Notebook) -> list[Any]:
+    """Kind, coordinates in pixels and label of each step that counts."""
+    script = "[[s.kind, [round(c) for c in s.at], s.label] for s in widget._wish.steps]"
+    return list(book.value(script))
+
+
+def test_clicks_and_a_box_find_the_subject(opened: Open, wand_cell: str) -> None:
+    with opened([wand_cell]) as book:
+        book.run(0)
+        shown = painter(book)
+        before = [shown.colour((x, y)) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.5, 0.8)]
+        shown.press("brush-wand")
+        shown.point((0.25, 0.75))
+        shown.says("Found by clicks")
+        assert steps(book) == [["point", [128, 384], 1]]
+        same = "find_subject(PHOTO, points=[widget._wish.steps[0].at], model=widget.subject_model)"
+        book.do("from mematte_plugin import find_subject")
+        assert book.value(f"np.array_equal({same}.mask, widget.mask)")
+        after = [shown.colour((x, y)) for x in (0.2, 0.5, 0.8) for y in (0.2, 0.5, 0.8)]
+        assert np.abs(np.subtract(after, before)).max() > 20  # the mask is seen
+
+        shown.point((0.5, 0.1), alt=True)
+        book.until("len(widget._wish.steps) == 2 and not widget.job")
+        assert steps(book)[1] == ["point", [256, 51], 0]
+        shown.stroke([(0.3, 0.2), (0.6, 0.5)])
+        shown.says("in a box")
+        kind, box, label = steps(book)[2]
+        assert (kind, label) == ("box", 1)
+        np.testing.assert_allclose(box, [154, 102, 307, 256], atol=2)
+
+        shown.press("undo")
+        shown.press("undo")
+        book.until("len(widget._wish.steps) == 1 and not widget.job")
+        assert book.value(f"np.array_equal({same}.mask, widget.mask)")
+        shown.press("redo")
+        book.until("len(widget._wish.steps) == 2 and not widget.job")
+        shown.press("run")
+        shown.ends()
+        assert book.value("widget.matte.facts()['subject']['source']") == "points"
+        shown.press("clear")
+        book.until("widget.trimap is None")
+
+
+def test_taps_find_the_subject_on_a_phone(browser: Any, server: Jupyter, wand_cell: str) -> None:
+    phone = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+    with notebook(browser, server, "notebook", [wand_cell], **phone) as book:
+        book.run(0)
+        shown = painter(book)
+        shown.press("brush-wand")
+        shown.point((0.25, 0.75), touch=True)
+        shown.says("Found by clicks")
+        shown.press("wand-take")
+        shown.point((0.5, 0.1), touch=True)
+        book.until("len(widget._wish.steps) == 2 and not widget.job")
+        (_, at, label), (_, away, none) = steps(book)
+        np.testing.assert_allclose([*at, *away], [128, 384, 256, 51], atol=2)
+        assert (label, none) == (1, 0)
+        box = shown.root.bounding_box()
+        assert box is not None
+        for name in ("wand-add", "wand-take", "wand-find", "undo"):
+            part = shown.part(name).bounding_box()
+            assert part is not None
+            assert part["x"] >= box["x"]
+            assert part["x"] + part["width"] <= box["x"] + box["width"]
+            assert part["height"] >= 24
+
+
+def test_a_wand_without_weights_says_why(opened: Open) -> None:
+    code = WIDGET.replace("(PHOTO)", "(PHOTO, subject_model='nowhere/none.onnx')")
+    with opened([code]) as book:
+        book.run(0)
+        shown = painter(book)
+        shown.press("brush-wand")
+        shown.press("wand-find")
+        shown.says("nowhere/none.onnx does not exist")
+        assert shown.part("undo").is_disabled()  # it left nothing to take back
+        paint_subject(shown)
+        shown.says("Run computes")
 
 
 def test_mattes_plans_and_photos_show_themselves(opened: Open) -> None:

@@ -68,6 +68,19 @@ class Painter:
             mouse.move(*self.place(point), steps=8)
         mouse.up()
 
+    def point(self, point: Point, *, alt: bool = False, touch: bool = False) -> None:
+        """Click on the photo, or tap it."""
+        page = self.book.page
+        self.part("canvas").scroll_into_view_if_needed()
+        if touch:
+            page.touchscreen.tap(*self.place(point))
+            return
+        if alt:
+            page.keyboard.down("Alt")
+        page.mouse.click(*self.place(point))
+        if alt:
+            page.keyboard.up("Alt")
+
     def colour(self, point: Point) -> np.ndarray:
         """What is seen at a point: (3,) of 0 to 255, the mean over a few pixels."""
         self.part("canvas").scroll_into_view_if_needed()

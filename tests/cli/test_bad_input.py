@@ -199,6 +199,7 @@ def test_retention_needs_a_router(scene, models):
         (("trimap", "mask.png", "-o", "t.png", "--from-alpha", "--unit", "furlong"), "furlong"),
         (("cut", "-", "-", "-o", "x.png"), "only one"),
         (("models", "where"), "NAME"),
+        (("models", "download", "nobody/x", "--for", "fun"), "--for fun: give one of matting, sub"),
         (("models", "--json", "where", "mematte-tiny"), "after the command"),
     ],
 )

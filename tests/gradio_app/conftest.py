@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def finders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Settings that name small networks: bright things are found, clicks show random ones."""
+    """As `save_finders` gives them; nothing where they cannot be made."""
     if not (find_spec("onnx") and find_spec("onnxruntime") and find_spec("transformers")):
         return {}
-    from tests.gradio_app.networks import save_bright
-    from tests.subject.networks import save_sam2
+    from tests.gradio_app.networks import save_finders
 
-    folder = tmp_path_factory.mktemp("finders")
-    bright, sam = save_bright(folder / "bright.onnx"), save_sam2(folder / "tiny-sam")
-    return {"subject_model": str(bright), "clicks_model": str(sam)}
+    return save_finders(tmp_path_factory.mktemp("finders"))
 
 
 @pytest.fixture(scope="session")

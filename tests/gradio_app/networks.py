@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def save_bright(path: Path) -> Path:
-    """An ONNX segmentation network whose subject is what is bright."""
-    from onnx import TensorProto, helper, save
+def save_finders(folder: Path) -> dict[str, str]:
+    """Settings that name small networks: what is bright is found, clicks show something random, and
+    no word is in any picture."""
+    from tests.subject.networks import save_dino, save_sam2
+    from tests.subject.onnx_files import save_bright
 
-    given = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, 64, 64])
-    made = helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, 64, 64])
-    gain = helper.make_tensor("gain", TensorProto.FLOAT, [], [8.0])
-    nodes = [
-        helper.make_node("ReduceMean", ["pixels"], ["grey"], axes=[1], keepdims=1),
-        helper.make_node("Mul", ["grey", "gain"], ["logits"]),
-        helper.make_node("Sigmoid", ["logits"], ["mask"]),
-    ]
-    graph = helper.make_graph(nodes, "bright", [given], [made], [gain])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    save(model, str(path))
-    return path
+    return {
+        "subject_model": str(save_bright(folder / "bright.onnx")),
+        "clicks_model": str(save_sam2(folder / "tiny-sam")),
+        "words_model": str(save_dino(folder / "tiny-dino", bias=-3)),
+    }

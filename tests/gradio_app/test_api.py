@@ -15,14 +15,17 @@ import psutil
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from gradio_client.utils import Status
+from PIL import Image
 
 from gradio_app.guard import ENDPOINTS
-from mematte_plugin import cut, from_mask, plan_memory
+from mematte_plugin import collect_notes, cut, find_subject, from_mask, plan_memory
 from tests.gradio_app.harness import MASK, PHOTO, TRIMAP, Service, picture, pixels
 from tests.patience import PATIENCE, until
 
 if TYPE_CHECKING:
     from gradio_client.client import Job
+
+    from gradio_app.settings import Settings
 
 
 @pytest.fixture
@@ -122,6 +125,55 @@ def test_exactly_these_endpoints_are_offered_and_described(service: Service) -> 
     model = next(p for p in matte["parameters"] if p["parameter_name"] == "model")
     assert "mematte-tiny" in str(model["type"])  # all are listed
     assert [one["label"] for one in matte["returns"]] == ["cut-out", "alpha", "report"]
+
+
+# ---- finding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"points": [[256, 200], [40, 40, 0]]},
+        {"box": [100, 20, 480, 500]},
+        {"points": [[256, 200]], "box": [100, 20, 480, 500]},
+    ],
+    ids=["nothing", "points", "box", "both"],
+)
+def test_subject_is_what_the_package_finds(
+    client: Client, settings: Settings, asked: dict[str, Any]
+) -> None:
+    mask, facts = client.predict(image=handle_file(str(PHOTO)), **asked, api_name="/subject")
+    model = settings.clicks_model if asked else settings.subject_model
+    found = find_subject(PHOTO, **asked, model=model, device="cpu")
+    assert Path(mask).name == "astronaut_mask.png"
+    assert np.abs(pixels(mask) / 65535 - found.mask).max() < 1e-4
+    assert facts == {**found.facts(), "model": facts["model"]}
+    assert "/" not in facts["model"]
+
+
+def test_matte_takes_a_soft_mask_of_any_size(client: Client, tmp_path: Path) -> None:
+    soft = tmp_path / "soft.png"
+    with Image.open(MASK) as mask:
+        mask.convert("L").resize((128, 128), Image.Resampling.BILINEAR).save(soft)
+    _, alpha, report = client.predict(
+        image=handle_file(str(PHOTO)), alpha=handle_file(str(soft)), api_name="/matte"
+    )
+    with collect_notes():
+        matte = cut(PHOTO, alpha=soft)
+    assert np.array_equal(pixels(alpha), np.rint(matte.alpha * 65535))
+    assert report["subject"] is None
+
+
+def test_matte_finds_the_subject(client: Client, settings: Settings) -> None:
+    _, alpha, report = client.predict(
+        image=handle_file(str(PHOTO)), points=[[256, 200]], api_name="/matte"
+    )
+    matte = cut(PHOTO, points=[[256, 200]], subject_model=settings.clicks_model)
+    assert matte.subject is not None
+    assert np.array_equal(pixels(alpha), np.rint(matte.alpha * 65535))
+    assert report["subject"]["source"] == "points"
+    assert report["subject"]["confidence"] == matte.subject.facts()["confidence"]
 
 
 # ---- progress, cancelling, leaving ---------------------------------------------------------------

@@ -238,6 +238,46 @@ def test_nan_is_not_a_number(service: Service, photo: str, trimap: str) -> None:
         assert "is not a number" in httpx.get(f"{address}/{event}", timeout=PATIENCE).text
 
 
+# ---- finding -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "box", "text", "message"),
+    [
+        ([[600, 10]], None, None, "point (600, 10): lies outside the photo of 512×512"),
+        ([[10, 10, 2]], None, None, "its label is 2"),
+        ([[10, 10, 1], [10, 10, 0]], None, None, "is given as inside and as outside"),
+        ([[10, 10, 0]], None, None, "outside the subject"),
+        ("here", None, None, "points 'here'"),
+        ({"x": 1}, None, None, "points {'x': 1}"),
+        ([["a", "b"]], None, None, "points [['a', 'b']]"),
+        ([[1, 1]] * 101, None, None, "points: are 101; give at most 100"),
+        (None, [10, 10, 10, 90], None, "has no area"),
+        (None, [1, 2, 3], None, "box [1, 2, 3]"),
+        (None, [0, 0, 900, 900], None, "reaches outside"),
+        (None, None, "  ", "holds no words"),
+        (None, None, "dog " * 100, "text: has 400 characters"),
+        (None, None, 7, "text 7: "),
+        ([[1, 1]], None, "dog", "both points and text are given"),
+    ],
+)
+def test_what_is_no_subject_is_refused(  # noqa: PLR0917
+    service: Service, photo: str, points: Any, box: Any, text: Any, message: str
+) -> None:
+    assert message in service.error("subject", [photo, points, box, text])
+
+
+def test_two_guides_are_refused(service: Service, photo: str, trimap: str) -> None:
+    defaults = [None, 0, 0, 0, 1, 0, 0, "off", "foreground", False, 0]
+    for more, names in (
+        ([trimap], "trimap and alpha"),
+        ([None, [[1, 1]]], "trimap and points"),
+        ([None, None, None, "dog"], "trimap and text"),
+    ):
+        message = service.error("matte", [photo, trimap, *defaults, *more])
+        assert message.startswith(f"both {names} are given")
+
+
 # ---- requests ------------------------------------------------------------------------------------
 
 

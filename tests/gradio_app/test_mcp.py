@@ -102,6 +102,16 @@ def test_matte_answers_with_addresses_and_a_report(service: Service, heard: bool
     assert bool(stages) == heard
 
 
+def test_a_mask_that_was_found_goes_into_matte(service: Service) -> None:
+    async def both(session: ClientSession) -> list[str]:
+        asked = {"image": inline(PHOTO), "points": [[256, 200]]}
+        mask, facts = texts(await session.call_tool("subject", asked))
+        assert json.loads(facts)["source"] == "points"
+        return texts(await session.call_tool("matte", {"image": inline(PHOTO), "alpha": mask}))
+
+    assert json.loads(talk(service, both)[2])["unknown"] > 0
+
+
 def test_a_result_goes_into_the_next_call(service: Service) -> None:
     async def both(session: ClientSession) -> CallToolResult:
         made = texts(await session.call_tool("trimap", {"mask": address(service, MASK)}))[0]

@@ -120,12 +120,13 @@ def test_the_card_holds_what_the_hub_reads() -> None:
     assert data["title"]
     assert data["emoji"]
     on_hub = {model.entry.repo_id for model in list_models() if model.entry.repo_id}
-    assert set(data["models"]) == on_hub
+    finders = {list_models(purpose=use)[0].entry.repo_id for use in ("subject", "clicks", "words")}
+    assert set(data["models"]) == on_hub | finders
 
 
 def test_the_card_and_the_requirements_name_what_is_there() -> None:
     lines = (APP / "requirements.txt").read_text().splitlines()
-    assert [line for line in lines if not line.startswith("#")] == ["mematte-plugin"]
+    assert [line for line in lines if not line.startswith("#")] == ["mematte-plugin[subject]"]
     card = (APP / "README.md").read_text()
     for target in re.findall(r"\]\((?!https?://)([^)]+)\)", card):
         assert (APP / target).is_file(), target

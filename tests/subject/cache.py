@@ -1,4 +1,4 @@
-"""A cache of the Hub that holds the default networks for clicks and words."""
+"""A cache of the Hub that holds the default networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ import pytest
 from mematte_plugin.subject.ready import release_subjects
 from tests.weights.hub_server import COMMIT
 
-DEFAULTS = {"facebook/sam2.1-hiera-tiny": "sam_video", "IDEA-Research/grounding-dino-tiny": "dino"}
+DEFAULTS = {
+    "onnx-community/BiRefNet_lite-ONNX": "birefnet",
+    "facebook/sam2.1-hiera-tiny": "sam_video",
+    "IDEA-Research/grounding-dino-tiny": "dino",
+}
 """The folder of each repository's small random network."""
 
 
@@ -19,13 +23,18 @@ DEFAULTS = {"facebook/sam2.1-hiera-tiny": "sam_video", "IDEA-Research/grounding-
 def in_cache(cache: Path, networks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within it the Hub's cache is this folder, and nothing else can be reached."""
     for repo_id, name in DEFAULTS.items():
-        repository = cache / f"models--{repo_id.replace('/', '--')}"
-        (repository / "refs").mkdir(parents=True)
-        (repository / "refs" / "main").write_text(COMMIT)
-        (repository / "snapshots").mkdir()
-        (repository / "snapshots" / COMMIT).symlink_to(networks / name, target_is_directory=True)
+        put(cache, repo_id, networks / name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     release_subjects()
     yield
     release_subjects()
+
+
+def put(cache: Path, repo_id: str, network: Path) -> None:
+    """Put a folder into the Hub's cache, under the name of a repository."""
+    repository = cache / f"models--{repo_id.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / COMMIT).symlink_to(network, target_is_directory=True)

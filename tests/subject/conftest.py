@@ -12,11 +12,14 @@ from .cache import in_cache
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of networks: sam, sam_video, dino, unsure, choosy, sam3, absent3."""
+    """A folder of networks: birefnet, sam, sam_video, dino, unsure, choosy, sam3, absent3."""
     pytest.importorskip("transformers")
+    pytest.importorskip("onnx")
     from tests.subject.networks import save_dino, save_sam2, save_sam3
+    from tests.subject.onnx_files import save_birefnet
 
     root = tmp_path_factory.mktemp("networks")
+    save_birefnet(root / "birefnet")
     save_sam2(root / "sam")
     save_sam2(root / "sam_video", video=True)
     save_dino(root / "dino", bias=2)

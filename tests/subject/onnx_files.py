@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-BIREFNET_ID = "onnx-community/BiRefNet_lite-ONNX"
 OPSET, FORMAT = 17, 9
 DTYPES = {
     "float": TensorProto.FLOAT,
@@ -119,6 +119,14 @@ def save_bright(
         nodes.append(helper.make_node("Neg", ["mask"], [f"coarse{number}"]))
         outputs.append(tensor(f"coarse{number}", shapes[output] if declared else None, dtype))
     return save(path, nodes, [tensor("picture", shape, dtype)], outputs, constants, beside=beside)
+
+
+def save_birefnet(folder: Path) -> Path:
+    """A folder as the default network's repository, with one that finds what is bright."""
+    save_bright(folder / "onnx" / "model.onnx", size=("height", "width"), batch="batch")
+    size = {"height": 256, "width": 256}
+    (folder / "preprocessor_config.json").write_text(json.dumps({"size": size}))
+    return folder
 
 
 def save_endless(path: Path) -> Path:

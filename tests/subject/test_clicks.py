@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import subprocess
@@ -22,9 +23,12 @@ import torch
 from mematte_plugin import find_subject
 from mematte_plugin.errors import InputError, MEMatteError, SettingError, WeightsError
 from mematte_plugin.images.read import read_photo
+from mematte_plugin.subject.clicks import SAM2
 from mematte_plugin.subject.found import SubjectMask
 from mematte_plugin.subject.pixels import IMAGENET_MEAN, IMAGENET_STD, network_pixels
 from mematte_plugin.subject.ready import _ready, release_subjects
+from mematte_plugin.subject.torch_network import TorchNetwork
+from mematte_plugin.weights.subjects import subject_files
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("cached")
@@ -121,6 +125,7 @@ def test_clicks_add_to_the_previous_mask_and_take_from_it() -> None:
         ({"points": [(float("nan"), 3)]}, "finite"),
         ({"points": []}, "give (x, y)"),
         ({"points": "here"}, "give numbers"),
+        ({"points": np.random.default_rng(0).random((5000, 2))}, "5000 are given; give at most"),
         ({"box": (10, 10, 10, 20)}, "has no area"),
         ({"box": (10, 10, 90, 20)}, "reaches outside"),
         ({"box": (10, 10)}, "give (left, top, right, bottom)"),
@@ -211,6 +216,55 @@ def test_damaged_networks_are_named(networks: Path, tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("prompt_encoder_config", {"image_size": 0}),
+        ("prompt_encoder_config", {"image_size": 128}),
+        ("prompt_encoder_config", {"image_size": [64, 64]}),
+        ("vision_config", {"backbone_feature_sizes": [[5, 5]]}),
+        ("vision_config", {"backbone_config": {"model_type": "resnet"}}),
+        ("vision_config", {"backbone_config": {"model_type": "timm_backbone"}}),
+        ("vision_config", {"backbone_config": {"model_type": "sam9"}}),
+        ("mask_decoder_config", {"mlp_dim": 10**12}),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_told_in_a_line(
+    networks: Path, tmp_path: Path, part: str, changes: dict[str, Any]
+) -> None:
+    folder = changed(networks, tmp_path, part, changes)
+    with pytest.raises(MEMatteError) as raised:
+        found(model=folder)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 600
+
+
+def changed(networks: Path, target: Path, part: str, changes: dict[str, Any]) -> str:
+    """A copy of a network with a changed part of its configuration."""
+    config = json.loads((networks / "sam" / "config.json").read_text())
+    config[part] |= changes
+    (target / "config.json").write_text(json.dumps(config))
+    (target / "model.safetensors").symlink_to(networks / "sam" / "model.safetensors")
+    return str(target)
+
+
+def test_a_configuration_that_names_code_runs_none(networks: Path, tmp_path: Path) -> None:
+    code = {"auto_map": {"AutoModel": "someone/code--its.Network"}}
+    kernel = {"attn_implementation": "someone/kernel", "_attn_implementation": "someone/kernel"}
+    folder = changed(networks, tmp_path, "vision_config", code | kernel)
+    expected = found(model=str(networks / "sam")).native
+    np.testing.assert_array_equal(found(model=folder).native, expected)
+
+
+def test_quantised_weights_are_refused(networks: Path, tmp_path: Path) -> None:
+    folder = Path(changed(networks, tmp_path, "mask_decoder_config", {}))
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"are quantised.*take the unquantised ones"):
+        found(model=str(folder))
+
+
 def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
     folder = damaged(networks, tmp_path / "mine", lambda tensors: None)
     before = found(model=folder)
@@ -222,15 +276,32 @@ def test_replaced_weights_are_noticed(networks: Path, tmp_path: Path) -> None:
 def test_loading_and_clicking_write_and_warn_of_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as theirs
 
-    before = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    def state() -> tuple[Any, ...]:
+        bars = theirs.is_progress_bar_enabled(), are_progress_bars_disabled()
+        return theirs.get_verbosity(), *bars
+
+    before = state()
     with caplog.at_level(logging.INFO), warnings.catch_warnings():
         warnings.simplefilter("error")
         found()
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("transformers")]
-    assert (theirs.get_verbosity(), theirs.is_progress_bar_enabled()) == before
+    assert state() == before
+    release_subjects()
+    disable_progress_bars()
+    try:
+        before = state()
+        found()
+        assert state() == before
+    finally:
+        enable_progress_bars()
 
 
 def test_what_the_host_set_in_torch_changes_nothing() -> None:
@@ -266,6 +337,23 @@ def test_a_cancelled_click_leaves_nothing_behind() -> None:
     assert len(ticks) == 4  # nothing calls it any more
 
 
+def test_what_progress_raises_comes_through_as_it_is() -> None:
+    class Stop(RuntimeError):
+        pass
+
+    for last in (1, 2, 4):
+        release_subjects()
+        ticks: list[Any] = []
+
+        def stop(*tick: Any, ticks: list[Any] = ticks, last: int = last) -> None:
+            ticks.append(tick)
+            if len(ticks) == last:
+                raise Stop
+
+        with pytest.raises(Stop):
+            found(progress=stop)
+
+
 def test_releasing_gives_the_network_and_what_it_saw_back() -> None:
     found()
     held = weakref.ref(_ready["clicks"][1])
@@ -292,6 +380,16 @@ def test_threads_do_not_mix_their_photos() -> None:
         thread.join(PATIENCE)
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_that_finds_no_memory_says_so(networks: Path) -> None:
+    network = TorchNetwork(subject_files(str(networks / "sam"), "clicks"), SAM2, "auto")
+
+    def fails(_: Any) -> None:
+        raise MemoryError
+
+    with pytest.raises(MEMatteError, match=r"^photo: no memory for finding the subject with sam"):
+        network.run(fails, "photo")
 
 
 FORKED = """
@@ -332,6 +430,27 @@ def test_without_transformers_the_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MEMatteError, match=r'pip install "mematte-plugin\[subject\]"'):
         found()
+
+
+@pytest.mark.slow
+def test_a_torchvision_that_does_not_fit_torch_is_named(networks: Path, tmp_path: Path) -> None:
+    (tmp_path / "torchvision").mkdir()
+    fails = 'raise RuntimeError("operator torchvision::nms does not exist")'
+    (tmp_path / "torchvision" / "__init__.py").write_text(fails)
+    about = tmp_path / "torchvision-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.1\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{FORKED.partition('here = ')[0]}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code + "click()", str(networks / "sam")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=Path(__file__).parents[2],
+    )
+    told = done.stderr.splitlines()[-1]
+    assert "torchvision does not fit torch: install both anew, or uninstall torchvision" in told
 
 
 def test_pixels_are_those_of_the_image_processor() -> None:

@@ -167,6 +167,7 @@ def test_without_a_network_what_is_here_is_enough(world: World) -> None:
     base = f"{world.hub.endpoint}/someone/else/resolve/main"
     assert f"unset it, or download {base}/config.json, {base}/tokenizer.json" in seen["unknown"]
     assert "model.safetensors into one folder and give that folder instead" in seen["unknown"]
+    assert "special_tokens_map.json (if it exists)" in seen["unknown"]
 
 
 def test_nothing_cached_and_nobody_listening(tmp_path: Path) -> None:

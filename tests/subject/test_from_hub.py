@@ -1,4 +1,4 @@
-"""Clicks and words with networks from the Hub, by the real client from the local server."""
+"""Networks that find subjects from the Hub, by the real client from the local server."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ def test_clicks_and_words_with_networks_from_the_hub(networks: Path, tmp_path: P
     repos = {**DEFAULTS, "someone/sam": "sam", "facebook/sam3": "sam3"}
     with Server() as hub:
         for repo_id, name in repos.items():
-            files = (networks / name).iterdir()
-            hub.repos[repo_id] = {path.name: path.read_bytes() for path in files}
+            hub.repos[repo_id] = _files(networks / name)
         hub.gated.add("facebook/sam3")
         seen = client(FIND, tmp_path, HF_ENDPOINT=hub.endpoint)
         asked = [request.path for request in hub.requests]
@@ -53,3 +52,46 @@ def test_clicks_and_words_with_networks_from_the_hub(networks: Path, tmp_path: P
     offline = client(FIND, tmp_path, HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE forbids downloading" in offline.pop("gated")
     assert {**offline, "gated": seen["gated"]} == seen
+
+
+BY_ITSELF = """
+import numpy as np
+from mematte_plugin import MEMatteError, cut, find_subject
+
+photo = np.zeros((60, 80, 3), np.uint8)
+photo[10:40, 20:60] = 255
+for name in (None, "someone/corrupt", "someone/pointer", "someone/classes"):
+    try:
+        outcome[str(name)] = find_subject(photo, model=name).facts()
+    except MEMatteError as error:
+        outcome[str(name)] = str(error)
+outcome["share"] = float(cut(photo).alpha.mean())
+"""
+
+
+def test_the_subject_by_itself_with_a_network_from_the_hub(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    from tests.subject.onnx_files import save_birefnet, save_foreign
+
+    picture = [1, 3, 64, 64]
+    classes = save_foreign(tmp_path / "classes" / "model.onnx", picture, picture)
+    with Server() as hub:
+        hub.repos = {
+            "onnx-community/BiRefNet_lite-ONNX": _files(save_birefnet(tmp_path / "birefnet")),
+            "someone/corrupt": {"onnx/model.onnx": b"\x08\x09\x12" + b"\x00corrupt" * 500},
+            "someone/pointer": {"model.onnx": b"version https://git-lfs.github.com/spec/v1\n"},
+            "someone/classes": _files(classes.parent),
+        }
+        seen = client(BY_ITSELF, tmp_path / "home", HF_ENDPOINT=hub.endpoint)
+    assert seen["None"]["model"] == "birefnet-lite"
+    assert seen["None"]["licence"] == "MIT"
+    assert seen["None"]["confidence"] > 0.9
+    assert seen["share"] == pytest.approx(0.25, abs=0.02)
+    assert "is not an ONNX network, or is damaged; download it again" in seen["someone/corrupt"]
+    assert "is not an ONNX network, or is damaged; download it again" in seen["someone/pointer"]
+    assert "is not a segmentation network" in seen["someone/classes"]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    every = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in every}

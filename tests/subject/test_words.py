@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mematte_plugin import find_subject
 from mematte_plugin.errors import InputError, MEMatteError, SettingError, WeightsError
@@ -55,7 +57,7 @@ def test_all_boxes_of_a_word_are_joined(networks: Path) -> None:
 def test_a_word_that_is_not_there_never_gives_a_mask_of_something_else(networks: Path) -> None:
     for name in ("unsure", "absent3"):
         with pytest.raises(InputError, match=r"^image: no 'dog' in this picture \(.*try another"):
-            found("dog", model=str(networks / name))
+            found("The dog", model=str(networks / name))
 
 
 def test_of_several_things_each_must_be_there(networks: Path) -> None:
@@ -123,6 +125,20 @@ def test_sam3_gives_the_mask_itself(networks: Path) -> None:
     assert not np.array_equal(dog.native, cat.native)
     both = found("dog, cat", model=model)
     np.testing.assert_allclose(both.native, np.maximum(dog.native, cat.native), atol=1e-6)
+
+
+def test_sam3_also_loads_as_the_part_of_a_video_network(networks: Path, tmp_path: Path) -> None:
+    source = networks / "sam3"
+    tensors = load_file(source / "model.safetensors")
+    inner = {f"detector_model.{key}": tensor for key, tensor in tensors.items()}
+    save_file({**inner, "tracker_model.mask": torch.ones(1)}, tmp_path / "model.safetensors")
+    config = {"detector_config": json.loads((source / "config.json").read_text())}
+    config |= {"model_type": "sam3_video", "tracker_config": {"model_type": "sam3_tracker_video"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / file).symlink_to(source / file)
+    mask = found("dog", model=str(tmp_path))
+    np.testing.assert_array_equal(mask.native, found("dog", model=str(source)).native)
 
 
 def test_a_network_of_another_kind_says_which_fits(networks: Path, tmp_path: Path) -> None:

@@ -223,14 +223,14 @@ def test_live_previews_at_proxy_size_until_run(
 
 
 class Gate:
-    """Holds a session's run at its first report of the encoder, until it is let go."""
+    """Holds a session's job at its first report of a stage, until it is let go."""
 
-    def __init__(self, session: MattingSession) -> None:
-        self.reached, self.open = threading.Event(), threading.Event()
+    def __init__(self, session: MattingSession, stage: str = "encoder") -> None:
+        self.reached, self.open, self.stage = threading.Event(), threading.Event(), stage
         session.observe(self._hold, "stage")
 
     def _hold(self, change: Any) -> None:
-        if change["new"] == "encoder":
+        if change["new"] == self.stage:
             self.reached.set()
             assert self.open.wait(PATIENCE)
 
@@ -387,7 +387,7 @@ def test_what_cannot_be_used_is_refused_at_once(
 def test_running_without_foreground_or_unknown_says_what_to_do(session: MattingSession) -> None:
     labels = np.zeros(session.proxy.shape[:2], np.uint8)
     for stroke, expected in [
-        (None, "Paint"),
+        (None, "paint"),
         (Stroke.UNKNOWN, "foreground"),
         (Stroke.BACKGROUND, "foreground"),
     ]:

@@ -25,8 +25,39 @@ export function createSettings(model, tell) {
   return settings;
 }
 
-/** Brushes, their size, undo, redo and clear. */
+/** What the wand does with a click, and the button that asks nothing. */
+function createWandTools({ painting, followed }) {
+  const way = (takes, name, hint) =>
+    button(`wand-${name}`, hint, () => painting.wand.setTakes(takes), {
+      text: takes ? "Take away" : "Add",
+    });
+  const add = way(false, "add", "A click adds what it shows (X; with Alt it takes away)");
+  const take = way(true, "take", "A click takes away what it shows (X; with Alt it adds)");
+  const find = button("wand-find", "Find the subject without a click", () => painting.wand.find(), {
+    text: "Find the subject",
+  });
+  const node = make(
+    "div",
+    { className: "mm-wand" },
+    make("div", { className: "mm-segments", role: "group", "aria-label": "Wand" }, add, take),
+    find,
+  );
+  const update = () => {
+    add.setAttribute("aria-pressed", String(!painting.wand.takes));
+    take.setAttribute("aria-pressed", String(painting.wand.takes));
+    node.hidden = painting.brush !== "wand";
+  };
+  followed(["brush"], update);
+  return node;
+}
+
+/** Wand and brushes, their options, undo, redo and clear. */
 export function createTools({ painting, followed }) {
+  const wand = button("brush-wand", WAND_HINT, () => painting.setBrush("wand"), {
+    text: "Wand",
+    picture: "wand",
+    kind: "mm-brush",
+  });
   const brushes = BRUSHES.map(({ name, title, key, colour }) => {
     const choose = () => painting.setBrush(name);
     const look = { text: title, kind: "mm-brush" };
@@ -48,27 +79,40 @@ export function createTools({ painting, followed }) {
   const redo = button("redo", "Redo (Ctrl + Shift + Z)", () => painting.redo(), {
     picture: "redo",
   });
-  const clear = button("clear", "Clear all strokes", () => painting.clear(), { picture: "clear" });
+  const clear = button("clear", "Clear all strokes and clicks", () => painting.clear(), {
+    picture: "clear",
+  });
+  const sizes = make("div", { className: "mm-size" }, size, sizeText);
   const update = () => {
     for (const [i, { name }] of BRUSHES.entries()) {
       brushes[i].setAttribute("aria-pressed", String(painting.brush === name));
     }
+    wand.setAttribute("aria-pressed", String(painting.brush === "wand"));
+    sizes.hidden = painting.brush === "wand";
     size.value = painting.brushSize;
     sizeText.textContent = `${painting.brushSize} px`;
     undo.disabled = !painting.history?.canUndo();
     redo.disabled = !painting.history?.canRedo();
-    clear.disabled = painting.isEmpty();
+    clear.disabled = painting.isEmpty() && !painting.wand.steps.length;
   };
   followed(["brush", "history", "photo"], update);
   return make(
     "div",
     { className: "mm-tools", role: "toolbar", "aria-label": "Painting" },
-    make("div", { className: "mm-segments", role: "group", "aria-label": "Brush" }, ...brushes),
-    make("div", { className: "mm-size" }, size, sizeText),
+    make(
+      "div",
+      { className: "mm-segments", role: "group", "aria-label": "Tool" },
+      wand,
+      ...brushes,
+    ),
+    sizes,
+    createWandTools({ painting, followed }),
     make("div", { className: "mm-group" }, undo, redo, clear),
   );
 }
 
+const WAND_HINT =
+  "Wand: click the subject and it is found; Alt + click takes away; drag a box around it (W)";
 const BACKDROPS = [
   ["checkerboard", "Checkerboard"],
   ["#ffffff", "White"],

@@ -2,6 +2,7 @@
 
 import { clamp } from "./dom.js";
 import { BRUSHES, drawSegment, emptyBox, grow, isEmpty } from "./strokes.js";
+import { beginWand } from "./wand.js";
 
 const LINE = 16; // pixels of a wheel's line
 const DAB = 300; // ms: a shorter stroke before the second finger of a pinch is dropped
@@ -11,9 +12,22 @@ export function followPointers({ viewport, painting, signal, followed }) {
   const { canvas, cursor } = viewport;
   const down = new Map(); // pointers that touch the canvas, by id
   let stroke = null;
+  let aim = null; // of the wand
   let grip = null; // of a pan or pinch: where it began
   const state = { space: false };
   const on = (name, heard, more) => canvas.addEventListener(name, heard, { signal, ...more });
+
+  // ---- the wand
+
+  const share = (event) => {
+    const { x, y } = viewport.pointAt(event);
+    return [x / painting.size.width, y / painting.size.height];
+  };
+  function endAim(event, keep) {
+    const ended = aim;
+    aim = null;
+    ended?.end(event, keep);
+  }
 
   // ---- strokes
 
@@ -93,9 +107,12 @@ export function followPointers({ viewport, painting, signal, followed }) {
     down.set(event.pointerId, place(event));
     const pans = event.button === 1 || state.space;
     if (event.pointerType === "touch" && down.size === 2) {
+      endAim(event, false);
       finish(stroke && performance.now() - stroke.began > DAB);
       hold();
     } else if (pans) hold();
+    else if (down.size === 1 && painting.brush === "wand")
+      aim = beginWand(painting.wand, event, share);
     else if (down.size === 1) begin(event);
     show(event);
   });
@@ -105,6 +122,7 @@ export function followPointers({ viewport, painting, signal, followed }) {
     if (!down.has(event.pointerId)) return;
     down.set(event.pointerId, place(event));
     if (grip) drag();
+    else if (aim?.pointer === event.pointerId) aim.move(event);
     else if (stroke?.pointer === event.pointerId) {
       const passed = event.getCoalescedEvents?.() ?? [];
       for (const one of passed.length ? passed : [event]) extend(viewport.pointAt(one));
@@ -114,6 +132,7 @@ export function followPointers({ viewport, painting, signal, followed }) {
   const release = (event) => {
     if (!down.delete(event.pointerId)) return;
     if (stroke?.pointer === event.pointerId) finish(true);
+    if (aim?.pointer === event.pointerId) endAim(event, event.type === "pointerup");
     grip = null;
     if (down.size) hold(); // the other finger goes on panning
     if (event.pointerType === "touch") hide();
@@ -131,7 +150,7 @@ export function followPointers({ viewport, painting, signal, followed }) {
       if (event.ctrlKey || event.metaKey) {
         event.preventDefault();
         viewport.zoomTo(viewport.zoom * Math.exp(-clamp(delta, -60, 60) / 120), left, top);
-      } else if (canvas.getRootNode().activeElement === canvas) {
+      } else if (painting.brush !== "wand" && canvas.getRootNode().activeElement === canvas) {
         event.preventDefault();
         resize(delta < 0 ? 1 : -1);
       }
@@ -167,9 +186,11 @@ export function followPointers({ viewport, painting, signal, followed }) {
   }
   function outline() {
     const pans = Boolean(grip) || state.space;
+    const aims = painting.brush === "wand";
+    canvas.classList.toggle("mm-aims", aims);
     canvas.classList.toggle("mm-pans", pans);
     canvas.classList.toggle("mm-grips", Boolean(grip));
-    cursor.hidden = !seen || pans;
+    cursor.hidden = !seen || pans || aims;
     if (cursor.hidden) return;
     const { left, top } = viewport.pointAt(seen);
     const side = Math.max(4, painting.brushSize * viewport.scale);

@@ -18,6 +18,8 @@ export function keyTable({ viewport, painting, pictures, settings, gestures, hel
     [["2"], "Unsure", brush("unknown")],
     [["3"], "Background", brush("background")],
     [["4"], "Eraser", brush("eraser")],
+    [["w"], "Wand", brush("wand")],
+    [["x"], "Wand: add or take away", () => painting.wand.setTakes(!painting.wand.takes)],
     [["["], "Smaller brush", () => gestures.resize(-1)],
     [["]"], "Larger brush", () => gestures.resize(1)],
     [["mod+z"], "Undo", () => painting.undo()],
@@ -41,6 +43,8 @@ const KEY_NAMES = {
   enter: "Enter",
   escape: "Esc",
   wheel: "Wheel",
+  alt: IS_MAC ? "⌥" : "Alt",
+  click: "Click",
   space: "Space",
 };
 

@@ -3,6 +3,7 @@
 import { bytesOf, fingerprint, fromRuns, toRuns } from "./bytes.js";
 import { clamp } from "./dom.js";
 import { BRUSH_SIZES, createHistory, differing, isEmpty } from "./strokes.js";
+import { createWand } from "./wand.js";
 
 const QUIET = 1500; // ms without an answer after which the page calls the kernel busy
 const KEPT = 8; // paintings of widgets that are gone
@@ -23,6 +24,7 @@ export function createPainting(model, signal) {
   const painting = { model, events, size: { width: 0, height: 0 }, labels: null, history: null };
   const tell = (name, detail) => events.dispatchEvent(new CustomEvent(name, { detail }));
   Object.assign(painting, { brush: "foreground", brushSize: 40, tell, lost: false, copies: 0 });
+  const wand = (painting.wand = createWand(model, painting));
   painting.before = null; // the labels before the stroke that is being drawn
 
   let count = 0;
@@ -42,7 +44,7 @@ export function createPainting(model, signal) {
     const [height, width] = model.get("_proxy_size");
     painting.size = { width, height };
     painting.labels = new Uint8Array(width * height);
-    painting.history = createHistory(painting.labels, painting.size);
+    painting.history = createHistory(painting.labels, painting.size, wand);
     painting.brushSize = clamp(Math.round(Math.max(width, height) / 26), 6, 60);
     mark = "";
     since.strokes = 0;
@@ -102,7 +104,10 @@ export function createPainting(model, signal) {
     changed(box);
     send();
   }
-  painting.clear = () => replace(new Uint8Array(painting.labels.length)) && send();
+  painting.clear = () => {
+    wand.clear();
+    if (replace(new Uint8Array(painting.labels.length))) send();
+  };
   painting.isEmpty = () => !painting.labels?.some((label) => label !== 0);
 
   /** Set a trait of the model. */
@@ -130,15 +135,19 @@ export function createPainting(model, signal) {
   /** "" while the kernel answers, otherwise "busy" or "lost". */
   painting.silence = () => {
     if (painting.lost) return "lost";
-    const first = Math.min(since.strokes || Infinity, since.run || Infinity);
+    const first = Math.min(since.strokes || Infinity, since.run || Infinity, unheard());
     const waited = performance.now() - first;
     return waited > QUIET ? "busy" : "";
   };
-  painting.owes = () => (since.strokes ? "strokes" : since.run ? "run" : "");
+  /** When the wand's step was sent that the kernel has not begun to find yet. */
+  const unheard = () => (wand.waits && model.get("job") !== "find" ? wand.waits : Infinity);
+  painting.owes = () =>
+    since.strokes ? "strokes" : since.run ? "run" : unheard() < Infinity ? "wand" : "";
   painting.setLost = (lost) => {
     if (lost === painting.lost) return;
     painting.lost = lost;
     if (!lost && since.strokes) send();
+    if (!lost) wand.resend();
     tell("connection");
     shelf.events.dispatchEvent(new Event("change"));
   };

@@ -8,12 +8,14 @@ const STAGES = {
   encoder: "Encoder",
   decoder: "Decoder",
   foreground: "Clean colours",
+  subject: "Finding",
 };
 const BUSY = new Set(["running", "waiting"]);
 
 const BUSY_KERNEL = {
   strokes: "The kernel is busy; your strokes are kept and will be sent.",
   run: "The kernel is busy; the run begins when it is free.",
+  wand: "The kernel is busy; the wand's click counts when it is free.",
 };
 const LOST =
   "The kernel was restarted or disconnected: strokes are kept in this page; run the cell again.";

@@ -82,23 +82,45 @@ export function differing(one, other, { width, height }) {
 
 const STEPS = 200;
 
-/** Undo and redo of `labels`: each step is all of them, as runs. */
-export function createHistory(labels, size) {
+/** Undo and redo: each entry is all labels, as runs, or all steps of the wand. */
+export function createHistory(labels, size, wand) {
   const done = [];
   const undone = [];
   const swap = (from, to) => {
     if (!from.length) return null;
+    const { runs, steps } = from.pop();
+    if (steps) {
+      to.push({ steps: wand.steps });
+      wand.restore(steps);
+      return null;
+    }
     const before = labels.slice();
-    labels.set(fromRuns(from.pop(), labels.length));
-    to.push(toRuns(before));
+    labels.set(fromRuns(runs, labels.length));
+    to.push({ runs: toRuns(before) });
     return differing(before, labels, size);
   };
+  const add = (entry) => {
+    undone.length = 0;
+    done.push(entry);
+    if (done.length > STEPS) done.shift();
+  };
+  const drop = (entries, unwanted) =>
+    entries.splice(0, entries.length, ...entries.filter((entry) => !unwanted(entry)));
   return {
     /** Remember the labels as they were before a change. */
-    add(before) {
-      undone.length = 0;
-      done.push(toRuns(before));
-      if (done.length > STEPS) done.shift();
+    add: (before) => add({ runs: toRuns(before) }),
+    /** Remember the wand's steps as they were before a change. */
+    addSteps: (steps) => add({ steps }),
+    /** Steps after these did not count: they leave nothing to undo or redo. */
+    refuse(steps) {
+      const at = done.findIndex((entry) => entry.steps === steps);
+      if (at >= 0) done.push(...done.splice(at).filter((entry) => !entry.steps));
+      drop(undone, (entry) => entry.steps);
+    },
+    /** The wand's entries are of no use any more. */
+    forget() {
+      drop(done, (entry) => entry.steps);
+      drop(undone, (entry) => entry.steps);
     },
     undo: () => swap(done, undone),
     redo: () => swap(undone, done),

@@ -6,6 +6,8 @@ import { NEEDS_RESULT } from "./views.js";
 
 export const ZOOM = { most: 24, step: 1.25 };
 const STROKE_OPACITY = { photo: 0.55, trimap: 0.45, alpha: 0.6, cutout: 0.6, routing: 0.6 };
+const WAND_COLOURS = ["rgb(225 35 80)", "rgb(20 150 70)"]; // takes away, adds
+const DOT = 6; // radius of a click, CSS pixels
 const SQUARE = 8; // of the checkerboard, CSS pixels
 
 /** One per copy of the widget. */
@@ -15,7 +17,7 @@ export function createViewport({ painting, pictures, settings, signal, followed 
     tabIndex: 0,
     role: "application",
     "data-mematte": "canvas",
-    "aria-label": "The photo. Paint with the pointer; press ? for the keys.",
+    "aria-label": "The photo. Click with the wand or paint; press ? for the keys.",
   });
   const cursor = make("div", { className: "mm-cursor", "aria-hidden": "true" });
   const node = make("div", { className: "mm-viewport" }, canvas, cursor);
@@ -144,6 +146,52 @@ export function createViewport({ painting, pictures, settings, signal, followed 
     const middle = left ? from + (to - from) * settings.get("split") : from;
     if (left) part(from, middle, left);
     part(middle, to, view);
+    drawWand();
+  }
+
+  /** The wand's clicks and boxes. */
+  function drawWand() {
+    const { wand, size } = painting;
+    const across = (share) => viewport.x + share * size.width * viewport.scale;
+    const down = (share) => viewport.y + share * size.height * viewport.scale;
+    context.setLineDash([]);
+    const outlined = (colour, width) => {
+      for (const [style, more] of [
+        ["rgb(0 0 0 / 65%)", 2],
+        [colour, 0],
+      ]) {
+        context.strokeStyle = style;
+        context.lineWidth = width + more;
+        context.stroke();
+      }
+    };
+    const frame = ([left, top, right, bottom], label) => {
+      context.beginPath();
+      context.rect(across(left), down(top), across(right) - across(left), down(bottom) - down(top));
+      outlined(WAND_COLOURS[label], 1.5);
+    };
+    const dot = ([x, y], label) => {
+      context.beginPath();
+      context.arc(across(x), down(y), DOT, 0, 2 * Math.PI);
+      context.fillStyle = WAND_COLOURS[label];
+      context.fill();
+      outlined("#fff", 1.5);
+      context.beginPath();
+      context.moveTo(across(x) - DOT / 2, down(y));
+      context.lineTo(across(x) + DOT / 2, down(y));
+      if (label) {
+        context.moveTo(across(x), down(y) - DOT / 2);
+        context.lineTo(across(x), down(y) + DOT / 2);
+      }
+      context.strokeStyle = "#fff";
+      context.lineWidth = 1.5;
+      context.stroke();
+    };
+    for (const { kind, at, label } of wand.steps) {
+      if (kind === "box") frame(at, label);
+      else if (kind === "point") dot(at, label);
+    }
+    if (wand.box) frame(wand.box, 1);
   }
 
   function part(from, to, view) {
@@ -241,6 +289,6 @@ export function createViewport({ painting, pictures, settings, signal, followed 
     viewport.fit();
   };
   followed(["photo"], shape);
-  followed(["pictures", ...SETTINGS], viewport.plan);
+  followed(["pictures", "wand", ...SETTINGS], viewport.plan);
   return viewport;
 }

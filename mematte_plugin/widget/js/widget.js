@@ -86,6 +86,7 @@ function createZoomBar(viewport) {
 
 const OTHER_KEYS = [
   [["wheel"], "Brush size"],
+  [["alt", "click"], "Wand: take away"],
   [["space"], "Hold and drag to pan"],
 ];
 
@@ -103,7 +104,7 @@ function renderCopy({ model, el, shared }) {
     "data-mematte": "widget",
     "data-lm-suppress-shortcuts": "true",
     role: "group",
-    "aria-label": "Matting: paint a trimap, compute the matte",
+    "aria-label": "Matting: find or paint the subject, compute the matte",
   });
   const viewport = createViewport({ painting, pictures, settings, signal, followed });
   const parts = { model, painting, pictures, settings, signal, followed, root, viewport };
