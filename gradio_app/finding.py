@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from mematte_plugin import (
     Photo,
     Progress,
     SubjectMask,
+    WeightsError,
     find_subject,
     write_image,
 )
@@ -41,6 +43,8 @@ TINT = (30, 136, 255)
 TINT_SHARE = 0.55
 OPTIONS = re.compile(r" \([a-z_]+=, --[a-z-]+\)|, --[a-z-]+(?=\))")
 GONE = "subject: was kept for a while and has been deleted; find it again"
+
+logger = logging.getLogger(__name__)
 
 Click = tuple[int, int, int]
 """(x, y, label): a pixel of the upright photo; label 1 is in the subject, 0 outside."""
@@ -205,13 +209,17 @@ def _find(
 
 @contextmanager
 def _for_visitors(model: str | None) -> Iterator[None]:
-    """Errors name the operator's model without its path, and no options of Python and the shell."""
+    """Errors name the operator's model without its path, no options of Python and the shell, and a
+    remedy that a visitor has."""
     try:
         yield
     except MEMatteError as error:
         text = OPTIONS.sub("", str(error))
         if model is not None:
             text = text.replace(model, _name(model))
+        if isinstance(error, WeightsError):  # its remedy is the operator's
+            logger.error("%s", error)
+            text = text.partition("; ")[0] + "; mark the subject in another way"
         error.args = (text, *error.args[1:])
         raise
 

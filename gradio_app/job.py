@@ -79,11 +79,6 @@ class Task:
     edge: Edge = field(default_factory=Edge)
     """How the edge is shaped; the page shapes it afterwards."""
 
-    @property
-    def first_stage(self) -> str:
-        """Reading the photo counts as part of a search, which comes before all else."""
-        return "subject" if isinstance(self.guide, Search) else "reading"
-
 
 @dataclass(frozen=True)
 class Step:
@@ -134,7 +129,7 @@ def carry_out(task: Task, settings: Settings) -> Iterator[Step | Found | Result]
 
     Raises MEMatteError for an unusable input, option or model, and for too little memory.
     """
-    latest = Step(0, 1, task.first_stage)
+    latest = Step(0, 1, "reading")
     news: SimpleQueue[Found | None] = SimpleQueue()
 
     def work(job: Job) -> Result | None:
@@ -251,10 +246,10 @@ def _compute(task: Task, settings: Settings, progress: Progress, tell: Tell) -> 
     model = chosen(task.model, settings).name
     try:
         with collect_notes() as notes:
-            progress(0, 1, task.first_stage)
+            progress(0, 1, "reading")
             photo, earlier = _read(task, settings)
             notes.extend(earlier)
-            progress(0, 1, task.first_stage)
+            progress(0, 1, "reading")
             guide = _guide_of(task, photo, settings, progress, tell)
             if task.only_subject:
                 return None

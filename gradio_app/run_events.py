@@ -26,7 +26,7 @@ from .pictures import PagePhoto, show_photo
 from .result_events import ResultEvents
 from .samples import PAINTED, Example, examples, guide_for
 from .subject_events import Subject, subject_inputs
-from .wording import CANCELLED, FAILED, FINDING, LOOKING, WORKING, progress_of, said
+from .wording import CANCELLED, FAILED, LOOKING, WORKING, progress_of, said
 
 KEPT = 100
 """Masks of a photo that a visitor can come back to."""
@@ -188,8 +188,7 @@ class RunEvents:
                         return
                     if step.stage != stage:
                         stage, since = step.stage, time.monotonic()
-                    start = FINDING if isinstance(guide, Search) else 0.0
-                    full, text = progress_of(step, time.monotonic() - since, start)
+                    full, text = progress_of(step, time.monotonic() - since)
                     progress(full, desc=text)
                     yield {page.left.cut: gr.skip()}
         except Exception as error:

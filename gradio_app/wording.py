@@ -15,8 +15,8 @@ from .painting import BRUSHES
 from .pictures import PagePhoto
 
 STAGES = {
-    "subject": "Finding the subject",
     "reading": "Reading the photo",
+    "subject": "Finding the subject",
     "model": "Loading the model",
     "encoder": "Looking at the picture",
     "decoder": "Computing the matte",
@@ -42,8 +42,6 @@ READY = _message("Ready when you are", "Find or mark the subject, then press Cut
 WORKING = _message("Working", "The first cut of a large photo takes a while.")
 CANCELLED = _message("Cancelled", "Nothing was kept. Press Cut to start again.")
 FAILED = _message("That did not work", "Change the input as the message says and press Cut again.")
-FINDING = 0.3
-"""The part of the bar that finding the subject fills."""
 NO_PAINTER = '<div class="empty"><p>Choose a photo first, then paint on it here.</p></div>'
 NO_INFO = (
     '<p class="facts">JPEG, PNG, TIFF, WebP or EXR, 8 to 32 bit. Depth, colour profile and size'
@@ -67,18 +65,15 @@ def legend() -> str:
     )
 
 
-def progress_of(step: Step, seconds: float = 0.0, start: float = 0.0) -> tuple[float, str]:
+def progress_of(step: Step, seconds: float = 0.0) -> tuple[float, str]:
     """How full the bar is, 0 to 1, and the text above it.
 
     seconds: since this stage began.
-    start: the part of the bar that finding the subject fills.
     """
     part = min(1.0, step.done / step.total) if step.total > 0 else 0.0
     part += (1 - part) * CREEP * (1 - math.exp(-seconds / SLOW))
     text = STAGES.get(step.stage, step.stage.capitalize())
-    if step.stage == "subject":
-        return start * part, text
-    return start + (1 - start) * overall_progress(round(part * 10_000), 10_000, step.stage), text
+    return overall_progress(round(part * 10_000), 10_000, step.stage), text
 
 
 def photo_line(shown: PagePhoto) -> str:

@@ -118,13 +118,17 @@ class ComputingPhoto(GuidedPhoto):
         """In the computing thread: the result of a job of this kind."""
         raise NotImplementedError
 
-    def _reporter(self, job: Job) -> Progress:
+    def _reporter(self, job: Job, *, each: bool = False) -> Progress:
+        """each: every stage fills the whole bar, and not its share of a run."""
         reached = 0.0
 
         def report(done: int, total: int, stage: str) -> None:
             nonlocal reached
             job.check()
-            reached = max(reached, overall_progress(done, total, stage))
+            if each:
+                reached = min(1.0, done / total) if total > 0 else 0.0
+            else:
+                reached = max(reached, overall_progress(done, total, stage))
             with self._exclusive(patience=0) as alone:  # else skip this one: more will come
                 if alone and self._running is job:
                     self._set(progress=reached, stage=stage)

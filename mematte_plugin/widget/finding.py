@@ -220,7 +220,7 @@ class FindingSession(MattingSession):
 
     def _find(self, job: Job) -> _Found:
         """In the computing thread."""
-        report = self._reporter(job)
+        report = self._reporter(job, each=True)
         with self._exclusive():
             if self._running is job:
                 self._set(status="running", message=COMPUTING["find"])

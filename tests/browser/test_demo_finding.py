@@ -261,8 +261,10 @@ def test_without_weights_the_page_works_as_ever(browser: Any, tmp_path: Path) ->
         case = pictures.astronaut()
         page.take(case.photo)
         page.part("find").click()
-        assert "BiRefNet" in page.toast()
-        page.part("found").get_by_text("BiRefNet").wait_for(timeout=DONE)
+        said = page.toast()
+        assert said.startswith("birefnet-lite: ")
+        assert said.endswith("; mark the subject in another way")
+        page.part("found").get_by_text("birefnet-lite: ").wait_for(timeout=DONE)
         page.guide("trimap", case.trimap)
         page.cut()
         assert not page.outside + page.faults

@@ -60,6 +60,9 @@ def test_a_wrong_option_is_one_line_before_anything_starts(demo: Demo, tmp_path:
     for arguments, code, words in [
         (("--model", "mematte-tny"), 1, "did you mean mematte-tiny"),
         (("--model", tmp_path / "none.safetensors"), 1, "does not exist"),
+        (("--subject-model", tmp_path / "none.onnx"), 1, "does not exist"),
+        (("--clicks-model", "mematte-tiny"), 1, "mematte-tiny"),
+        (("--no-find", "--words-model", "sam3"), 2, "--words-model: finds nothing with --no-find"),
         (("--device", "abacus"), 2, "abacus"),
         (("--host", "nowhere.invalid"), 2, "--host nowhere.invalid: is not an address"),
         (("--max-mb", "0"), 2, "--max-mb 0: give a number above 0"),

@@ -220,6 +220,20 @@ def test_errors_do_not_say_where_the_operators_models_are(shown: PagePhoto, tmp_
         with pytest.raises(MEMatteError, match=name) as caught:
             find(shown, asked, lost)
         assert str(tmp_path) not in str(caught.value)
+        assert str(caught.value).endswith("; mark the subject in another way")
+
+
+def test_an_operator_may_leave_finding_out() -> None:
+    from gradio_app.api import _Endpoints
+
+    settings = Settings(find=False)
+    endpoints, photo = _Endpoints(settings), {"path": str(PHOTO)}
+    for refused, message in (
+        (endpoints.matte(photo), "trimap: is missing"),
+        (endpoints.subject(photo, points=[[1, 1]]), "points: Subjects are not found here"),
+    ):
+        with pytest.raises(MEMatteError, match=message):
+            next(refused)
 
 
 def test_the_page_says_why_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from gradio_app.pictures import (
 )
 from gradio_app.samples import OWN, Example, examples, guide_for
 from gradio_app.settings import Settings
-from gradio_app.wording import FINDING, STAGES, photo_line, progress_of, report_table
+from gradio_app.wording import STAGES, photo_line, progress_of, report_table
 from mematte_plugin import InputError, SettingError, write_image
 
 SETTINGS = Settings(max_megapixels=8)
@@ -178,11 +178,10 @@ def test_the_report_is_in_words(result: Result) -> None:
         assert words in table
 
 
-@pytest.mark.parametrize("start", [0, FINDING])
-def test_progress_only_grows_and_moves_by_itself(start: float) -> None:
+def test_progress_only_grows_and_moves_by_itself() -> None:
     seen = [
-        progress_of(Step(done, 4, stage), seconds, start)[0]
-        for stage in [*STAGES][0 if start else 1 :]  # the first one is finding
+        progress_of(Step(done, 4, stage), seconds)[0]
+        for stage in STAGES
         for done, seconds in ((0, 0), (0, 9), (2, 20), (3, 300))
     ]
     assert seen == sorted(seen)
