@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,17 +12,58 @@ from numpy.typing import NDArray
 from .errors import InputError, SettingError, WeightsError, warn_user
 from .images.arrays import to_unit
 from .images.photo import Photo
+from .matte import Matte
 from .progress import Progress
 from .subject.find import find_subject
 from .subject.found import SubjectMask
 from .subject.ready import release_subjects
 from .trimap.labels import Objects
-from .trimap.soft import from_soft
-from .trimap.trimap import from_mask, normalise_trimap, three_valued
+from .trimap.settle import settle
+from .trimap.soft import SoftMask, lay_soft_band, read_soft
+from .trimap.trimap import check_aspect, from_mask, normalise_trimap, three_valued
 
 UNSURE = 0.5
 """Confidence of a segmentation below which a warning says so; that of a click is judged by who
 clicked, and a word below its threshold is refused."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guided:
+    """The trimap that a guide stands for, and what is needed to finish its matte.
+
+    trimap: (H, W), exactly 0, 0.5 and 1.
+    subject: what was found, if that was asked.
+    soft: the soft mask that the trimap was made of, if it was one.
+    band: the options of its band.
+    capped: the photo's own transparency caps the matte; False if it served as the mask.
+    """
+
+    trimap: NDArray[np.float32]
+    subject: SubjectMask | None = None
+    soft: SoftMask | None = None
+    band: dict[str, Any] = field(default_factory=dict)
+    capped: bool = True
+
+    @classmethod
+    def by(cls, soft: SoftMask, band: dict[str, Any]) -> Guided:
+        """A soft mask's; raises as `from_soft` does."""
+        return cls(three_valued(lay_soft_band(soft, **band)), soft=soft, band=band)
+
+    def finish(self, run: Callable[[NDArray[np.float32]], Matte]) -> Matte:
+        """The matte that `run` computes of a trimap, settled with the soft mask if there is one.
+
+        Where the mask turns out to be wrong, or the band too narrow for the subject's hair, the
+        matte is computed once more, with a band around the first one.
+        """
+        matte = run(self.trimap)
+        if self.soft is not None:
+            first = settle(matte.alpha, matte.trimap, self.soft)
+            matte.alpha = first.alpha
+            if first.again:
+                around = SoftMask(first.alpha, self.soft.size, self.soft.name)
+                matte = run(three_valued(lay_soft_band(around, **self.band)))
+                matte.alpha = settle(matte.alpha, matte.trimap, self.soft).alpha
+        return replace(matte, subject=self.subject)
 
 
 @dataclass(frozen=True)
@@ -68,15 +110,15 @@ class Guide:
         names = ("trimap", "mask", "alpha", "points", "box", "text")
         return [name for name in names if getattr(self, name) is not None]
 
-    def trimap_of(
+    def guided(
         self,
         photo: Photo,
         *,
         device: str = "auto",
         progress: Progress | None = None,
         keep_networks: bool = False,
-    ) -> tuple[NDArray[np.float32], SubjectMask | None]:
-        """The photo's trimap (H, W), exactly 0, 0.5 and 1, and what was found if that was asked.
+    ) -> Guided:
+        """The photo's trimap, and what it was made of.
 
         Networks that find subjects are released again, as the matting after them needs the memory,
         unless keep_networks.
@@ -84,17 +126,19 @@ class Guide:
         Raises as the functions do that make it.
         """
         if self.trimap is not None:
-            return normalise_trimap(self.trimap, photo.size), None
+            return Guided(normalise_trimap(self.trimap, photo.size))
         band: dict[str, Any] = {"inside": self.inside, "outside": self.outside, "unit": self.unit}
-        soft = {**band, "islands": self.islands, "size": photo.size}
         if self.mask is not None or self.own_alpha(photo):
             mask = self.mask if self.mask is not None else to_unit(_alpha_of(photo))
             made = from_mask(mask, size=photo.size, objects=self.objects, **band)
-            return three_valued(made), None
+            return Guided(three_valued(made), capped=not self.own_alpha(photo))
+        band["islands"] = self.islands
         if isinstance(self.alpha, SubjectMask):
-            return three_valued(self.alpha.trimap()), self.alpha
+            check_aspect(self.alpha.size, photo.size, "alpha")
+            soft = SoftMask(self.alpha.native, photo.size)
+            return replace(Guided.by(soft, band), subject=self.alpha)
         if self.alpha is not None:
-            return three_valued(from_soft(self.alpha, **soft)), None
+            return Guided.by(read_soft(self.alpha, photo.size), band)
         try:
             found = find_subject(
                 photo,
@@ -121,7 +165,7 @@ class Guide:
                 f" {found.confidence:.2f}); look at the result, or click on the subject (points=,"
                 " --point)"
             )
-        return three_valued(from_soft(found.native, **soft)), found
+        return replace(Guided.by(found.soft, band), subject=found)
 
     def own_alpha(self, photo: Photo) -> bool:
         """Whether the photo's own transparency serves as the mask."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -15,7 +14,7 @@ from .engine import Engine
 from .errors import InputError, SettingError, warn_user
 from .foreground.edges import Colors, Edge
 from .foreground.spill import Despill
-from .guide import Guide
+from .guide import Guide, Guided
 from .images.arrays import to_unit
 from .images.photo import Photo
 from .images.read import read_photo, split_batch
@@ -183,16 +182,30 @@ class MattingPipeline(Engine):
         budget: int | None = None,
         decoder: DecoderMode = "exact",
         progress: Progress | None = None,
-        own_alpha: bool = True,
     ) -> Matte:
-        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already.
-
-        own_alpha: the photo's own transparency caps the matte; False if it served as the mask.
-        """
+        """The matte of one photo whose trimap (H, W) holds exactly 0, 0.5 and 1 already."""
         matte = self.run(
             photo, trimap, retention=retention, budget=budget, decoder=decoder, progress=progress
         )
-        if own_alpha:
+        _cap_by_own_alpha(matte)
+        return matte
+
+    def cut_guided(
+        self,
+        photo: Photo,
+        guided: Guided,
+        *,
+        retention: Retention = "auto",
+        budget: int | None = None,
+        progress: Progress | None = None,
+    ) -> Matte:
+        """The matte of one photo whose subject is given in any way."""
+        matte = guided.finish(
+            lambda trimap: self.run(
+                photo, trimap, retention=retention, budget=budget, progress=progress
+            )
+        )
+        if guided.capped:
             _cap_by_own_alpha(matte)
         return matte
 
@@ -309,20 +322,19 @@ def cut(
         islands=islands,
     )
     photo = image if isinstance(image, Photo) else read_photo(image)
-    three, found = guide.trimap_of(photo, device=device, progress=progress)
-    capped = not guide.own_alpha(photo)
-    if not (three == 0.5).any():  # do not even load, or download, a model
-        matte = Matte(alpha=three.copy(), photo=photo, trimap=three, subject=found)
-        if capped:
+    guided = guide.guided(photo, device=device, progress=progress)
+    if not (guided.trimap == 0.5).any():  # do not even load, or download, a model
+        three = guided.trimap
+        matte = Matte(alpha=three.copy(), photo=photo, trimap=three, subject=guided.subject)
+        if guided.capped:
             _cap_by_own_alpha(matte)
         return matte.with_edge(edge)
     pipe = ready_pipeline(model, device=device, dtype=dtype, progress=progress)
     check_retention(retention, pipe.network.config)
     budget = None if memory_budget is None else parse_bytes(memory_budget)
-    matte = pipe.cut_normalised(
-        photo, three, retention=retention, budget=budget, progress=progress, own_alpha=capped
-    )
-    return replace(matte, subject=found).with_edge(edge)
+    return pipe.cut_guided(
+        photo, guided, retention=retention, budget=budget, progress=progress
+    ).with_edge(edge)
 
 
 def ready_pipeline(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
@@ -217,17 +217,11 @@ def _cut_one(pipeline: MattingPipeline, entry: BatchEntry, options: BatchOptions
         given = Layer(given, options.guide_layer)
     guide = options.guide(photo, given)
     device = str(pipeline.device)
-    trimap, found = guide.trimap_of(photo, device=device, keep_networks=True)
+    guided = guide.guided(photo, device=device, keep_networks=True)
     check_writable(entry.output, overwrite=options.overwrite)
     budget = None if options.memory_budget is None else parse_bytes(options.memory_budget)
-    matte = pipeline.cut_normalised(
-        photo,
-        trimap,
-        retention=options.retention,
-        budget=budget,
-        own_alpha=not guide.own_alpha(photo),
-    )
-    shaped = replace(matte, subject=found).with_edge(options.edge)
+    matte = pipeline.cut_guided(photo, guided, retention=options.retention, budget=budget)
+    shaped = matte.with_edge(options.edge)
     shaped.save(
         entry.output,
         kind=options.kind,

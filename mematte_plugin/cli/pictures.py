@@ -36,6 +36,14 @@ def trimap(
             " widened by --outside pixels (default 5).",
         ),
     ] = False,
+    soft: Annotated[
+        bool,
+        typer.Option(
+            "--soft",
+            help="The input is a soft mask: the band is wide where it is unsure, narrow where it is"
+            " crisp, and specks go.",
+        ),
+    ] = False,
     objects: options.Object = None,
     inside: options.Inside = None,
     outside: options.Outside = None,
@@ -60,6 +68,10 @@ def trimap(
     Example:
       mematte trimap mask.png -o trimap.png --inside 10 --outside 40 --unit px
     """
+    if from_alpha and soft:
+        raise SettingError("--soft and --from-alpha: choose one of them")
+    if soft and objects is not None:
+        raise SettingError("--object: does not apply to --soft; drop it")
     if from_alpha and inside is not None:
         raise SettingError("--inside: does not apply to --from-alpha; use --outside")
     if from_alpha and objects is not None:
@@ -67,6 +79,7 @@ def trimap(
     if from_alpha and unit not in (None, "px"):
         raise SettingError(f"--unit {unit}: with --from-alpha, --outside is in pixels; drop --unit")
     check_output(output, (mask,), overwrite=overwrite, as_json=as_json)
+    from ..trimap.soft import from_soft
     from ..trimap.trimap import WIDENED, from_alpha as trimap_from_alpha, from_mask
 
     source = inputs.read_source(mask, layer)
@@ -74,7 +87,8 @@ def trimap(
         made = trimap_from_alpha(source, width=WIDENED if outside is None else outside)
     else:
         band = options.band_of(inside, outside, unit, objects, with_trimap=False)
-        made = from_mask(source, **{k: value for k, value in band.items() if value is not None})
+        make = from_soft if soft else from_mask
+        made = make(source, **{k: value for k, value in band.items() if value is not None})
     write_array(made, output, overwrite=overwrite)
     shares = {
         name: float((made == value).mean())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..trimap.soft import from_soft
+from ..trimap.soft import SoftMask, lay_soft_band, resized
 
 STAGE = "subject"
 """What progress calls the search for the subject."""
@@ -45,11 +45,16 @@ class SubjectMask:
     @cached_property
     def mask(self) -> NDArray[np.float32]:
         """(H, W) float32 in [0, 1], of the photo's size."""
-        return _resized(self.native, self.size)
+        return resized(self.native, self.size)
+
+    @property
+    def soft(self) -> SoftMask:
+        """The mask as trimaps are made of it."""
+        return SoftMask(self.native, self.size, "mask")
 
     def trimap(self) -> NDArray[np.uint8]:
         """(H, W) uint8 of 0, 128 and 255: `from_soft` of it at its own resolution."""
-        return from_soft(self.native, size=self.size)
+        return lay_soft_band(self.soft)
 
     def facts(self) -> dict[str, Any]:
         """The report, JSON-ready: source, confidence, model, licence, prompt and share, the part
@@ -95,18 +100,8 @@ class SubjectMask:
                 " both in the same photo"
             )
         shape = max(self.native.shape, other.native.shape, key=lambda size: size[0] * size[1])
-        return _resized(self.native, shape), _resized(other.native, shape)
+        return resized(self.native, shape), resized(other.native, shape)
 
     def __repr__(self) -> str:
         height, width = self.size
         return f"SubjectMask({self.source}, {width}×{height}, confidence {self.confidence:.2f})"
-
-
-def _resized(mask: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    if mask.shape == tuple(size):
-        return mask
-    import cv2
-
-    smaller = size[0] * size[1] < mask.size
-    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(mask, (size[1], size[0]), interpolation=way), np.float32)

@@ -86,12 +86,15 @@ def _centre(bin_: int, bins: int) -> float:
     return 0.0 if bin_ == 0 else 1.0 if bin_ == bins - 1 else (bin_ + 0.5) / bins
 
 
-def stretch_mask(values: np.ndarray, name: str, top: float, *, lossy: bool = False) -> np.ndarray:
+def stretch_mask(
+    values: np.ndarray, name: str, top: float, *, lossy: bool = False, most: float = 1.0
+) -> np.ndarray:
     """A mask with its black at 0 and its white at 1, where its histogram shows them clearly.
 
     values: (H, W) float32, of any range.
     top: the value of 1 in messages: 255 for 8 bit.
     lossy: the mask comes from a JPEG or the like.
+    most: how far from 0 and 1 its black and white may be; farther ones are greys.
 
     Greys that differ from black or white by noise only stay soft only near an edge. Masks with
     values near 0 and near 1, and soft ones without clear levels, are returned unchanged.
@@ -109,6 +112,8 @@ def stretch_mask(values: np.ndarray, name: str, top: float, *, lossy: bool = Fal
     black = max((p for p in dark if p.at - black.at <= bars), key=lambda peak: peak.share)
     white = max((p for p in light if white.at - p.at <= bars), key=lambda peak: peak.share)
     if not (_is_clear(values, black, white) and black.share + white.share >= _CLEAR):
+        return values
+    if max(black.at, 1 - white.at) > most:
         return values
     noisy = lossy or max(black.exact, white.exact) < _EXACT
     return _stretched(values, black.at, white.at, name, top, noisy=noisy)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError, warn_user
 from ..images.value_range import SLACK, finite_range
-from .grey_levels import KNOWN, stretch_mask, stretch_trimap
+from .grey_levels import KNOWN, WEAK, stretch_mask, stretch_trimap
 from .labels import are_labels, count_values, mask_of_objects, middle_of_three, strips
 
 Role: TypeAlias = Literal["mask", "trimap"]
@@ -31,6 +31,8 @@ class Reading:
     """Of a label map those of the subject."""
     lossy: bool = False
     """The values come from a JPEG."""
+    soft: bool = False
+    """Greys mean opacity or doubt: no labels, and black and white are not sought among them."""
 
 
 def is_whole(values: np.ndarray) -> bool:
@@ -65,8 +67,10 @@ def read_values(values: np.ndarray, reading: Reading) -> np.ndarray:
 
 
 def _stretched(values: np.ndarray, reading: Reading, top: float) -> np.ndarray:
-    stretch = stretch_mask if reading.role == "mask" else stretch_trimap
-    return stretch(values, reading.name, top, lossy=reading.lossy)
+    if reading.role == "trimap":
+        return stretch_trimap(values, reading.name, top, lossy=reading.lossy)
+    most = WEAK if reading.soft else 1.0
+    return stretch_mask(values, reading.name, top, lossy=reading.lossy, most=most)
 
 
 def _from_labels(
@@ -86,7 +90,7 @@ def _from_labels(
         return values.astype(np.float32)
     if len(levels) == 2:
         return _from_two(values, levels[0], levels[1], reading, top)
-    if counts is None or len(levels) == 1 or reading.lossy:
+    if counts is None or len(levels) == 1 or reading.lossy or reading.soft:
         return None
     if reading.role == "trimap":
         return _labelled_trimap(values, counts, name, top)

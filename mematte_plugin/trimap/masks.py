@@ -33,6 +33,7 @@ def read_mask(
     objects: Objects = None,
     max_pixels: int = MAX_PIXELS,
     layer: str | None = None,
+    soft: bool = False,
 ) -> np.ndarray:
     """Read a mask of a subject as (H, W) float32: 0 background, 1 subject, softly between.
 
@@ -44,6 +45,7 @@ def read_mask(
         "#ff0000". None takes the only object.
     max_pixels: larger files are refused by their header, before decoding.
     layer: of an EXR with several layers or parts, the one to take; see `Layer`.
+    soft: its greys mean something: levels far from black and white are not stretched.
 
     Warns (MEMatteWarning) where levels are stretched or a choice was made for the user. Raises
     InputError like `read_photo`, and for photographs, stacks of masks, and label maps of several
@@ -61,7 +63,7 @@ def read_mask(
     if picture.ndim == 3:
         picture, grey = _grey_of_mask(picture, ids, name)
         ids = ids if grey else None
-    return read_values(picture, Reading("mask", name, ids, decoded.lossy))
+    return read_values(picture, Reading("mask", name, ids, decoded.lossy, soft))
 
 
 def read_trimap(

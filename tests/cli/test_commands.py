@@ -190,6 +190,16 @@ def test_trimap_from_a_mask(scene):
     assert row[:12].tolist() == [0] * 3 + [128] * 7 + [255] * 2
 
 
+def test_trimap_of_a_soft_mask(scene):
+    scene.save("soft.png", np.repeat(np.linspace(0, 255, WIDTH).astype("u1")[None], HEIGHT, axis=0))
+    done = scene.run("trimap", "soft.png", "-o", "t.png", "--soft")
+    assert (done.code, done.err) == (0, "")
+    trimap = scene.load("t.png")
+    assert (trimap[:, WIDTH // 10 : -WIDTH // 10] == 128).all()
+    assert (trimap[0, 0], trimap[0, -1]) == (0, 255)
+    assert scene.run("trimap", "soft.png", "-o", "u.png", "--soft", "--from-alpha").code == 2
+
+
 def test_trimap_from_an_alpha(scene):
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     alpha[:, 20:] = 100
