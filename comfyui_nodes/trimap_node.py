@@ -24,6 +24,8 @@ BLACK, WHITE = 0.02, 0.98
 """The core treats values beyond these as black and white; a mask between them may be dim."""
 DIM = 0.1
 """In a batch of masks, one that is darker than this has no subject and is not just dim."""
+SURE = 0.85
+"""A soft mask reaches it somewhere; a darker one is dim, and its greys mean nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -163,12 +165,13 @@ def guided_by(
     """
     if several and (mask.max() < DIM or mask.min() >= 0.5):
         return core.Guided(np.full(size, np.float32(mask.min() >= 0.5)))
-    unsure = soft and core.is_soft(mask)
+    unsure = soft and mask.max() >= SURE and core.is_soft(mask)
     if unsure or (soft and coarser(mask, size)):
         widths: dict[str, float | None] = {"inside": inside, "outside": outside}
         if unsure and unit == "%":
             widths = {n: None if width == DEFAULTS[n] else width for n, width in widths.items()}
-        return core.Guided.by(core.read_soft(mask, size, name="mask"), {**widths, "unit": unit})
+        read = core.read_soft(mask, size, name="mask", greys=unsure)
+        return core.Guided.by(read, {**widths, "unit": unit})
     trimap = core.from_mask(
         mask, size=size, inside=inside, outside=outside, unit=unit, keep_soft=keep_soft
     )

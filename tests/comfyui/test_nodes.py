@@ -259,6 +259,11 @@ def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
             for values in (rough, rough * 38 / 255)
         )
         assert torch.equal(bright, dim)
+    small, soft = disc(48), blurred(disc(400), 5)
+    for values, size in ((small, 480), (small, 48), (soft, 400), (soft, 800)):
+        given = {"image": photo(size, size), **BAND}
+        dim = pack.run("MEMatteTrimapFromMask", mask=values * 0.4, **given)[0]
+        assert dim.unique().tolist() == [0, 0.5, 1]
 
 
 def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:
