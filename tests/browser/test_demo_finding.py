@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mematte_plugin import SubjectMask, cut, find_subject
+from mematte_plugin import SubjectMask, collect_notes, cut, find_subject
 from tests.browser import pictures
 from tests.browser.chromium import chromium
 from tests.browser.demo_page import DONE, Demo, demo_page, until
@@ -112,7 +112,9 @@ def test_one_press_and_clicks_that_correct(
     find(page)
     alone = find_subject(case.photo, model=finders["subject_model"])
     assert_shown(page, alone)
-    cut(case.photo, subject_model=finders["subject_model"]).save(tmp_path / "ours.png")
+    with collect_notes():
+        matte = cut(case.photo, subject_model=finders["subject_model"])
+    matte.save(tmp_path / "ours.png")
     theirs = page.download(tmp_path, ["cutout"])["cutout"]
     assert theirs.read_bytes() == (tmp_path / "ours.png").read_bytes()
     assert "bright.onnx" in page.part("found").inner_text()

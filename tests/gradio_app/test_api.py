@@ -169,7 +169,8 @@ def test_matte_finds_the_subject(client: Client, settings: Settings) -> None:
     _, alpha, report = client.predict(
         image=handle_file(str(PHOTO)), points=[[256, 200]], api_name="/matte"
     )
-    matte = cut(PHOTO, points=[[256, 200]], subject_model=settings.clicks_model)
+    with collect_notes():
+        matte = cut(PHOTO, points=[[256, 200]], subject_model=settings.clicks_model)
     assert matte.subject is not None
     assert np.array_equal(pixels(alpha), np.rint(matte.alpha * 65535))
     assert report["subject"]["source"] == "points"
