@@ -57,7 +57,7 @@ def found(page: Any) -> None:
     page.locator("#canvas .shot").wait_for()
     page.locator("#find").click()
     wait(page)
-    page.mouse.wheel(0, 260)
+    page.mouse.wheel(0, 240)
     page.wait_for_timeout(500)
 
 

@@ -13,7 +13,7 @@ from ..errors import InputError, MEMatteError, collect_notes
 from ..jobs import Job, in_computing_thread
 from ..matte import Matte
 from ..subject.found import SubjectMask
-from ..trimap.soft import from_soft
+from ..trimap.soft import lay_soft_band
 from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
 from .computing import COMPUTING, IDLE, WAITS_FOR_ITSELF
 from .guided import NO_PHOTO, read_guide, sealed
@@ -285,7 +285,7 @@ def _trimap_of(subject: SubjectMask, band: dict[str, float]) -> NDArray[np.uint8
         name: band[name] if band[name] != default else None
         for name, default in (("inside", BAND_INSIDE), ("outside", BAND_OUTSIDE))
     }
-    return from_soft(subject.native, size=subject.size, **widths)
+    return lay_soft_band(subject.soft, **widths)
 
 
 def _told(subject: SubjectMask) -> str:
