@@ -192,11 +192,14 @@ class FrameProgress:
         self.frame = 0
         """Index of the current frame."""
         self._bar = comfy.utils.ProgressBar(frames * STEPS)
+        self._shown = 0
 
     def __call__(self, done: int, total: int, stage: str) -> None:
         management.throw_exception_if_processing_interrupted()
         share = core.overall_progress(done, total, stage)
-        self._bar.update_absolute(round((self.frame + share) * STEPS))
+        # A frame may be computed twice; the bar does not go back.
+        self._shown = max(self._shown, round((self.frame + share) * STEPS))
+        self._bar.update_absolute(self._shown)
 
 
 def download_progress(done: int, total: int, _: str) -> None:

@@ -23,16 +23,17 @@ from .schema import (
     results,
     retention,
     schema,
+    soft_masks,
 )
-from .trimap_node import check_painted, trimap_from
+from .trimap_node import check_painted, guided_by
 
 NOTHING_UNKNOWN = (
     "trimap: has no unknown pixels (grey), so there is nothing to compute; make it with "
     "Trimap from Mask, or paint the edge of the subject grey"
 )
 
-Trimaps = Callable[[int], NDArray[np.float32]]
-"""The trimap (H, W) of 0, 0.5 and 1 of a frame."""
+Guides = Callable[[int], core.Guided]
+"""A frame's trimap (H, W) of 0, 0.5 and 1, and how its matte is finished."""
 
 
 class Matting(io.ComfyNode):
@@ -95,7 +96,10 @@ class MaskToAlpha(io.ComfyNode):
             search_aliases=["refine mask", "mask refine", "cut out", "remove background", "hair"],
             inputs=[
                 io.Image.Input("image"),
-                io.Mask.Input("mask", tooltip="A rough mask of the subject (white)."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="The subject in white: rough, soft, or smaller than the picture.",
+                ),
                 ModelType.Input(
                     "model",
                     optional=True,
@@ -112,6 +116,7 @@ class MaskToAlpha(io.ComfyNode):
                     "More for long loose hair and sloppy masks, less if other things are close.",
                 ),
                 *edges(),
+                soft_masks(),
             ],
             outputs=results(),
         )
@@ -124,6 +129,7 @@ class MaskToAlpha(io.ComfyNode):
         mask: torch.Tensor,
         model: host.Model | None = None,
         edge_width: float = core.BAND_OUTSIDE,
+        soft: bool = True,
         **edge: Any,
     ) -> io.NodeOutput:
         """Alpha (B, H, W), foreground (B, H, W, 3), cut-out (B, H, W, 4) and a report.
@@ -136,16 +142,17 @@ class MaskToAlpha(io.ComfyNode):
         check_painted(masks)
         size = frames.size_of(pictures)
 
-        def trimap(frame: int) -> NDArray[np.float32]:
-            return trimap_from(
+        def guided(frame: int) -> core.Guided:
+            return guided_by(
                 frames.grey(masks, frame, "mask"),
                 size,
                 several=len(masks) > 1,
                 inside=edge_width / 2,
                 outside=edge_width,
+                soft=soft,
             )
 
-        return Run(model or model_node.load(), pictures, len(masks), trimap).cut(shape)
+        return Run(model or model_node.load(), pictures, len(masks), guided).cut(shape)
 
 
 class RoutingMap(io.ComfyNode):
@@ -207,7 +214,7 @@ class Run:
     """(B, H, W, 3)"""
     guides: int
     """Number of trimaps or masks; with more than one, a frame may be without a subject."""
-    trimap: Trimaps
+    guided: Guides
     retention: float = 0.0
     """0 for automatic, or a share of the tokens."""
     budget: int | None = None
@@ -232,8 +239,8 @@ class Run:
         trimaps = frames.masks(trimap, len(pictures), "trimap")
         size = frames.size_of(pictures)
 
-        def normalised(frame: int) -> NDArray[np.float32]:
-            return core.normalise_trimap(frames.grey(trimaps, frame, "trimap"), size)
+        def normalised(frame: int) -> core.Guided:
+            return core.Guided(core.normalise_trimap(frames.grey(trimaps, frame, "trimap"), size))
 
         budget = int(budget_gb * 1e9) if budget_gb > 0 else None
         return cls(model, pictures, len(trimaps), normalised, retention, budget)
@@ -281,8 +288,8 @@ class Run:
             self.progress(0, 1, "reading")
             colours = frames.pixels(self.pictures, i, "image", self.notes)
             with self.notes.catching(i):
-                trimap = self.trimap(i)
-                unknown = self._unknown(trimap, i)
+                guided = self.guided(i)
+                unknown = self._unknown(guided.trimap, i)
                 computed += unknown > 0
                 try:
                     device = host.loaded(self.model, self.size, unknown, self.budget)
@@ -292,9 +299,9 @@ class Run:
                         dtype=self.model.network.dtype,
                         model=self.model.name,
                     )
-                    matte = pipe.cut_normalised(
+                    matte = pipe.cut_guided(
                         core.Photo(colours),
-                        trimap,
+                        guided,
                         retention=self.retention or "auto",
                         budget=host.budget(device, self.budget),
                         progress=self.progress,

@@ -58,8 +58,20 @@ def memory_budget() -> io.Float.Input:
     )
 
 
+def soft_masks() -> io.Boolean.Input:
+    """What soft masks are used for. Keep it last: graphs store values by position."""
+    return io.Boolean.Input(
+        "soft",
+        default=True,
+        optional=True,
+        tooltip="With a soft mask, or one smaller than the picture, the unknown band becomes as "
+        "wide as the mask is unsure, and specks go. Off: one width everywhere. Hard masks are not "
+        "affected.",
+    )
+
+
 def edges() -> list[Any]:
-    """How the finished edge is shaped. Keep them last: graphs store values by position."""
+    """How the finished edge is shaped. Keep their order: graphs store values by position."""
     return [
         *(
             _advanced(

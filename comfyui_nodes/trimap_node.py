@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 
 from . import frames, host
 from .core import core
-from .schema import output, schema
+from .schema import output, schema, soft_masks
 
 Unit = Literal["%", "px"]
 
 UNITS: dict[str, Unit] = {"% of subject": "%", "px": "px"}
 """Choices of the units widget → the core's units."""
+DEFAULTS = {"inside": core.BAND_INSIDE, "outside": core.BAND_OUTSIDE}
+"""Widths that nobody changed: the core may choose others for a soft mask."""
 BLACK, WHITE = 0.02, 0.98
 """The core treats values beyond these as black and white; a mask between them may be dim."""
 DIM = 0.1
 """In a batch of masks, one that is darker than this has no subject and is not just dim."""
+SURE = 0.85
+"""A soft mask reaches it somewhere; a darker one is dim, and its greys mean nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +43,10 @@ class TrimapFromMask(io.ComfyNode):
             "hair there. The preview shows the band over the picture.",
             search_aliases=["trimap", "unknown band", "mask edge", "dilate erode trimap"],
             inputs=[
-                io.Mask.Input("mask", tooltip="A rough mask of the subject (white)."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="The subject in white: rough, soft, or smaller than the picture.",
+                ),
                 io.Float.Input(
                     "unknown_inside",
                     default=core.BAND_INSIDE,
@@ -66,13 +73,15 @@ class TrimapFromMask(io.ComfyNode):
                 io.Boolean.Input(
                     "keep_soft",
                     default=True,
-                    tooltip="Soft (grey) parts of the mask stay unknown.",
+                    tooltip="Soft (grey) parts of the mask stay unknown. Only with a hard mask or "
+                    "soft off.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
                     tooltip="For the preview. A mask of another size is scaled to it.",
                 ),
+                soft_masks(),
             ],
             outputs=[
                 output(io.Mask, "trimap", "0 background, 0.5 unknown, 1 subject."),
@@ -90,6 +99,7 @@ class TrimapFromMask(io.ComfyNode):
         units: str,
         keep_soft: bool,
         image: torch.Tensor | None = None,
+        soft: bool = True,
     ) -> io.NodeOutput:
         """Trimaps (B, H, W) of 0, 0.5 and 1, and their previews (B, H, W, 3)."""
         pictures = None if image is None else frames.images(image)
@@ -101,7 +111,7 @@ class TrimapFromMask(io.ComfyNode):
         notes = frames.Notes(count)
         for i in range(count):
             with notes.catching(i):
-                trimap = trimap_from(
+                trimap = guided_by(
                     frames.grey(masks, i, "mask"),
                     (height, width),
                     several=len(masks) > 1,
@@ -109,7 +119,8 @@ class TrimapFromMask(io.ComfyNode):
                     outside=unknown_outside,
                     unit=UNITS[units],
                     keep_soft=keep_soft,
-                )
+                    soft=soft,
+                ).trimap
             trimaps[i] = torch.from_numpy(trimap)
             if pictures is None:
                 previews[i] = trimaps[i][..., None]
@@ -135,7 +146,7 @@ def check_painted(masks: torch.Tensor) -> None:
         )
 
 
-def trimap_from(
+def guided_by(
     mask: NDArray[np.float32],
     size: tuple[int, int],
     *,
@@ -144,14 +155,29 @@ def trimap_from(
     outside: float,
     unit: Unit = "%",
     keep_soft: bool = True,
-) -> NDArray[np.float32]:
-    """Trimap (H, W) float32 of 0, 0.5 and 1.
+    soft: bool = True,
+) -> core.Guided:
+    """The trimap (H, W) that a mask stands for, and how its matte is finished.
 
     several: the mask is one of several frames; the subject may be absent from it or fill it.
+    soft: where the mask is soft or coarser than size, the band follows from that. inside and
+        outside are then the least widths; at the nodes' defaults the core chooses them.
     """
     if several and (mask.max() < DIM or mask.min() >= 0.5):
-        return np.full(size, np.float32(mask.min() >= 0.5))
+        return core.Guided(np.full(size, np.float32(mask.min() >= 0.5)))
+    unsure = soft and mask.max() >= SURE and core.is_soft(mask)
+    if unsure or (soft and coarser(mask, size)):
+        widths: dict[str, float | None] = {"inside": inside, "outside": outside}
+        if unsure and unit == "%":
+            widths = {n: None if width == DEFAULTS[n] else width for n, width in widths.items()}
+        read = core.read_soft(mask, size, name="mask", greys=unsure)
+        return core.Guided.by(read, {**widths, "unit": unit})
     trimap = core.from_mask(
         mask, size=size, inside=inside, outside=outside, unit=unit, keep_soft=keep_soft
     )
-    return core.normalise_trimap(trimap, size)
+    return core.Guided(core.normalise_trimap(trimap, size))
+
+
+def coarser(mask: NDArray[np.float32], size: tuple[int, int]) -> bool:
+    """Whether a mask (h, w) has fewer rows or columns than the picture's size (H, W)."""
+    return any(own < wanted for own, wanted in zip(mask.shape, size, strict=True))

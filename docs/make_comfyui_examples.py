@@ -11,10 +11,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 import mematte_plugin.examples
+from mematte_plugin import MattingPipeline
 
 PHOTOS = Path(mematte_plugin.examples.__path__[0])
 TARGET = Path(__file__).parents[1] / "comfyui_nodes" / "examples"
 SIDE = 512
+COARSE = 128
+"""Pixels a side of the soft mask: a quarter of the photograph, as of a network's answer in 4K."""
 FRAMES, FRAME_MS = 4, 250
 LIGHTS = [(255, 190, 110), (255, 150, 90), (250, 215, 160), (140, 190, 230), (235, 120, 100)]
 """Colours of the lights: warm ones and a blue, nothing near the photograph's own."""
@@ -56,6 +59,16 @@ def animated(stills: list[bytes], size: tuple[int, int], milliseconds: int) -> b
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
+def soft_mask(photo: Image.Image) -> Image.Image:
+    """The subject as background removal shows it: soft, coarse and without single hairs."""
+    pipe = MattingPipeline.from_pretrained("mematte-tiny")
+    alpha = pipe(np.asarray(photo), PHOTOS / "astronaut_trimap.png").alpha
+    fine = Image.fromarray(np.rint(alpha * 255).astype(np.uint8))
+    coarse = fine.resize((COARSE, COARSE), Image.Resampling.BOX)
+    coarse = coarse.filter(ImageFilter.GaussianBlur(0.8))  # networks see no finer
+    return coarse.resize(photo.size, Image.Resampling.BICUBIC)
+
+
 def camera_move(photo: Image.Image, mask: Image.Image) -> bytes:
     """A few frames of a camera that comes nearer, each with its own mask."""
     stills = []
@@ -93,6 +106,7 @@ def main() -> None:
     mask = Image.open(PHOTOS / "astronaut_mask.png").convert("L")
     TARGET.mkdir(parents=True, exist_ok=True)
     (TARGET / "astronaut.webp").write_bytes(painted(photo, mask, 92))
+    (TARGET / "astronaut_soft.webp").write_bytes(painted(photo, soft_mask(photo), 80))
     (TARGET / "astronaut_frames.webp").write_bytes(camera_move(photo, mask))
     bokeh().save(TARGET / "bokeh.webp", quality=82, method=6)
 

@@ -15,6 +15,7 @@ from mematte_plugin import (
     Matte,
     MattingPipeline,
     composite,
+    cut,
     from_mask,
     normalise_trimap,
     routing_overlay,
@@ -95,6 +96,15 @@ def frames_over(pipe: MattingPipeline, background: Pixels) -> list[Pixels]:
     return results
 
 
+def soft_and_finished(box: tuple[int, int, int, int]) -> Pixels:
+    """A part of the soft example: what its mask cuts out, and what the nodes make of it."""
+    with Image.open(PACK / "examples" / "astronaut_soft.webp") as picture:
+        pixels, mask = np.asarray(picture.convert("RGB")), 255 - np.asarray(picture.getchannel("A"))
+    matte = cut(pixels, alpha=mask)
+    before = composite(pixels, mask.astype(np.float32) / 255, DARK)
+    return halves(small(before, box), small(over(matte, DARK), box))
+
+
 def main() -> None:
     photo = np.asarray(Image.open(PHOTOS / "astronaut.jpg").convert("RGB"))
     mask = np.asarray(Image.open(PHOTOS / "astronaut_mask.png").convert("L"))
@@ -145,6 +155,7 @@ def main() -> None:
         "Cut-out from a painted mask": halves(
             small(masked(photo, mask)), small(over(matte, board))
         ),
+        "Any mask to a finished matte": soft_and_finished(HAIR),
         "Hair over a new background": small(over(matte, bokeh)),
         "8K picture on a small card": halves(
             small(photo, (110, 0, 350, 240)), small(matte.alpha, (110, 0, 350, 240))

@@ -14,6 +14,7 @@ from .errors import (
 )
 from .foreground.edges import Edge as Edge
 from .foreground.estimate import estimate_foreground as estimate_foreground
+from .guide import Guided as Guided
 from .images.arrays import scaled_down as scaled_down
 from .images.crops import Crop as Crop
 from .images.encode import write_image as write_image
@@ -48,7 +49,8 @@ from .trimap.painting import (
     from_painting as from_painting,
     from_strokes as from_strokes,
 )
-from .trimap.soft import from_soft as from_soft
+from .trimap.soft import from_soft as from_soft, read_soft as read_soft
+from .trimap.softness import is_soft as is_soft
 from .trimap.trimap import (
     BAND_INSIDE as BAND_INSIDE,
     BAND_OUTSIDE as BAND_OUTSIDE,

@@ -97,11 +97,17 @@ def read_soft(
     size: tuple[int, int] | None = None,
     *,
     stretched: bool = False,
+    name: str = "alpha",
+    greys: bool = True,
     max_pixels: int = MAX_PIXELS,
 ) -> SoftMask:
-    """A soft mask in any form that `from_mask` takes; raises InputError as `from_soft` does."""
-    name = grey_name(alpha, "alpha")
-    values = read_mask(alpha, name="alpha", max_pixels=max_pixels, soft=True)
+    """A soft mask in any form that `from_mask` takes; raises InputError as `from_soft` does.
+
+    name: what messages call it.
+    greys: they are opacity or doubt; if not, levels are stretched as `from_mask` does.
+    """
+    values = read_mask(alpha, name=name, max_pixels=max_pixels, soft=greys)
+    name = grey_name(alpha, name)
     if size is not None and not stretched:
         check_aspect(values.shape, size, name)
     height, width = values.shape if size is None else size

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import traitlets
 from numpy.typing import NDArray
 
 from ..errors import InputError, MEMatteError, collect_notes
+from ..guide import Guided
+from ..images.photo import Photo
 from ..jobs import Job, in_computing_thread
 from ..matte import Matte
 from ..subject.found import SubjectMask
+from ..trimap.painting import paint_over
 from ..trimap.soft import lay_soft_band
-from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE
+from ..trimap.trimap import BAND_INSIDE, BAND_OUTSIDE, three_valued
 from .computing import COMPUTING, IDLE, WAITS_FOR_ITSELF
 from .guided import NO_PHOTO, read_guide, sealed
 from .session import CAN_RUN, MattingSession
@@ -218,6 +222,19 @@ class FindingSession(MattingSession):
     def _compute(self, kind: str, job: Job) -> Any:
         return self._find(job) if kind == "find" else super()._compute(kind, job)
 
+    def _matted(self, photo: Photo, trimap: Any, run: Callable[[Photo, Any], Matte]) -> Matte:
+        """As `cut` does with what is found; strokes also count where it lays another band."""
+        found, labels = self.subject, self.labels
+        if found is None:
+            return super()._matted(photo, trimap, run)
+        soft = replace(found, size=photo.size).soft  # the photo may be its preview
+        guided = Guided(three_valued(trimap), found, soft, _widths(self._band()))
+
+        def painted(three: NDArray[np.float32]) -> Matte:
+            return run(photo, paint_over(np.rint(three * 255).astype(np.uint8), labels))
+
+        return guided.finish(painted)
+
     def _find(self, job: Job) -> _Found:
         """In the computing thread."""
         report = self._reporter(job, each=True)
@@ -281,11 +298,15 @@ class FindingSession(MattingSession):
 
 
 def _trimap_of(subject: SubjectMask, band: dict[str, float]) -> NDArray[np.uint8]:
-    widths: dict[str, Any] = {
+    return lay_soft_band(subject.soft, **_widths(band))
+
+
+def _widths(band: dict[str, float]) -> dict[str, Any]:
+    """The band's least widths; None while they are the defaults."""
+    return {
         name: band[name] if band[name] != default else None
         for name, default in (("inside", BAND_INSIDE), ("outside", BAND_OUTSIDE))
     }
-    return lay_soft_band(subject.soft, **widths)
 
 
 def _told(subject: SubjectMask) -> str:

@@ -147,8 +147,9 @@ class GuidedPhoto(MattingOptions):
 
     def _on_band(self, _change: Any) -> None:
         if self.mask is not None:
-            with self._reporting():
+            with self._reporting(), collect_notes() as notes:
                 self._set_base(self._banded(), self.mask)
+            self.set_trait("notes", notes)
         self._refresh()
 
     def _banded(self) -> NDArray[np.uint8] | None:

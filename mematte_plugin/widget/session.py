@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Timer
 from time import perf_counter
@@ -172,7 +173,6 @@ class MattingSession(ComputingPhoto):
                 if self._running is job:
                     self._set(status="running", message=COMPUTING[kind])
             version, photo, trimap = self._version, self.photo, self.trimap
-            found = self.subject
             if trimap is None:
                 raise InputError(NO_TRIMAP)
             if kind == "preview" and self.proxy.shape[:2] != photo.size:
@@ -187,13 +187,20 @@ class MattingSession(ComputingPhoto):
                 )
             job.check()
             limits = {"retention": self.retention, "memory_budget": self.memory_budget}
-            unshaped = pipeline(photo, trimap, progress=report, **limits)
-            unshaped = replace(unshaped, subject=found)
+
+            def run(photo: Photo, trimap: Any) -> Matte:
+                return pipeline(photo, trimap, progress=report, **limits)
+
+            unshaped = self._matted(photo, trimap, run)
             edge = self._edge()
             matte = self._shaped(unshaped, edge)
             pictures = self._draw(matte, report)
         seconds = perf_counter() - began
         return _Result(version, unshaped, matte, edge, pictures, notes, seconds)
+
+    def _matted(self, photo: Photo, trimap: Any, run: Callable[[Photo, Any], Matte]) -> Matte:
+        """The matte of a trimap; `run` computes one."""
+        return run(photo, trimap)
 
     def _deliver(self, job: Job, result: _Result) -> None:
         matte, current = result.matte, result.version is self._version

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from mematte_plugin import is_soft
+
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "comfyui_nodes" / "web" / "docs"
 LOCALES = ROOT / "locales"
@@ -184,6 +186,15 @@ def test_painted_examples_keep_their_colours() -> None:
         colours, alpha = np.asarray(picture.convert("RGB")), np.asarray(picture.getchannel("A"))
     assert set(np.unique(alpha)) == {0, 255}
     # The suit is below the painted mask, and still orange.
+    suit = colours[280:320, 60:100].mean(axis=(0, 1))
+    assert (alpha[280:320, 60:100] == 0).all()
+    assert suit[0] > 180 > suit[1] > suit[2]
+
+
+def test_the_soft_example_is_a_coarse_soft_mask_over_its_colours() -> None:
+    with Image.open(EXAMPLES / "astronaut_soft.webp") as picture:
+        colours, alpha = np.asarray(picture.convert("RGB")), np.asarray(picture.getchannel("A"))
+    assert is_soft(255 - alpha)
     suit = colours[280:320, 60:100].mean(axis=(0, 1))
     assert (alpha[280:320, 60:100] == 0).all()
     assert suit[0] > 180 > suit[1] > suit[2]

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import pytest
 import torch
 
@@ -151,6 +152,105 @@ def test_a_band_in_pixels(pack: SimpleNamespace) -> None:
     assert torch.equal(preview, three[..., None].expand(1, 60, 60, 3))  # no picture: the trimap
 
 
+def disc(side: int, share: float = 0.3) -> torch.Tensor:
+    """(1, side, side) of 0 and 1: a disc in the middle, its radius a share of the side."""
+    across = torch.arange(side) - (side - 1) / 2
+    return (across**2 + across[:, None] ** 2 < (share * side) ** 2).float()[None]
+
+
+def blurred(values: torch.Tensor, radius: float) -> torch.Tensor:
+    return torch.from_numpy(cv2.GaussianBlur(values[0].numpy(), (0, 0), radius))[None]
+
+
+def unknown(pack: SimpleNamespace, rough: torch.Tensor, **options: Any) -> torch.Tensor:
+    """Where the trimap of the first mask is unknown, (H, W)."""
+    three = pack.run("MEMatteTrimapFromMask", mask=rough, **{**BAND, **options})[0]
+    return three[0] == 0.5
+
+
+def test_the_band_is_as_wide_as_a_mask_is_unsure(pack: SimpleNamespace) -> None:
+    crisp, vague = blurred(disc(400), 1.5), blurred(disc(400), 14)
+    rough = torch.cat([crisp[..., :200], vague[..., 200:]], dim=2)
+    found, fixed = (unknown(pack, rough, soft=choice, keep_soft=False) for choice in (True, False))
+    left, right = (part[200].sum() for part in (found[:, :200], found[:, 200:]))
+    fixed_left, fixed_right = (part[200].sum() for part in (fixed[:, :200], fixed[:, 200:]))
+    assert left < fixed_left
+    assert right > 1.5 * fixed_right
+    assert bool(found[(rough[0] > 0.1) & (rough[0] < 0.9)].all())
+
+
+def test_thin_soft_parts_stay_unknown_and_specks_go(pack: SimpleNamespace) -> None:
+    rough = blurred(disc(400, 0.25), 3)
+    rough[:, 30:110, 198:201] = 0.4  # a strand above the disc
+    rough[:, 376:379, 10:13] = 1  # a speck
+    found, fixed = (unknown(pack, rough, soft=choice) for choice in (True, False))
+    assert bool(found[40:100, 198:201].all())
+    assert not bool(found[360:, :30].any())
+    assert bool(fixed[360:, :30].any())
+
+
+def test_hard_masks_and_brushes_are_not_soft(pack: SimpleNamespace) -> None:
+    smooth = torch.nn.functional.interpolate(disc(1600)[None], scale_factor=0.25, mode="area")[0]
+    for rough in (disc(400), smooth):
+        on, off = (unknown(pack, rough, soft=choice) for choice in (True, False))
+        assert torch.equal(on, off)
+    given = {"image": photo(H, W), "mask": mask(H, W)}
+    on, off = (pack.run("MEMatteMaskToAlpha", **given, soft=choice)[0] for choice in (True, False))
+    assert torch.equal(on, off)
+
+
+def test_graphs_from_before_soft_masks_run_with_the_default(pack: SimpleNamespace) -> None:
+    rough = blurred(mask(4 * H, 4 * W), 4)
+    old = pack.run("MEMatteTrimapFromMask", mask=rough, **BAND)[0]
+    on, off = (
+        pack.run("MEMatteTrimapFromMask", mask=rough, **BAND, soft=choice)[0]
+        for choice in (True, False)
+    )
+    assert torch.equal(old, on)
+    assert not torch.equal(old, off)
+    given = {"image": photo(4 * H, 4 * W), "mask": rough}
+    old = pack.run("MEMatteMaskToAlpha", **given)[0]
+    on, off = (pack.run("MEMatteMaskToAlpha", **given, soft=choice)[0] for choice in (True, False))
+    assert torch.equal(old, on)
+    assert not torch.equal(old, off)
+
+
+def test_a_small_mask_of_a_large_picture(
+    pack: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = photo(480, 640)
+    for rough in (disc(48), blurred(disc(48), 1)):
+        wide = torch.nn.functional.interpolate(rough[None], size=(48, 64), mode="nearest")[0]
+        three, preview = pack.run("MEMatteTrimapFromMask", mask=wide, image=picture, **BAND)
+        assert three.shape == (1, 480, 640)
+        assert preview.shape == (1, 480, 640, 3)
+        # The mask's pixels are ten of the picture's: its edge is unsure by as much.
+        assert int((three[0, 240, :320] == 0.5).sum()) >= 20
+    *_, report = pack.run("MEMatteMaskToAlpha", image=picture, mask=wide)
+    assert "resized" not in report
+    assert not caplog.records
+
+
+def test_a_soft_mask_is_finished_as_the_core_finishes_it(pack: SimpleNamespace) -> None:
+    picture, rough = photo(4 * H, 4 * W), blurred(mask(4 * H, 4 * W), 4)
+    small = torch.nn.functional.interpolate(rough[None], size=(2 * H, 2 * W), mode="area")[0]
+    for given in (rough, small):
+        alpha = pack.run("MEMatteMaskToAlpha", image=picture, mask=given)[0]
+        matte = mematte_plugin.cut(picture[0].numpy(), alpha=given[0].numpy(), device="cpu")
+        assert torch.allclose(alpha[0], torch.from_numpy(matte.alpha), atol=1e-5)
+
+
+def test_changed_widths_are_the_least_of_soft_masks(pack: SimpleNamespace) -> None:
+    rough = blurred(disc(400), 3)
+    narrow = unknown(pack, rough)
+    wide = unknown(pack, rough, unknown_outside=12.0)
+    assert bool((wide | ~narrow).all())
+    row = wide[200]
+    assert int(row[:200].sum()) >= 24  # 12% of 213
+    pixels = unknown(pack, rough, unknown_inside=2.0, unknown_outside=30.0, units="px")
+    assert int(pixels[200, :200].sum()) >= 32
+
+
 def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
     rough = (mask(H, W) >= 0.5).float()
     for count in (1, 2):
@@ -159,6 +259,11 @@ def test_a_dim_mask_is_one_of_the_same_subject(pack: SimpleNamespace) -> None:
             for values in (rough, rough * 38 / 255)
         )
         assert torch.equal(bright, dim)
+    small, soft = disc(48), blurred(disc(400), 5)
+    for values, size in ((small, 480), (small, 48), (soft, 400), (soft, 800)):
+        given = {"image": photo(size, size), **BAND}
+        dim = pack.run("MEMatteTrimapFromMask", mask=values * 0.4, **given)[0]
+        assert dim.unique().tolist() == [0, 0.5, 1]
 
 
 def test_one_mask_for_all_or_one_each(pack: SimpleNamespace) -> None:

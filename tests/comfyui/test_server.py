@@ -38,12 +38,14 @@ NODES: dict[str, dict[str, Any]] = {
             "units": ("COMBO", True),
             "keep_soft": ("BOOLEAN", True),
             "image": ("IMAGE", False),
+            "soft": ("BOOLEAN", False),
         },
         "defaults": {
             "unknown_inside": 2.0,
             "unknown_outside": 4.0,
             "units": "% of subject",
             "keep_soft": True,
+            "soft": True,
         },
         "outputs": [("MASK", {"trimap"}), ("IMAGE", {"preview"})],
     },
@@ -72,7 +74,7 @@ NODES: dict[str, dict[str, Any]] = {
             "model": ("MEMATTE_MODEL", False),
             "edge_width": ("FLOAT", False),
         },
-        "defaults": {"edge_width": 4.0},
+        "defaults": {"edge_width": 4.0, "soft": True},
         "outputs": [
             ("MASK", {"alpha"}),
             ("IMAGE", {"foreground"}),
@@ -307,14 +309,13 @@ def test_half_precision_pictures_and_masks_are_taken(
     assert float((got["alpha"][0] - expected[0]["alpha"]).abs().mean()) < 0.01
 
 
-def test_a_mask_of_another_size_is_resized_with_a_note(server: Server, sketch: Sketch) -> None:
+def test_a_mask_smaller_than_the_picture_is_taken_as_it_is(server: Server, sketch: Sketch) -> None:
     node = sketch.add(
         "MEMatteMaskToAlpha", image=sketch.image(photo(*SQUARE)), mask=sketch.mask(mask(256, 256))
     )
     got = outcome(server, sketch, node)
     assert got["alpha"].shape == (1, *SQUARE)
-    assert "256×256" in got["report"]
-    assert "resized" in got["report"]
+    assert "resized" not in got["report"]
 
 
 # ---- workflows -----------------------------------------------------------------------------------

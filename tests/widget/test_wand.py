@@ -24,6 +24,7 @@ from mematte_plugin import (
     find_subject,
     from_mask,
 )
+from mematte_plugin.guide import Guide
 from mematte_plugin.subject.ready import release_subjects
 from mematte_plugin.trimap.soft import lay_soft_band
 from mematte_plugin.widget import MattePanel, MatteWidget
@@ -199,6 +200,22 @@ def test_a_panel_finds_the_subject_at_a_press(pipe: MattingPipeline, bright: str
     panel.close()
 
 
+def test_the_matte_is_that_of_cut(
+    make: Make, photo: np.ndarray, sam: str, pipe: MattingPipeline
+) -> None:
+    widget = make(photo)
+    widget.find(points=[(50, 30)])
+    with collect_notes():
+        asked = Guide(points=[(50, 30)], subject_model=sam).guided(widget.photo, keep_networks=True)
+        expected = pipe.cut_guided(widget.photo, asked)
+    assert np.array_equal(widget.run().alpha, expected.alpha)
+    labels = painted(photo.shape[:2])
+    paint(widget, labels)
+    alpha = widget.run().alpha
+    assert (alpha[labels == Stroke.FOREGROUND] == 1).all()
+    assert (alpha[labels == Stroke.BACKGROUND] == 0).all()
+
+
 def test_the_matte_says_how_its_subject_was_found(make: Make, photo: np.ndarray) -> None:
     widget = make(photo)
     widget.find(points=[(50, 30)])
@@ -215,9 +232,10 @@ def test_the_matte_says_how_its_subject_was_found(make: Make, photo: np.ndarray)
 def test_the_band_of_what_is_found_follows_its_sliders(make: Make, photo: np.ndarray) -> None:
     widget = make(photo)
     found = widget.find(points=[(50, 30)])
-    with collect_notes():  # a random network is unsure of much
-        widget.outside = 9
+    with collect_notes() as notes:  # a random network is unsure of much
         expected = lay_soft_band(found.soft, outside=9)
+    widget.outside = 9
+    assert widget.notes == notes
     assert np.array_equal(widget.trimap, expected)
     assert widget.find(points=[(50, 30)]) is not found
     assert np.array_equal(widget.trimap, expected)
