@@ -1,0 +1,186 @@
+"""The grid that a mask was computed on, if somebody enlarged it since.
+
+Networks answer at 256 to 2048 pixels, and most programs hand their answer on at the photo's size.
+Its unsure width is a pixel of its own grid, so that grid is looked for, along each axis by itself:
+a row that was interpolated from n values is a mixture of n kernels, and fits one exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.float32]
+
+SIDES = (
+    *(128, 160, 192, 224, 256, 288, 320, 336, 352, 384, 400, 416, 448, 480, 504, 512, 518, 560),
+    *(576, 600, 640, 672, 720, 768, 800, 840, 896, 960, 1008, 1024, 1080, 1120, 1152, 1280, 1344),
+    *(1440, 1536, 1600, 1792, 1920, 2048),
+)
+"""Sides in pixels that networks answer at: squares, or the longer or shorter side of a photo."""
+
+FINEST = 0.8
+"""Largest share of a side that a coarser grid may have; of a finer one there is nothing to tell."""
+
+NOISE = 0.003
+"""Greatest root mean square of what does not fit, in a mask of 8 bits."""
+
+DIP = 0.4
+"""Greatest share of it that the right grid has of those next to it. A smooth mask fits them all."""
+
+_LINES = 40  # that are looked at
+_ACTIVE = 200  # least number of soft pixels in them
+_SOFT = 0.02
+_CLIPPED, _SATURATED = 1e-6, 0.01
+_ROUNDS = 12  # of finding what was clipped
+_RIDGE = 1e-5
+_BLOCK = 512  # lines that are reduced at a time
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """A way to interpolate.
+
+    reach: coarse pixels to either side.
+    weight: by distance.
+    logits: what was interpolated is logits, of which a sigmoid was taken afterwards.
+    """
+
+    reach: int
+    weight: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    logits: bool = False
+
+
+def _cubic(a: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    def weight(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = np.abs(x)
+        near = ((a + 2) * x - (a + 3)) * x * x + 1
+        far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+        return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+    return weight
+
+
+def _linear(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(0.0, 1 - np.abs(x))
+
+
+_KERNELS = (
+    _Kernel(1, _linear),
+    _Kernel(1, _linear, logits=True),
+    _Kernel(2, _cubic(-0.5)),  # Pillow's
+    _Kernel(2, _cubic(-0.75)),  # torch's and OpenCV's
+    _Kernel(3, lambda x: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)),
+)
+
+
+def own_grid(values: Plane) -> Plane:
+    """A mask (H, W) in [0, 1] on the grid that it was computed on, or itself."""
+    for kernel in _KERNELS:
+        columns = _grid_along(values, kernel)
+        rows = None if columns is None else _grid_along(values.T, kernel)
+        if columns is not None and rows is not None:
+            return np.ascontiguousarray(rows.reduced(columns.reduced(values).T).T)
+    return values
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Of the first axis of a mask, a coarser grid and the way it was interpolated.
+
+    matrix: (H, h), which makes fine values of coarse ones.
+    solve: what makes coarse values (h, n) of matrix.T @ fine.
+    """
+
+    matrix: Any
+    solve: Callable[[Any], Any]
+    kernel: _Kernel
+
+    def fit(self, lines: Plane, rounds: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The coarse values (h, n) that explain the lines (H, n) best, and what they make of them.
+
+        Where an interpolation went beyond [0, 1] it was clipped; it may have been whatever fits.
+        """
+        logits = self.kernel.logits
+        margin = _SATURATED if logits else _CLIPPED
+        low, high = lines <= margin, lines >= 1 - margin
+        known = lines.astype(np.float64)
+        if logits:
+            known = known.clip(margin, 1 - margin)
+            known = np.log(known / (1 - known))
+        wanted = known
+        for _ in range(rounds if logits or self.kernel.reach > 1 else 1):
+            coarse = self.solve(self.matrix.T @ wanted)
+            fitted = self.matrix @ coarse
+            beyond = (low & (fitted < known)) | (high & (fitted > known))
+            wanted = np.where(beyond, fitted, known)
+        if logits:
+            coarse, fitted = 1 / (1 + np.exp(-coarse)), 1 / (1 + np.exp(-fitted))
+        return coarse, fitted
+
+    def reduced(self, values: Plane) -> Plane:
+        """(h, W) float32 of (H, W)."""
+        parts = [
+            self.fit(values[:, start : start + _BLOCK], 4)[0]
+            for start in range(0, values.shape[1], _BLOCK)
+        ]
+        return np.concatenate(parts, axis=1).clip(0, 1).astype(np.float32)
+
+
+def _grid_along(values: Plane, kernel: _Kernel) -> _Grid | None:
+    """The coarser grid along the first axis, if there is one."""
+    fine, across = values.shape
+    sides = {round(side * fine / max(fine, across)) for side in SIDES} | {*SIDES}
+    sides |= {round(fine / share) for share in (2, 3, 4)}
+    lines = _telling_lines(values)
+    for side in sorted(side for side in sides if SIDES[0] <= side <= FINEST * fine):
+        off = _misfit(lines, side, kernel)
+        # The right grid is better than those next to it; a smooth mask fits each as well.
+        if off <= NOISE and off < DIP * min(
+            _misfit(lines, round(side * near), kernel) for near in (0.95, 1.04)
+        ):
+            return _made(fine, side, kernel)
+    return None
+
+
+def _telling_lines(values: Plane) -> Plane:
+    """Those along the first axis with the most soft pixels, spread over the mask."""
+    soft = np.count_nonzero(_is_soft(values), axis=0)
+    best = np.argsort(-soft, kind="stable")[: 4 * _LINES]
+    best = best[soft[best] > 0]
+    return values[:, best[np.linspace(0, len(best) - 1, min(_LINES, len(best))).astype(int)]]
+
+
+def _misfit(lines: Plane, side: int, kernel: _Kernel) -> float:
+    """The root mean square of what does not fit of the soft pixels; infinite if there are few."""
+    soft = _is_soft(lines)
+    border = math.ceil(3 * len(lines) / side)  # programs differ there
+    soft[:border] = soft[-border:] = False
+    if np.count_nonzero(soft) < _ACTIVE:
+        return math.inf
+    _, fitted = _made(len(lines), side, kernel).fit(lines, _ROUNDS)
+    return float(np.sqrt(np.mean((fitted.clip(0, 1) - lines)[soft] ** 2)))
+
+
+def _is_soft(values: Plane) -> NDArray[np.bool_]:
+    return (values > _SOFT) & (values < 1 - _SOFT)
+
+
+def _made(fine: int, coarse: int, kernel: _Kernel) -> _Grid:
+    from scipy import sparse
+    from scipy.sparse.linalg import splu
+
+    places = (np.arange(fine) + 0.5) * coarse / fine - 0.5
+    columns = np.floor(places).astype(int)[:, None] + np.arange(1 - kernel.reach, kernel.reach + 1)
+    weights = kernel.weight(places[:, None] - columns)
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.repeat(np.arange(fine), columns.shape[1])
+    entries = (weights.ravel(), (rows, columns.clip(0, coarse - 1).ravel()))
+    matrix = sparse.csr_matrix(entries, shape=(fine, coarse))
+    squared = (matrix.T @ matrix + _RIDGE * sparse.identity(coarse)).tocsc()
+    return _Grid(matrix, splu(squared).solve, kernel)
