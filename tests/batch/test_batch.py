@@ -155,11 +155,11 @@ def test_what_is_not_ours_fails_one_photo_only(folders, pipeline):
     class Moody(MattingPipeline):
         calls = 0
 
-        def cut_normalised(self, *args, **options):
+        def cut_guided(self, *args, **options):
             self.calls += 1
             if self.calls == 1:
                 raise RuntimeError("the driver\nsaid no")
-            return super().cut_normalised(*args, **options)
+            return super().cut_guided(*args, **options)
 
     moody = Moody(pipeline.network, device="cpu")
     report = run_batch(photos, guides, out, load=lambda: moody)
