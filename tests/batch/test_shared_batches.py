@@ -53,12 +53,12 @@ class Gated(MattingPipeline):
         self.at, self.reached, self.go = at, threading.Event(), threading.Event()
         self.cut: list[str] = []
 
-    def __call__(self, image, *args, **options):
-        self.cut.append(Path(image.name).stem)
+    def cut_guided(self, photo, *args, **options):
+        self.cut.append(Path(photo.name).stem)
         if self.cut[-1] == self.at:
             self.reached.set()
             assert self.go.wait(PATIENCE)
-        return super().__call__(image, *args, **options)
+        return super().cut_guided(photo, *args, **options)
 
 
 def in_thread(run: Callable[[], BatchReport]) -> tuple[threading.Thread, list[BatchReport]]:

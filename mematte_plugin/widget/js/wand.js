@@ -12,12 +12,12 @@ export function createWand(model, painting) {
   const page = Math.random().toString(36).slice(2, 10);
   let count = 0;
   let mark = ""; // of the newest steps that were sent
-  let sent = wand.steps;
+  const asked = new Map(); // steps that were sent, by mark
   let counting = wand.steps; // the newest that the kernel has taken
 
   function send(steps) {
-    sent = steps;
     mark = `${page}:${++count}`;
+    asked.set(mark, steps);
     wand.waits ||= performance.now();
     model.set("_wand", { mark, steps });
     model.save_changes();
@@ -32,10 +32,12 @@ export function createWand(model, painting) {
 
   function receive() {
     const answer = model.get("_steps");
-    if (mark && answer.mark === mark) {
+    const own = asked.get(answer.mark);
+    if (own) {
+      if (answer.taken) counting = own;
+      if (answer.mark !== mark) return; // a newer answer will come
       wand.waits = 0;
-      if (answer.taken) counting = sent;
-      else painting.history.refuse(counting);
+      if (!answer.taken) painting.history.refuse(counting);
     } else {
       counting = answer.steps; // set in Python, or on another page
       painting.history.forget();
@@ -74,6 +76,7 @@ export function createWand(model, painting) {
     wand.box = null;
     wand.waits = 0;
     mark = "";
+    asked.clear();
     receive();
   });
   model.on("change:_steps", receive);
