@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,24 @@ COMMANDS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small networks that find subjects."""
+    root = tmp_path_factory.mktemp("networks")
+    save_sam2(root / "sam_video", video=True)
+    save_dino(root / "dino", bias=2)
+    save_birefnet(root / "birefnet")
+    return root
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the pictures that the README speaks of, and nothing of the Hub."""
+def folder(tmp_path: Path, networks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with the pictures that the README speaks of; the Hub's networks are small."""
     for name, example in [
         ("photo.jpg", "astronaut.jpg"),
         ("trimap.png", "astronaut_trimap.png"),
         ("mask.png", "astronaut_mask.png"),
+        ("soft.png", "astronaut_small.png"),
     ]:
         shutil.copy(EXAMPLES / example, tmp_path / name)
     for name in ("photos", "trimaps", "shot", "mattes"):
@@ -58,7 +70,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(EXAMPLES / example, tmp_path / "data" / name)
     (tmp_path / "ComfyUI" / "custom_nodes").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with in_cache(tmp_path / "cache", networks, monkeypatch):
+        yield tmp_path
 
 
 def train(folder: Path, words: list[str]) -> list[str]:
@@ -80,8 +93,8 @@ def train(folder: Path, words: list[str]) -> list[str]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(command)
-    if words[1] == "trimap":
-        (folder / "trimap.png").unlink()  # the README makes it anew
+    if words[1] in ("trimap", "subject"):
+        (folder / words[words.index("-o") + 1]).unlink()  # the README makes it anew
     if words[1] == "train":
         words = train(folder, words)
     monkeypatch.setattr("sys.argv", words)
@@ -93,13 +106,10 @@ def test_command_line(command: str, folder: Path, monkeypatch: pytest.MonkeyPatc
         assert written.is_file() or list(written.iterdir())
 
 
-def test_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_sam2(folder / "networks" / "sam_video", video=True)
-    save_dino(folder / "networks" / "dino", bias=2)
-    save_birefnet(folder / "networks" / "birefnet")
+def test_python(folder: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     assert blocks
-    with in_cache(folder / "cache", folder / "networks", monkeypatch), collect_notes():
+    with collect_notes():
         for block in blocks:
             if "gradio_client" not in block:  # those need a server: tests/gradio_app/test_readme.py
                 exec(block, {})

@@ -27,15 +27,17 @@ SIDES = (
 FINEST = 0.8
 """Largest share of a side that a coarser grid may have; of a finer one there is nothing to tell."""
 
-NOISE = 0.003
-"""Greatest root mean square of what does not fit, in a mask of 8 bits."""
+NOISE = 0.006
+"""Greatest root mean square of what does not fit: steps of 8 bits, and what clipping hides."""
 
 DIP = 0.4
 """Greatest share of it that the right grid has of those next to it. A smooth mask fits them all."""
 
-_LINES = 40  # that are looked at
+_LINES = 24  # that are looked at
 _ACTIVE = 200  # least number of soft pixels in them
 _SOFT = 0.02
+_TELLING = 0.0015  # where less is left over next to the right grid, a mask is merely smooth
+_HOPELESS = 10.0  # with the most freedom, not much of an enlarged mask is left over
 _CLIPPED, _SATURATED = 1e-6, 0.01
 _ROUNDS = 12  # of finding what was clipped
 _RIDGE = 1e-5
@@ -138,12 +140,17 @@ def _grid_along(values: Plane, kernel: _Kernel) -> _Grid | None:
     sides = {round(side * fine / max(fine, across)) for side in SIDES} | {*SIDES}
     sides |= {round(fine / share) for share in (2, 3, 4)}
     lines = _telling_lines(values)
-    for side in sorted(side for side in sides if SIDES[0] <= side <= FINEST * fine):
+    possible = sorted(side for side in sides if SIDES[0] <= side <= FINEST * fine)
+    if not possible or _misfit(lines, possible[-1], kernel) > _HOPELESS * NOISE:
+        return None
+    for side in possible:
         off = _misfit(lines, side, kernel)
-        # The right grid is better than those next to it; a smooth mask fits each as well.
-        if off <= NOISE and off < DIP * min(
-            _misfit(lines, round(side * near), kernel) for near in (0.95, 1.04)
-        ):
+        if off > NOISE:
+            continue
+        beside = min(_misfit(lines, round(side * near), kernel) for near in (0.95, 1.04))
+        if beside <= _TELLING:
+            return None
+        if off < DIP * beside:
             return _made(fine, side, kernel)
     return None
 

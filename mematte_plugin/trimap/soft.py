@@ -16,6 +16,7 @@ from ..errors import InputError, SettingError, warn_user
 from ..images.decoded import MAX_PIXELS
 from ..images.read import ImageSource, grey_name
 from .bands import banded
+from .grid import own_grid
 from .masks import read_mask
 from .remarks import LEAST_SURE, empty_or_full, looks_inverted, warn_if_unsure
 from .thickness import distances
@@ -101,7 +102,9 @@ def read_soft(
     greys: bool = True,
     max_pixels: int = MAX_PIXELS,
 ) -> SoftMask:
-    """A soft mask in any form that `from_mask` takes; raises InputError as `from_soft` does.
+    """A soft mask in any form that `from_mask` takes, on the grid that it was computed on.
+
+    Raises InputError as `from_soft` does.
 
     name: what messages call it.
     greys: they are opacity or doubt; if not, levels are stretched as `from_mask` does.
@@ -111,7 +114,7 @@ def read_soft(
     if size is not None and not stretched:
         check_aspect(values.shape, size, name)
     height, width = values.shape if size is None else size
-    return SoftMask(values, (height, width), name)
+    return SoftMask(own_grid(values), (height, width), name)
 
 
 def from_soft(
@@ -134,7 +137,8 @@ def from_soft(
     pixels. A mask without soft edges gets `from_mask`'s 2% and 4%. Thin parts, narrow gaps and hair
     are treated as `from_mask` does.
 
-    alpha: (H, W) in [0, 1], or in any form that `from_mask` takes, of any resolution.
+    alpha: (H, W) in [0, 1], or in any form that `from_mask` takes, of any resolution. If it was
+        enlarged, it is brought back to its own grid first (`own_grid`).
     size: (H, W) of the photo; None for the mask's own. Another aspect ratio than the mask's is
         refused, beyond 1%.
     inside, outside: the least width of the band inward and outward, instead of the percentages
