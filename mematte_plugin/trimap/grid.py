@@ -33,6 +33,10 @@ NOISE = 0.006
 DIP = 0.4
 """Greatest share of it that the right grid has of those next to it. A smooth mask fits them all."""
 
+WORST, WORST_CLIPPED = 0.015, 0.09
+"""Largest difference that a pixel may have from what its grid makes of it; the second where
+values were clipped."""
+
 _LINES = 24  # that are looked at
 _ACTIVE = 200  # least number of soft pixels in them
 _SOFT = 0.02
@@ -57,6 +61,11 @@ class _Kernel:
     weight: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     logits: bool = False
 
+    @property
+    def clips(self) -> bool:
+        """Whether values are lost at 0 and 1: beyond them, or of logits rounded to them."""
+        return self.logits or self.reach > 1
+
 
 def _cubic(a: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     def weight(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,10 +83,10 @@ def _linear(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 _KERNELS = (
     _Kernel(1, _linear),
-    _Kernel(1, _linear, logits=True),
     _Kernel(2, _cubic(-0.5)),  # Pillow's
     _Kernel(2, _cubic(-0.75)),  # torch's and OpenCV's
     _Kernel(3, lambda x: np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)),
+    _Kernel(1, _linear, logits=True),
 )
 
 
@@ -87,8 +96,17 @@ def own_grid(values: Plane) -> Plane:
         columns = _grid_along(values, kernel)
         rows = None if columns is None else _grid_along(values.T, kernel)
         if columns is not None and rows is not None:
-            return np.ascontiguousarray(rows.reduced(columns.reduced(values).T).T)
+            found = np.ascontiguousarray(rows.reduced(columns.reduced(values).T).T)
+            allowed = WORST_CLIPPED if kernel.clips else WORST
+            if _worst(values, rows.enlarged(columns.enlarged(found).T).T) <= allowed:
+                return found
     return values
+
+
+def _worst(values: Plane, rebuilt: Plane) -> float:
+    """The largest difference but along the border, where programs differ."""
+    inner = tuple(slice(side // 20, side - side // 20) for side in values.shape)
+    return float(np.abs(values[inner] - rebuilt[inner]).max())
 
 
 @dataclass(frozen=True)
@@ -116,7 +134,7 @@ class _Grid:
             known = known.clip(margin, 1 - margin)
             known = np.log(known / (1 - known))
         wanted = known
-        for _ in range(rounds if logits or self.kernel.reach > 1 else 1):
+        for _ in range(rounds if self.kernel.clips else 1):
             coarse = self.solve(self.matrix.T @ wanted)
             fitted = self.matrix @ coarse
             beyond = (low & (fitted < known)) | (high & (fitted > known))
@@ -124,6 +142,14 @@ class _Grid:
         if logits:
             coarse, fitted = 1 / (1 + np.exp(-coarse)), 1 / (1 + np.exp(-fitted))
         return coarse, fitted
+
+    def enlarged(self, coarse: Plane) -> Plane:
+        """(H, W) float32 of (h, W)."""
+        if self.kernel.logits:
+            inner = coarse.clip(_SATURATED / 2, 1 - _SATURATED / 2)
+            fine = self.matrix @ np.log(inner / (1 - inner))
+            return np.asarray(1 / (1 + np.exp(-fine)), np.float32)
+        return np.asarray((self.matrix @ coarse).clip(0, 1), np.float32)
 
     def reduced(self, values: Plane) -> Plane:
         """(h, W) float32 of (H, W)."""
