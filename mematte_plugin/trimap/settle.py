@@ -25,6 +25,8 @@ CUT_OFF, HOLLOW = 0.03, 0.025
 """Share of the band's outer rim that is not transparent, and of its inner rim that is not opaque,
 from which the band was too narrow."""
 
+_TRUSTED = 0.9  # a mask that is trusted this much corrects more than another band would
+
 _TILE, _TILES = 256, 24  # pixels a side, and number, of the pieces that are compared
 _SIZE = 500  # of the subject in pixels, at most, where moved masks are looked for
 _MOVES = (0.0075, 0.01, 0.015, 0.02)  # how far masks are moved, in shares of the subject's size
@@ -65,7 +67,7 @@ def settle(alpha: Plane, trimap: NDArray[np.float32], soft: SoftMask) -> Settled
     if _is_moved(coarse, mask, band):
         return Settled(alpha, True)
     trust, blur = _trust(_tiles(coarse, mask, band))
-    again = trust < 1 and _is_too_narrow(alpha, trimap)
+    again = trust < _TRUSTED and _is_too_narrow(alpha, trimap)
     return Settled(_projected(alpha, unknown, mask, trust, blur), again)
 
 
