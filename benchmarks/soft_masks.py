@@ -20,10 +20,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from mematte_plugin import SubjectMask, collect_notes, cut, from_mask, read_photo
+from mematte_plugin import Guided, collect_notes, cut, from_mask, read_photo, ready_pipeline
 from mematte_plugin.evaluation.layouts import scan
 from mematte_plugin.evaluation.report import markdown_table
 from mematte_plugin.images.read import read_gray
+from mematte_plugin.trimap.soft import SoftMask
 
 from .command import Again, Minutes, Out, main, write_report
 from .results import Record, Store, file_of, machine
@@ -75,8 +76,8 @@ def measured(photo: Any, truth: Plane, mask: Plane, model: str) -> dict[str, lis
     grain = max(1.0, math.sqrt(truth.size / mask.size))
     with collect_notes():
         band = cut(photo, from_mask(blown, grain=grain), model=model).alpha
-        native = SubjectMask(mask, photo.size, 1.0, "segmentation")  # may be stretched
-        soft = cut(photo, alpha=native, model=model).alpha
+        guided = Guided.by(SoftMask(mask, photo.size), {})  # as `alpha=`, but it may be stretched
+        soft = ready_pipeline(model).cut_guided(photo, guided).alpha
     results = zip(WAYS, (blown, band, soft), strict=True)
     return {way: whole_errors(alpha, truth) for way, alpha in results}
 

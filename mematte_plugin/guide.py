@@ -135,7 +135,7 @@ class Guide:
         band["islands"] = self.islands
         if isinstance(self.alpha, SubjectMask):
             check_aspect(self.alpha.size, photo.size, "alpha")
-            soft = SoftMask(self.alpha.native, photo.size)
+            soft = replace(self.alpha, size=photo.size).soft
             return replace(Guided.by(soft, band), subject=self.alpha)
         if self.alpha is not None:
             return Guided.by(read_soft(self.alpha, photo.size), band)

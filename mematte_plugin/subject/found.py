@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -11,10 +12,17 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..trimap.soft import SoftMask, lay_soft_band, resized
+from ..trimap.thickness import distances
 
 STAGE = "subject"
 """What progress calls the search for the subject."""
 Source = Literal["segmentation", "points", "box", "text"]
+
+LIKELY = 0.6
+"""From this on, far from the outline, a pixel belongs to the subject."""
+FAR = 0.04
+"""How far that is, as a share of the subject's size: a matte's band is narrower."""
+_LEAST_FAR = 3  # pixels of the network's
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,8 +57,12 @@ class SubjectMask:
 
     @property
     def soft(self) -> SoftMask:
-        """The mask as trimaps are made of it."""
-        return SoftMask(self.native, self.size, "mask")
+        """The mask as trimaps are made of it.
+
+        Far from its outline a network's grey is doubt about what the thing is, not opacity: it was
+        trained on masks of black and white. So what it thinks likely there is taken for sure.
+        """
+        return SoftMask(_decided(self.native), self.size, "mask")
 
     def trimap(self) -> NDArray[np.uint8]:
         """(H, W) uint8 of 0, 128 and 255: `from_soft` of it at its own resolution."""
@@ -105,3 +117,12 @@ class SubjectMask:
     def __repr__(self) -> str:
         height, width = self.size
         return f"SubjectMask({self.source}, {width}×{height}, confidence {self.confidence:.2f})"
+
+
+def _decided(native: NDArray[np.float32]) -> NDArray[np.float32]:
+    subject = native >= 0.5
+    far = max(_LEAST_FAR, FAR * math.sqrt(np.count_nonzero(subject)))
+    opaque = (native >= LIKELY) & (distances(subject) > far)
+    empty = (native <= 1 - LIKELY) & (distances(~subject) > far)
+    decided = np.where(opaque, np.float32(1), np.where(empty, np.float32(0), native))
+    return np.asarray(decided, np.float32)
