@@ -93,6 +93,7 @@ def batch(
     inside: options.Inside = None,
     outside: options.Outside = None,
     unit: options.Unit = None,
+    islands: options.Islands = None,
     layer: options.Layer = None,
     mask_layer: options.GuideLayer = None,
     input_space: options.InputSpace = None,
@@ -144,6 +145,7 @@ def batch(
     band = options.band_of(inside, outside, unit, objects, with_trimap=trimaps is not None)
     if objects is not None and masks is None:
         raise SettingError("--object: needs --masks; add it, or drop --object")
+    options.check_islands(islands, names[0] if trimaps or masks else None)
     kept = options.retention_of(retention)
     budget = options.budget_of(memory_budget)
     # Names are checked before torch is imported, which takes seconds.
@@ -169,6 +171,7 @@ def batch(
         text=words,
         subject_model=subject_model,
         **band,
+        islands=islands,
         layer=layer,
         guide_layer=mask_layer,
         input_space=input_space,

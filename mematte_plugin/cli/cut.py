@@ -72,6 +72,7 @@ def cut(
     inside: options.Inside = None,
     outside: options.Outside = None,
     unit: options.Unit = None,
+    islands: options.Islands = None,
     layer: options.Layer = None,
     mask_layer: options.GuideLayer = None,
     levels: options.Levels = None,
@@ -121,6 +122,7 @@ def cut(
     inputs.check(image, trimap, mask, mask_layer, alpha=soft, prompts=prompts)
     if subject_model is not None and (trimap or mask or soft):
         raise SettingError("--subject-model: nothing is searched for; drop it or the other guide")
+    options.check_islands(islands, "the trimap" if trimap else "--mask" if mask else None)
     if linear_light and background is None:
         raise SettingError("--linear-light: needs --background; add it, or drop --linear-light")
     band = options.band_of(inside, outside, unit, objects, with_trimap=trimap is not None)
@@ -167,6 +169,7 @@ def cut(
             text=words,
             subject_model=subject_model,
             **band,
+            islands=islands,
             model=model,
             device=device,
             dtype=dtype,

@@ -84,6 +84,14 @@ Unit = Annotated[
         help="Unit of --inside and --outside: % of the subject's size (default) or pixels.",
     ),
 ]
+Islands = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SIZE",
+        help="With a soft or found mask: separate parts up to this size are left out, in --unit."
+        " Default: 2 %; 0 keeps all.",
+    ),
+]
 Bits = Annotated[
     int | None,
     typer.Option(
@@ -241,6 +249,12 @@ def retention_of(text: str) -> Retention:
 def budget_of(text: str | None) -> int | None:
     """--memory-budget in bytes. Raises SettingError unless it is an amount of memory."""
     return None if text is None else parse_bytes(text)
+
+
+def check_islands(islands: float | None, guide: str | None) -> None:
+    """Raises SettingError if --islands is given with a trimap or a mask, by its option's name."""
+    if islands is not None and guide is not None:
+        raise SettingError(f"--islands: applies to soft masks only; drop it or {guide}")
 
 
 def band_of(

@@ -85,6 +85,16 @@ def test_a_soft_mask_of_any_resolution_is_finished(scene) -> None:
     assert ((scene.load("a_alpha.png") > 127) == DISC).mean() > 0.9
 
 
+def test_islands_of_a_soft_mask_go_unless_they_are_wanted(scene) -> None:
+    soft = DISC.copy()
+    soft[2:4, 2:4] = True
+    scene.save("soft.png", np.where(soft, 255, 0).astype(np.uint8))
+    for islands, kept in (("3", False), ("0", True)):
+        arguments = ("--alpha", "soft.png", "--unit", "px", "--islands", islands, "--overwrite")
+        assert scene.cut("photo.png", *arguments, "-o", "a_alpha.png").code == 0
+        assert (scene.load("a_alpha.png")[:8, :8] > 0).any() == kept
+
+
 def test_alpha_without_a_file_still_means_the_opacity_alone(scene) -> None:
     for options in (["--alpha"], ["--alpha", "--unit", "px", "--inside", "2"]):
         done = scene.cut("photo.png", "--mask", "mask.png", *options, "--overwrite")
@@ -109,6 +119,8 @@ def test_alpha_without_a_file_still_means_the_opacity_alone(scene) -> None:
         (("--mask", "mask.png", "--alpha", "mask.png"), USAGE, "both --mask and --alpha"),
         (("trimap.png", "--subject-model", "x.onnx"), USAGE, "--subject-model"),
         (("--subject-model", "gone.onnx"), FAILURE, "gone.onnx"),
+        (("--mask", "mask.png", "--islands", "5"), USAGE, "--islands"),
+        (("--alpha", "mask.png", "--islands", "-5"), USAGE, "islands"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(scene, options, code, says) -> None:
