@@ -292,7 +292,7 @@ def cut(
         >>> cut("photo.jpg", points=[(420, 310)]).save("cutout.png")  # doctest: +SKIP
 
     Returns: the Matte, its alpha (H, W) float32 in [0, 1] of the photo's size; `Matte.subject` is
-    what was found, if nothing else was given.
+    what was found, if a network was asked.
 
     Raises InputError if two of the guides are given, or one cannot be used, and if no subject is
     found; SettingError for an invalid option or a budget that is too small; WeightsError if a

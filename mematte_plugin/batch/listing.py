@@ -83,6 +83,11 @@ def list_batch(
             " into"
         )
     check_folder(output, to_write=False)
+    if guides is not None and (options.places or options.text or options.subject_model):
+        raise SettingError(
+            f"guides {guides}: say where the subjects are, so nothing is searched for; leave them"
+            " out, or the points, box, text and subject_model"
+        )
     if guides is None:
         pairing, notes = _alone(folder, output, options)
     else:
@@ -175,7 +180,7 @@ def _check_format(options: BatchOptions) -> None:
 
 
 def _alone(folder: Path, output: Path, options: BatchOptions) -> tuple[Pairing, list[str]]:
-    """The photos of a batch without guides, and notes on names that a guide could have."""
+    """The photos of a batch without guides, and notes; raises if some look like guides."""
     if options.pair is not None:
         raise SettingError("pair: needs a folder of guides; add one, or leave it out")
     photos, notes = _developed(

@@ -81,14 +81,13 @@ class BatchOptions:
 
     def guide(self, photo: Photo, given: object) -> Guide:
         """The guide of a photo. given: its trimap, mask or alpha; None to find the subject."""
-        options: dict[str, Any] = {}
-        if given is not None:
-            options[self.role] = given
-            if not self.masks and not self.alphas:
-                return Guide(given)
-        else:
+        options: dict[str, Any] = {self.role: given}
+        if given is None:
             points, box = self.places.in_photo(photo.size)
-            options.update(points=points, box=box, text=self.text, subject_model=self.subject_model)
+            options = {"points": points, "box": box, "text": self.text}
+            options["subject_model"] = self.subject_model
+        elif self.role == "trimap":
+            return Guide(given)
         if not self.masks:
             options["islands"] = self.islands
         return Guide(

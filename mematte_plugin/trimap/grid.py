@@ -92,21 +92,31 @@ _KERNELS = (
 
 def own_grid(values: Plane) -> Plane:
     """A mask (H, W) in [0, 1] on the grid that it was computed on, or itself."""
+    down, across, longer = _telling_lines(values), _telling_lines(values.T), max(values.shape)
     for kernel in _KERNELS:
-        columns = _grid_along(values, kernel)
-        rows = None if columns is None else _grid_along(values.T, kernel)
+        columns = _grid_along(down, longer, kernel)
+        rows = None if columns is None else _grid_along(across, longer, kernel)
         if columns is not None and rows is not None:
             found = np.ascontiguousarray(rows.reduced(columns.reduced(values).T).T)
             allowed = WORST_CLIPPED if kernel.clips else WORST
-            if _worst(values, rows.enlarged(columns.enlarged(found).T).T) <= allowed:
+            rebuilt = rows.enlarged(columns.enlarged(found).T).T
+            if _worst(values, rebuilt, found.shape) <= allowed:
                 return found
     return values
 
 
-def _worst(values: Plane, rebuilt: Plane) -> float:
-    """The largest difference but along the border, where programs differ."""
-    inner = tuple(slice(side // 20, side - side // 20) for side in values.shape)
+def _worst(values: Plane, rebuilt: Plane, grid: tuple[int, ...]) -> float:
+    """The largest difference of two masks that have this grid, but along the border."""
+    inner = tuple(
+        slice(_border(fine, coarse), fine - _border(fine, coarse))
+        for fine, coarse in zip(values.shape, grid, strict=True)
+    )
     return float(np.abs(values[inner] - rebuilt[inner]).max())
+
+
+def _border(fine: int, coarse: int) -> int:
+    """Pixels along the border, where programs interpolate differently."""
+    return math.ceil(3 * fine / coarse)
 
 
 @dataclass(frozen=True)
@@ -160,12 +170,14 @@ class _Grid:
         return np.concatenate(parts, axis=1).clip(0, 1).astype(np.float32)
 
 
-def _grid_along(values: Plane, kernel: _Kernel) -> _Grid | None:
-    """The coarser grid along the first axis, if there is one."""
-    fine, across = values.shape
-    sides = {round(side * fine / max(fine, across)) for side in SIDES} | {*SIDES}
+def _grid_along(lines: Plane, longer: int, kernel: _Kernel) -> _Grid | None:
+    """The coarser grid along the first axis of some lines, if there is one.
+
+    longer: the mask's longer side in pixels.
+    """
+    fine = len(lines)
+    sides = {round(side * fine / longer) for side in SIDES} | {*SIDES}
     sides |= {round(fine / share) for share in (2, 3, 4)}
-    lines = _telling_lines(values)
     possible = sorted(side for side in sides if SIDES[0] <= side <= FINEST * fine)
     if not possible or _misfit(lines, possible[-1], kernel) > _HOPELESS * NOISE:
         return None
@@ -192,7 +204,7 @@ def _telling_lines(values: Plane) -> Plane:
 def _misfit(lines: Plane, side: int, kernel: _Kernel) -> float:
     """The root mean square of what does not fit of the soft pixels; infinite if there are few."""
     soft = _is_soft(lines)
-    border = math.ceil(3 * len(lines) / side)  # programs differ there
+    border = _border(len(lines), side)
     soft[:border] = soft[-border:] = False
     if np.count_nonzero(soft) < _ACTIVE:
         return math.inf

@@ -76,7 +76,6 @@ def settle(alpha: Plane, trimap: NDArray[np.float32], soft: SoftMask) -> Settled
 
 def _is_moved(coarse: Plane, mask: Plane, band: NDArray[np.bool_]) -> bool:
     """Whether the mask fits the matte clearly better when it is moved, eroded or dilated."""
-
     side = math.sqrt(max(1, int(np.count_nonzero(mask >= 0.5))))
     if side > _SIZE:
         scale = _SIZE / side

@@ -8,9 +8,7 @@ from ..errors import collect_notes
 from ..images.decoded import MAX_PIXELS
 from ..images.read import ImageSource
 from .masks import read_mask
-
-NOISE = 0.05
-"""How near to 0 or 1 a value counts as known."""
+from .soft import NOISE
 
 _SOFT = 0.1
 """A mask is soft from this many pixels amid soft ones, per pixel of edge. Anti-aliased edges, JPEG

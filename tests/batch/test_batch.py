@@ -417,3 +417,9 @@ def test_a_killed_batch_goes_on_where_it_stopped(folders, pipeline, tmp_path):
     for name in ("a", "b", "c"):
         with Image.open(out / f"{name}.png") as image:
             image.load()
+
+
+def test_guides_and_a_search_exclude_each_other(folders):
+    photos, guides, output = folders
+    with pytest.raises(SettingError, match="nothing is searched for"):
+        list_batch(photos, guides, output, BatchOptions(text="dog"))

@@ -91,8 +91,10 @@ def test_a_mask_of_its_own_resolution_stays_as_it_is(mask: Plane) -> None:
     assert own_grid(eight := in_bytes(mask)) is eight
 
 
-def test_a_speck_that_was_drawn_later_is_not_lost() -> None:
+@pytest.mark.parametrize("corner", [(100, 100), (12, 12)])
+def test_a_speck_that_was_drawn_later_is_not_lost(corner: tuple[int, int]) -> None:
     mask = in_bytes(WAYS["OpenCV, linear"](answer_of()))
-    y, x = (int(one[0]) for one in np.nonzero(mask[100:200, 100:300] == 0))
-    mask[100 + y, 100 + x] = 1
+    top, left = corner
+    y, x = (int(one[0]) for one in np.nonzero(mask[top : top + 100, left : left + 200] == 0))
+    mask[top + y, left + x] = 1
     assert own_grid(mask) is mask
